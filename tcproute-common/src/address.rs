@@ -1,0 +1,115 @@
+//! Addresses as the maps hold them.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// An IPv6 address, or an IPv4 one in its v4-mapped form (RFC 4291 §2.5.5.2), so that one table serves
+/// `AF_INET` sockets and `AF_INET6` sockets that dial `::ffff:a.b.c.d`.
+#[repr(C, align(4))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address(pub [u8; 16]);
+
+crate::shared!(Address, 16);
+
+/// The words of `::ffff:0:0/96`, in network order.
+const V4_MAPPED: [u32; 3] = [0, 0, 0x0000_ffff_u32.to_be()];
+
+impl Address {
+    /// From the four words of an IPv6 address, each in network order, as `bpf_sock_addr.user_ip6` has them.
+    #[inline(always)]
+    pub const fn from_words(words: [u32; 4]) -> Self {
+        let [a, b, c, d] = [
+            words[0].to_ne_bytes(),
+            words[1].to_ne_bytes(),
+            words[2].to_ne_bytes(),
+            words[3].to_ne_bytes(),
+        ];
+        Self([
+            a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3],
+        ])
+    }
+
+    /// From an IPv4 address in network order, as `bpf_sock_addr.user_ip4` has it.
+    #[inline(always)]
+    pub const fn from_v4_word(word: u32) -> Self {
+        Self::from_words([V4_MAPPED[0], V4_MAPPED[1], V4_MAPPED[2], word])
+    }
+
+    /// The four words in network order.
+    #[inline(always)]
+    pub const fn words(&self) -> [u32; 4] {
+        let b = &self.0;
+        [
+            u32::from_ne_bytes([b[0], b[1], b[2], b[3]]),
+            u32::from_ne_bytes([b[4], b[5], b[6], b[7]]),
+            u32::from_ne_bytes([b[8], b[9], b[10], b[11]]),
+            u32::from_ne_bytes([b[12], b[13], b[14], b[15]]),
+        ]
+    }
+
+    /// The IPv4 address in network order, when this is a v4-mapped one.
+    #[inline(always)]
+    pub const fn v4_word(&self) -> Option<u32> {
+        let [a, b, c, d] = self.words();
+        if a == V4_MAPPED[0] && b == V4_MAPPED[1] && c == V4_MAPPED[2] { Some(d) } else { None }
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(v4) => Self(v4.to_ipv6_mapped().octets()),
+            IpAddr::V6(v6) => Self(v6.octets()),
+        }
+    }
+}
+
+impl From<Address> for IpAddr {
+    fn from(address: Address) -> Self {
+        match address.v4_word() {
+            Some(word) => Self::V4(Ipv4Addr::from(word.to_ne_bytes())),
+            None => Self::V6(Ipv6Addr::from(address.0)),
+        }
+    }
+}
+
+/// An address and a port: an endpoint, or what an application dialled.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketAddress {
+    /// In network order.
+    pub address: Address,
+    /// In host order; a `u32` so that there is no padding.
+    pub port: u32,
+}
+
+crate::shared!(SocketAddress, 20);
+
+impl From<SocketAddr> for SocketAddress {
+    fn from(socket: SocketAddr) -> Self {
+        Self { address: socket.ip().into(), port: u32::from(socket.port()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn v4_is_held_mapped_and_comes_back() {
+        let ip: IpAddr = Ipv4Addr::new(192, 168, 0, 4).into();
+        let address = Address::from(ip);
+        assert_eq!(address.0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 168, 0, 4]);
+        assert_eq!(address.v4_word(), Some(u32::from_ne_bytes([192, 168, 0, 4])));
+        assert_eq!(Address::from_v4_word(u32::from_ne_bytes([192, 168, 0, 4])), address);
+        assert_eq!(IpAddr::from(address), ip);
+    }
+
+    #[test]
+    fn v6_words_are_network_order() {
+        let ip: IpAddr = "2001:db8::1".parse::<Ipv6Addr>().unwrap().into();
+        let address = Address::from(ip);
+        assert_eq!(address.v4_word(), None);
+        assert_eq!(Address::from_words(address.words()), address);
+        assert_eq!(IpAddr::from(address), ip);
+    }
+}

@@ -1,0 +1,34 @@
+//! The types that tcproute's eBPF programs and its loader share: the layout of every map.
+//!
+//! All of them are `repr(C)` without padding and of a size that is asserted at compile time, so that the
+//! kernel's view, the loader's and what `bpftool map dump` prints are the same bytes. Ports are in host
+//! order and addresses in network order: that is how a person reads both in a dump.
+
+#![no_std]
+#![forbid(unsafe_op_in_unsafe_fn)]
+
+mod address;
+mod connection;
+mod counter;
+mod pick;
+mod route;
+mod workload;
+
+pub use address::{Address, SocketAddress};
+pub use connection::{CONNECTIONS, ConnectionSlot, ConnectionState, SpinLock};
+pub use counter::Counter;
+pub use pick::{Draws, picks_own, scale};
+pub use route::{Backend, RouteKey, RouteValue};
+pub use workload::WorkloadIdentity;
+
+/// Asserts the size of a shared type and, for the loader, that it is plain bytes.
+macro_rules! shared {
+    ($type:ty, $size:literal) => {
+        const _: () = assert!(core::mem::size_of::<$type>() == $size);
+
+        // SAFETY: `repr(C)`, made of integers only, and the size above leaves no room for padding.
+        #[cfg(feature = "user")]
+        unsafe impl aya::Pod for $type {}
+    };
+}
+use shared;

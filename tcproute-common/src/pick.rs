@@ -1,0 +1,49 @@
+//! The arithmetic of a choice: the same function runs in the kernel and in the property tests.
+
+/// The random 32-bit numbers that one choice uses. Each is a draw of its own: bits of one number are never
+/// used twice.
+pub trait Draws {
+    /// The next number, even over all of `u32`.
+    fn draw(&mut self) -> u32;
+}
+
+/// Maps a draw to `0..count` by multiply and shift: each value has a chance of `1/count`, exact to 2^-32.
+///
+/// (Lemire, "Fast Random Integer Generation in an Interval", 2019.) 0 for a `count` of 0.
+#[inline(always)]
+pub const fn scale(draw: u32, count: u32) -> u32 {
+    ((draw as u64 * count as u64) >> 32) as u32
+}
+
+/// Whether a drawn slot of the alias table stays with itself; otherwise its alias is taken.
+#[inline(always)]
+pub fn picks_own(draws: &mut impl Draws, threshold: u32) -> bool {
+    // A full slot holds u32::MAX and is its own alias, so the one value that fails here does not matter.
+    draws.draw() < threshold
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn scale_stays_inside(draw: u32, count in 1_u32..) {
+            prop_assert!(scale(draw, count) < count);
+        }
+
+        #[test]
+        fn scale_is_monotonic(a: u32, b: u32, count: u32) {
+            let (low, high) = (a.min(b), a.max(b));
+            prop_assert!(scale(low, count) <= scale(high, count));
+        }
+    }
+
+    #[test]
+    fn scale_reaches_both_ends() {
+        assert_eq!(scale(0, 7), 0);
+        assert_eq!(scale(u32::MAX, 7), 6);
+    }
+}

@@ -1,0 +1,48 @@
+//! From a dialled address to the backends behind it.
+
+use crate::SocketAddress;
+
+/// Key of the map `routes`: a destination as one workload dials it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteKey {
+    /// What the application dials.
+    pub dialled: SocketAddress,
+    /// The workload that dials; the same address may lead elsewhere for another.
+    pub workload: u32,
+}
+
+crate::shared!(RouteKey, 24);
+
+/// Value of the map `routes`: a run of entries in the map `backends`. An empty run refuses.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteValue {
+    /// Index of the run's first entry.
+    pub first_backend: u32,
+    /// Entries in the run: the backendRefs with a weight above 0.
+    pub backend_count: u32,
+}
+
+crate::shared!(RouteValue, 8);
+
+/// One backendRef of a route and its slot in the alias table (Walker 1977, Vose 1991), in the map `backends`.
+///
+/// The backendRefs of a route are chosen in O(1) without a loop: draw an entry of the run evenly, then
+/// stay with it with a chance of `threshold / 2^32`, or go to `alias`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backend {
+    /// As configured. The programs do not read it: it is for the reader of a dump.
+    pub weight: u32,
+    /// Chance, in 2^-32, to stay with this entry when it is drawn.
+    pub threshold: u32,
+    /// The entry to take otherwise, counted from the run's first.
+    pub alias: u32,
+    /// Index of the first of its endpoints in the map `endpoints`.
+    pub first_endpoint: u32,
+    /// How many endpoints it has; without one the connection is refused.
+    pub endpoint_count: u32,
+}
+
+crate::shared!(Backend, 20);

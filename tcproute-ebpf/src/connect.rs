@@ -1,0 +1,113 @@
+//! connect(): choose a backend and an endpoint, remember the choice, rewrite the destination.
+
+use aya_log_ebpf::debug;
+use tcproute_common::{
+    Backend, ConnectionState, Counter, RouteKey, RouteValue, SocketAddress, picks_own, scale,
+};
+
+use crate::{
+    connection,
+    context::{ALLOW, ConnectContext, DENY, KernelDraws, set_refused},
+    maps::{BACKENDS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, WORKLOADS, count},
+};
+
+/// Why no endpoint was chosen.
+enum NoEndpoint {
+    /// The policy leads to a backend without endpoints.
+    Refused,
+    /// The maps contradict each other: a bug of the loader.
+    Internal,
+}
+
+#[inline(always)]
+pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
+    if !ctx.is_tcp() {
+        return ALLOW;
+    }
+    // SAFETY: the kernel allocates the value when it attaches the program and frees it after detaching.
+    let workload = unsafe { (*WORKLOADS.get_ptr_mut()).workload };
+    let dialled = ctx.address();
+    // SAFETY: the value is only ever replaced as a whole, and is read before this program returns (RCU).
+    let Some(route) = (unsafe { ROUTES.get(&RouteKey { dialled, workload }) }) else {
+        connection::forget(ctx);
+        return ALLOW;
+    };
+    match choose(route) {
+        Ok((backend, chosen)) => {
+            if !ctx.set_address(chosen) {
+                count(Counter::Internal);
+                return ALLOW;
+            }
+            connection::remember(ctx, &ConnectionState { dialled, chosen: *chosen, workload, backend });
+            count(Counter::Routed);
+            debug!(
+                ctx,
+                "workload {}: {:i} port {} goes to {:i} port {}",
+                workload,
+                dialled.address.0,
+                dialled.port,
+                chosen.address.0,
+                chosen.port
+            );
+            ALLOW
+        }
+        Err(NoEndpoint::Refused) => {
+            connection::forget(ctx);
+            count(Counter::Refused);
+            debug!(
+                ctx,
+                "workload {}: {:i} port {} is refused: no endpoint",
+                workload,
+                dialled.address.0,
+                dialled.port
+            );
+            if HAS_SET_RETVAL.load() != 0 {
+                set_refused();
+            }
+            DENY
+        }
+        Err(NoEndpoint::Internal) => {
+            connection::forget(ctx);
+            count(Counter::Internal);
+            ALLOW
+        }
+    }
+}
+
+/// First the backendRef by weight, then one of its endpoints evenly: never one flattened list.
+#[inline(always)]
+fn choose(route: &RouteValue) -> Result<(u32, &'static SocketAddress), NoEndpoint> {
+    let draws = &mut KernelDraws;
+    let (index, backend) = choose_backend(route, draws)?;
+    // A copy: `choose_backend` may have led to either of two map values.
+    let (first, count) = (backend.first_endpoint, backend.endpoint_count);
+    let offset = match count {
+        0 => return Err(NoEndpoint::Refused),
+        1 => 0,
+        _ => scale(tcproute_common::Draws::draw(draws), count),
+    };
+    let endpoint = ENDPOINTS.get(first + offset).ok_or(NoEndpoint::Internal)?;
+    Ok((index, endpoint))
+}
+
+#[inline(always)]
+fn choose_backend(
+    route: &RouteValue,
+    draws: &mut KernelDraws,
+) -> Result<(u32, &'static Backend), NoEndpoint> {
+    let RouteValue { first_backend, backend_count } = *route;
+    if backend_count == 0 {
+        return Err(NoEndpoint::Refused);
+    }
+    if backend_count == 1 {
+        let only = BACKENDS.get(first_backend).ok_or(NoEndpoint::Internal)?;
+        return Ok((first_backend, only));
+    }
+    let drawn = first_backend + scale(tcproute_common::Draws::draw(draws), backend_count);
+    let own = BACKENDS.get(drawn).ok_or(NoEndpoint::Internal)?;
+    if picks_own(draws, own.threshold) {
+        return Ok((drawn, own));
+    }
+    let alias = first_backend + own.alias;
+    Ok((alias, BACKENDS.get(alias).ok_or(NoEndpoint::Internal)?))
+}

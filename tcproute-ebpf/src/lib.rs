@@ -1,0 +1,3 @@
+//! Empty: cargo tracks the dependencies of a package through its library.
+
+#![no_std]

@@ -1,0 +1,54 @@
+//! tcproute's eBPF programs. Only entry points: each hands over to the module of its hook.
+
+#![no_std]
+#![no_main]
+
+mod connect;
+mod connection;
+mod context;
+mod maps;
+mod peername;
+mod release;
+
+use aya_ebpf::{
+    macros::{cgroup_sock, cgroup_sock_addr},
+    programs::{SockAddrContext, SockContext},
+};
+
+use crate::context::{ConnectContext, Family};
+
+#[cgroup_sock_addr(connect4)]
+fn connect4(ctx: SockAddrContext) -> i32 {
+    connect::on_connect(&ConnectContext::new(ctx, Family::V4))
+}
+
+#[cgroup_sock_addr(connect6)]
+fn connect6(ctx: SockAddrContext) -> i32 {
+    connect::on_connect(&ConnectContext::new(ctx, Family::V6))
+}
+
+#[cgroup_sock_addr(getpeername4)]
+fn getpeername4(ctx: SockAddrContext) -> i32 {
+    peername::on_getpeername(&ConnectContext::new(ctx, Family::V4))
+}
+
+#[cgroup_sock_addr(getpeername6)]
+fn getpeername6(ctx: SockAddrContext) -> i32 {
+    peername::on_getpeername(&ConnectContext::new(ctx, Family::V6))
+}
+
+#[cgroup_sock(sock_release)]
+fn sock_release(ctx: SockContext) -> i32 {
+    release::on_release(&ctx)
+}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+// The helpers for sockets and spin locks are open to GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,70 @@
+//! Every map. "Loader" is the userspace side.
+
+#[expect(deprecated, reason = "its successor, cgrp_storage, needs 6.2; this one is per attachment, as wanted")]
+use aya_ebpf::btf_maps::CgroupStorage;
+use aya_ebpf::{
+    Global,
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, HashMap, PerCpuArray, SkStorage},
+    macros::btf_map,
+};
+use tcproute_common::{
+    Backend, CONNECTIONS, ConnectionSlot, ConnectionState, Counter, RouteKey, RouteValue, SocketAddress,
+    WorkloadIdentity,
+};
+
+/// Identity of the attached cgroup. Written by the loader after attaching, freed with the attachment.
+#[btf_map(name = "workloads")]
+#[expect(deprecated, reason = "see the import")]
+pub(crate) static WORKLOADS: CgroupStorage<WorkloadIdentity> = CgroupStorage::new();
+
+/// Routes by workload and dialled address. Written by the loader; replacing a value is atomic, since the
+/// map is not preallocated: a reader has the old value or the new one.
+#[btf_map(name = "routes")]
+pub(crate) static ROUTES: HashMap<RouteKey, RouteValue, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// Runs of backendRefs, one run a route. Written by the loader, and only where no route points.
+#[btf_map(name = "backends")]
+pub(crate) static BACKENDS: Array<Backend, 1> = Array::new();
+
+/// Runs of endpoints, shared by the backendRefs that have the same. Written like `backends`.
+#[btf_map(name = "endpoints")]
+pub(crate) static ENDPOINTS: Array<SocketAddress, 1> = Array::new();
+
+/// States of routed sockets, by cookie. Written by `connect4/6`, read by `getpeername4/6`, freed by
+/// `sock_release`.
+#[btf_map(name = "connections")]
+pub(crate) static CONNECTION_SLOTS: Array<ConnectionSlot, { CONNECTIONS as usize }> = Array::new();
+
+/// States that found their slot in `connections` taken, and those of MPTCP sockets. They die with the socket.
+#[btf_map(name = "overflow")]
+static OVERFLOW: SkStorage<ConnectionState> = SkStorage::new();
+
+/// The map `overflow`, for the raw helpers: aya's wrapper takes the socket of a `sock_addr` context only,
+/// and here it may be an MPTCP socket.
+#[inline(always)]
+pub(crate) const fn overflow() -> *mut core::ffi::c_void {
+    (&raw const OVERFLOW).cast_mut().cast()
+}
+
+/// See [`Counter`]. Read by the loader.
+#[btf_map(name = "counters")]
+pub(crate) static COUNTERS: PerCpuArray<u64, { Counter::ALL.len() }> = PerCpuArray::new();
+
+/// 1 when `bpf_set_retval` is there (6.0 for these hooks): then a refusal is ECONNREFUSED and not EPERM.
+#[unsafe(no_mangle)]
+pub(crate) static HAS_SET_RETVAL: Global<u32> = Global::new(0);
+
+/// 1 when `bpf_skc_to_mptcp_sock` is there (5.19).
+#[unsafe(no_mangle)]
+pub(crate) static HAS_MPTCP_SOCK: Global<u32> = Global::new(0);
+
+/// Adds 1 on this CPU.
+#[inline(always)]
+pub(crate) fn count(counter: Counter) {
+    if let Some(value) = COUNTERS.get_ptr_mut(counter as u32) {
+        // SAFETY: the entry is this CPU's own, and BPF programs of this kind are not preempted by another
+        // that would write it at the same time; a lost increment is the worst that could happen.
+        unsafe { *value += 1 };
+    }
+}

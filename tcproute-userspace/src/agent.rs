@@ -1,0 +1,223 @@
+//! The reconcile loop: from resources and DNS answers to the kernel, again whenever they change.
+
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use aya_log::EbpfLogger;
+use tokio::{
+    io::unix::AsyncFd,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    bpf::{Datapath, Options, cgroup::Cgroup, pins::PinDirectory, requirements::Features},
+    plan::{Layout, Limits, Run, Table, Workload, WorkloadId},
+    resources::{MeshName, Resources},
+    routing::{self, DataplaneRoutes, DnsAnswers, Resolver},
+    sources::dns,
+};
+
+/// What does not change while the agent runs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The mesh of the local Dataplanes.
+    pub mesh: MeshName,
+    /// How routes are resolved.
+    pub routing: routing::Options,
+    /// How often the DNS names of ExternalServices are looked up again.
+    pub dns_interval: Duration,
+    /// Whether to log each decision of the programs.
+    pub log_decisions: bool,
+}
+
+/// The routes of some Dataplanes, resolved but not in force anywhere. Making it needs no privilege.
+pub struct Resolved {
+    settings: Settings,
+    resources: Resources,
+    host_names: BTreeSet<String>,
+    dns: DnsAnswers,
+    dataplanes: Vec<String>,
+    workloads: Vec<Workload>,
+    warned: BTreeSet<String>,
+}
+
+impl Resolved {
+    /// Resolves the routes of these Dataplanes, each of which must exist.
+    pub async fn new(settings: Settings, resources: Resources, dataplanes: Vec<String>) -> Result<Self> {
+        let host_names = resources.external_host_names();
+        let dns = dns::look_up(&host_names, &DnsAnswers::new()).await;
+        let mut resolved =
+            Self { settings, resources, host_names, dns, dataplanes, workloads: Vec::new(), warned: BTreeSet::new() };
+        resolved.workloads = resolved.resolve()?;
+        resolved.warn();
+        Ok(resolved)
+    }
+
+    fn resolve(&self) -> Result<Vec<Workload>> {
+        let resolver = Resolver::new(&self.resources, &self.dns, self.settings.routing.clone());
+        let workload = |(index, name): (usize, &String)| {
+            let routes = resolver.resolve(&self.settings.mesh, name)?;
+            let id = WorkloadId::nth(index).context("too many workloads")?;
+            Ok(Workload { id, routes })
+        };
+        self.dataplanes.iter().enumerate().map(workload).collect()
+    }
+
+    /// Looks the names up again. Whether any of them has other addresses now.
+    async fn refresh_dns(&mut self) -> bool {
+        let answers = dns::look_up(&self.host_names, &self.dns).await;
+        let changed = answers != self.dns;
+        self.dns = answers;
+        changed
+    }
+
+    /// Says each warning once.
+    fn warn(&mut self) {
+        for warning in self.workloads.iter().flat_map(|workload| &workload.routes.warnings) {
+            if self.warned.insert(warning.clone()) {
+                warn!("{warning}");
+            }
+        }
+    }
+
+    /// The routes, in the order of the Dataplanes.
+    pub fn routes(&self) -> impl Iterator<Item = &DataplaneRoutes> {
+        self.workloads.iter().map(|workload| &workload.routes)
+    }
+}
+
+/// Runs that no route leads to any more, and since when.
+struct Retired {
+    since: Instant,
+    endpoints: Vec<Run>,
+    backends: Vec<Run>,
+}
+
+/// Longer than any program can still be reading a run: they run with preemption by RCU and for microseconds.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Routes in force in the kernel.
+pub struct Agent {
+    resolved: Resolved,
+    // Before the pins: the maps are unpinned last.
+    datapath: Datapath,
+    layout: Layout,
+    retired: Vec<Retired>,
+}
+
+impl Agent {
+    /// Loads the programs and fills the maps. No workload is attached yet.
+    pub fn load(resolved: Resolved) -> Result<Self> {
+        let table = Table::new(&resolved.workloads);
+        let limits = Limits::with_room_for(table.size())?;
+        let features = Features::probe().context("cannot probe the kernel's features")?;
+        let log_decisions = resolved.settings.log_decisions;
+        let datapath = Datapath::load(&Options { limits, features, log_decisions })?;
+        let mut agent = Self { resolved, datapath, layout: Layout::new(limits), retired: Vec::new() };
+        agent.put_in_force(&table)?;
+        Ok(agent)
+    }
+
+    /// Attaches the `index`-th Dataplane's routes to a cgroup.
+    pub fn attach(&mut self, index: usize, cgroup: &Cgroup) -> Result<()> {
+        let workload = &self.resolved.workloads[index];
+        self.datapath.attach(cgroup, workload.id)?;
+        info!(
+            dataplane = workload.routes.dataplane,
+            cgroup = %cgroup.path().display(),
+            routes = workload.routes.routes.len(),
+            "attached"
+        );
+        Ok(())
+    }
+
+    /// Makes the maps visible under bpffs.
+    pub fn pin_maps(&self, pins: &PinDirectory) -> Result<()> {
+        self.datapath.pin_maps(pins)
+    }
+
+    fn put_in_force(&mut self, table: &Table) -> Result<()> {
+        let layout = &mut self.layout;
+        self.retired.retain(|retired| {
+            let wait = retired.since.elapsed() < GRACE;
+            if !wait {
+                layout.reuse(&retired.endpoints, &retired.backends);
+            }
+            wait
+        });
+        let (next, change) = self.layout.plan(table)?;
+        self.datapath.apply(&change)?;
+        self.layout = next;
+        self.retired.push(Retired {
+            since: Instant::now(),
+            endpoints: change.retired_endpoints,
+            backends: change.retired_backends,
+        });
+        Ok(())
+    }
+
+    /// Keeps the kernel in step with DNS until `until` is done, and answers with what that gave.
+    pub async fn serve_until<T>(&mut self, until: impl Future<Output = T>) -> Result<T> {
+        let mut log = if self.resolved.settings.log_decisions {
+            let logger = EbpfLogger::init(self.datapath.ebpf()).context("cannot read the programs' log")?;
+            Some(AsyncFd::new(logger)?)
+        } else {
+            None
+        };
+        let mut dns_ticks = interval(self.resolved.settings.dns_interval);
+        dns_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        dns_ticks.reset();
+        tokio::pin!(until);
+        loop {
+            tokio::select! {
+                done = &mut until => return Ok(done),
+                _ = dns_ticks.tick(), if !self.resolved.host_names.is_empty() => self.follow_dns().await,
+                () = pass_on_log(&mut log), if log.is_some() => {}
+            }
+        }
+    }
+
+    async fn follow_dns(&mut self) {
+        if !self.resolved.refresh_dns().await {
+            return;
+        }
+        match self.reconcile() {
+            Ok(()) => info!("addresses of external services have changed: new routes in force"),
+            Err(error) => error!("the routes before stay in force: {error:#}"),
+        }
+    }
+
+    fn reconcile(&mut self) -> Result<()> {
+        let workloads = self.resolved.resolve()?;
+        self.put_in_force(&Table::new(&workloads))?;
+        self.resolved.workloads = workloads;
+        self.resolved.warn();
+        Ok(())
+    }
+
+    /// Says what the programs did.
+    pub fn log_counters(&self) {
+        match self.datapath.counters() {
+            Ok(counters) => {
+                let list: Vec<String> =
+                    counters.iter().map(|c| format!("{} {}", c.value, c.counter.name())).collect();
+                info!("connections: {}", list.join(", "));
+            }
+            Err(error) => warn!("cannot read the counters: {error:#}"),
+        }
+    }
+}
+
+/// Waits for records of the programs' log and hands them to our own.
+async fn pass_on_log(log: &mut Option<AsyncFd<EbpfLogger<&'static dyn log::Log>>>) {
+    let Some(log) = log else { return };
+    if let Ok(mut guard) = log.readable_mut().await {
+        guard.get_inner_mut().flush();
+        guard.clear_ready();
+    }
+}

@@ -1,0 +1,218 @@
+//! The loaded programs and maps, and the workloads they are attached to.
+
+use anyhow::{Context, Result, anyhow};
+#[expect(deprecated, reason = "its successor, cgrp_storage, needs 6.2; this one is per attachment, as wanted")]
+use aya::maps::CgroupStorage;
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, cgroup_storage::CgroupStorageKey},
+    programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr},
+};
+use tcproute_common::{Backend, Counter, RouteKey, RouteValue, SocketAddress, WorkloadIdentity};
+use tracing::warn;
+
+use super::{
+    attach_types::{INET4_CONNECT, INET6_CONNECT},
+    cgroup::Cgroup,
+    object::object,
+    pins::PinDirectory,
+    requirements::Features,
+};
+use crate::plan::{Change, Limits, RouteChange, WorkloadId};
+
+const SOCK_ADDR_PROGRAMS: [&str; 4] = ["connect4", "connect6", "getpeername4", "getpeername6"];
+const RELEASE_PROGRAM: &str = "sock_release";
+
+/// How the programs are loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Sizes of the maps.
+    pub limits: Limits,
+    /// What the kernel can do.
+    pub features: Features,
+    /// Whether the programs write a log record for each decision. Without, the verifier removes that code.
+    pub log_decisions: bool,
+}
+
+/// One of the programs' counters, summed over the CPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CounterValue {
+    /// Which.
+    pub counter: Counter,
+    /// Since the programs were loaded.
+    pub value: u64,
+}
+
+/// Programs and maps in the kernel. When it is dropped they are detached and freed, as the kernel does by
+/// itself when the process dies.
+pub struct Datapath {
+    ebpf: Ebpf,
+    routes: HashMap<MapData, RouteKey, RouteValue>,
+    backends: Array<MapData, Backend>,
+    endpoints: Array<MapData, SocketAddress>,
+    counters: PerCpuArray<MapData, u64>,
+    #[expect(deprecated, reason = "see the import")]
+    workloads: CgroupStorage<MapData, WorkloadIdentity>,
+}
+
+impl Datapath {
+    /// Loads the programs. Nothing is attached yet.
+    pub fn load(options: &Options) -> Result<Self> {
+        let log_level: u8 = if options.log_decisions { aya_log::Level::Debug as u8 } else { 0 };
+        let has_set_retval = u32::from(options.features.refuses_with_econnrefused);
+        let has_mptcp_sock = u32::from(options.features.names_mptcp_peers);
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries("routes", options.limits.routes)
+            .map_max_entries("backends", options.limits.backends)
+            .map_max_entries("endpoints", options.limits.endpoints)
+            .override_global("HAS_SET_RETVAL", &has_set_retval, true)
+            .override_global("HAS_MPTCP_SOCK", &has_mptcp_sock, true)
+            .override_global(aya_log::LEVEL, &log_level, true)
+            .load(object()?)
+            .context("cannot load the eBPF object")?;
+        for name in SOCK_ADDR_PROGRAMS {
+            sock_addr_program(&mut ebpf, name)?
+                .load()
+                .with_context(|| format!("the kernel refuses the program {name}"))?;
+        }
+        release_program(&mut ebpf)?
+            .load()
+            .with_context(|| format!("the kernel refuses the program {RELEASE_PROGRAM}"))?;
+        Ok(Self {
+            routes: take(&mut ebpf, "routes")?,
+            backends: take(&mut ebpf, "backends")?,
+            endpoints: take(&mut ebpf, "endpoints")?,
+            counters: take(&mut ebpf, "counters")?,
+            workloads: take(&mut ebpf, "workloads")?,
+            ebpf,
+        })
+    }
+
+    /// The object, for the reader of its log.
+    pub fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Makes the maps that are worth reading visible under bpffs.
+    pub fn pin_maps(&self, pins: &PinDirectory) -> Result<()> {
+        let pin = |name: &str, result: Result<(), aya::pin::PinError>| {
+            result.with_context(|| format!("cannot pin the map {name}"))
+        };
+        pin("routes", self.routes.pin(pins.path("routes")))?;
+        pin("backends", self.backends.pin(pins.path("backends")))?;
+        pin("endpoints", self.endpoints.pin(pins.path("endpoints")))?;
+        pin("counters", self.counters.pin(pins.path("counters")))?;
+        for (name, map) in self.ebpf.maps() {
+            if name == "connections" {
+                pin(name, map.pin(pins.path(name)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Attaches the programs to a workload's cgroup. The cgroup gets its identity last: until then no route
+    /// matches there.
+    pub fn attach(&mut self, cgroup: &Cgroup, workload: WorkloadId) -> Result<()> {
+        let at = |name: &str| format!("cannot attach {name} to the cgroup {}", cgroup.path().display());
+        for name in SOCK_ADDR_PROGRAMS {
+            sock_addr_program(&mut self.ebpf, name)?
+                .attach(cgroup.directory(), CgroupAttachMode::AllowMultiple)
+                .with_context(|| at(name))?;
+        }
+        release_program(&mut self.ebpf)?
+            .attach(cgroup.directory(), CgroupAttachMode::AllowMultiple)
+            .with_context(|| at(RELEASE_PROGRAM))?;
+        for attach_type in [INET4_CONNECT, INET6_CONNECT] {
+            let key = CgroupStorageKey::new(cgroup.id().get(), attach_type);
+            self.workloads
+                .insert(key, WorkloadIdentity { workload: workload.get() }, 0)
+                .with_context(|| at("the workload's identity"))?;
+        }
+        Ok(())
+    }
+
+    /// Applies a change. If a write fails, the routes that were replaced already are put back, so that the
+    /// state before stays in force.
+    pub fn apply(&mut self, change: &Change) -> Result<()> {
+        for (first, endpoints) in &change.endpoints {
+            for (index, endpoint) in (*first..).zip(endpoints) {
+                self.endpoints.set(index, endpoint, 0).context("cannot write the map endpoints")?;
+            }
+        }
+        for (first, backends) in &change.backends {
+            for (index, backend) in (*first..).zip(backends) {
+                self.backends.set(index, backend, 0).context("cannot write the map backends")?;
+            }
+        }
+        for (done, route) in change.routes.iter().enumerate() {
+            if let Err(error) = self.write_route(route.key, route.new) {
+                let undone = change.routes[..done].iter().try_for_each(|RouteChange { key, old, .. }| {
+                    self.write_route(*key, *old)
+                });
+                if let Err(again) = undone {
+                    warn!("the state before could not be restored: {again}");
+                }
+                return Err(anyhow!(error).context("cannot write the map routes"));
+            }
+        }
+        Ok(())
+    }
+
+    fn write_route(&mut self, key: RouteKey, value: Option<RouteValue>) -> Result<(), MapError> {
+        match value {
+            Some(value) => self.routes.insert(key, value, 0),
+            None => match self.routes.remove(&key) {
+                Err(MapError::KeyNotFound) => Ok(()),
+                result => result,
+            },
+        }
+    }
+
+    /// All counters.
+    pub fn counters(&self) -> Result<Vec<CounterValue>> {
+        let sum = |counter: Counter| {
+            let per_cpu = self.counters.get(&(counter as u32), 0)?;
+            Ok(CounterValue { counter, value: per_cpu.iter().sum() })
+        };
+        Counter::ALL.into_iter().map(sum).collect()
+    }
+}
+
+impl Limits {
+    /// Maps for a table of this size, with room to grow and to hold a second version of all of it.
+    pub fn with_room_for((routes, backends, endpoints): (usize, usize, usize)) -> Result<Self> {
+        Ok(Self {
+            routes: capacity("routes", routes)?,
+            backends: capacity("backendRefs", backends)?,
+            endpoints: capacity("endpoints", endpoints)?,
+        })
+    }
+}
+
+/// Entries that a map has at least, and 4 million at most: an array of them takes 96 MiB.
+const CAPACITY: std::ops::RangeInclusive<u32> = 4096..=1 << 22;
+
+fn capacity(what: &str, needed: usize) -> Result<u32> {
+    let (least, most) = (*CAPACITY.start(), *CAPACITY.end());
+    match u32::try_from(needed) {
+        Ok(needed) if needed <= most / 2 => Ok((needed * 2).next_power_of_two().max(least)),
+        _ => Err(anyhow!("{needed} {what} for the workloads of this node: the limit is {}", most / 2)),
+    }
+}
+
+fn take<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M> {
+    let map = ebpf.take_map(name).ok_or_else(|| anyhow!("the eBPF object has no map {name}"))?;
+    M::try_from(map).with_context(|| format!("the map {name} of the eBPF object is of another layout"))
+}
+
+fn sock_addr_program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut CgroupSockAddr> {
+    let program = ebpf.program_mut(name).ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?;
+    Ok(program.try_into()?)
+}
+
+fn release_program(ebpf: &mut Ebpf) -> Result<&mut CgroupSock> {
+    let program = ebpf
+        .program_mut(RELEASE_PROGRAM)
+        .ok_or_else(|| anyhow!("the eBPF object has no program {RELEASE_PROGRAM}"))?;
+    Ok(program.try_into()?)
+}

@@ -1,0 +1,106 @@
+//! What the node must offer, checked before anything is loaded, each with its remedy.
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+use aya::{
+    programs::ProgramType,
+    sys::{BpfHelper, is_helper_supported},
+};
+use nix::{
+    sys::{resource, utsname::uname},
+    unistd::geteuid,
+};
+use tracing::debug;
+
+/// The oldest kernel that has all that is used: 5.10, the oldest one that is tested.
+const OLDEST: KernelVersion = KernelVersion { major: 5, minor: 10 };
+
+/// A kernel's version as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KernelVersion {
+    major: u32,
+    minor: u32,
+}
+
+impl KernelVersion {
+    /// From a release such as `6.1.0-32-cloud-amd64`.
+    pub fn parse(release: &str) -> Option<Self> {
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+        Some(Self { major: numbers.next()?.parse().ok()?, minor: numbers.next()?.parse().ok()? })
+    }
+}
+
+impl fmt::Display for KernelVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// What this kernel can do beyond the oldest one, found by trying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Features {
+    /// A refused connection fails with ECONNREFUSED; otherwise with EPERM.
+    pub refuses_with_econnrefused: bool,
+    /// `getpeername` of an MPTCP socket answers with the dialled address.
+    pub names_mptcp_peers: bool,
+}
+
+impl Features {
+    /// Asks the kernel.
+    pub fn probe() -> Result<Self> {
+        let has = |helper| is_helper_supported(ProgramType::CgroupSockAddr, helper);
+        Ok(Self {
+            refuses_with_econnrefused: has(BpfHelper::BPF_FUNC_set_retval)?,
+            names_mptcp_peers: has(BpfHelper::BPF_FUNC_skc_to_mptcp_sock)?,
+        })
+    }
+}
+
+/// Fails, with the remedy, if this process may not load programs or the kernel is too old for them.
+pub fn check() -> Result<()> {
+    let name = uname()?;
+    let release = name.release().to_string_lossy();
+    match KernelVersion::parse(&release) {
+        Some(version) if version < OLDEST => {
+            bail!("this kernel is {release}, and tcproute needs {OLDEST} or later: boot a newer kernel")
+        }
+        Some(_) => {}
+        None => debug!("cannot read a version out of the kernel release {release:?}; going on"),
+    }
+    if !geteuid().is_root() {
+        bail!("loading eBPF programs needs root: run it with sudo, or in a privileged container");
+    }
+    raise_memlock();
+    Ok(())
+}
+
+/// Before 5.11 maps and programs count against RLIMIT_MEMLOCK. Later kernels charge the memory cgroup, and
+/// there a failure does not matter.
+fn raise_memlock() {
+    let unlimited = resource::RLIM_INFINITY;
+    if let Err(error) = resource::setrlimit(resource::Resource::RLIMIT_MEMLOCK, unlimited, unlimited) {
+        debug!("cannot raise RLIMIT_MEMLOCK, which only kernels before 5.11 need: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_of_distributions_are_read() {
+        let version = |major, minor| Some(KernelVersion { major, minor });
+        assert_eq!(KernelVersion::parse("6.1.0-32-cloud-amd64"), version(6, 1));
+        assert_eq!(KernelVersion::parse("5.10.0"), version(5, 10));
+        assert_eq!(KernelVersion::parse("7.2-rc1"), version(7, 2));
+        assert_eq!(KernelVersion::parse("unknown"), None);
+    }
+
+    #[test]
+    fn five_ten_is_the_oldest() {
+        assert!(KernelVersion::parse("5.9.16").unwrap() < OLDEST);
+        assert!(KernelVersion::parse("5.10.1").unwrap() >= OLDEST);
+        assert!(KernelVersion::parse("6.1").unwrap() >= OLDEST);
+    }
+}

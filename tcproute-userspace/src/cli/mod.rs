@@ -1,0 +1,124 @@
+//! The command line: one file for each command.
+
+mod exec;
+mod run;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use thiserror::Error;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+
+use crate::{agent::Settings, bpf::cgroup::NoSuchCgroup, resources::MeshName, routing, sources};
+
+/// Routes TCP connections by MeshTCPRoute, in the kernel, at connect() time.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Put the routes of local workloads in force until SIGINT or SIGTERM.
+    Run(run::Run),
+    /// Run one command as a Dataplane, in a cgroup of its own.
+    Exec(exec::Exec),
+}
+
+/// Where the routes come from.
+#[derive(Debug, Args)]
+struct Input {
+    /// YAML or JSON files, or directories of them.
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    resources: Vec<PathBuf>,
+    /// The mesh of the Dataplanes.
+    #[arg(long, default_value_t)]
+    mesh: MeshName,
+    /// Route past the proxy even where the mesh has mTLS on: such connections are plaintext.
+    #[arg(long)]
+    allow_mtls_bypass: bool,
+    /// Seconds between two look-ups of the DNS names of ExternalServices.
+    #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
+    dns_interval: Duration,
+    /// Log each decision of the eBPF programs.
+    #[arg(long)]
+    log_decisions: bool,
+}
+
+impl Input {
+    fn settings(&self) -> Settings {
+        Settings {
+            mesh: self.mesh.clone(),
+            routing: routing::Options { allow_mtls_bypass: self.allow_mtls_bypass },
+            dns_interval: self.dns_interval,
+            log_decisions: self.log_decisions,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    if !(0.1..=86400.0).contains(&number) {
+        return Err("must be from 0.1 to 86400".to_owned());
+    }
+    Ok(Duration::from_secs_f64(number))
+}
+
+/// Arguments that are well-formed and yet make no sense.
+#[derive(Debug, Error)]
+#[error("{0}")]
+struct BadUsage(String);
+
+const FAILED: u8 = 1;
+/// As clap exits on arguments that it cannot read.
+const INVALID: u8 = 2;
+
+impl Cli {
+    /// Runs the command. 0 done, 1 failed, 2 bad usage or invalid input; `exec` passes on its command's code.
+    pub async fn run(self) -> ExitCode {
+        let result = match self.command {
+            Command::Run(run) => {
+                start_log(LevelFilter::INFO);
+                run.run().await
+            }
+            Command::Exec(exec) => {
+                // The output of the command is what counts there.
+                start_log(if exec.logs_decisions() { LevelFilter::DEBUG } else { LevelFilter::WARN });
+                exec.run().await
+            }
+        };
+        result.unwrap_or_else(|error| {
+            report(&error);
+            ExitCode::from(exit_code(&error))
+        })
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where an error ends the program")]
+fn report(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let invalid = error.chain().any(|cause| {
+        cause.is::<sources::InputErrors>()
+            || cause.is::<routing::UnknownDataplane>()
+            || cause.is::<NoSuchCgroup>()
+            || cause.is::<BadUsage>()
+    });
+    if invalid { INVALID } else { FAILED }
+}
+
+/// Logs to stderr; `RUST_LOG` overrides what is shown.
+fn start_log(level: LevelFilter) {
+    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,110 @@
+//! `tcproute run`: the daemon.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    str::FromStr,
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use super::{BadUsage, Input};
+use crate::{
+    agent::{Agent, Resolved},
+    bpf::{
+        cgroup::{Cgroup, Cgroup2},
+        pins::PinDirectory,
+        requirements,
+    },
+    sources,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    input: Input,
+    /// A local Dataplane and its cgroup: a path from the cgroup2 root or an absolute one.
+    #[arg(long = "workload", required = true, num_args = 1.., value_name = "DATAPLANE=CGROUP")]
+    workloads: Vec<WorkloadArgument>,
+    /// Where bpffs is mounted: the maps are pinned in its folder `tcproute`.
+    #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
+    bpffs: PathBuf,
+}
+
+#[derive(Debug, Clone)]
+struct WorkloadArgument {
+    dataplane: String,
+    cgroup: PathBuf,
+}
+
+impl FromStr for WorkloadArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((dataplane, cgroup)) if !dataplane.is_empty() && !cgroup.is_empty() => {
+                Ok(Self { dataplane: dataplane.to_owned(), cgroup: cgroup.into() })
+            }
+            _ => Err("must be DATAPLANE=CGROUP, such as frontend-1=/system.slice/frontend.service".to_owned()),
+        }
+    }
+}
+
+impl Run {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let resources = sources::load(&self.input.resources)?;
+        let dataplanes = self.workloads.iter().map(|workload| workload.dataplane.clone()).collect();
+        let resolved = Resolved::new(self.input.settings(), resources, dataplanes).await?;
+
+        requirements::check()?;
+        let hierarchy = Cgroup2::find()?;
+        let cgroups = self
+            .workloads
+            .iter()
+            .map(|workload| {
+                let cgroup = hierarchy.open(&workload.cgroup);
+                cgroup.with_context(|| format!("--workload {}", workload.dataplane))
+            })
+            .collect::<Result<Vec<Cgroup>>>()?;
+        refuse_overlap(&cgroups)?;
+
+        let pins = PinDirectory::claim(&self.bpffs)?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut agent = Agent::load(resolved)?;
+        agent.pin_maps(&pins)?;
+        for (index, cgroup) in cgroups.iter().enumerate() {
+            agent.attach(index, cgroup)?;
+        }
+        info!(workloads = cgroups.len(), "routes in force");
+        agent
+            .serve_until(async {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            })
+            .await?;
+        agent.log_counters();
+        info!("stopping: connections go where they are dialled again");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A workload inside another one would be routed twice: its choice could be the outer one's destination.
+fn refuse_overlap(cgroups: &[Cgroup]) -> Result<(), BadUsage> {
+    let mut paths: Vec<&Path> = cgroups.iter().map(Cgroup::path).collect();
+    paths.sort();
+    // Sorted by components, a path stands right before those below it.
+    match paths.windows(2).find(|pair| pair[1].starts_with(pair[0])) {
+        Some(pair) => Err(BadUsage(format!(
+            "two workloads overlap: the cgroup {} is inside {}",
+            pair[1].display(),
+            pair[0].display()
+        ))),
+        None => Ok(()),
+    }
+}

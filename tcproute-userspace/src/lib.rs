@@ -1,0 +1,19 @@
+//! The library behind the `tcproute` binary.
+//!
+//! ```text
+//! sources ──> resources ──> policy ──> routing ──> plan ──> bpf
+//! (files,     (typed,       (match,    (resolved   (slots,   (maps, programs,
+//!  DNS)        validated)    merge)     routes)     diff)     links)
+//! ```
+//!
+//! `resources`, `policy`, `routing` and `plan` are pure: values in, values out, no clock and no I/O.
+//! Effects live in `sources` and `bpf`, and `cli` drives them.
+
+pub mod agent;
+pub mod bpf;
+pub mod cli;
+pub mod plan;
+pub mod policy;
+pub mod resources;
+pub mod routing;
+pub mod sources;

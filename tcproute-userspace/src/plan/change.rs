@@ -1,0 +1,46 @@
+//! What is to be written to the maps, in an order in which every connection sees the old route or the new.
+
+use tcproute_common::{Backend, RouteKey, RouteValue, SocketAddress};
+
+/// A run of entries in one of the flat arrays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Run {
+    /// Index of the first entry.
+    pub first: u32,
+    /// How many; 0 for none at all.
+    pub len: u32,
+}
+
+/// One entry of the map `routes`, before and after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteChange {
+    /// The dialled address and who dials it.
+    pub key: RouteKey,
+    /// `None` if the route is new.
+    pub old: Option<RouteValue>,
+    /// `None` if the route goes away.
+    pub new: Option<RouteValue>,
+}
+
+/// To be applied in the order of the fields: first what no route points at yet, then the routes themselves.
+/// The retired runs may be reused once no program that began before the change is still running.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Runs of endpoints to write, each from an index on.
+    pub endpoints: Vec<(u32, Vec<SocketAddress>)>,
+    /// Runs of backends to write.
+    pub backends: Vec<(u32, Vec<Backend>)>,
+    /// Routes to set or to remove.
+    pub routes: Vec<RouteChange>,
+    /// Runs of endpoints that no route leads to any more.
+    pub retired_endpoints: Vec<Run>,
+    /// Runs of backends that no route leads to any more.
+    pub retired_backends: Vec<Run>,
+}
+
+impl Change {
+    /// Whether there is nothing to do.
+    pub const fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+}

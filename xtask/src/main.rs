@@ -1,0 +1,43 @@
+//! `cargo xtask …`: builds, tests, demonstrates and measures tcproute. One module per subcommand.
+
+mod bitcode;
+mod build_ebpf;
+mod command;
+mod compiler;
+mod linker;
+mod provision;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, tests, demonstrates and measures tcproute
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Compile the eBPF programs into target/bpf
+    BuildEbpf(build_ebpf::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::BuildEbpf(options) => build_ebpf::run(&options).map(|objects| {
+            println!("{}\n{}", objects.tcproute.display(), objects.lru_balancer.display());
+        }),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
