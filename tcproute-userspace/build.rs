@@ -40,14 +40,16 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// When something in this directory was changed last. As in xtask's `build_ebpf.rs`.
+/// When a source in this directory was changed last. As in xtask's `build_ebpf.rs`.
 fn newest(directory: &Path) -> io::Result<SystemTime> {
     let mut latest = SystemTime::UNIX_EPOCH;
     for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let changed =
-            if entry.file_type()?.is_dir() { newest(&entry.path())? } else { entry.metadata()?.modified()? };
-        latest = latest.max(changed);
+        let path = entry?.path();
+        if path.is_dir() {
+            latest = latest.max(newest(&path)?);
+        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "toml") {
+            latest = latest.max(path.metadata()?.modified()?);
+        }
     }
     Ok(latest)
 }

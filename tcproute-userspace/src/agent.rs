@@ -8,10 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use aya_log::EbpfLogger;
-use tokio::{
-    io::unix::AsyncFd,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -101,23 +98,25 @@ struct Retired {
 /// Longer than any program can still be reading a run: they run with preemption by RCU and for microseconds.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How often the log of the programs is read, while it is on.
+const LOG_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Routes in force in the kernel.
 pub struct Agent {
     resolved: Resolved,
-    // Before the pins: the maps are unpinned last.
     datapath: Datapath,
     layout: Layout,
     retired: Vec<Retired>,
 }
 
 impl Agent {
-    /// Loads the programs and fills the maps. No workload is attached yet.
-    pub fn load(resolved: Resolved) -> Result<Self> {
+    /// Loads the programs and fills the maps, which `pins` makes visible. No workload is attached yet.
+    pub fn load(resolved: Resolved, pins: Option<&PinDirectory>) -> Result<Self> {
         let table = Table::new(&resolved.workloads);
         let limits = Limits::with_room_for(table.size())?;
         let features = Features::probe().context("cannot probe the kernel's features")?;
         let log_decisions = resolved.settings.log_decisions;
-        let datapath = Datapath::load(&Options { limits, features, log_decisions })?;
+        let datapath = Datapath::load(&Options { limits, features, log_decisions, pins })?;
         let mut agent = Self { resolved, datapath, layout: Layout::new(limits), retired: Vec::new() };
         agent.put_in_force(&table)?;
         Ok(agent)
@@ -134,11 +133,6 @@ impl Agent {
             "attached"
         );
         Ok(())
-    }
-
-    /// Makes the maps visible under bpffs.
-    pub fn pin_maps(&self, pins: &PinDirectory) -> Result<()> {
-        self.datapath.pin_maps(pins)
     }
 
     fn put_in_force(&mut self, table: &Table) -> Result<()> {
@@ -164,11 +158,13 @@ impl Agent {
     /// Keeps the kernel in step with DNS until `until` is done, and answers with what that gave.
     pub async fn serve_until<T>(&mut self, until: impl Future<Output = T>) -> Result<T> {
         let mut log = if self.resolved.settings.log_decisions {
-            let logger = EbpfLogger::init(self.datapath.ebpf()).context("cannot read the programs' log")?;
-            Some(AsyncFd::new(logger)?)
+            let logger = EbpfLogger::init(self.datapath.ebpf())
+                .context("cannot read the programs' log")?;
+            Some(logger)
         } else {
             None
         };
+        let mut log_ticks = interval(LOG_INTERVAL);
         let mut dns_ticks = interval(self.resolved.settings.dns_interval);
         dns_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         dns_ticks.reset();
@@ -177,7 +173,7 @@ impl Agent {
             tokio::select! {
                 done = &mut until => return Ok(done),
                 _ = dns_ticks.tick(), if !self.resolved.host_names.is_empty() => self.follow_dns().await,
-                () = pass_on_log(&mut log), if log.is_some() => {}
+                _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
             }
         }
     }
@@ -210,14 +206,5 @@ impl Agent {
             }
             Err(error) => warn!("cannot read the counters: {error:#}"),
         }
-    }
-}
-
-/// Waits for records of the programs' log and hands them to our own.
-async fn pass_on_log(log: &mut Option<AsyncFd<EbpfLogger<&'static dyn log::Log>>>) {
-    let Some(log) = log else { return };
-    if let Ok(mut guard) = log.readable_mut().await {
-        guard.get_inner_mut().flush();
-        guard.clear_ready();
     }
 }

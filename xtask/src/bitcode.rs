@@ -4,7 +4,8 @@
 //! every bitcode file opens with an identification block that names its producer, such as `LLVM22.1.8`.
 
 /// How LLVM writes a string of characters into the bit stream.
-const ENCODINGS: [fn(&mut Bits) -> Option<char>; 4] = [char6, vbr6, |bits| fixed(bits, 7), |bits| fixed(bits, 8)];
+const ENCODINGS: [fn(&mut Bits) -> Option<char>; 4] =
+    [char6, vbr6, |bits| fixed(bits, 7), |bits| fixed(bits, 8)];
 
 /// The block is the first thing in the file; this is enough to hold it.
 const HEAD: usize = 96;
@@ -17,8 +18,9 @@ pub(crate) fn llvm_major(bitcode: &[u8]) -> Option<u32> {
     let head = &bitcode[..bitcode.len().min(HEAD)];
     // Searched at every bit rather than parsed: the position depends on abbreviations, but nothing else in
     // so short a head reads as `LLVM` and digits.
-    (0..head.len() * 8)
-        .find_map(|start| ENCODINGS.iter().find_map(|encoding| major_at(Bits { bytes: head, at: start }, *encoding)))
+    (0..head.len() * 8).find_map(|start| {
+        ENCODINGS.iter().find_map(|encoding| major_at(Bits { bytes: head, at: start }, *encoding))
+    })
 }
 
 fn major_at(mut bits: Bits, next: fn(&mut Bits) -> Option<char>) -> Option<u32> {

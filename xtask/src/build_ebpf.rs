@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::SystemTime,
 };
 
@@ -12,12 +11,12 @@ use anyhow::{Context as _, Result};
 use crate::{
     command,
     compiler::TARGET,
-    toolchain::{self, Toolchain, Wanted},
+    toolchain::{self, Wanted},
     workspace,
 };
 
 /// How to build the eBPF programs.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Options {
     /// Which compiler to use
     #[arg(long, value_enum, default_value_t)]
@@ -36,30 +35,26 @@ pub(crate) struct Objects {
 /// Builds both objects.
 pub(crate) fn run(options: &Options) -> Result<Objects> {
     let toolchain = toolchain::provide(options.toolchain)?;
-    let target = workspace::target()?.join("ebpf");
-    let mut build = cargo(&toolchain, "build");
+    // This variable overrides every other source of flags: those meant for the host do not suit BPF.
+    let linker = format!("-Clinker={}", toolchain.linker.path.display());
+    let flags = [linker.as_str(), "-Cdebuginfo=2", "-Clink-arg=--btf"].join("\x1f");
+    let target = workspace::ebpf_target();
+    let mut build = toolchain.compiler.cargo();
+    build.env("CARGO_ENCODED_RUSTFLAGS", flags).arg("build").args(toolchain.compiler.target_options());
     build.args(["--package", "tcproute-ebpf", "--release", "--target-dir"]).arg(&target);
     command::run(&mut build).context("cannot build the eBPF programs")?;
-    let built = target.join(TARGET).join("release");
-    Ok(Objects { tcproute: publish(&built, "tcproute")?, lru_balancer: publish(&built, "lru-balancer")? })
-}
-
-/// A cargo subcommand for the eBPF crate, by this toolchain.
-pub(crate) fn cargo(toolchain: &Toolchain, subcommand: &str) -> Command {
-    let linker = format!("-Clinker={}", toolchain.linker.path.display());
-    let mut cargo = toolchain.compiler.cargo();
-    cargo.arg(subcommand).args(toolchain.compiler.target_options());
-    // This variable overrides every other source of flags: those meant for the host do not suit BPF.
-    let flags = [linker.as_str(), "-Cdebuginfo=2", "-Clink-arg=--btf"];
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).env_remove("RUSTFLAGS");
-    cargo
+    let artifacts = target.join(TARGET).join("release");
+    Ok(Objects {
+        tcproute: publish(&artifacts, "tcproute")?,
+        lru_balancer: publish(&artifacts, "lru-balancer")?,
+    })
 }
 
 /// Copies an object to where tcproute-userspace takes it from, unless the same one is there already: a newer
 /// time would have that crate compiled again for nothing.
-fn publish(built: &Path, name: &str) -> Result<PathBuf> {
+fn publish(artifacts: &Path, name: &str) -> Result<PathBuf> {
     let directory = workspace::objects();
-    let (source, target) = (built.join(name), directory.join(format!("{name}.bpf.o")));
+    let (source, target) = (artifacts.join(name), directory.join(format!("{name}.bpf.o")));
     let object = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
     if fs::read(&target).is_ok_and(|old| old == object) {
         keep_newer_than_sources(&target)?;
@@ -84,15 +79,17 @@ fn keep_newer_than_sources(object: &Path) -> Result<()> {
     Ok(())
 }
 
-/// When something in this directory was changed last.
+/// When a source in this directory was changed last. As in `tcproute-userspace/build.rs`.
 fn newest(directory: &Path) -> Result<SystemTime> {
     let mut latest = SystemTime::UNIX_EPOCH;
     let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     for entry in entries {
-        let entry = entry?;
-        let changed =
-            if entry.file_type()?.is_dir() { newest(&entry.path())? } else { entry.metadata()?.modified()? };
-        latest = latest.max(changed);
+        let path = entry?.path();
+        if path.is_dir() {
+            latest = latest.max(newest(&path)?);
+        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "toml") {
+            latest = latest.max(path.metadata()?.modified()?);
+        }
     }
     Ok(latest)
 }

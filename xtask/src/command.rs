@@ -19,11 +19,13 @@ pub(crate) fn cargo() -> Command {
 /// A particular cargo, in the root of the workspace.
 pub(crate) fn cargo_at(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(workspace::root());
+    command.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::target());
     // What the outer cargo says about the package xtask must not reach the build scripts of other packages:
     // those that watch such a variable would run again at every build.
     for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
         {
             command.env_remove(name);
         }
@@ -42,10 +44,8 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs a program and returns what it writes to stdout; what it writes to stderr is shown only if it fails.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start {}", shown(command)))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {}", shown(command)))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         bail!("{} failed ({}): {}", shown(command), output.status, stderr.trim());

@@ -52,7 +52,8 @@ impl Compiler {
             Origin::Nightly => nightly_rustc()?,
         };
         let version = command::capture(Command::new(&rustc).arg("-vV"))?;
-        let version = Version::parse(&version).with_context(|| format!("{} -vV: no LLVM named", rustc.display()))?;
+        let version =
+            Version::parse(&version).with_context(|| format!("{} -vV: no LLVM named", rustc.display()))?;
         let sysroot = command::capture(Command::new(&rustc).args(["--print", "sysroot"]))?;
         let rustlib = Path::new(sysroot.trim()).join("lib/rustlib");
         let core = match origin {
@@ -79,19 +80,33 @@ impl Compiler {
         Ok(output)
     }
 
-    /// A cargo that compiles with this compiler: the options for the target still have to follow the subcommand.
+    /// A cargo that compiles with this compiler. The target has to be named after the subcommand.
     pub(crate) fn cargo(&self) -> Command {
-        let mut cargo = match self.origin {
+        self.with_environment(match self.origin {
             // Any cargo can drive the distribution's compiler, and there need not be another one.
             Origin::Distribution => command::cargo(),
             // `-Z build-std` needs the cargo that belongs to the library's sources.
             Origin::Nightly => command::cargo_at(self.rustc.with_file_name("cargo")),
-        };
+        })
+    }
+
+    /// Clippy by this compiler, if it is installed.
+    pub(crate) fn clippy(&self) -> Option<Command> {
+        let program = self.rustc.with_file_name("cargo-clippy");
+        command::is_program(&program).then(|| {
+            let mut clippy = self.with_environment(command::cargo_at(program));
+            clippy.env("CARGO", self.cargo().get_program()).arg("clippy");
+            clippy
+        })
+    }
+
+    fn with_environment(&self, mut cargo: Command) -> Command {
         cargo.env("RUSTC", &self.rustc);
         // aya-ebpf uses the unstable inline assembly of BPF.
         cargo.env("RUSTC_BOOTSTRAP", "1");
-        // The toolchain of the cargo that runs xtask is not the one wanted here.
-        cargo.env_remove("RUSTUP_TOOLCHAIN").env_remove("RUSTDOC");
+        // Neither the toolchain of the cargo that runs xtask nor flags for the host belong here.
+        cargo.env_remove("RUSTUP_TOOLCHAIN").env_remove("RUSTDOC").env_remove("RUSTFLAGS");
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", "");
         cargo
     }
 
@@ -111,7 +126,12 @@ impl Display for Compiler {
             Origin::Distribution => "ready in",
             Origin::Nightly => "built from",
         };
-        write!(f, "rustc {release} ({}, LLVM {llvm}), core {core} {}", self.rustc.display(), self.core.display())
+        write!(
+            f,
+            "rustc {release} ({}, LLVM {llvm}), core {core} {}",
+            self.rustc.display(),
+            self.core.display()
+        )
     }
 }
 

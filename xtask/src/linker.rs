@@ -52,8 +52,9 @@ pub(crate) fn build(llvm_major: u32, probe: &Path) -> Result<Linker> {
     if llvm_prefix(llvm_major).is_none() {
         provision::ensure(&[&format!("llvm-{llvm_major}-dev")])?;
     }
-    let prefix = llvm_prefix(llvm_major)
-        .with_context(|| format!("the development files of LLVM {llvm_major} are not where they should be"))?;
+    let prefix = llvm_prefix(llvm_major).with_context(|| {
+        format!("the development files of LLVM {llvm_major} are not where they should be")
+    })?;
     eprintln!("building bpf-linker {VERSION} for LLVM {llvm_major} (once, about a minute)");
     let root = workspace::tools();
     let mut install = command::cargo();

@@ -5,7 +5,11 @@ mod build_ebpf;
 mod command;
 mod compiler;
 mod linker;
+mod lint;
 mod provision;
+mod release;
+mod report;
+mod test;
 mod toolchain;
 mod workspace;
 
@@ -25,6 +29,8 @@ struct Cli {
 enum Task {
     /// Compile the eBPF programs into target/bpf
     BuildEbpf(build_ebpf::Options),
+    /// Check everything: format, lints, unit tests and, as root, the kernel tests
+    Test,
 }
 
 fn main() -> ExitCode {
@@ -32,6 +38,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf(options) => build_ebpf::run(&options).map(|objects| {
             println!("{}\n{}", objects.tcproute.display(), objects.lru_balancer.display());
         }),
+        Task::Test => test::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,6 +10,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::command;
 
+/// What the kernel tests call.
+pub(crate) const KERNEL_TESTS: [&str; 5] = ["bpftool", "curl", "iproute2", "netcat-openbsd", "python3"];
+
 /// Sees to it that these Debian packages are there, and installs the missing ones where that is possible.
 pub(crate) fn ensure(packages: &[&str]) -> Result<()> {
     let missing: Vec<_> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
@@ -40,7 +43,8 @@ pub(crate) fn is_root() -> bool {
 /// Whether apt-get could install a package of that name.
 pub(crate) fn is_available(package: &str) -> bool {
     refresh();
-    command::capture(Command::new("apt-cache").args(["policy", package])).is_ok_and(|answer| has_candidate(&answer))
+    command::capture(Command::new("apt-cache").args(["policy", package]))
+        .is_ok_and(|answer| has_candidate(&answer))
 }
 
 /// A name that apt knows only from other packages' dependencies has no candidate.
@@ -51,7 +55,8 @@ fn has_candidate(policy: &str) -> bool {
         .any(|candidate| candidate.trim() != "(none)")
 }
 
-fn is_installed(package: &str) -> bool {
+/// Whether the package, or outside Debian its program, is there.
+pub(crate) fn is_installed(package: &str) -> bool {
     if command::find("dpkg-query").is_some() {
         let mut query = Command::new("dpkg-query");
         query.args(["--show", "--showformat=${db:Status-Status}", package]);

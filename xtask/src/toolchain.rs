@@ -74,7 +74,9 @@ pub(crate) fn provide(wanted: Wanted) -> Result<Toolchain> {
     eprintln!("eBPF compiler: {}", toolchain.compiler);
     eprintln!("eBPF linker: {}", toolchain.linker);
     if toolchain.linker.llvm_major != toolchain.compiler.version.llvm_major {
-        eprintln!("warning: the linker's LLVM is later than the compiler's, and the right one cannot be built here");
+        eprintln!(
+            "warning: the linker's LLVM is later than the compiler's, and the right one cannot be built here"
+        );
     }
     Ok(toolchain)
 }
@@ -181,5 +183,63 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compiler::Version;
+
+    fn compiler(origin: Origin, llvm_major: u32) -> Compiler {
+        let version = Version { release: "1.96.0".into(), llvm: format!("{llvm_major}.1.0"), llvm_major };
+        Compiler { origin, rustc: "rustc".into(), version, core: "core".into() }
+    }
+
+    fn linker(llvm_major: u32) -> Linker {
+        Linker { path: format!("bpf-linker-{llvm_major}").into(), llvm_major }
+    }
+
+    #[test]
+    fn the_distribution_comes_first_if_both_are_ready() {
+        let (first, second) = (compiler(Origin::Distribution, 22), compiler(Origin::Nightly, 22));
+        let ready = Prospect::Ready(linker(22));
+        let findings = [Ok((first.clone(), ready.clone())), Ok((second, ready))];
+        assert_eq!(choose(&findings, true), Choice::Use(first, linker(22)));
+    }
+
+    #[test]
+    fn what_is_ready_comes_before_what_has_to_be_built() {
+        let (first, second) = (compiler(Origin::Distribution, 22), compiler(Origin::Nightly, 23));
+        let findings = [Ok((first, Prospect::Buildable)), Ok((second.clone(), Prospect::Ready(linker(23))))];
+        assert_eq!(choose(&findings, true), Choice::Use(second, linker(23)));
+    }
+
+    #[test]
+    fn a_linker_is_built_before_a_later_one_is_taken() {
+        let (first, second) = (compiler(Origin::Distribution, 22), compiler(Origin::Nightly, 22));
+        let findings = [Ok((first, Prospect::Later(linker(23)))), Ok((second.clone(), Prospect::Buildable))];
+        assert_eq!(choose(&findings, true), Choice::Build(second));
+        let findings = [&findings[..1], &[Err("there is no rustup".to_owned())]].concat();
+        assert!(matches!(choose(&findings, true), Choice::Use(_, later) if later == linker(23)));
+    }
+
+    #[test]
+    fn packages_are_installed_only_where_nothing_else_helps() {
+        let findings = [Err("there is no /usr/bin/rustc".to_owned()), Err("there is no rustup".to_owned())];
+        assert_eq!(choose(&findings, true), Choice::Install);
+        let Choice::Fail(message) = choose(&findings, false) else { panic!("nothing to choose from") };
+        for part in ["there is no /usr/bin/rustc", "there is no rustup", "apt-get install", "rust-src"] {
+            assert!(message.contains(part), "{part} is missing in: {message}");
+        }
+    }
+
+    #[test]
+    fn the_linker_of_the_same_llvm_is_preferred_then_the_next_later() {
+        let linkers = [linker(24), linker(21), linker(23), linker(22)];
+        assert_eq!(prospect(22, &linkers, true), Prospect::Ready(linker(22)));
+        assert_eq!(prospect(22, &linkers[..3], true), Prospect::Buildable);
+        assert_eq!(prospect(22, &linkers[..3], false), Prospect::Later(linker(23)));
+        assert_eq!(prospect(22, &linkers[1..2], false), Prospect::Missing);
     }
 }

@@ -1,8 +1,9 @@
 //! Where things are: the checkout and what xtask writes into it.
 
-use std::{env, path::PathBuf};
-
-use anyhow::{Context as _, Result};
+use std::{
+    env,
+    path::{self, PathBuf},
+};
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
@@ -13,15 +14,17 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// Cargo's target directory, which the environment may move.
-pub(crate) fn target() -> Result<PathBuf> {
-    match env::var_os("CARGO_TARGET_DIR") {
-        // Cargo takes a relative one from its own working directory.
-        Some(moved) => {
-            let moved = PathBuf::from(moved);
-            Ok(env::current_dir().context("cannot tell the working directory")?.join(moved))
-        }
-        None => Ok(root().join("target")),
+pub(crate) fn target() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR").filter(|moved| !moved.is_empty()) {
+        // Absolute, since cargo takes a relative one from the directory that it runs in.
+        Some(moved) => path::absolute(&moved).unwrap_or_else(|_| moved.into()),
+        None => root().join("target"),
     }
+}
+
+/// Cargo's target directory for BPF: another one, so that host builds need not wait for its lock.
+pub(crate) fn ebpf_target() -> PathBuf {
+    target().join("ebpf")
 }
 
 /// Where finished eBPF objects lie. `tcproute-userspace/build.rs` looks here, wherever cargo's target directory is.

@@ -21,17 +21,24 @@ use super::{
 use crate::plan::{Change, Limits, RouteChange, WorkloadId};
 
 const SOCK_ADDR_PROGRAMS: [&str; 4] = ["connect4", "connect6", "getpeername4", "getpeername6"];
+/// The maps that a person reads.
+const PINNED_MAPS: [&str; 5] = ["routes", "backends", "endpoints", "connections", "counters"];
 const RELEASE_PROGRAM: &str = "sock_release";
+
+/// A link to a cgroup is always "multi": beside programs of others. The kernel takes no flags for it.
+const LINK_MODE: CgroupAttachMode = CgroupAttachMode::Single;
 
 /// How the programs are loaded.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct Options<'a> {
     /// Sizes of the maps.
     pub limits: Limits,
     /// What the kernel can do.
     pub features: Features,
     /// Whether the programs write a log record for each decision. Without, the verifier removes that code.
     pub log_decisions: bool,
+    /// Where to make the maps visible, for `bpftool map dump pinned`.
+    pub pins: Option<&'a PinDirectory>,
 }
 
 /// One of the programs' counters, summed over the CPUs.
@@ -57,7 +64,7 @@ pub struct Datapath {
 
 impl Datapath {
     /// Loads the programs. Nothing is attached yet.
-    pub fn load(options: &Options) -> Result<Self> {
+    pub fn load(options: &Options<'_>) -> Result<Self> {
         let log_level: u8 = if options.log_decisions { aya_log::Level::Debug as u8 } else { 0 };
         let has_set_retval = u32::from(options.features.refuses_with_econnrefused);
         let has_mptcp_sock = u32::from(options.features.names_mptcp_peers);
@@ -78,6 +85,11 @@ impl Datapath {
         release_program(&mut ebpf)?
             .load()
             .with_context(|| format!("the kernel refuses the program {RELEASE_PROGRAM}"))?;
+        if let Some(pins) = options.pins {
+            for (name, map) in ebpf.maps().filter(|(name, _)| PINNED_MAPS.contains(name)) {
+                map.pin(pins.path(name)).with_context(|| format!("cannot pin the map {name}"))?;
+            }
+        }
         Ok(Self {
             routes: take(&mut ebpf, "routes")?,
             backends: take(&mut ebpf, "backends")?,
@@ -93,34 +105,17 @@ impl Datapath {
         &mut self.ebpf
     }
 
-    /// Makes the maps that are worth reading visible under bpffs.
-    pub fn pin_maps(&self, pins: &PinDirectory) -> Result<()> {
-        let pin = |name: &str, result: Result<(), aya::pin::PinError>| {
-            result.with_context(|| format!("cannot pin the map {name}"))
-        };
-        pin("routes", self.routes.pin(pins.path("routes")))?;
-        pin("backends", self.backends.pin(pins.path("backends")))?;
-        pin("endpoints", self.endpoints.pin(pins.path("endpoints")))?;
-        pin("counters", self.counters.pin(pins.path("counters")))?;
-        for (name, map) in self.ebpf.maps() {
-            if name == "connections" {
-                pin(name, map.pin(pins.path(name)))?;
-            }
-        }
-        Ok(())
-    }
-
     /// Attaches the programs to a workload's cgroup. The cgroup gets its identity last: until then no route
     /// matches there.
     pub fn attach(&mut self, cgroup: &Cgroup, workload: WorkloadId) -> Result<()> {
         let at = |name: &str| format!("cannot attach {name} to the cgroup {}", cgroup.path().display());
         for name in SOCK_ADDR_PROGRAMS {
             sock_addr_program(&mut self.ebpf, name)?
-                .attach(cgroup.directory(), CgroupAttachMode::AllowMultiple)
+                .attach(cgroup.directory(), LINK_MODE)
                 .with_context(|| at(name))?;
         }
         release_program(&mut self.ebpf)?
-            .attach(cgroup.directory(), CgroupAttachMode::AllowMultiple)
+            .attach(cgroup.directory(), LINK_MODE)
             .with_context(|| at(RELEASE_PROGRAM))?;
         for attach_type in [INET4_CONNECT, INET6_CONNECT] {
             let key = CgroupStorageKey::new(cgroup.id().get(), attach_type);

@@ -74,8 +74,7 @@ impl Run {
         let pins = PinDirectory::claim(&self.bpffs)?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let mut agent = Agent::load(resolved)?;
-        agent.pin_maps(&pins)?;
+        let mut agent = Agent::load(resolved, Some(&pins))?;
         for (index, cgroup) in cgroups.iter().enumerate() {
             agent.attach(index, cgroup)?;
         }
