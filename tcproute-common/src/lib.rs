@@ -19,7 +19,7 @@ pub use connection::{CONNECTIONS, ConnectionSlot, ConnectionState, SpinLock};
 pub use counter::Counter;
 pub use pick::{Draws, picks_own, scale};
 pub use route::{Backend, RouteKey, RouteValue};
-pub use workload::WorkloadIdentity;
+pub use workload::{AddressFilter, WorkloadIdentity};
 
 /// Asserts the size of a shared type and, for the loader, that it is plain bytes.
 macro_rules! shared {

@@ -1,8 +1,10 @@
 //! connect(): choose a backend and an endpoint, remember the choice, rewrite the destination.
 
+use core::ptr;
+
 use aya_log_ebpf::debug;
 use tcproute_common::{
-    Backend, ConnectionState, Counter, RouteKey, RouteValue, SocketAddress, picks_own, scale,
+    AddressFilter, Backend, ConnectionState, Counter, Draws, RouteKey, RouteValue, SocketAddress, picks_own, scale,
 };
 
 use crate::{
@@ -24,9 +26,16 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     if !ctx.is_tcp() {
         return ALLOW;
     }
-    // SAFETY: the kernel allocates the value when it attaches the program and frees it after detaching.
-    let workload = unsafe { (*WORKLOADS.get_ptr_mut()).workload };
+    let identity = WORKLOADS.get_ptr_mut();
     let dialled = ctx.address();
+    let (word, bit) = AddressFilter::place(&dialled);
+    // SAFETY: the kernel allocates the value when it attaches the program and frees it after detaching;
+    // `place` answers an index within the filter.
+    if unsafe { ptr::read_volatile((&raw const (*identity).filter.0).cast::<u64>().add(word)) } & bit == 0 {
+        return ALLOW;
+    }
+    // SAFETY: as above.
+    let workload = unsafe { (*identity).workload };
     // SAFETY: the value is only ever replaced as a whole, and is read before this program returns (RCU).
     let Some(route) = (unsafe { ROUTES.get(&RouteKey { dialled, workload }) }) else {
         connection::forget(ctx);
@@ -79,12 +88,11 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
 fn choose(route: &RouteValue) -> Result<(u32, &'static SocketAddress), NoEndpoint> {
     let draws = &mut KernelDraws;
     let (index, backend) = choose_backend(route, draws)?;
-    // A copy: `choose_backend` may have led to either of two map values.
     let (first, count) = (backend.first_endpoint, backend.endpoint_count);
     let offset = match count {
         0 => return Err(NoEndpoint::Refused),
         1 => 0,
-        _ => scale(tcproute_common::Draws::draw(draws), count),
+        _ => scale(draws.draw(), count),
     };
     let endpoint = ENDPOINTS.get(first + offset).ok_or(NoEndpoint::Internal)?;
     Ok((index, endpoint))
@@ -103,7 +111,7 @@ fn choose_backend(
         let only = BACKENDS.get(first_backend).ok_or(NoEndpoint::Internal)?;
         return Ok((first_backend, only));
     }
-    let drawn = first_backend + scale(tcproute_common::Draws::draw(draws), backend_count);
+    let drawn = first_backend + scale(draws.draw(), backend_count);
     let own = BACKENDS.get(drawn).ok_or(NoEndpoint::Internal)?;
     if picks_own(draws, own.threshold) {
         return Ok((drawn, own));

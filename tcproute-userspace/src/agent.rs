@@ -145,6 +145,9 @@ impl Agent {
             wait
         });
         let (next, change) = self.layout.plan(table)?;
+        for workload in &self.resolved.workloads {
+            self.datapath.extend_filter(table, workload.id)?;
+        }
         self.datapath.apply(&change)?;
         self.layout = next;
         self.retired.push(Retired {

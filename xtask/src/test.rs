@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{build_ebpf, command, lint, provision, release::build_release, report::Report};
 
@@ -18,7 +18,7 @@ pub(crate) fn run() -> Result<()> {
 fn steps(report: &mut Report) -> Result<()> {
     report.step("format", || {
         require_component("fmt", "rustfmt")?;
-        command::run(command::cargo().args(["fmt", "--all", "--check"]))
+        command::run(command::cargo().args(["fmt", "--all", "--check"])).context("run `cargo fmt --all`")
     })?;
     report.step("eBPF build", || build_ebpf::run(&build_ebpf::Options::default()).map(drop))?;
     report.step("lints", || {

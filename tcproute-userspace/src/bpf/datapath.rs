@@ -1,5 +1,7 @@
 //! The loaded programs and maps, and the workloads they are attached to.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, anyhow};
 #[expect(deprecated, reason = "its successor, cgrp_storage, needs 6.2; this one is per attachment, as wanted")]
 use aya::maps::CgroupStorage;
@@ -8,17 +10,17 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, cgroup_storage::CgroupStorageKey},
     programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr},
 };
-use tcproute_common::{Backend, Counter, RouteKey, RouteValue, SocketAddress, WorkloadIdentity};
+use tcproute_common::{AddressFilter, Backend, Counter, RouteKey, RouteValue, SocketAddress, WorkloadIdentity};
 use tracing::warn;
 
 use super::{
     attach_types::{INET4_CONNECT, INET6_CONNECT},
-    cgroup::Cgroup,
+    cgroup::{Cgroup, CgroupId},
     object::object,
     pins::PinDirectory,
     requirements::Features,
 };
-use crate::plan::{Change, Limits, RouteChange, WorkloadId};
+use crate::plan::{Change, Limits, RouteChange, Table, WorkloadId};
 
 const SOCK_ADDR_PROGRAMS: [&str; 4] = ["connect4", "connect6", "getpeername4", "getpeername6"];
 /// The maps that a person reads.
@@ -60,6 +62,15 @@ pub struct Datapath {
     counters: PerCpuArray<MapData, u64>,
     #[expect(deprecated, reason = "see the import")]
     workloads: CgroupStorage<MapData, WorkloadIdentity>,
+    filters: BTreeMap<WorkloadId, AddressFilter>,
+    attached: Vec<Attached>,
+}
+
+/// A cgroup that has the programs.
+#[derive(Debug, Clone, Copy)]
+struct Attached {
+    id: CgroupId,
+    workload: WorkloadId,
 }
 
 impl Datapath {
@@ -96,6 +107,8 @@ impl Datapath {
             endpoints: take(&mut ebpf, "endpoints")?,
             counters: take(&mut ebpf, "counters")?,
             workloads: take(&mut ebpf, "workloads")?,
+            filters: BTreeMap::new(),
+            attached: Vec::new(),
             ebpf,
         })
     }
@@ -117,13 +130,33 @@ impl Datapath {
         release_program(&mut self.ebpf)?
             .attach(cgroup.directory(), LINK_MODE)
             .with_context(|| at(RELEASE_PROGRAM))?;
-        for attach_type in [INET4_CONNECT, INET6_CONNECT] {
-            let key = CgroupStorageKey::new(cgroup.id().get(), attach_type);
-            self.workloads
-                .insert(key, WorkloadIdentity { workload: workload.get() }, 0)
-                .with_context(|| at("the workload's identity"))?;
+        let attached = Attached { id: cgroup.id(), workload };
+        self.identify(attached).with_context(|| at("the workload's identity"))?;
+        self.attached.push(attached);
+        Ok(())
+    }
+
+    /// Extends the filter of a workload. To be done before the routes change for which it is needed, and
+    /// never undone: sockets may still hold states from routes that have left.
+    pub fn extend_filter(&mut self, table: &Table, workload: WorkloadId) -> Result<()> {
+        let filter = self.filters.entry(workload).or_insert(AddressFilter::EMPTY);
+        let before = *filter;
+        table.extend_filter(workload, filter);
+        if *filter == before {
+            return Ok(());
+        }
+        for attached in self.attached.clone().into_iter().filter(|attached| attached.workload == workload) {
+            self.identify(attached).context("cannot write the map workloads")?;
         }
         Ok(())
+    }
+
+    fn identify(&mut self, Attached { id, workload }: Attached) -> Result<(), MapError> {
+        let filter = self.filters.get(&workload).copied().unwrap_or(AddressFilter::EMPTY);
+        let identity = WorkloadIdentity { workload: workload.get(), reserved: 0, filter };
+        [INET4_CONNECT, INET6_CONNECT].into_iter().try_for_each(|attach_type| {
+            self.workloads.insert(CgroupStorageKey::new(id.get(), attach_type), identity, 0)
+        })
     }
 
     /// Applies a change. If a write fails, the routes that were replaced already are put back, so that the

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32};
 
-use tcproute_common::{RouteKey, SocketAddress};
+use tcproute_common::{AddressFilter, RouteKey, SocketAddress};
 
 use super::alias::alias_slots;
 use crate::routing::{Action, DataplaneRoutes, ResolvedRoute};
@@ -66,6 +66,16 @@ impl Table {
             }
         }
         Self { routes }
+    }
+
+    /// Lets the addresses through at which this workload's routes begin and end.
+    pub fn extend_filter(&self, workload: WorkloadId, filter: &mut AddressFilter) {
+        for (key, route) in self.routes.iter().filter(|(key, _)| key.workload == workload.get()) {
+            filter.insert(&key.dialled);
+            for endpoint in route.backends.iter().flat_map(|backend| &backend.endpoints) {
+                filter.insert(endpoint);
+            }
+        }
     }
 
     /// How many routes, backends and endpoints it takes at most.
