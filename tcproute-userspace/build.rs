@@ -24,7 +24,8 @@ fn main() -> io::Result<()> {
     }
     if object.is_file() {
         println!("cargo::rerun-if-changed={}", object.display());
-        fs::copy(&object, embedded)?;
+        // Not fs::copy: the permissions must not come along, a read-only file could not be replaced.
+        fs::write(embedded, fs::read(&object)?)?;
         let built = object.metadata()?.modified()?;
         if newest(&sources[0])?.max(newest(&sources[1])?) > built {
             println!("cargo::warning=the eBPF object is older than its sources: {REMEDY}");

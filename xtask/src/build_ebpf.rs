@@ -56,8 +56,7 @@ fn publish(artifacts: &Path, name: &str) -> Result<PathBuf> {
     let directory = workspace::objects();
     let (source, target) = (artifacts.join(name), directory.join(format!("{name}.bpf.o")));
     let object = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
-    if fs::read(&target).is_ok_and(|old| old == object) {
-        keep_newer_than_sources(&target)?;
+    if fs::read(&target).is_ok_and(|old| old == object) && is_newer_than_sources(&target)? {
         return Ok(target);
     }
     // Readers see the old object or the new one.
@@ -68,15 +67,11 @@ fn publish(artifacts: &Path, name: &str) -> Result<PathBuf> {
     Ok(target)
 }
 
-/// After a change that leaves the object as it was, in a comment perhaps, the object must not pass for stale.
-fn keep_newer_than_sources(object: &Path) -> Result<()> {
+/// By this tcproute-userspace tells a stale object. After a change in a comment, the same object needs a new time.
+fn is_newer_than_sources(object: &Path) -> Result<bool> {
     let root = workspace::root();
     let sources = newest(&root.join("tcproute-ebpf"))?.max(newest(&root.join("tcproute-common/src"))?);
-    if object.metadata()?.modified()? < sources {
-        let file = fs::File::options().append(true).open(object)?;
-        file.set_modified(SystemTime::now()).with_context(|| format!("cannot touch {}", object.display()))?;
-    }
-    Ok(())
+    Ok(object.metadata()?.modified()? >= sources)
 }
 
 /// When a source in this directory was changed last. As in `tcproute-userspace/build.rs`.

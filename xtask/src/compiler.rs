@@ -54,6 +54,14 @@ impl Compiler {
         let version = command::capture(Command::new(&rustc).arg("-vV"))?;
         let version =
             Version::parse(&version).with_context(|| format!("{} -vV: no LLVM named", rustc.display()))?;
+        let least = env!("CARGO_PKG_RUST_VERSION");
+        if !version.is_at_least(least) {
+            bail!(
+                "{} {} is older than the {least} that this workspace needs",
+                rustc.display(),
+                version.release
+            );
+        }
         let sysroot = command::capture(Command::new(&rustc).args(["--print", "sysroot"]))?;
         let rustlib = Path::new(sysroot.trim()).join("lib/rustlib");
         let core = match origin {
@@ -142,6 +150,13 @@ impl Version {
         let llvm_major = llvm.split('.').next()?.parse().ok()?;
         Some(Self { release: field("release:")?.to_owned(), llvm: llvm.to_owned(), llvm_major })
     }
+
+    /// Compares the first two numbers: `rust-version` in a manifest has no more.
+    fn is_at_least(&self, least: &str) -> bool {
+        let numbers =
+            |version: &str| version.split('.').take(2).map(str::parse).collect::<Result<Vec<u32>, _>>();
+        matches!((numbers(&self.release), numbers(least)), (Ok(have), Ok(need)) if have >= need)
+    }
 }
 
 /// By its path, since what comes first on the search path is mostly rustup's.
@@ -177,6 +192,16 @@ mod tests {
         );
         let expected = Version { release: "1.96.0".into(), llvm: "22.1.8".into(), llvm_major: 22 };
         assert_eq!(version, Some(expected));
+    }
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        let version =
+            |release: &str| Version { release: release.into(), llvm: "22.1".into(), llvm_major: 22 };
+        assert!(version("1.95.0").is_at_least("1.95"));
+        assert!(version("1.100.0-nightly").is_at_least("1.95"));
+        assert!(version("2.0.0").is_at_least("1.95"));
+        assert!(!version("1.85.1").is_at_least("1.95"));
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub(crate) fn build(llvm_major: u32, probe: &Path) -> Result<Linker> {
         .arg(root.join("build"));
     command::run(&mut install)
         .with_context(|| format!("cannot build bpf-linker {VERSION} for LLVM {llvm_major}"))?;
-    // Three quarters of a gigabyte of no further use.
+    // Large, and of no further use.
     let _ = fs::remove_dir_all(root.join("build"));
     let path = root.join("bin/bpf-linker");
     let built = llvm_of(&path, probe).context("the bpf-linker just built does not work")?;

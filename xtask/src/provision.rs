@@ -1,10 +1,6 @@
 //! Installing what this machine lacks: the only place that calls a package manager.
 
-use std::{
-    env,
-    process::{Command, Stdio},
-    sync::Once,
-};
+use std::{process::Command, sync::Once};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -27,7 +23,8 @@ pub(crate) fn ensure(packages: &[&str]) -> Result<()> {
     eprintln!("installing by apt-get: {listed}");
     let mut install = apt_get();
     install.args(["install", "--yes", "--no-install-recommends"]).args(&missing);
-    command::run(&mut install).with_context(|| format!("cannot install {listed}"))
+    command::capture(&mut install).with_context(|| format!("cannot install {listed}"))?;
+    Ok(())
 }
 
 /// Whether packages can be installed here: by root, where there is apt-get.
@@ -82,7 +79,7 @@ fn refresh() {
         eprintln!("refreshing the package lists by apt-get update");
         // One unreachable source must not matter if the others have what is wanted; if none has it, the
         // installation says so.
-        if let Err(error) = command::run(apt_get().arg("update")) {
+        if let Err(error) = command::capture(apt_get().arg("update")) {
             eprintln!("warning: {error:#}");
         }
     });
@@ -90,12 +87,7 @@ fn refresh() {
 
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
-    command.arg("--quiet=2").env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
-    // Our stdout is for results.
-    command.stdout(std::io::stderr());
-    if env::var_os("LC_ALL").is_none() {
-        command.env("LC_ALL", "C");
-    }
+    command.arg("--quiet=2").env("DEBIAN_FRONTEND", "noninteractive");
     command
 }
 

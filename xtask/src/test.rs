@@ -37,7 +37,8 @@ fn steps(report: &mut Report) -> Result<()> {
     })?;
     report.optional_step("kernel tests", || {
         if !provision::is_root() {
-            return Ok(Some("they need root; run: sudo -E cargo xtask test".to_owned()));
+            // With the PATH, since sudo's own seldom has cargo.
+            return Ok(Some("they need root; run: sudo -E env \"PATH=$PATH\" cargo xtask test".to_owned()));
         }
         provision::ensure(&provision::KERNEL_TESTS)?;
         command::run(

@@ -1,9 +1,15 @@
 //! Resolved routes: where each outbound of one Dataplane leads, as values that can be printed, compared
 //! and diffed.
 
+mod protocol;
+mod resolve;
+mod services;
+
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::Serialize;
+
+pub use resolve::{DnsAnswers, Options, Resolver, UnknownDataplane};
 
 use crate::resources::{MeshName, ServiceName, Tags, Weight};
 

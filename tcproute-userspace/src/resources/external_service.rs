@@ -1,0 +1,87 @@
+//! ExternalService (<https://kuma.io/docs/2.4.x/policies/external-services/>): an endpoint outside the mesh.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{
+    dataplane::read_service,
+    names::{MeshName, ResourceName, ServiceName, Tags},
+    violation::Violations,
+    wire,
+};
+
+/// An endpoint outside the mesh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalService {
+    /// The mesh it is known in.
+    pub mesh: MeshName,
+    /// Its name.
+    pub name: ResourceName,
+    /// The service it belongs to.
+    pub service: ServiceName,
+    /// All tags, the service's among them.
+    pub tags: Tags,
+    /// Where it is.
+    pub address: ExternalAddress,
+    /// Whether the proxy originates TLS to it.
+    pub tls: bool,
+}
+
+/// Where an ExternalService is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExternalAddress {
+    /// An IP address and a port.
+    Socket(SocketAddr),
+    /// A DNS name and a port.
+    Host(String, u16),
+}
+
+impl ExternalService {
+    pub(crate) fn read(
+        mesh: MeshName,
+        name: ResourceName,
+        tags: Option<Tags>,
+        networking: Option<wire::ExternalNetworking>,
+        prefix: &str,
+        found: &mut Violations,
+    ) -> Option<Self> {
+        let tags = tags.unwrap_or_default();
+        let service = read_service(&tags, prefix.trim_end_matches('.'), found);
+        let tls = networking.as_ref().and_then(|n| n.tls.as_ref()).and_then(|tls| tls.enabled);
+        let path = format!("{prefix}networking.address");
+        let address = networking.and_then(|networking| networking.address).ok_or("must be set".to_owned());
+        let address = found.check(&path, address.and_then(|address| parse(&address)));
+        Some(Self { mesh, name, service: service?, tags, address: address?, tls: tls.unwrap_or(false) })
+    }
+}
+
+fn parse(text: &str) -> Result<ExternalAddress, String> {
+    let wrong = || format!("{text:?} is not host:port");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let port: u16 = port.parse().ok().filter(|&port| port > 0).ok_or_else(wrong)?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok(ExternalAddress::Socket(SocketAddr::new(ip.to_canonical(), port)));
+    }
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if host.is_empty() || !host.chars().all(is_name) {
+        return Err(wrong());
+    }
+    Ok(ExternalAddress::Host(host.to_ascii_lowercase(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_ip_or_name_with_a_port() {
+        let socket = |text: &str| Ok(ExternalAddress::Socket(text.parse().unwrap()));
+        assert_eq!(parse("10.0.0.1:80"), socket("10.0.0.1:80"));
+        assert_eq!(parse("[2001:db8::1]:80"), socket("[2001:db8::1]:80"));
+        assert_eq!(parse("[::ffff:10.0.0.1]:80"), socket("10.0.0.1:80"));
+        assert_eq!(parse("Db.example.com:5432"), Ok(ExternalAddress::Host("db.example.com".into(), 5432)));
+        for wrong in ["db.example.com", ":80", "db:0", "db:65536", "http://db:80", "a b:80", ""] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! MeshTCPRoute (<https://kuma.io/docs/2.4.x/policies/meshtcproute/>).
+
+use super::{
+    names::{MeshName, ResourceName, ServiceName, Weight},
+    target_ref::{BackendTarget, Selector, read_destination},
+    violation::Violations,
+    wire,
+};
+
+/// How the TCP connections of some proxies to some services are split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeshTcpRoute {
+    /// The mesh it belongs to.
+    pub mesh: MeshName,
+    /// Its name, which decides between policies of the same strength.
+    pub name: ResourceName,
+    /// The proxies it is for.
+    pub selector: Selector,
+    /// The destinations it speaks of.
+    pub to: Vec<To>,
+}
+
+/// What a policy says about one destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct To {
+    /// The destination.
+    pub service: ServiceName,
+    /// What applies to it.
+    pub rule: Rule,
+}
+
+/// `rules` of a `to` entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// No rules: the destination itself.
+    Itself,
+    /// A rule that says nothing of backends: whatever weaker policies say.
+    Unchanged,
+    /// The backends, replacing those of weaker policies.
+    Backends(Vec<BackendRef>),
+}
+
+/// A backend and its weight.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendRef {
+    /// Where.
+    pub target: BackendTarget,
+    /// How much.
+    pub weight: Weight,
+}
+
+impl MeshTcpRoute {
+    pub(crate) fn read(
+        mesh: MeshName,
+        name: ResourceName,
+        spec: Option<wire::TcpRouteSpec>,
+        found: &mut Violations,
+    ) -> Option<Self> {
+        let Some(spec) = spec else {
+            found.add("spec", "must be set");
+            return None;
+        };
+        let selector = Selector::read(spec.target_ref, "spec.targetRef", found);
+        let to = spec.to.unwrap_or_default().into_iter().enumerate();
+        let to: Vec<Option<To>> = to.map(|(i, to)| read_to(to, &format!("spec.to[{i}]"), found)).collect();
+        Some(Self { mesh, name, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
+    }
+}
+
+fn read_to(to: wire::TcpRouteTo, path: &str, found: &mut Violations) -> Option<To> {
+    let service = read_destination(to.target_ref, &format!("{path}.targetRef"), found);
+    let rules = to.rules.unwrap_or_default();
+    if rules.len() > 1 {
+        found.add(format!("{path}.rules"), "must have at most one entry");
+    }
+    let rule = match rules.into_iter().next() {
+        Some(rule) => read_rule(rule, &format!("{path}.rules[0].default"), found),
+        None => Some(Rule::Itself),
+    };
+    Some(To { service: service?, rule: rule? })
+}
+
+fn read_rule(rule: wire::TcpRouteRule, path: &str, found: &mut Violations) -> Option<Rule> {
+    let Some(conf) = rule.default else {
+        found.add(path, "must be set");
+        return None;
+    };
+    let Some(refs) = conf.backend_refs else { return Some(Rule::Unchanged) };
+    let path = format!("{path}.backendRefs");
+    if refs.is_empty() {
+        found.add(path, "must have at least one entry");
+        return None;
+    }
+    let refs = refs.into_iter().enumerate();
+    let refs: Vec<Option<BackendRef>> =
+        refs.map(|(i, backend)| read_backend_ref(backend, &format!("{path}[{i}]"), found)).collect();
+    refs.into_iter().collect::<Option<_>>().map(Rule::Backends)
+}
+
+fn read_backend_ref(backend: wire::BackendRef, path: &str, found: &mut Violations) -> Option<BackendRef> {
+    let wire::BackendRef { kind, name, tags, weight } = backend;
+    let target = BackendTarget::read(wire::TargetRef { kind, name, tags }, path, found);
+    let weight = match weight {
+        None => Some(Weight::default()),
+        Some(wire::Weight(Some(weight))) => Some(weight.into()),
+        Some(wire::Weight(None)) => {
+            found.add(format!("{path}.weight"), "must be an integer from 0 to 4294967295");
+            None
+        }
+    };
+    Some(BackendRef { target: target?, weight: weight? })
+}

@@ -1,0 +1,109 @@
+//! Names and numbers with a meaning, so that one cannot be taken for another.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use serde::Serialize;
+use thiserror::Error;
+
+/// Tags of an inbound, or those that a subset asks for.
+pub type Tags = BTreeMap<String, String>;
+
+/// A name must have at least one character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("must not be empty")]
+pub struct EmptyName;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        pub struct $type(String);
+
+        impl $type {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = EmptyName;
+
+            fn try_from(name: String) -> Result<Self, EmptyName> {
+                if name.is_empty() { Err(EmptyName) } else { Ok(Self(name)) }
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = EmptyName;
+
+            fn from_str(name: &str) -> Result<Self, EmptyName> {
+                name.to_owned().try_into()
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// A mesh; resources of one never reach into another.
+    MeshName
+}
+
+name! {
+    /// The value of the tag `kuma.io/service`.
+    ServiceName
+}
+
+impl Default for MeshName {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+/// The name of a resource, with its namespace on Kubernetes. Ordered by name first, as policies are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceName {
+    /// `name` or `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`.
+    pub namespace: Option<String>,
+}
+
+impl fmt::Display for ResourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{}.{namespace}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// The weight of a backendRef: its share is this over the sum of all weights of its route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Weight(u32);
+
+impl Weight {
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl From<u32> for Weight {
+    fn from(weight: u32) -> Self {
+        Self(weight)
+    }
+}
+
+impl Default for Weight {
+    /// What a backendRef without a weight has.
+    fn default() -> Self {
+        Self(1)
+    }
+}

@@ -1,0 +1,343 @@
+//! The documents as they are written: serde structs without any rule of their own.
+//!
+//! Plain structs only: `serde(tag)`, `untagged` and `flatten` lose the line of an error.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, Visitor},
+};
+
+use super::names::Tags;
+
+/// Enough of any document to tell what it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Envelope {
+    pub(crate) r#type: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) api_version: Option<String>,
+}
+
+/// The Kubernetes form of any resource.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Kubernetes<S> {
+    #[serde(rename = "apiVersion")]
+    _api_version: IgnoredAny,
+    #[serde(rename = "kind")]
+    _kind: IgnoredAny,
+    pub(crate) metadata: Metadata,
+    pub(crate) mesh: Option<String>,
+    pub(crate) spec: Option<S>,
+    #[serde(rename = "status")]
+    _status: Option<IgnoredAny>,
+}
+
+/// `metadata`, whose other fields are the API server's.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) name: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+}
+
+/// The Universal form of a policy.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct UniversalPolicy<S> {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
+    pub(crate) name: String,
+    pub(crate) mesh: Option<String>,
+    #[serde(rename = "labels")]
+    _labels: Option<IgnoredAny>,
+    #[serde(rename = "creationTime")]
+    _creation_time: Option<IgnoredAny>,
+    #[serde(rename = "modificationTime")]
+    _modification_time: Option<IgnoredAny>,
+    pub(crate) spec: Option<S>,
+}
+
+/// `targetRef` anywhere.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TargetRef {
+    pub(crate) kind: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) tags: Option<Tags>,
+}
+
+/// `spec` of a `MeshTCPRoute`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct TcpRouteSpec {
+    pub(crate) target_ref: Option<TargetRef>,
+    pub(crate) to: Option<Vec<TcpRouteTo>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct TcpRouteTo {
+    pub(crate) target_ref: Option<TargetRef>,
+    pub(crate) rules: Option<Vec<TcpRouteRule>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TcpRouteRule {
+    pub(crate) default: Option<TcpRouteConf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct TcpRouteConf {
+    pub(crate) backend_refs: Option<Vec<BackendRef>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackendRef {
+    pub(crate) kind: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) tags: Option<Tags>,
+    pub(crate) weight: Option<Weight>,
+}
+
+/// A weight that may turn out to be none, so that the violations beside it are still found.
+#[derive(Debug)]
+pub(crate) struct Weight(pub(crate) Option<u32>);
+
+impl<'de> Deserialize<'de> for Weight {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyNumber;
+
+        impl Visitor<'_> for AnyNumber {
+            type Value = Weight;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer from 0 to 4294967295")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Weight, E> {
+                Ok(Weight(u32::try_from(number).ok()))
+            }
+
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Weight, E> {
+                Ok(Weight(None))
+            }
+
+            fn visit_u128<E: de::Error>(self, _: u128) -> Result<Weight, E> {
+                Ok(Weight(None))
+            }
+
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Weight, E> {
+                Ok(Weight(None))
+            }
+
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<Weight, E> {
+                Ok(Weight(None))
+            }
+        }
+
+        deserializer.deserialize_any(AnyNumber)
+    }
+}
+
+/// `spec` of a `MeshHTTPRoute`: only what tells which proxies and destinations it covers.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct HttpRouteSpec {
+    pub(crate) target_ref: Option<TargetRef>,
+    pub(crate) to: Option<Vec<HttpRouteTo>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct HttpRouteTo {
+    pub(crate) target_ref: Option<TargetRef>,
+    #[serde(rename = "hostnames")]
+    _hostnames: Option<IgnoredAny>,
+    #[serde(rename = "rules")]
+    _rules: Option<IgnoredAny>,
+}
+
+/// `spec` of a Dataplane on Kubernetes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct DataplaneSpec {
+    pub(crate) networking: Option<DataplaneNetworking>,
+    #[serde(rename = "metrics")]
+    _metrics: Option<IgnoredAny>,
+    #[serde(rename = "probes")]
+    _probes: Option<IgnoredAny>,
+    #[serde(rename = "envoy")]
+    _envoy: Option<IgnoredAny>,
+}
+
+/// A Universal Dataplane.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct UniversalDataplane {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
+    pub(crate) name: String,
+    pub(crate) mesh: Option<String>,
+    #[serde(rename = "labels")]
+    _labels: Option<IgnoredAny>,
+    #[serde(rename = "creationTime")]
+    _creation_time: Option<IgnoredAny>,
+    #[serde(rename = "modificationTime")]
+    _modification_time: Option<IgnoredAny>,
+    pub(crate) networking: Option<DataplaneNetworking>,
+    #[serde(rename = "metrics")]
+    _metrics: Option<IgnoredAny>,
+    #[serde(rename = "probes")]
+    _probes: Option<IgnoredAny>,
+    #[serde(rename = "envoy")]
+    _envoy: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct DataplaneNetworking {
+    pub(crate) address: Option<String>,
+    pub(crate) advertised_address: Option<String>,
+    pub(crate) inbound: Option<Vec<Inbound>>,
+    pub(crate) outbound: Option<Vec<Outbound>>,
+    #[serde(rename = "gateway")]
+    _gateway: Option<IgnoredAny>,
+    #[serde(rename = "admin")]
+    _admin: Option<IgnoredAny>,
+    #[serde(rename = "transparentProxying")]
+    _transparent_proxying: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Inbound {
+    pub(crate) port: Option<u32>,
+    pub(crate) address: Option<String>,
+    pub(crate) health: Option<Health>,
+    pub(crate) tags: Option<Tags>,
+    #[serde(rename = "servicePort")]
+    _service_port: Option<IgnoredAny>,
+    #[serde(rename = "serviceAddress")]
+    _service_address: Option<IgnoredAny>,
+    #[serde(rename = "serviceProbe")]
+    _service_probe: Option<IgnoredAny>,
+    #[serde(rename = "name")]
+    _name: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Health {
+    pub(crate) ready: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Outbound {
+    pub(crate) port: Option<u32>,
+    pub(crate) address: Option<String>,
+    pub(crate) tags: Option<Tags>,
+}
+
+/// `spec` of an ExternalService on Kubernetes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExternalServiceSpec {
+    pub(crate) tags: Option<Tags>,
+    pub(crate) networking: Option<ExternalNetworking>,
+}
+
+/// A Universal ExternalService.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct UniversalExternalService {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
+    pub(crate) name: String,
+    pub(crate) mesh: Option<String>,
+    #[serde(rename = "labels")]
+    _labels: Option<IgnoredAny>,
+    #[serde(rename = "creationTime")]
+    _creation_time: Option<IgnoredAny>,
+    #[serde(rename = "modificationTime")]
+    _modification_time: Option<IgnoredAny>,
+    pub(crate) tags: Option<Tags>,
+    pub(crate) networking: Option<ExternalNetworking>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExternalNetworking {
+    pub(crate) address: Option<String>,
+    pub(crate) tls: Option<ExternalTls>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ExternalTls {
+    pub(crate) enabled: Option<bool>,
+    #[serde(rename = "caCert")]
+    _ca_cert: Option<IgnoredAny>,
+    #[serde(rename = "clientCert")]
+    _client_cert: Option<IgnoredAny>,
+    #[serde(rename = "clientKey")]
+    _client_key: Option<IgnoredAny>,
+    #[serde(rename = "allowRenegotiation")]
+    _allow_renegotiation: Option<IgnoredAny>,
+    #[serde(rename = "skipHostnameVerification")]
+    _skip_hostname_verification: Option<IgnoredAny>,
+    #[serde(rename = "serverName")]
+    _server_name: Option<IgnoredAny>,
+}
+
+/// A Mesh in either form: all that matters is mTLS, and the rest of its many fields is the proxy's matter.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Mesh {
+    pub(crate) name: Option<String>,
+    pub(crate) metadata: Option<Metadata>,
+    pub(crate) mtls: Option<Mtls>,
+    pub(crate) spec: Option<MeshSpec>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct MeshSpec {
+    pub(crate) mtls: Option<Mtls>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Mtls {
+    pub(crate) enabled_backend: Option<String>,
+    pub(crate) backends: Option<Vec<MtlsBackend>>,
+    #[serde(rename = "skipValidation")]
+    _skip_validation: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct MtlsBackend {
+    pub(crate) name: String,
+    pub(crate) mode: Option<String>,
+    #[serde(rename = "type")]
+    _type: Option<IgnoredAny>,
+    #[serde(rename = "conf")]
+    _conf: Option<IgnoredAny>,
+    #[serde(rename = "dpCert")]
+    _dp_cert: Option<IgnoredAny>,
+    #[serde(rename = "rootChain")]
+    _root_chain: Option<IgnoredAny>,
+}
+
+/// A policy that is only known by name.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AnyPolicy {
+    pub(crate) name: Option<String>,
+    pub(crate) mesh: Option<String>,
+    pub(crate) metadata: Option<Metadata>,
+}
