@@ -4,7 +4,8 @@ use core::ptr;
 
 use aya_log_ebpf::debug;
 use tcproute_common::{
-    AddressFilter, Backend, ConnectionState, Counter, Draws, RouteKey, RouteValue, SocketAddress, picks_own, scale,
+    AddressFilter, Backend, ConnectionState, Counter, Draws, RouteKey, RouteValue, SocketAddress, picks_own,
+    scale,
 };
 
 use crate::{

@@ -111,9 +111,8 @@ fn claim(slot: *mut ConnectionSlot, cookie: u64) -> bool {
 fn remember_in_storage(socket: *mut core::ffi::c_void, state: &ConnectionState) {
     let value = ptr::from_ref(state).cast_mut().cast();
     // SAFETY: the map, the socket and the initial value are valid; the helper only reads the last.
-    let stored = unsafe {
-        bpf_sk_storage_get(overflow(), socket, value, u64::from(BPF_SK_STORAGE_GET_F_CREATE))
-    };
+    let stored =
+        unsafe { bpf_sk_storage_get(overflow(), socket, value, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) };
     if stored.is_null() {
         return count(Counter::Unrecorded);
     }

@@ -5,9 +5,7 @@ use core::ptr;
 use aya_ebpf::{
     EbpfContext,
     bindings::bpf_sock_addr,
-    helpers::generated::{
-        bpf_get_prandom_u32, bpf_get_socket_cookie, bpf_set_retval, bpf_skc_to_mptcp_sock,
-    },
+    helpers::generated::{bpf_get_prandom_u32, bpf_get_socket_cookie, bpf_set_retval, bpf_skc_to_mptcp_sock},
     programs::SockAddrContext,
 };
 use tcproute_common::{Address, Draws, SocketAddress};

@@ -1,6 +1,9 @@
 //! Every map. "Loader" is the userspace side.
 
-#[expect(deprecated, reason = "its successor, cgrp_storage, needs 6.2; this one is per attachment, as wanted")]
+#[expect(
+    deprecated,
+    reason = "its successor, cgrp_storage, needs 6.2; this one is per attachment, as wanted"
+)]
 use aya_ebpf::btf_maps::CgroupStorage;
 use aya_ebpf::{
     Global,

@@ -48,8 +48,15 @@ impl Resolved {
     pub async fn new(settings: Settings, resources: Resources, dataplanes: Vec<String>) -> Result<Self> {
         let host_names = resources.external_host_names();
         let dns = dns::look_up(&host_names, &DnsAnswers::new()).await;
-        let mut resolved =
-            Self { settings, resources, host_names, dns, dataplanes, workloads: Vec::new(), warned: BTreeSet::new() };
+        let mut resolved = Self {
+            settings,
+            resources,
+            host_names,
+            dns,
+            dataplanes,
+            workloads: Vec::new(),
+            warned: BTreeSet::new(),
+        };
         resolved.workloads = resolved.resolve()?;
         resolved.warn();
         Ok(resolved)
@@ -161,8 +168,7 @@ impl Agent {
     /// Keeps the kernel in step with DNS until `until` is done, and answers with what that gave.
     pub async fn serve_until<T>(&mut self, until: impl Future<Output = T>) -> Result<T> {
         let mut log = if self.resolved.settings.log_decisions {
-            let logger = EbpfLogger::init(self.datapath.ebpf())
-                .context("cannot read the programs' log")?;
+            let logger = EbpfLogger::init(self.datapath.ebpf()).context("cannot read the programs' log")?;
             Some(logger)
         } else {
             None

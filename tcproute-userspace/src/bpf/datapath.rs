@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow};
-#[expect(deprecated, reason = "its successor, cgrp_storage, needs 6.2; this one is per attachment, as wanted")]
+#[expect(
+    deprecated,
+    reason = "its successor, cgrp_storage, needs 6.2; this one is per attachment, as wanted"
+)]
 use aya::maps::CgroupStorage;
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, cgroup_storage::CgroupStorageKey},
     programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr},
 };
-use tcproute_common::{AddressFilter, Backend, Counter, RouteKey, RouteValue, SocketAddress, WorkloadIdentity};
+use tcproute_common::{
+    AddressFilter, Backend, Counter, RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
+};
 use tracing::warn;
 
 use super::{
@@ -174,9 +179,9 @@ impl Datapath {
         }
         for (done, route) in change.routes.iter().enumerate() {
             if let Err(error) = self.write_route(route.key, route.new) {
-                let undone = change.routes[..done].iter().try_for_each(|RouteChange { key, old, .. }| {
-                    self.write_route(*key, *old)
-                });
+                let undone = change.routes[..done]
+                    .iter()
+                    .try_for_each(|RouteChange { key, old, .. }| self.write_route(*key, *old));
                 if let Err(again) = undone {
                     warn!("the state before could not be restored: {again}");
                 }

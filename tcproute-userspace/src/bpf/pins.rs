@@ -26,7 +26,9 @@ impl PinDirectory {
         let is_bpffs = statfs(bpffs).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC);
         if !is_bpffs {
             let at = bpffs.display();
-            bail!("no bpffs is mounted at {at}: mount it with `mount -t bpf bpf {at}`, or name one with --bpffs");
+            bail!(
+                "no bpffs is mounted at {at}: mount it with `mount -t bpf bpf {at}`, or name one with --bpffs"
+            );
         }
         let path = bpffs.join("tcproute");
         DirBuilder::new()

@@ -82,7 +82,9 @@ impl Exec {
                 return Ok(ExitCode::from(code));
             }
         };
-        let pid = Pid::from_raw(child.id().and_then(|id| i32::try_from(id).ok()).context("the command has no pid")?);
+        let pid = Pid::from_raw(
+            child.id().and_then(|id| i32::try_from(id).ok()).context("the command has no pid")?,
+        );
         let status = agent
             .serve_until(async {
                 loop {

@@ -48,7 +48,9 @@ impl FromStr for WorkloadArgument {
             Some((dataplane, cgroup)) if !dataplane.is_empty() && !cgroup.is_empty() => {
                 Ok(Self { dataplane: dataplane.to_owned(), cgroup: cgroup.into() })
             }
-            _ => Err("must be DATAPLANE=CGROUP, such as frontend-1=/system.slice/frontend.service".to_owned()),
+            _ => {
+                Err("must be DATAPLANE=CGROUP, such as frontend-1=/system.slice/frontend.service".to_owned())
+            }
         }
     }
 }

@@ -4,5 +4,5 @@ mod merge;
 mod select;
 
 pub use merge::{Conf, Merged, merge};
-pub use select::{from_weak_to_strong, selects};
 pub(crate) use select::includes;
+pub use select::{from_weak_to_strong, selects};

@@ -134,7 +134,8 @@ impl Reader {
             }
             (Kind::ExternalService, Form::Kubernetes) => {
                 let object = wire::Kubernetes::<wire::ExternalServiceSpec>::deserialize(document)?;
-                let (tags, networking) = object.spec.map_or((None, None), |spec| (spec.tags, spec.networking));
+                let (tags, networking) =
+                    object.spec.map_or((None, None), |spec| (spec.tags, spec.networking));
                 on_kubernetes(object.metadata, object.mesh, &mut found)
                     .and_then(|(mesh, name)| {
                         ExternalService::read(mesh, name, tags, networking, "spec.", &mut found)
@@ -158,11 +159,7 @@ fn read_mesh(mesh: wire::Mesh, form: Form, found: &mut Violations) -> Option<Res
     Mesh::read(name, mtls, mtls_path, found).map(Resource::Mesh)
 }
 
-fn universal(
-    name: String,
-    mesh: Option<String>,
-    found: &mut Violations,
-) -> Option<(MeshName, ResourceName)> {
+fn universal(name: String, mesh: Option<String>, found: &mut Violations) -> Option<(MeshName, ResourceName)> {
     let mesh = read_mesh_name(mesh, "mesh", found);
     Some((mesh?, read_name(name, None, "name", found)?))
 }

@@ -128,9 +128,8 @@ fn unknown(name: &str) -> String {
 
 /// The known name that is most like a misspelt one, if any is like it at all.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let near = |known: &'a str| {
-        (strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known)
-    };
+    let near =
+        |known: &'a str| (strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known);
     let (distance, best) = known.into_iter().map(near).min()?;
     (distance <= name.len().max(best.len()) / 3).then_some(best)
 }
@@ -155,7 +154,10 @@ mod tests {
     #[test]
     fn a_misspelt_kind_names_the_nearest() {
         let (field, message) = Kind::of(&envelope(Some("MeshTcpRout"), None, None)).unwrap_err();
-        assert_eq!((field, message.as_str()), ("type", "unknown kind \"MeshTcpRout\", did you mean \"MeshTCPRoute\"?"));
+        assert_eq!(
+            (field, message.as_str()),
+            ("type", "unknown kind \"MeshTcpRout\", did you mean \"MeshTCPRoute\"?")
+        );
     }
 
     #[test]

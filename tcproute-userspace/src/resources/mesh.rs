@@ -21,13 +21,19 @@ pub enum MtlsMode {
 }
 
 impl Mesh {
-    pub(crate) fn read(name: MeshName, mtls: Option<wire::Mtls>, path: &str, found: &mut Violations) -> Option<Self> {
+    pub(crate) fn read(
+        name: MeshName,
+        mtls: Option<wire::Mtls>,
+        path: &str,
+        found: &mut Violations,
+    ) -> Option<Self> {
         let Some(mtls) = mtls else { return Some(Self { name, mtls: None }) };
         let Some(enabled) = mtls.enabled_backend.filter(|enabled| !enabled.is_empty()) else {
             return Some(Self { name, mtls: None });
         };
         let backends = mtls.backends.unwrap_or_default();
-        let Some((i, backend)) = backends.iter().enumerate().find(|(_, backend)| backend.name == enabled) else {
+        let Some((i, backend)) = backends.iter().enumerate().find(|(_, backend)| backend.name == enabled)
+        else {
             found.add(format!("{path}.enabledBackend"), format!("there is no backend {enabled:?}"));
             return None;
         };

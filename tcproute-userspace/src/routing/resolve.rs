@@ -14,8 +14,8 @@ use super::{
 use crate::{
     policy::{Conf, from_weak_to_strong, merge, selects},
     resources::{
-        BackendRef, BackendTarget, Dataplane, MeshName, MeshTcpRoute, MtlsMode, Outbound, Resources, ServiceName,
-        Weight, nearest,
+        BackendRef, BackendTarget, Dataplane, MeshName, MeshTcpRoute, MtlsMode, Outbound, Resources,
+        ServiceName, Weight, nearest,
     },
 };
 
@@ -179,10 +179,14 @@ impl<'a> Resolver<'a> {
         if protocol::is_http(protocol) {
             let protocol = protocol.unwrap_or_default();
             if subject.http_covered.contains(service) {
-                return Some(Reason::expected(format!("the protocol is {protocol} and a MeshHTTPRoute covers it")));
+                return Some(Reason::expected(format!(
+                    "the protocol is {protocol} and a MeshHTTPRoute covers it"
+                )));
             }
             if no_tcp_route {
-                return Some(Reason::expected(format!("the protocol is {protocol} and no MeshTCPRoute names it")));
+                return Some(Reason::expected(format!(
+                    "the protocol is {protocol} and no MeshTCPRoute names it"
+                )));
             }
         }
         if let Some(mode) = self.mtls.get(mesh)
@@ -197,9 +201,7 @@ impl<'a> Resolver<'a> {
         }
         let weighted = refs.iter().filter(|backend| backend.weight.get() > 0);
         let needs_tls = weighted.map(|backend| &backend.target).find(|target| {
-            self.services
-                .matching(mesh, &target.service, target.subset.as_ref())
-                .any(|endpoint| endpoint.tls)
+            self.services.matching(mesh, &target.service, target.subset.as_ref()).any(|endpoint| endpoint.tls)
         })?;
         let text = format!("ExternalService {} has TLS on, which the proxy originates", needs_tls.service);
         Some(Reason::surprising(text))
@@ -238,7 +240,10 @@ impl<'a> Resolver<'a> {
                 name: name.clone(),
                 tags: subset.clone().unwrap_or_default(),
                 weight: backend.weight,
-                #[expect(clippy::cast_precision_loss, reason = "a sum above 2^53 is off by less than one part in 2^53")]
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "a sum above 2^53 is off by less than one part in 2^53"
+                )]
                 share: if sum == 0 { 0.0 } else { weight / sum as f64 },
                 endpoints,
             }

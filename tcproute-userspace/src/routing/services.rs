@@ -79,17 +79,23 @@ impl<'a> Services<'a> {
         service: &ServiceName,
         subset: Option<&Tags>,
     ) -> impl Iterator<Item = &Endpoint<'a>> {
-        let wanted = move |endpoint: &&Endpoint<'a>| subset.is_none_or(|subset| includes(endpoint.tags, subset));
+        let wanted =
+            move |endpoint: &&Endpoint<'a>| subset.is_none_or(|subset| includes(endpoint.tags, subset));
         self.of(mesh, service).iter().filter(wanted)
     }
 
     fn of(&self, mesh: &MeshName, service: &ServiceName) -> &[Endpoint<'a>] {
-        self.meshes.get(mesh).and_then(|services| services.get(service)).map(Vec::as_slice).unwrap_or_default()
+        self.meshes
+            .get(mesh)
+            .and_then(|services| services.get(service))
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 }
 
 /// The addresses of endpoints, sorted and without repeats.
 pub(super) fn addresses<'e, 'a: 'e>(endpoints: impl Iterator<Item = &'e Endpoint<'a>>) -> Vec<SocketAddr> {
-    let sorted: BTreeSet<SocketAddr> = endpoints.flat_map(|endpoint| endpoint.addresses.iter().copied()).collect();
+    let sorted: BTreeSet<SocketAddr> =
+        endpoints.flat_map(|endpoint| endpoint.addresses.iter().copied()).collect();
     sorted.into_iter().collect()
 }

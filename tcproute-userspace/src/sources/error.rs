@@ -46,7 +46,11 @@ pub struct InputError {
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, path, message } = self;
-        if path.is_empty() { write!(f, "{place}: {message}") } else { write!(f, "{place}: {path}: {message}") }
+        if path.is_empty() {
+            write!(f, "{place}: {message}")
+        } else {
+            write!(f, "{place}: {path}: {message}")
+        }
     }
 }
 

@@ -32,7 +32,8 @@ fn list_directory(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let known = path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+        let known =
+            path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
         if !hidden && known && path.is_file() {
             files.push(path);
         }
