@@ -1,1 +1,51 @@
-//! What the kernel tests share.
+//! What the kernel tests share: a daemon, cgroups, servers and clients that clean up after themselves, also
+//! when a test fails.
+
+pub mod cgroup;
+pub mod chi_square;
+pub mod client;
+pub mod mesh;
+pub mod server;
+pub mod tcproute;
+
+use std::{
+    net::Ipv4Addr,
+    sync::atomic::{AtomicU8, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Loopback addresses of a test's own, `127.<n>.0.0/16`, so that tests run side by side.
+#[derive(Debug, Clone, Copy)]
+pub struct Loopback(u8);
+
+impl Loopback {
+    /// Addresses that no other test of this process has.
+    pub fn claim() -> Self {
+        static NEXT: AtomicU8 = AtomicU8::new(100);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The address `127.<n>.<c>.<d>`.
+    pub const fn ip(self, c: u8, d: u8) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.0, c, d)
+    }
+}
+
+/// Whether this test can run; if not, says why.
+pub fn is_root(test: &str) -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        println!("SKIPPED {test}: needs root");
+    }
+    root
+}
+
+/// Waits until the condition holds, at most 20 seconds.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,65 @@
+//! Pearson's chi-square test: is an observed split explainable by chance?
+
+/// The standard normal quantile of 1 - 1e-6: one good build in a million fails.
+const Z: f64 = 4.753_424;
+
+/// Panics, and prints the counts, if counts like these come about with a chance of less than 1e-6 when each
+/// has its expected share. A share of 0 must have a count of 0.
+pub fn assert_split(what: &str, counts: &[(u64, f64)]) {
+    let total: u64 = counts.iter().map(|(count, _)| count).sum();
+    println!("{what}: {counts:?} of {total}");
+    assert!(total > 0, "{what}: no connections");
+    let mut statistic = 0.0;
+    for &(count, share) in counts {
+        if share == 0.0 {
+            assert_eq!(count, 0, "{what}: a share of 0 has connections: {counts:?}");
+            continue;
+        }
+        let expected = share * as_f64(total);
+        statistic += (as_f64(count) - expected).powi(2) / expected;
+    }
+    let freedom = counts.iter().filter(|(_, share)| *share > 0.0).count() - 1;
+    let critical = critical_value(u32::try_from(freedom).unwrap_or(u32::MAX));
+    assert!(statistic <= critical, "{what}: chi-square {statistic:.1} > {critical:.1}: {counts:?}");
+}
+
+/// The value that chi-square exceeds with a chance of 1e-6 (Wilson and Hilferty 1931; errs by less than 2 %
+/// from one degree of freedom on).
+fn critical_value(freedom: u32) -> f64 {
+    if freedom == 0 {
+        return 0.0;
+    }
+    let k = f64::from(freedom);
+    let c = 2.0 / (9.0 * k);
+    k * (1.0 - c + Z * c.sqrt()).powi(3)
+}
+
+fn as_f64(count: u64) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn critical_values_are_those_of_the_tables() {
+        // R: qchisq(1e-6, k, lower.tail = FALSE)
+        for (freedom, exact) in [(1, 23.928), (2, 27.631), (5, 35.888), (20, 63.0)] {
+            let near = critical_value(freedom);
+            assert!((near / exact - 1.0).abs() < 0.03, "{freedom}: {near} against {exact}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "chi-square")]
+    fn a_wrong_split_fails() {
+        assert_split("wrong", &[(8800, 0.9), (1200, 0.1)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "share of 0")]
+    fn traffic_to_weight_zero_fails() {
+        assert_split("zero", &[(9999, 1.0), (1, 0.0)]);
+    }
+}

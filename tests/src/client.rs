@@ -1,0 +1,63 @@
+//! Clients: Python's sockets, which know nothing of tcproute.
+
+use std::{collections::BTreeMap, net::SocketAddr, process::Output};
+
+/// What the scripts share.
+const PRELUDE: &str = r"
+import collections, ctypes, errno, os, select, socket, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def name(s):
+    data = b''
+    while not data.endswith(b'\n'):
+        part = s.recv(64)
+        if not part: break
+        data += part
+    return data.decode().strip()
+def family(host): return socket.AF_INET6 if ':' in host else socket.AF_INET
+def dial(host, port):
+    s = socket.socket(family(host), socket.SOCK_STREAM)
+    s.settimeout(10)
+    s.connect((host, port))
+    return s
+def disconnect(s):
+    if libc.connect(s.fileno(), struct.pack('=H14x', 0), 16) != 0:
+        raise OSError(ctypes.get_errno(), 'connect(AF_UNSPEC)')
+";
+
+/// A Python program with these helpers: `dial(host, port)`, `name(socket)`, `disconnect(socket)`.
+pub fn script(body: &str) -> String {
+    format!("{PRELUDE}\n{body}")
+}
+
+/// A program that dials `count` times, checks getpeername each time, and prints `name count` lines.
+pub fn counting(address: SocketAddr, count: u32) -> String {
+    let (host, port) = (address.ip(), address.port());
+    script(&format!(
+        "
+names = collections.Counter()
+for _ in range({count}):
+    with dial('{host}', {port}) as s:
+        peer = s.getpeername()[:2]
+        assert peer == ('{host}', {port}), peer
+        names[name(s)] += 1
+for n, c in sorted(names.items()): print(n, c)
+"
+    ))
+}
+
+/// Reads what [`counting`] printed.
+pub fn counts(output: &Output) -> BTreeMap<String, u64> {
+    let text = stdout(output);
+    let pairs = text.lines().map(|line| {
+        let (name, count) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line:?}"));
+        (name.to_owned(), count.parse().unwrap_or_else(|_| panic!("{line:?}")))
+    });
+    pairs.collect()
+}
+
+/// The output of a command that must have succeeded.
+pub fn stdout(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {stderr}", output.status);
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}

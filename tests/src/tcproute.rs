@@ -1,0 +1,145 @@
+//! The binary under test: as a daemon and for one command.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// The binary: `TCPROUTE_BIN`, or the release build of this workspace.
+pub fn binary() -> PathBuf {
+    std::env::var_os("TCPROUTE_BIN").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/tcproute"),
+        PathBuf::from,
+    )
+}
+
+/// `tcproute exec` of a command as the Dataplane `web` or another one.
+pub fn exec(resources: &Path, dataplane: &str, command: &[&str]) -> Output {
+    exec_command(resources, dataplane, command).output().expect("tcproute can be started")
+}
+
+/// As [`exec`], to be started by the caller.
+pub fn exec_command(resources: &Path, dataplane: &str, command: &[&str]) -> Command {
+    let mut exec = Command::new(binary());
+    exec.arg("exec").arg("--resources").arg(resources).args(["--dataplane", dataplane, "--"]).args(command);
+    exec.stdin(Stdio::null());
+    exec
+}
+
+/// A bpffs of a test's own.
+pub struct Bpffs {
+    directory: tempfile::TempDir,
+}
+
+impl Default for Bpffs {
+    fn default() -> Self {
+        Self::mount()
+    }
+}
+
+impl Bpffs {
+    /// Mounts it in a temporary directory.
+    pub fn mount() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        mount(Some("bpf"), directory.path(), Some("bpf"), MsFlags::empty(), None::<&str>)
+            .expect("bpffs can be mounted");
+        Self { directory }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for Bpffs {
+    fn drop(&mut self) {
+        let _ = umount2(self.directory.path(), MntFlags::MNT_DETACH);
+    }
+}
+
+/// A running `tcproute run`. It is stopped by SIGTERM when this is dropped.
+pub struct Daemon {
+    child: Child,
+    stderr: Receiver<String>,
+    /// Where its maps are pinned.
+    pub bpffs: Bpffs,
+}
+
+impl Daemon {
+    /// Starts it for these `(dataplane, cgroup)` and waits until the routes are in force.
+    pub fn start(resources: &Path, workloads: &[(&str, &Path)]) -> Self {
+        Self::start_with(&mut Command::new(binary()), resources, workloads, &[] as &[&str])
+    }
+
+    /// As [`Self::start`], through another command and with more arguments.
+    pub fn start_with(
+        command: &mut Command,
+        resources: &Path,
+        workloads: &[(&str, &Path)],
+        more: &[impl AsRef<OsStr>],
+    ) -> Self {
+        let bpffs = Bpffs::mount();
+        command.arg("run").arg("--resources").arg(resources).arg("--bpffs").arg(bpffs.path());
+        for (dataplane, cgroup) in workloads {
+            command.arg("--workload").arg(format!("{dataplane}={}", cgroup.display()));
+        }
+        let mut child = command
+            .args(more)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("tcproute can be started");
+        let (sender, stderr) = mpsc::channel();
+        let pipe = child.stderr.take().expect("stderr is piped");
+        thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                println!("tcproute: {line}");
+                let _ = sender.send(line);
+            }
+        });
+        let daemon = Self { child, stderr, bpffs };
+        daemon.wait_for_line("routes in force");
+        daemon
+    }
+
+    /// Waits for a line of its log.
+    pub fn wait_for_line(&self, text: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.stderr.recv_timeout(left) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(_) => {}
+                Err(error) => panic!("no line {text:?}: {error}"),
+            }
+        }
+    }
+
+    /// Stops it as systemd would, and answers with its exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        if let Ok(pid) = i32::try_from(self.child.id())
+            && matches!(self.child.try_wait(), Ok(None))
+        {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        self.child.wait().ok().and_then(|status| status.code())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,194 @@
+//! The daemon: which processes are routed, where, and what is left when it goes.
+
+use std::{fs, net::SocketAddr, path::Path, process::Command};
+
+use tcproute_tests::{
+    Loopback,
+    cgroup::TestCgroup,
+    client::{counting, counts, script, stdout},
+    is_root,
+    mesh::Mesh,
+    server::Server,
+    tcproute::{Bpffs, Daemon, binary},
+    wait_for,
+};
+
+fn name_at(cgroup: Option<&TestCgroup>, address: SocketAddr) -> String {
+    let body = format!(
+        "
+try: print(name(dial('{}', {})))
+except OSError as e: print(errno.errorcode[e.errno])
+",
+        address.ip(),
+        address.port()
+    );
+    let mut command = cgroup.map_or_else(|| Command::new("python3"), |cgroup| cgroup.command("python3"));
+    stdout(&command.args(["-c", &script(&body)]).output().unwrap())
+}
+
+#[test]
+fn only_the_workloads_processes_are_routed() {
+    if !is_root("only_the_workloads_processes_are_routed") {
+        return;
+    }
+    let net = Loopback::claim();
+    let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
+    let backend = Server::start((net.ip(1, 1), 0), "backend");
+    let _dialled = Server::start(dialled, "dialled");
+    let elsewhere = Server::start((net.ip(2, 2), 0), "elsewhere");
+    let mut mesh = Mesh::new();
+    mesh.outbound("db", dialled).endpoint("db", "x", backend.address());
+
+    let workload = TestCgroup::create();
+    let outsider = TestCgroup::create();
+    let mut daemon = Daemon::start(&mesh.file(), &[("web", workload.path())]);
+    let nested = workload.child("nested");
+    let deeper = nested.child("deeper");
+    assert_eq!(name_at(Some(&workload), dialled), "backend");
+    assert_eq!(name_at(Some(&deeper), dialled), "backend", "nested cgroups inherit");
+    assert_eq!(name_at(Some(&outsider), dialled), "dialled", "outsiders are untouched");
+    assert_eq!(name_at(None, dialled), "dialled", "outsiders are untouched");
+    assert_eq!(
+        name_at(Some(&workload), elsewhere.address()),
+        "elsewhere",
+        "other destinations are untouched"
+    );
+    drop(deeper);
+    drop(nested);
+
+    let pins = daemon.bpffs.path().join("tcproute");
+    assert!(pins.join("routes").exists());
+    assert_eq!(daemon.stop(), Some(0));
+    assert!(!pins.exists(), "pins are left");
+    assert_eq!(attached_to(workload.path()), "[]", "programs are left");
+    assert_eq!(name_at(Some(&workload), dialled), "dialled");
+}
+
+fn attached_to(cgroup: &Path) -> String {
+    stdout(&Command::new("bpftool").args(["-j", "cgroup", "show"]).arg(cgroup).output().unwrap())
+}
+
+#[test]
+fn a_killed_daemon_leaves_nothing_attached_and_a_new_one_starts() {
+    if !is_root("a_killed_daemon_leaves_nothing_attached_and_a_new_one_starts") {
+        return;
+    }
+    let net = Loopback::claim();
+    let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
+    let backend = Server::start((net.ip(1, 1), 0), "backend");
+    let mut mesh = Mesh::new();
+    mesh.outbound("db", dialled).endpoint("db", "x", backend.address());
+    let file = mesh.file();
+    let cgroup = TestCgroup::create();
+    let bpffs = Bpffs::mount();
+    let run = || {
+        let mut command = Command::new(binary());
+        command.arg("run").arg("--resources").arg(&file).arg("--bpffs").arg(bpffs.path());
+        command.arg("--workload").arg(format!("web={}", cgroup.path().display()));
+        command
+    };
+    let mut first = run().spawn().unwrap();
+    wait_for("the first daemon routes", || name_at(Some(&cgroup), dialled) == "backend");
+
+    let second = run().output().unwrap();
+    let stderr = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("another tcproute is running"), "{stderr}");
+    assert_eq!(name_at(Some(&cgroup), dialled), "backend", "the first is undisturbed");
+
+    first.kill().unwrap();
+    first.wait().unwrap();
+    wait_for("the programs are gone", || attached_to(cgroup.path()) == "[]");
+    let mut third = run().spawn().unwrap();
+    wait_for("the third daemon routes", || name_at(Some(&cgroup), dialled) == "backend");
+    third.kill().unwrap();
+    third.wait().unwrap();
+}
+
+#[test]
+fn the_same_address_may_lead_elsewhere_for_another_workload() {
+    if !is_root("the_same_address_may_lead_elsewhere_for_another_workload") {
+        return;
+    }
+    let net = Loopback::claim();
+    let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
+    let one = Server::start((net.ip(1, 1), 0), "one");
+    let two = Server::start((net.ip(1, 2), 0), "two");
+    let mut mesh = Mesh::new();
+    mesh.outbound("first", dialled).endpoint("first", "x", one.address()).endpoint(
+        "second",
+        "x",
+        two.address(),
+    );
+    mesh.document(&format!(
+        "type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n  outbound:\n  \
+         - {{address: {}, port: 5432, tags: {{kuma.io/service: second}}}}\n",
+        dialled.ip()
+    ));
+    let (web, batch) = (TestCgroup::create(), TestCgroup::create());
+    let _daemon = Daemon::start(&mesh.file(), &[("web", web.path()), ("batch", batch.path())]);
+    for (cgroup, name) in [(&web, "one"), (&batch, "two")] {
+        let output = cgroup.command("python3").args(["-c", &counting(dialled, 50)]).output().unwrap();
+        assert_eq!(counts(&output), [(name.to_owned(), 50)].into());
+    }
+}
+
+/// The daemon sees an `/etc/hosts` of its own, through a mount namespace: the real resolver, a real change.
+#[test]
+fn a_name_is_resolved_again_when_its_addresses_change() {
+    if !is_root("a_name_is_resolved_again_when_its_addresses_change") {
+        return;
+    }
+    let net = Loopback::claim();
+    let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
+    let old = Server::start((net.ip(1, 1), 5432), "old");
+    let _new = Server::start((net.ip(1, 2), 5432), "new");
+    let directory = tempfile::tempdir().unwrap();
+    let hosts = directory.path().join("hosts");
+    let write = |ip: std::net::Ipv4Addr| fs::write(&hosts, format!("{ip} db.example\n")).unwrap();
+    write(net.ip(1, 1));
+    let mut mesh = Mesh::new();
+    mesh.outbound("db", dialled).document(
+        "type: ExternalService\nname: db\ntags: {kuma.io/service: db}\nnetworking: {address: 'db.example:5432'}\n",
+    );
+    let cgroup = TestCgroup::create();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""])
+        .arg(&hosts)
+        .arg(binary());
+    let workloads = [("web", cgroup.path())];
+    let daemon = Daemon::start_with(&mut command, &mesh.file(), &workloads, &["--dns-interval", "0.1"]);
+    assert_eq!(name_at(Some(&cgroup), dialled), "old");
+    write(net.ip(1, 2));
+    daemon.wait_for_line("new routes in force");
+    assert_eq!(name_at(Some(&cgroup), dialled), "new");
+    // A name that cannot be resolved keeps its last addresses.
+    fs::write(&hosts, "").unwrap();
+    daemon.wait_for_line("its last addresses stay in force");
+    assert_eq!(name_at(Some(&cgroup), dialled), "new");
+    drop(old);
+}
+
+#[test]
+fn overlapping_workloads_are_refused() {
+    if !is_root("overlapping_workloads_are_refused") {
+        return;
+    }
+    let cgroup = TestCgroup::create();
+    let child = cgroup.child("inside");
+    let bpffs = Bpffs::mount();
+    let output = Command::new(binary())
+        .arg("run")
+        .arg("--resources")
+        .arg(Mesh::new().outbound("db", "127.0.0.1:1".parse().unwrap()).file())
+        .arg("--bpffs")
+        .arg(bpffs.path())
+        .args(["--workload", &format!("web={}", cgroup.path().display())])
+        .args(["--workload", &format!("web={}", child.path().display())])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("two workloads overlap"), "{stderr}");
+}
