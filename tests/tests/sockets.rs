@@ -132,7 +132,7 @@ fn tcp_fast_open_by_sendto() {
     let out = World::v4().python(
         "
 for _ in range(2):
-    s = socket.socket(); s.settimeout(10)
+    s = socket.socket()
     assert s.sendto(b'hello', socket.MSG_FASTOPEN, (HOST, PORT)) == 5
     print(name(s), s.getpeername() == (HOST, PORT))
 ",
@@ -235,7 +235,7 @@ fn a_refused_socket_may_try_again() {
         "
 retried = 0
 for _ in range(50):
-    s = socket.socket(); s.settimeout(10)
+    s = socket.socket()
     while (e := s.connect_ex((HOST, PORT))) != 0:
         assert e == errno.ECONNREFUSED, e
         retried += 1

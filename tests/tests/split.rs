@@ -104,13 +104,18 @@ fn more_than_the_maps_can_hold_is_refused_by_name() {
     }
     let net = Loopback::claim();
     let mut mesh = Mesh::new();
-    let weights = vec![("x", 1); 3000];
-    for i in 0..1000_u16 {
+    // The same 3000 backendRefs for each of 700 destinations.
+    let refs = vec!["{kind: MeshService, name: x}"; 3000].join(", ");
+    let mut policy = "type: MeshTCPRoute\nname: wide\nspec:\n  targetRef: {kind: Mesh}\n  to:\n".to_owned();
+    for i in 0..700_u16 {
+        let rules =
+            if i == 0 { format!("&all [{{default: {{backendRefs: [{refs}]}}}}]") } else { "*all".to_owned() };
+        policy += &format!("  - targetRef: {{kind: MeshService, name: s{i}}}\n    rules: {rules}\n");
         mesh.outbound(&format!("s{i}"), (net.ip(2, 1), 2000 + i).into());
-        mesh.split(&format!("s{i}"), &weights);
     }
+    mesh.document(&policy);
     let output = exec(&mesh.file(), "web", &["true"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("3000000 backendRefs") && stderr.contains("the limit is"), "{stderr}");
+    assert!(stderr.contains("2100000 backendRefs") && stderr.contains("the limit is"), "{stderr}");
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask …`: builds, tests, demonstrates and measures tcproute. One module per subcommand.
 
+mod bench;
 mod bitcode;
 mod build_ebpf;
 mod command;
@@ -31,6 +32,8 @@ enum Task {
     BuildEbpf(build_ebpf::Options),
     /// Check everything: format, lints, unit tests and, as root, the kernel tests
     Test,
+    /// Measure what a connection costs with tcproute, without it and with another balancer (as root)
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
             println!("{}\n{}", objects.tcproute.display(), objects.lru_balancer.display());
         }),
         Task::Test => test::run(),
+        Task::Bench(options) => bench::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

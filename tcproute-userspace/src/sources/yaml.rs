@@ -11,10 +11,17 @@ use serde_yaml::{Deserializer, Error};
 use super::error::{InputError, Place};
 use crate::resources::{Kind, Reader, Resource, nearest, wire::Envelope};
 
-/// A resource and where its document names it.
+/// A resource and its document's number within the text, counted from 0.
 pub(super) struct Found {
     pub(super) resource: Resource,
-    pub(super) place: Place,
+    pub(super) document: usize,
+}
+
+/// Where a document names its resource.
+pub(super) fn place_of_name(file: &Path, text: &str, document: usize) -> Place {
+    let place = |path| locate(text, document, path);
+    let kubernetes = place("metadata.name").filter(|at| Some(*at) != place(""));
+    Place { file: file.to_path_buf(), at: kubernetes.or_else(|| place("name")) }
 }
 
 /// The resources of all documents of a text. JSON is YAML.
@@ -44,10 +51,7 @@ pub(super) fn resources(file: &Path, text: &str, errors: &mut Vec<InputError>) -
             }
         };
         match (Reader { kind, form }).read(second) {
-            Ok(Ok(Some(resource))) => {
-                let named = locate(if envelope.r#type.is_some() { "name" } else { "metadata.name" });
-                all.push(Found { resource, place: named });
-            }
+            Ok(Ok(Some(resource))) => all.push(Found { resource, document: number }),
             Ok(Ok(None)) => {}
             Ok(Err(violations)) => errors.extend(violations.into_iter().map(|violation| InputError {
                 place: locate(&violation.path),

@@ -1,0 +1,67 @@
+//! The socket balancer to compare with, and the program that does nothing.
+
+use std::{net::SocketAddrV4, path::PathBuf};
+
+use anyhow::{Context, Result};
+use aya::{
+    Ebpf,
+    maps::HashMap,
+    programs::{CgroupAttachMode, CgroupSockAddr},
+};
+use tcproute_tests::cgroup::TestCgroup;
+
+/// The loaded object. When it is dropped, its programs are detached.
+pub(crate) struct Balancer {
+    ebpf: Ebpf,
+}
+
+impl Balancer {
+    /// With one service.
+    pub(crate) fn load(service: SocketAddrV4, backends: &[SocketAddrV4]) -> Result<Self> {
+        let path = object();
+        let mut ebpf = Ebpf::load_file(&path)
+            .with_context(|| format!("cannot load {}: run `cargo xtask build-ebpf`", path.display()))?;
+        let map = ebpf.map_mut("lb_services").context("the balancer has no map lb_services")?;
+        let mut services: HashMap<_, [u32; 3], [u32; 3]> = HashMap::try_from(map)?;
+        let [address, port] = peer(service);
+        let count = u32::try_from(backends.len())?;
+        services.insert([address, port, 0], [count, 0, 0], 0)?;
+        for (number, backend) in (1..).zip(backends) {
+            let [backend_address, backend_port] = peer(*backend);
+            services.insert([address, port, number], [0, backend_address, backend_port], 0)?;
+        }
+        for name in ["lb_connect4", "lb_empty"] {
+            program(&mut ebpf, name)?
+                .load()
+                .with_context(|| format!("the kernel refuses the program {name}"))?;
+        }
+        Ok(Self { ebpf })
+    }
+
+    /// Attaches one of its programs.
+    pub(crate) fn attach(&mut self, name: &str, cgroup: &TestCgroup) -> Result<()> {
+        let at = || format!("cannot attach {name} to {}", cgroup.path().display());
+        let directory = std::fs::File::open(cgroup.path()).with_context(at)?;
+        // As a link, so "multi" all the same.
+        program(&mut self.ebpf, name)?.attach(directory, CgroupAttachMode::Single).with_context(at)?;
+        Ok(())
+    }
+}
+
+/// `TCPROUTE_LRU_BALANCER`, or where `cargo xtask build-ebpf` puts it.
+fn object() -> PathBuf {
+    std::env::var_os("TCPROUTE_LRU_BALANCER").map_or_else(
+        || [env!("CARGO_MANIFEST_DIR"), "../target/bpf/lru-balancer.bpf.o"].iter().collect(),
+        PathBuf::from,
+    )
+}
+
+/// As the kernel has them in `user_ip4` and `user_port`.
+fn peer(address: SocketAddrV4) -> [u32; 2] {
+    [u32::from_ne_bytes(address.ip().octets()), u32::from(address.port().to_be())]
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut CgroupSockAddr> {
+    let program = ebpf.program_mut(name).with_context(|| format!("the balancer has no program {name}"))?;
+    Ok(program.try_into()?)
+}

@@ -1,0 +1,106 @@
+//! The client: this program again, inside the cgroup of a contender.
+
+use std::{
+    fmt, io,
+    net::SocketAddrV4,
+    os::fd::AsRawFd,
+    process::Stdio,
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use nix::{
+    libc::linger,
+    sys::socket::{
+        AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, connect, getpeername, setsockopt,
+        socket, sockopt,
+    },
+};
+use tcproute_tests::cgroup::TestCgroup;
+
+/// Dialled before the clock runs.
+const WARM_UP: u32 = 200;
+
+/// What a client found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Answer {
+    /// The median of connect().
+    pub(crate) p50: Duration,
+    /// socket() to close(), one after the other.
+    pub(crate) per_second: f64,
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.p50.as_nanos(), self.per_second)
+    }
+}
+
+impl FromStr for Answer {
+    type Err = anyhow::Error;
+
+    fn from_str(line: &str) -> Result<Self> {
+        let (p50, per_second) = line.trim().split_once(' ').context("not two numbers")?;
+        Ok(Self { p50: Duration::from_nanos(p50.parse()?), per_second: per_second.parse()? })
+    }
+}
+
+/// A client yet to be started.
+pub(crate) struct Client<'a> {
+    /// Where it runs.
+    pub(crate) cgroup: &'a TestCgroup,
+    /// What it dials.
+    pub(crate) address: SocketAddrV4,
+}
+
+impl Client<'_> {
+    /// Runs it to its end.
+    pub(crate) fn run(&self, connections: u32, getpeername: bool) -> Result<Answer> {
+        let program = std::env::current_exe().context("this program has no path")?;
+        let program = program.to_str().context("the path of this program is not UTF-8")?;
+        let mut command = self.cgroup.command(program);
+        command.args(["--client", &self.address.to_string(), "--connections", &connections.to_string()]);
+        if getpeername {
+            command.arg("--getpeername");
+        }
+        let output = command
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot start the client")?;
+        if !output.status.success() {
+            bail!("the client of {} failed: {}", self.address, output.status);
+        }
+        let answer = String::from_utf8_lossy(&output.stdout);
+        answer.parse().with_context(|| format!("the client answers {answer:?}"))
+    }
+}
+
+/// In the client: dials one connection after the other.
+pub(crate) fn dial_all(address: SocketAddrV4, connections: u32, getpeername: bool) -> Result<Answer> {
+    let dial = || dial(address, getpeername).with_context(|| format!("cannot dial {address}"));
+    for _ in 0..WARM_UP {
+        dial()?;
+    }
+    let start = Instant::now();
+    let mut took = (0..connections).map(|_| dial()).collect::<Result<Vec<Duration>>>()?;
+    let per_second = f64::from(connections) / start.elapsed().as_secs_f64();
+    took.sort_unstable();
+    Ok(Answer { p50: took[took.len() / 2], per_second })
+}
+
+/// One connection; the time is that of connect() alone.
+fn dial(address: SocketAddrV4, names_peer: bool) -> io::Result<Duration> {
+    let address = SockaddrIn::from(address);
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)?;
+    // Reset at close: neither side is left with a socket in TIME_WAIT that takes a port.
+    setsockopt(&socket, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 })?;
+    let start = Instant::now();
+    connect(socket.as_raw_fd(), &address)?;
+    let took = start.elapsed();
+    if names_peer {
+        getpeername::<SockaddrIn>(socket.as_raw_fd())?;
+    }
+    Ok(took)
+}
