@@ -1,5 +1,7 @@
 //! Whatever is wrong with the input or the node: one clear error, the right exit code, nothing attached.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt,

@@ -1,5 +1,7 @@
 //! Every way to connect, and what getpeername says afterwards.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{net::SocketAddr, path::Path, process::Command};
 
 use tcproute_tests::{

@@ -1,6 +1,6 @@
 //! Connections are split as the policy says, also in the examples.
 
-use std::{net::SocketAddr, path::Path, process::Output};
+use std::{fmt::Write, net::SocketAddr, path::Path, process::Output};
 
 use tcproute_tests::{
     Loopback,
@@ -110,7 +110,7 @@ fn more_than_the_maps_can_hold_is_refused_by_name() {
     for i in 0..700_u16 {
         let rules =
             if i == 0 { format!("&all [{{default: {{backendRefs: [{refs}]}}}}]") } else { "*all".to_owned() };
-        policy += &format!("  - targetRef: {{kind: MeshService, name: s{i}}}\n    rules: {rules}\n");
+        writeln!(policy, "  - targetRef: {{kind: MeshService, name: s{i}}}\n    rules: {rules}").unwrap();
         mesh.outbound(&format!("s{i}"), (net.ip(2, 1), 2000 + i).into());
     }
     mesh.document(&policy);

@@ -1,5 +1,7 @@
 //! The daemon: which processes are routed, where, and what is left when it goes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{fs, net::SocketAddr, path::Path, process::Command};
 
 use tcproute_tests::{

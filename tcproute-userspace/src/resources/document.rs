@@ -68,7 +68,6 @@ pub(crate) struct Reader {
 impl Reader {
     /// The outer error is that of the syntax, the inner one that of the rules. `None` for what does not bear
     /// on routes.
-    #[expect(clippy::type_complexity, reason = "two kinds of failure, each with its own place")]
     pub(crate) fn read<'de, D: Deserializer<'de>>(
         &self,
         document: D,
