@@ -38,7 +38,7 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     // SAFETY: as above.
     let workload = unsafe { (*identity).workload };
     // SAFETY: the value is only ever replaced as a whole, and is read before this program returns (RCU).
-    let Some(route) = (unsafe { ROUTES.get(&RouteKey { dialled, workload }) }) else {
+    let Some(route) = (unsafe { ROUTES.get(RouteKey { dialled, workload }) }) else {
         connection::forget(ctx);
         return ALLOW;
     };

@@ -39,7 +39,8 @@ fn getpeername6(ctx: SockAddrContext) -> i32 {
 
 #[cgroup_sock(sock_release)]
 fn sock_release(ctx: SockContext) -> i32 {
-    release::on_release(&ctx)
+    let SockContext { sock } = ctx;
+    release::on_release(sock)
 }
 
 #[cfg(target_arch = "bpf")]

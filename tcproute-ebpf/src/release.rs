@@ -2,7 +2,7 @@
 
 use core::ptr;
 
-use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_socket_cookie, programs::SockContext};
+use aya_ebpf::{bindings::bpf_sock, helpers::generated::bpf_get_socket_cookie};
 
 use crate::{
     connection::{release, slot_of},
@@ -10,12 +10,12 @@ use crate::{
 };
 
 #[inline(always)]
-pub(crate) fn on_release(ctx: &SockContext) -> i32 {
+pub(crate) fn on_release(socket: *mut bpf_sock) -> i32 {
     // SAFETY: the kernel passes a valid socket; `protocol` is readable in this hook.
-    let protocol = unsafe { ptr::read_volatile(&raw const (*ctx.sock).protocol) };
+    let protocol = unsafe { ptr::read_volatile(&raw const (*socket).protocol) };
     if protocol == IPPROTO_TCP {
         // SAFETY: the helper takes the context of this program type.
-        let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
+        let cookie = unsafe { bpf_get_socket_cookie(socket.cast()) };
         if let Some(slot) = slot_of(cookie) {
             release(slot, cookie);
         }

@@ -3,6 +3,7 @@
 
 #![no_std]
 #![no_main]
+#![allow(clippy::needless_pass_by_value, reason = "the macro hands the context over")]
 
 use core::ptr;
 
@@ -82,7 +83,7 @@ fn balance(ctx: &SockAddrContext) -> Option<()> {
     let chosen = unsafe { SERVICES.get(&ServiceKey { dialled, backend }) }?.backend;
     // SAFETY: the helper takes the context of this program type.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
-    let _ = REVERSE.insert(&cookie, &dialled, 0);
+    let _ = REVERSE.insert(cookie, dialled, 0);
     // SAFETY: valid context, writable field.
     unsafe { ptr::write_volatile(&raw mut (*raw).user_ip4, chosen.address) };
     // SAFETY: as above.

@@ -16,8 +16,8 @@ pub(crate) struct Ratios {
 
 impl Ratios {
     /// Without any round yet.
-    pub(crate) const fn of(name: &'static str) -> Self {
-        let (p50_micros, p50_ratio, rate, rate_ratio) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    pub(crate) fn of(name: &'static str) -> Self {
+        let [p50_micros, p50_ratio, rate, rate_ratio] = [const { Vec::new() }; 4];
         Self { name, p50_micros, p50_ratio, rate, rate_ratio }
     }
 

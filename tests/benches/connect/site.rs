@@ -51,7 +51,7 @@ pub(crate) struct Site {
     _mesh: Mesh,
     plain: TestCgroup,
     routed: TestCgroup,
-    balanced: TestCgroup,
+    peer: TestCgroup,
 }
 
 /// Leaves the network and the mounts of the machine. To be done before there are threads.
@@ -77,7 +77,7 @@ impl Site {
     /// Starts it all.
     pub(crate) fn build() -> Result<Self> {
         serve()?;
-        let [plain, routed, balanced] = [(); 3].map(|()| TestCgroup::create());
+        let [plain, routed, peer] = [(); 3].map(|()| TestCgroup::create());
         let mut mesh = Mesh::new();
         mesh.outbound("backend", SERVICE.into()).split("backend", &[("1", 90), ("2", 10)]);
         for (version, address) in ["1", "2"].into_iter().zip(BACKENDS) {
@@ -85,14 +85,14 @@ impl Site {
         }
         let daemon = Daemon::start(&mesh.file(), &[("web", routed.path())]);
         let mut balancer = Balancer::load(SERVICE, &BACKENDS)?;
-        balancer.attach("lb_connect4", &balanced)?;
-        Ok(Self { balancer, _daemon: daemon, _mesh: mesh, plain, routed, balanced })
+        balancer.attach("lb_connect4", &peer)?;
+        Ok(Self { balancer, _daemon: daemon, _mesh: mesh, plain, routed, peer })
     }
 
     /// The first is what the others are compared with.
     pub(crate) fn contenders(&self) -> [Contender<'_>; 4] {
-        let [routed, not_routed, balanced] = self.with_programs();
-        [Contender { name: "direct", cgroup: &self.plain, dials: BACKENDS[0] }, routed, not_routed, balanced]
+        let [routed, not_routed, peer] = self.with_programs();
+        [Contender { name: "direct", cgroup: &self.plain, dials: BACKENDS[0] }, routed, not_routed, peer]
     }
 
     /// Those in whose cgroups programs run.
@@ -100,15 +100,13 @@ impl Site {
         [
             Contender { name: "tcproute", cgroup: &self.routed, dials: SERVICE },
             Contender { name: "tcproute, not routed", cgroup: &self.routed, dials: OTHER },
-            Contender { name: "LRU socket balancer", cgroup: &self.balanced, dials: SERVICE },
+            Contender { name: "LRU socket balancer", cgroup: &self.peer, dials: SERVICE },
         ]
     }
 
     /// Adds the empty program beside the others.
     pub(crate) fn attach_empty(&mut self) -> Result<()> {
-        [&self.routed, &self.balanced]
-            .into_iter()
-            .try_for_each(|cgroup| self.balancer.attach("lb_empty", cgroup))
+        [&self.routed, &self.peer].into_iter().try_for_each(|cgroup| self.balancer.attach("lb_empty", cgroup))
     }
 }
 
