@@ -6,7 +6,10 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// `AF_INET` sockets and `AF_INET6` sockets that dial `::ffff:a.b.c.d`.
 #[repr(C, align(4))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Address(pub [u8; 16]);
+pub struct Address {
+    /// In network order.
+    pub bytes: [u8; 16],
+}
 
 crate::shared!(Address, 16);
 
@@ -31,7 +34,7 @@ impl Address {
     /// The four words in network order.
     #[inline(always)]
     pub const fn words(&self) -> [u32; 4] {
-        let b = &self.0;
+        let b = &self.bytes;
         [
             u32::from_ne_bytes([b[0], b[1], b[2], b[3]]),
             u32::from_ne_bytes([b[4], b[5], b[6], b[7]]),
@@ -51,8 +54,8 @@ impl Address {
 impl From<IpAddr> for Address {
     fn from(ip: IpAddr) -> Self {
         match ip {
-            IpAddr::V4(v4) => Self(v4.to_ipv6_mapped().octets()),
-            IpAddr::V6(v6) => Self(v6.octets()),
+            IpAddr::V4(v4) => Self { bytes: v4.to_ipv6_mapped().octets() },
+            IpAddr::V6(v6) => Self { bytes: v6.octets() },
         }
     }
 }
@@ -61,7 +64,7 @@ impl From<Address> for IpAddr {
     fn from(address: Address) -> Self {
         match address.v4_word() {
             Some(word) => Self::V4(Ipv4Addr::from(word.to_ne_bytes())),
-            None => Self::V6(Ipv6Addr::from(address.0)),
+            None => Self::V6(Ipv6Addr::from(address.bytes)),
         }
     }
 }
@@ -92,7 +95,7 @@ mod tests {
     fn v4_is_held_mapped_and_comes_back() {
         let ip: IpAddr = Ipv4Addr::new(192, 168, 0, 4).into();
         let address = Address::from(ip);
-        assert_eq!(address.0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 168, 0, 4]);
+        assert_eq!(address.bytes, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 168, 0, 4]);
         assert_eq!(address.v4_word(), Some(u32::from_ne_bytes([192, 168, 0, 4])));
         assert_eq!(Address::from_v4_word(u32::from_ne_bytes([192, 168, 0, 4])), address);
         assert_eq!(IpAddr::from(address), ip);

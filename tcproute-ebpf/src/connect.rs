@@ -54,9 +54,9 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
                 ctx,
                 "workload {}: {:i} port {} goes to {:i} port {}",
                 workload,
-                dialled.address.0,
+                dialled.address.bytes,
                 dialled.port,
-                chosen.address.0,
+                chosen.address.bytes,
                 chosen.port
             );
             ALLOW
@@ -68,7 +68,7 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
                 ctx,
                 "workload {}: {:i} port {} is refused: no endpoint",
                 workload,
-                dialled.address.0,
+                dialled.address.bytes,
                 dialled.port
             );
             if HAS_SET_RETVAL.load() != 0 {

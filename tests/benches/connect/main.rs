@@ -11,7 +11,7 @@ mod programs;
 mod report;
 mod site;
 
-use std::net::SocketAddrV4;
+use std::{net::SocketAddrV4, process::ExitCode};
 
 use anyhow::Result;
 use clap::Parser;
@@ -38,8 +38,17 @@ struct Options {
     bench: bool,
 }
 
-fn main() -> Result<()> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
     if let Some(address) = options.client {
         let answer = client::dial_all(address, options.connections, options.getpeername)?;
         println!("{answer}");
@@ -48,10 +57,11 @@ fn main() -> Result<()> {
     if !tcproute_tests::is_root("connect") {
         return Ok(());
     }
+    site::survive_interrupts()?;
     site::enter_namespaces()?;
     let mut site = Site::build()?;
 
-    let connects = measure_connects(&site, &options)?;
+    let connects = measure_connects(&site, options)?;
     site.attach_empty()?;
     let costs = (0..options.rounds)
         .map(|_| programs::measure(&site, options.connections))

@@ -30,6 +30,9 @@ impl Ratios {
     }
 }
 
+/// Picks one program's cost out of a round.
+type Gross = fn(&Costs) -> f64;
+
 /// Prints both tables.
 pub(crate) fn print(rounds: u32, connections: u32, connects: &[Ratios], costs: &[Costs]) {
     println!(
@@ -48,7 +51,7 @@ pub(crate) fn print(rounds: u32, connections: u32, connects: &[Ratios], costs: &
         );
     }
     println!("\n{:<36}{:>8}{:>8}  net to LRU balancer's connect4", "programs, one run", "gross ns", "net ns");
-    let programs: [(&str, fn(&Costs) -> f64); 5] = [
+    let programs: [(&str, Gross); 5] = [
         ("tcproute connect4, routed", |costs| costs.routed),
         ("tcproute connect4, not routed", |costs| costs.not_routed),
         ("tcproute getpeername4, routed", |costs| costs.getpeername),

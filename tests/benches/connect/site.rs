@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
+    sys::signal::{SigSet, Signal},
     sys::socket::{
         AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrIn, bind, listen, socket,
     },
@@ -26,8 +27,8 @@ const BACKENDS: [SocketAddrV4; 2] = [backend(1), backend(2)];
 const OTHER: SocketAddrV4 = backend(3);
 /// Nobody listens on this port: who gets through has been redirected.
 const SERVICE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 43, 0, 20), 3001);
-/// The kernel drops connection requests beyond the backlog.
-const BACKLOG: i32 = 65535;
+/// The kernel drops connection requests beyond it.
+const BACKLOG: &str = "65535";
 
 const fn backend(last: u8) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(127, 0, 1, last), PORT)
@@ -54,6 +55,14 @@ pub(crate) struct Site {
     peer: TestCgroup,
 }
 
+/// Lets Ctrl-C end only the programs that this one runs (their masks are empty again), so that it fails for
+/// want of them and cleans up.
+pub(crate) fn survive_interrupts() -> Result<()> {
+    let mut interrupts = SigSet::empty();
+    interrupts.add(Signal::SIGINT);
+    interrupts.thread_block().context("cannot block SIGINT")
+}
+
 /// Leaves the network and the mounts of the machine. To be done before there are threads.
 pub(crate) fn enter_namespaces() -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("cannot make namespaces")?;
@@ -65,9 +74,7 @@ pub(crate) fn enter_namespaces() -> Result<()> {
         .status()
         .context("cannot start ip: install iproute2")?;
     ensure!(status.success(), "`ip link set lo up` failed ({status})");
-    for (name, value) in
-        [("net/ipv4/tcp_congestion_control", "reno".to_owned()), ("net/core/somaxconn", BACKLOG.to_string())]
-    {
+    for (name, value) in [("net/ipv4/tcp_congestion_control", "reno"), ("net/core/somaxconn", BACKLOG)] {
         fs::write(format!("/proc/sys/{name}"), value).with_context(|| format!("cannot set {name}"))?;
     }
     Ok(())
@@ -115,7 +122,7 @@ fn serve() -> Result<()> {
     let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)?;
     let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT);
     bind(socket.as_raw_fd(), &SockaddrIn::from(any)).with_context(|| format!("cannot bind {any}"))?;
-    listen(&socket, Backlog::new(BACKLOG)?).with_context(|| format!("cannot listen on {any}"))?;
+    listen(&socket, Backlog::MAXALLOWABLE).with_context(|| format!("cannot listen on {any}"))?;
     let listener = TcpListener::from(socket);
     thread::spawn(move || listener.incoming().for_each(drop));
     Ok(())
