@@ -22,7 +22,12 @@ impl Address {
     pub const fn from_words(words: [u32; 4]) -> Self {
         let [a, b, c, d] =
             [words[0].to_ne_bytes(), words[1].to_ne_bytes(), words[2].to_ne_bytes(), words[3].to_ne_bytes()];
-        Self([a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3]])
+        Self {
+            bytes: [
+                a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2],
+                d[3],
+            ],
+        }
     }
 
     /// From an IPv4 address in network order, as `bpf_sock_addr.user_ip4` has it.

@@ -5,6 +5,7 @@ mod bitcode;
 mod build_ebpf;
 mod command;
 mod compiler;
+mod demo;
 mod linker;
 mod lint;
 mod provision;
@@ -30,6 +31,10 @@ struct Cli {
 enum Task {
     /// Compile the eBPF programs into target/bpf
     BuildEbpf(build_ebpf::Options),
+    /// Run the examples live: real servers, real connections, a table of the split; as root
+    Demo,
+    #[command(hide = true)]
+    DemoClient(demo::ClientOptions),
     /// Check everything: format, lints, unit tests and, as root, the kernel tests
     Test,
     /// Measure what a connection costs with tcproute, without it and with another balancer (as root)
@@ -41,6 +46,8 @@ fn main() -> ExitCode {
         Task::BuildEbpf(options) => build_ebpf::run(&options).map(|objects| {
             println!("{}\n{}", objects.tcproute.display(), objects.lru_balancer.display());
         }),
+        Task::Demo => demo::run(),
+        Task::DemoClient(options) => demo::run_client(&options),
         Task::Test => test::run(),
         Task::Bench(options) => bench::run(&options),
     };
