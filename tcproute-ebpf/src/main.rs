@@ -2,6 +2,7 @@
 
 #![no_std]
 #![no_main]
+#![allow(clippy::needless_pass_by_value, reason = "the macros hand the contexts over")]
 
 mod connect;
 mod connection;

@@ -77,7 +77,9 @@ pub(crate) fn run() -> Result<()> {
     drop(backends);
     addresses.push(DIALLED);
     leftovers::check(&processes, &addresses).context("the demo has not cleaned up")?;
-    println!("\nAll removed: the backends, the eBPF programs with their client, and its cgroup.");
+    println!(
+        "\nCleaned up: the client's cgroups are gone, so nothing is attached to them; no backend listens any more."
+    );
     suggest(&binary);
     Ok(())
 }
@@ -194,10 +196,10 @@ fn show(split: &Split, tally: &Tally, known: &[String]) -> Result<()> {
     println!("\n{split}");
     let chance = split.chance();
     if known.len() > 1 {
-        println!("  Difference {chance}.");
+        println!("  The difference is {chance}.");
     }
     if let Some(within) = split.within() {
-        println!("  And {within}.");
+        println!("  {within}.");
     }
     println!(
         "  getpeername() was {DIALLED} every time; {} µs per connection, answer included.",
@@ -224,8 +226,8 @@ fn suggest(binary: &Path) {
 Try it with servers of your own:
   for ip in 127.0.1.1 127.0.1.2 127.0.2.1; do
     mkdir -p /tmp/demo/$ip; echo $ip > /tmp/demo/$ip/index.html
-    python3 -m http.server --bind $ip --directory /tmp/demo/$ip 3001 2> /dev/null &
-  done
+    python3 -m http.server --bind $ip --directory /tmp/demo/$ip 3001 > /dev/null 2>&1 &
+  done; sleep 1
   sudo {binary} {exec} \\
     curl --silent 'http://{DIALLED}/?[1-20]'
   kill $(jobs -p)"

@@ -52,7 +52,7 @@ impl Split {
             .iter()
             .map(|endpoint| percent(ratio(endpoint.connections, backend.connections())))
             .collect();
-        Some(format!("within {}, its endpoints share {}", backend.label, parts.join(" to ")))
+        Some(format!("Within {}, split evenly by the policy: {}", backend.label, parts.join(" to ")))
     }
 
     /// Pearson's test of the counts of all endpoints: it judges the weights and the even split of each
@@ -221,7 +221,7 @@ mod tests {
       10.0.0.2:1               10.00 %      9.60 %           960
 "
         );
-        assert_eq!(split.within().unwrap(), "within one, its endpoints share 49.34 % to 50.66 %");
+        assert_eq!(split.within().unwrap(), "Within one, split evenly by the policy: 49.34 % to 50.66 %");
     }
 
     #[test]
