@@ -19,6 +19,8 @@ use nix::{
 };
 use tcproute_tests::cgroup::TestCgroup;
 
+use crate::interrupt;
+
 /// Dialled before the clock runs.
 const WARM_UP: u32 = 200;
 
@@ -57,6 +59,7 @@ pub(crate) struct Client<'a> {
 impl Client<'_> {
     /// Runs it to its end.
     pub(crate) fn run(&self, connections: u32, getpeername: bool) -> Result<Answer> {
+        interrupt::check()?;
         let program = std::env::current_exe().context("this program has no path")?;
         let program = program.to_str().context("the path of this program is not UTF-8")?;
         let mut command = self.cgroup.command(program);

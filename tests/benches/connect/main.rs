@@ -7,6 +7,7 @@
 
 mod balancer;
 mod client;
+mod interrupt;
 mod programs;
 mod report;
 mod site;
@@ -57,8 +58,8 @@ fn run(options: &Options) -> Result<()> {
     if !tcproute_tests::is_root("connect") {
         return Ok(());
     }
-    site::survive_interrupts()?;
     site::enter_namespaces()?;
+    interrupt::watch()?;
     let mut site = Site::build()?;
 
     let connects = measure_connects(&site, options)?;

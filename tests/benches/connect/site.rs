@@ -12,7 +12,6 @@ use anyhow::{Context, Result, ensure};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
-    sys::signal::{SigSet, Signal},
     sys::socket::{
         AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrIn, bind, listen, socket,
     },
@@ -53,14 +52,6 @@ pub(crate) struct Site {
     plain: TestCgroup,
     routed: TestCgroup,
     peer: TestCgroup,
-}
-
-/// Lets Ctrl-C end only the programs that this one runs (their masks are empty again), so that it fails for
-/// want of them and cleans up.
-pub(crate) fn survive_interrupts() -> Result<()> {
-    let mut interrupts = SigSet::empty();
-    interrupts.add(Signal::SIGINT);
-    interrupts.thread_block().context("cannot block SIGINT")
 }
 
 /// Leaves the network and the mounts of the machine. To be done before there are threads.
