@@ -82,6 +82,11 @@ impl Resolved {
 
     /// Says each warning once.
     fn warn(&mut self) {
+        let others = &self.resources.other_policies;
+        if !others.is_empty() && self.warned.insert("other policies".to_owned()) {
+            let list: Vec<&str> = others.iter().map(String::as_str).collect();
+            warn!("not enforced on connections that bypass the proxy: {}", list.join(", "));
+        }
         for warning in self.workloads.iter().flat_map(|workload| &workload.routes.warnings) {
             if self.warned.insert(warning.clone()) {
                 warn!("{warning}");

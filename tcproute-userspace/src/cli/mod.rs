@@ -82,12 +82,12 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         let result = match self.command {
             Command::Run(run) => {
-                start_log(LevelFilter::INFO);
+                start_log(LevelFilter::INFO, run.logs_decisions());
                 run.run().await
             }
             Command::Exec(exec) => {
                 // The output of the command is what counts there.
-                start_log(if exec.logs_decisions() { LevelFilter::DEBUG } else { LevelFilter::WARN });
+                start_log(LevelFilter::WARN, exec.logs_decisions());
                 exec.run().await
             }
         };
@@ -113,9 +113,10 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     if invalid { INVALID } else { FAILED }
 }
 
-/// Logs to stderr; `RUST_LOG` overrides what is shown.
-fn start_log(level: LevelFilter) {
-    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+/// Logs to stderr; `RUST_LOG` overrides what is shown. The programs' decisions come as this crate's DEBUG.
+fn start_log(level: LevelFilter, decisions: bool) {
+    let shown = if decisions { format!("{level},tcproute=debug") } else { level.to_string() };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(shown));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -56,6 +56,10 @@ impl FromStr for WorkloadArgument {
 }
 
 impl Run {
+    pub(super) const fn logs_decisions(&self) -> bool {
+        self.input.log_decisions
+    }
+
     pub(super) async fn run(self) -> Result<ExitCode> {
         let resources = sources::load(&self.input.resources)?;
         let dataplanes = self.workloads.iter().map(|workload| workload.dataplane.clone()).collect();
