@@ -201,3 +201,46 @@ fn overlapping_workloads_are_refused() {
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("two workloads overlap"), "{stderr}");
 }
+
+/// A socket's state has its place by the low 16 bits of the cookie. This finds a second socket for the place
+/// of a live one, and then lets the first go.
+#[test]
+fn a_socket_whose_place_is_taken_keeps_its_state_elsewhere() {
+    if !is_root("a_socket_whose_place_is_taken_keeps_its_state_elsewhere") {
+        return;
+    }
+    let net = Loopback::claim();
+    let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
+    let backend = Server::start((net.ip(1, 1), 0), "backend");
+    let mut mesh = Mesh::new();
+    mesh.outbound("db", dialled).endpoint("db", "x", backend.address());
+    let cgroup = TestCgroup::create();
+    let mut daemon = Daemon::start(&mesh.file(), &[("web", cgroup.path())]);
+    let body = format!(
+        "
+DIALLED, BACKEND = ('{}', {}), ('{}', {})
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+def place(s): return struct.unpack('Q', s.getsockopt(socket.SOL_SOCKET, 57, 8))[0] & 0xffff
+first = dial(*DIALLED)
+for _ in range(1000000):
+    second = socket.socket()
+    if place(second) == place(first): break
+    second.close()
+else: sys.exit('no two sockets have the same place')
+second.connect(DIALLED)
+print(first.getpeername() == DIALLED, second.getpeername() == DIALLED, name(second))
+first.close()
+disconnect(second); second.connect(DIALLED); print(second.getpeername() == DIALLED, name(second))
+disconnect(second); second.connect(BACKEND); print(second.getpeername() == BACKEND, name(second))
+",
+        dialled.ip(),
+        dialled.port(),
+        backend.address().ip(),
+        backend.address().port()
+    );
+    let output = cgroup.command("python3").args(["-c", &script(&body)]).output().unwrap();
+    assert_eq!(stdout(&output), "True True backend\nTrue backend\nTrue backend");
+    daemon.stop();
+    let counters = daemon.wait_for_line("connections: ");
+    assert!(counters.contains("3 routed, 0 refused, 1 overflowed, 0 unrecorded, 0 internal"), "{counters}");
+}
