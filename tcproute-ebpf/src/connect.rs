@@ -24,15 +24,15 @@ enum NoEndpoint {
 
 #[inline(always)]
 pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
-    if !ctx.is_tcp() {
-        return ALLOW;
-    }
     let identity = WORKLOADS.get_ptr_mut();
     let dialled = ctx.address();
     let (word, bit) = AddressFilter::place(&dialled);
     // SAFETY: the kernel allocates the value when it attaches the program and frees it after detaching;
     // `place` answers an index within the filter.
     if unsafe { ptr::read_volatile((&raw const (*identity).filter.0).cast::<u64>().add(word)) } & bit == 0 {
+        return ALLOW;
+    }
+    if !ctx.is_tcp() {
         return ALLOW;
     }
     // SAFETY: as above.

@@ -7,7 +7,7 @@
 use aya_ebpf::btf_maps::CgroupStorage;
 use aya_ebpf::{
     Global,
-    bindings::BPF_F_NO_PREALLOC,
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     btf_maps::{Array, HashMap, PerCpuArray, SkStorage},
     macros::btf_map,
 };
@@ -35,9 +35,14 @@ pub(crate) static BACKENDS: Array<Backend, 1> = Array::new();
 pub(crate) static ENDPOINTS: Array<SocketAddress, 1> = Array::new();
 
 /// States of routed sockets, by cookie. Written by `connect4/6`, read by `getpeername4/6`, freed by
-/// `sock_release`.
+/// `sock_release`. Nobody maps it: the flag makes the kernel begin the array at a page, so that each slot is
+/// one cache line and not two halves.
 #[btf_map(name = "connections")]
-pub(crate) static CONNECTION_SLOTS: Array<ConnectionSlot, { CONNECTIONS as usize }> = Array::new();
+pub(crate) static CONNECTION_SLOTS: Array<
+    ConnectionSlot,
+    { CONNECTIONS as usize },
+    { BPF_F_MMAPABLE as usize },
+> = Array::new();
 
 /// States that found their slot in `connections` taken, and those of MPTCP sockets. They die with the socket.
 #[btf_map(name = "overflow")]
