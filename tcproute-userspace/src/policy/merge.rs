@@ -1,19 +1,22 @@
 //! Merging what several policies say about one destination, as JSON merge patch (RFC 7386) does: a list is
 //! replaced whole.
 
+use std::collections::BTreeMap;
+
 use crate::resources::{BackendRef, MeshTcpRoute, Rule, ServiceName};
 
 /// What applies to a destination in the end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Conf<'a> {
     /// The destination itself, with weight 1.
+    #[default]
     Itself,
     /// These backends.
     Backends(&'a [BackendRef]),
 }
 
 /// The outcome for one destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Merged<'a> {
     /// What applies.
     pub conf: Conf<'a>,
@@ -21,22 +24,24 @@ pub struct Merged<'a> {
     pub policies: Vec<&'a MeshTcpRoute>,
 }
 
-/// Merges what the policies, given from weak to strong, say about `service`.
-pub fn merge<'a>(policies: &[&'a MeshTcpRoute], service: &ServiceName) -> Merged<'a> {
-    let mut merged = Merged { conf: Conf::Itself, policies: Vec::new() };
+/// Merges what the policies, given from weak to strong, say about each destination that any of them names.
+pub fn merge<'a>(
+    policies: impl IntoIterator<Item = &'a MeshTcpRoute>,
+) -> BTreeMap<&'a ServiceName, Merged<'a>> {
+    let mut all: BTreeMap<&ServiceName, Merged<'a>> = BTreeMap::new();
     for policy in policies {
-        let mut names = false;
-        for to in policy.to.iter().filter(|to| to.service == *service) {
-            names = true;
+        for to in &policy.to {
+            let merged = all.entry(&to.service).or_default();
             match &to.rule {
                 Rule::Itself => merged.conf = Conf::Itself,
                 Rule::Unchanged => {}
                 Rule::Backends(backends) => merged.conf = Conf::Backends(backends),
             }
-        }
-        if names {
-            merged.policies.push(policy);
+            // One policy may name a destination more than once.
+            if merged.policies.last().is_none_or(|last| !std::ptr::eq(*last, policy)) {
+                merged.policies.push(policy);
+            }
         }
     }
-    merged
+    all
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{
+    document::Identity,
     names::{MeshName, ResourceName, ServiceName, Tags},
     violation::Violations,
     wire,
@@ -50,8 +51,7 @@ pub struct Outbound {
 
 impl Dataplane {
     pub(crate) fn read(
-        mesh: MeshName,
-        name: ResourceName,
+        identity: Identity,
         networking: Option<wire::DataplaneNetworking>,
         prefix: &str,
         found: &mut Violations,
@@ -70,6 +70,7 @@ impl Dataplane {
         let outbounds: Vec<Option<Outbound>> = outbounds
             .map(|(i, outbound)| read_outbound(outbound, &format!("{path}.outbound[{i}]"), found))
             .collect();
+        let (mesh, name) = identity?;
         Some(Self {
             mesh,
             name,
@@ -108,8 +109,9 @@ fn read_inbound(
     };
     let port = read_port(inbound.port, path, found);
     let tags = inbound.tags.unwrap_or_default();
-    let service = read_service(&tags, path, found);
-    let ready = inbound.health.and_then(|health| health.ready).unwrap_or(true);
+    let service = read_service(&tags, &format!("{path}.tags"), found);
+    // Kuma's own output leaves `ready: false` out, so `health: {}` is how an unready inbound is written.
+    let ready = inbound.health.is_none_or(|health| health.ready.unwrap_or(false));
     Some(Inbound { address: SocketAddr::new(address?, port?), service: service?, tags, ready })
 }
 
@@ -119,7 +121,7 @@ fn read_outbound(outbound: wire::Outbound, path: &str, found: &mut Violations) -
         None => Some(Ipv4Addr::LOCALHOST.into()),
     };
     let port = read_port(outbound.port, path, found);
-    let service = read_service(&outbound.tags.unwrap_or_default(), path, found);
+    let service = read_service(&outbound.tags.unwrap_or_default(), &format!("{path}.tags"), found);
     Some(Outbound { address: SocketAddr::new(address?, port?), service: service? })
 }
 
@@ -131,13 +133,13 @@ fn read_port(port: Option<u32>, path: &str, found: &mut Violations) -> Option<u1
     found.check(&format!("{path}.port"), port)
 }
 
-/// The service that tags name.
+/// The service that the tags at `path` name.
 pub(super) fn read_service(tags: &Tags, path: &str, found: &mut Violations) -> Option<ServiceName> {
     let service = tags.get(SERVICE_TAG).map(|service| service.parse::<ServiceName>());
     match service {
-        Some(service) => found.check(&format!("{path}.tags"), service),
+        Some(service) => found.check(path, service),
         None => {
-            found.add(format!("{path}.tags"), format!("must have the tag {SERVICE_TAG}"));
+            found.add(path, format!("must have the tag {SERVICE_TAG}"));
             None
         }
     }

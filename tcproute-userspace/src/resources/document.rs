@@ -1,6 +1,6 @@
 //! From one document to one resource, in either form.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 use super::{
     dataplane::Dataplane,
@@ -59,7 +59,11 @@ impl Resource {
 /// The label that names the mesh of a policy on Kubernetes.
 const MESH_LABEL: &str = "kuma.io/mesh";
 
+/// Mesh and name, unless something is wrong with them.
+pub(super) type Identity = Option<(MeshName, ResourceName)>;
+
 /// Reads a document whose kind and form are known.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader {
     pub(crate) kind: Kind,
     pub(crate) form: Form,
@@ -69,12 +73,15 @@ impl Reader {
     /// The outer error is that of the syntax, the inner one that of the rules. `None` for what does not bear
     /// on routes.
     pub(crate) fn read<'de, D: Deserializer<'de>>(
-        &self,
+        self,
         document: D,
     ) -> Result<Result<Option<Resource>, Vec<Violation>>, D::Error> {
         let mut found = Violations::default();
         let resource = match (self.kind, self.form) {
-            (Kind::Irrelevant, _) => return Ok(Ok(None)),
+            (Kind::Irrelevant | Kind::List, _) => {
+                IgnoredAny::deserialize(document)?;
+                return Ok(Ok(None));
+            }
             (Kind::OtherPolicy(kind), _) => {
                 let any = wire::AnyPolicy::deserialize(document)?;
                 let identity = match any.metadata {
@@ -83,62 +90,37 @@ impl Reader {
                 };
                 identity.map(|(mesh, name)| Resource::OtherPolicy { kind, mesh, name })
             }
-            (Kind::Mesh, form) => read_mesh(wire::Mesh::deserialize(document)?, form, &mut found),
-            (Kind::MeshTcpRoute, Form::Universal) => {
-                let policy = wire::UniversalPolicy::deserialize(document)?;
-                universal(policy.name, policy.mesh, &mut found)
-                    .and_then(|(mesh, name)| MeshTcpRoute::read(mesh, name, policy.spec, &mut found))
-                    .map(Resource::TcpRoute)
+            (Kind::Mesh, form) => read_mesh(document, form, &mut found)?,
+            (Kind::MeshTcpRoute, form) => {
+                let (identity, spec) = read_policy(document, form, &mut found)?;
+                MeshTcpRoute::read(identity, spec, &mut found).map(Resource::TcpRoute)
             }
-            (Kind::MeshTcpRoute, Form::Kubernetes) => {
-                let policy = wire::Kubernetes::deserialize(document)?;
-                on_kubernetes(policy.metadata, policy.mesh, &mut found)
-                    .and_then(|(mesh, name)| MeshTcpRoute::read(mesh, name, policy.spec, &mut found))
-                    .map(Resource::TcpRoute)
-            }
-            (Kind::MeshHttpRoute, Form::Universal) => {
-                let policy = wire::UniversalPolicy::deserialize(document)?;
-                universal(policy.name, policy.mesh, &mut found)
-                    .and_then(|(mesh, name)| MeshHttpRoute::read(mesh, name, policy.spec, &mut found))
-                    .map(Resource::HttpRoute)
-            }
-            (Kind::MeshHttpRoute, Form::Kubernetes) => {
-                let policy = wire::Kubernetes::deserialize(document)?;
-                on_kubernetes(policy.metadata, policy.mesh, &mut found)
-                    .and_then(|(mesh, name)| MeshHttpRoute::read(mesh, name, policy.spec, &mut found))
-                    .map(Resource::HttpRoute)
+            (Kind::MeshHttpRoute, form) => {
+                let (identity, spec) = read_policy(document, form, &mut found)?;
+                MeshHttpRoute::read(identity, spec, &mut found).map(Resource::HttpRoute)
             }
             (Kind::Dataplane, Form::Universal) => {
-                let dataplane = wire::UniversalDataplane::deserialize(document)?;
-                universal(dataplane.name, dataplane.mesh, &mut found)
-                    .and_then(|(mesh, name)| {
-                        Dataplane::read(mesh, name, dataplane.networking, "", &mut found)
-                    })
-                    .map(Resource::Dataplane)
+                let wire = wire::UniversalDataplane::deserialize(document)?;
+                let identity = universal(wire.name, wire.mesh, &mut found);
+                Dataplane::read(identity, wire.networking, "", &mut found).map(Resource::Dataplane)
             }
             (Kind::Dataplane, Form::Kubernetes) => {
-                let object = wire::Kubernetes::<wire::DataplaneSpec>::deserialize(document)?;
-                let networking = object.spec.and_then(|spec| spec.networking);
-                on_kubernetes(object.metadata, object.mesh, &mut found)
-                    .and_then(|(mesh, name)| Dataplane::read(mesh, name, networking, "spec.", &mut found))
-                    .map(Resource::Dataplane)
+                let wire = wire::Kubernetes::<wire::DataplaneSpec>::deserialize(document)?;
+                let identity = on_kubernetes(wire.metadata, wire.mesh, &mut found);
+                let networking = wire.spec.and_then(|spec| spec.networking);
+                Dataplane::read(identity, networking, "spec.", &mut found).map(Resource::Dataplane)
             }
             (Kind::ExternalService, Form::Universal) => {
-                let service = wire::UniversalExternalService::deserialize(document)?;
-                universal(service.name, service.mesh, &mut found)
-                    .and_then(|(mesh, name)| {
-                        ExternalService::read(mesh, name, service.tags, service.networking, "", &mut found)
-                    })
+                let wire = wire::UniversalExternalService::deserialize(document)?;
+                let identity = universal(wire.name, wire.mesh, &mut found);
+                ExternalService::read(identity, wire.tags, wire.networking, "", &mut found)
                     .map(Resource::ExternalService)
             }
             (Kind::ExternalService, Form::Kubernetes) => {
-                let object = wire::Kubernetes::<wire::ExternalServiceSpec>::deserialize(document)?;
-                let (tags, networking) =
-                    object.spec.map_or((None, None), |spec| (spec.tags, spec.networking));
-                on_kubernetes(object.metadata, object.mesh, &mut found)
-                    .and_then(|(mesh, name)| {
-                        ExternalService::read(mesh, name, tags, networking, "spec.", &mut found)
-                    })
+                let wire = wire::Kubernetes::<wire::ExternalServiceSpec>::deserialize(document)?;
+                let identity = on_kubernetes(wire.metadata, wire.mesh, &mut found);
+                let (tags, networking) = wire.spec.map_or((None, None), |spec| (spec.tags, spec.networking));
+                ExternalService::read(identity, tags, networking, "spec.", &mut found)
                     .map(Resource::ExternalService)
             }
         };
@@ -146,34 +128,57 @@ impl Reader {
     }
 }
 
-fn read_mesh(mesh: wire::Mesh, form: Form, found: &mut Violations) -> Option<Resource> {
-    let (name, path, mtls, mtls_path) = match form {
-        Form::Universal => (mesh.name, "name", mesh.mtls, "mtls"),
+/// Identity and `spec` of a policy.
+fn read_policy<'de, D: Deserializer<'de>, S: Deserialize<'de>>(
+    document: D,
+    form: Form,
+    found: &mut Violations,
+) -> Result<(Identity, Option<S>), D::Error> {
+    Ok(match form {
+        Form::Universal => {
+            let wire = wire::UniversalPolicy::deserialize(document)?;
+            (universal(wire.name, wire.mesh, found), wire.spec)
+        }
         Form::Kubernetes => {
-            let name = mesh.metadata.map(|metadata| metadata.name);
-            (name, "metadata.name", mesh.spec.and_then(|spec| spec.mtls), "spec.mtls")
+            let wire = wire::Kubernetes::deserialize(document)?;
+            (on_kubernetes(wire.metadata, wire.mesh, found), wire.spec)
+        }
+    })
+}
+
+fn read_mesh<'de, D: Deserializer<'de>>(
+    document: D,
+    form: Form,
+    found: &mut Violations,
+) -> Result<Option<Resource>, D::Error> {
+    let (name, name_path, mtls, mtls_path) = match form {
+        Form::Universal => {
+            let wire = wire::UniversalMesh::deserialize(document)?;
+            (wire.name, "name", wire.mtls, "mtls")
+        }
+        Form::Kubernetes => {
+            let wire = wire::Kubernetes::<wire::MeshSpec>::deserialize(document)?;
+            (wire.metadata.name, "metadata.name", wire.spec.and_then(|spec| spec.mtls), "spec.mtls")
         }
     };
-    let name = found.check(path, name.unwrap_or_default().parse::<MeshName>())?;
-    Mesh::read(name, mtls, mtls_path, found).map(Resource::Mesh)
+    let name = found.check(name_path, MeshName::try_from(name));
+    Ok(Mesh::read(name, mtls, mtls_path, found).map(Resource::Mesh))
 }
 
-fn universal(name: String, mesh: Option<String>, found: &mut Violations) -> Option<(MeshName, ResourceName)> {
+fn universal(name: String, mesh: Option<String>, found: &mut Violations) -> Identity {
     let mesh = read_mesh_name(mesh, "mesh", found);
-    Some((mesh?, read_name(name, None, "name", found)?))
+    let name = read_name(name, None, "name", found);
+    Some((mesh?, name?))
 }
 
-fn on_kubernetes(
-    metadata: wire::Metadata,
-    mesh: Option<String>,
-    found: &mut Violations,
-) -> Option<(MeshName, ResourceName)> {
+fn on_kubernetes(metadata: wire::Metadata, mesh: Option<String>, found: &mut Violations) -> Identity {
     let label = metadata.labels.and_then(|mut labels| labels.remove(MESH_LABEL));
     let mesh = match mesh {
         Some(mesh) => read_mesh_name(Some(mesh), "mesh", found),
         None => read_mesh_name(label, "metadata.labels", found),
     };
-    Some((mesh?, read_name(metadata.name, metadata.namespace, "metadata.name", found)?))
+    let name = read_name(metadata.name, metadata.namespace, "metadata.name", found);
+    Some((mesh?, name?))
 }
 
 fn read_mesh_name(mesh: Option<String>, path: &str, found: &mut Violations) -> Option<MeshName> {

@@ -1,9 +1,10 @@
 //! ExternalService (<https://kuma.io/docs/2.4.x/policies/external-services/>): an endpoint outside the mesh.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
     dataplane::read_service,
+    document::Identity,
     names::{MeshName, ResourceName, ServiceName, Tags},
     violation::Violations,
     wire,
@@ -37,19 +38,19 @@ pub enum ExternalAddress {
 
 impl ExternalService {
     pub(crate) fn read(
-        mesh: MeshName,
-        name: ResourceName,
+        identity: Identity,
         tags: Option<Tags>,
         networking: Option<wire::ExternalNetworking>,
         prefix: &str,
         found: &mut Violations,
     ) -> Option<Self> {
         let tags = tags.unwrap_or_default();
-        let service = read_service(&tags, prefix.trim_end_matches('.'), found);
+        let service = read_service(&tags, &format!("{prefix}tags"), found);
         let tls = networking.as_ref().and_then(|n| n.tls.as_ref()).and_then(|tls| tls.enabled);
         let path = format!("{prefix}networking.address");
         let address = networking.and_then(|networking| networking.address).ok_or("must be set".to_owned());
         let address = found.check(&path, address.and_then(|address| parse(&address)));
+        let (mesh, name) = identity?;
         Some(Self { mesh, name, service: service?, tags, address: address?, tls: tls.unwrap_or(false) })
     }
 }
@@ -58,8 +59,12 @@ fn parse(text: &str) -> Result<ExternalAddress, String> {
     let wrong = || format!("{text:?} is not host:port");
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let port: u16 = port.parse().ok().filter(|&port| port > 0).ok_or_else(wrong)?;
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if let Ok(ip) = bare.parse::<IpAddr>() {
+    // An IPv6 address needs its brackets: without them its last group might be taken for the port.
+    let ip = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(bare) => Some(bare.parse::<Ipv6Addr>().map_err(|_| wrong())?.into()),
+        None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    };
+    if let Some(ip) = ip {
         return Ok(ExternalAddress::Socket(SocketAddr::new(ip.to_canonical(), port)));
     }
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -80,7 +85,8 @@ mod tests {
         assert_eq!(parse("[2001:db8::1]:80"), socket("[2001:db8::1]:80"));
         assert_eq!(parse("[::ffff:10.0.0.1]:80"), socket("10.0.0.1:80"));
         assert_eq!(parse("Db.example.com:5432"), Ok(ExternalAddress::Host("db.example.com".into(), 5432)));
-        for wrong in ["db.example.com", ":80", "db:0", "db:65536", "http://db:80", "a b:80", ""] {
+        for wrong in ["db.example.com", ":80", "db:0", "db:65536", "http://db:80", "a b:80", "fd00::1:80", ""]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

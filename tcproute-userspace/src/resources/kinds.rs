@@ -11,6 +11,16 @@ pub(crate) enum Form {
     Kubernetes,
 }
 
+impl Form {
+    /// The field that holds the name of a resource.
+    pub(crate) const fn name_path(self) -> &'static str {
+        match self {
+            Self::Universal => "name",
+            Self::Kubernetes => "metadata.name",
+        }
+    }
+}
+
 /// What to do with a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -23,6 +33,8 @@ pub(crate) enum Kind {
     OtherPolicy(&'static str),
     /// Nothing that bears on routes.
     Irrelevant,
+    /// Other objects, in `items`: what `kubectl get -o yaml` prints.
+    List,
 }
 
 /// What is read, by name.
@@ -35,13 +47,14 @@ const READ: [(&str, Kind); 5] = [
 ];
 
 /// Policies of Kuma 2.4 and later that act on a connection in the proxy.
-const OTHER_POLICIES: [&str; 27] = [
+const OTHER_POLICIES: [&str; 28] = [
     "CircuitBreaker",
     "FaultInjection",
     "HealthCheck",
     "MeshAccessLog",
     "MeshCircuitBreaker",
     "MeshFaultInjection",
+    "MeshGlobalRateLimit",
     "MeshHealthCheck",
     "MeshLoadBalancingStrategy",
     "MeshMetric",
@@ -66,45 +79,70 @@ const OTHER_POLICIES: [&str; 27] = [
 ];
 
 /// Kuma's other resources.
-const IRRELEVANT: [&str; 20] = [
-    "AccessLog",
+const IRRELEVANT: [&str; 29] = [
+    "AccessAudit",
     "AccessRole",
     "AccessRoleBinding",
+    "Config",
     "ContainerPatch",
     "DataplaneInsight",
+    "DataplaneOverview",
     "GlobalSecret",
     "HostnameGenerator",
+    "MeshExternalService",
     "MeshGateway",
     "MeshGatewayConfig",
     "MeshGatewayInstance",
     "MeshGatewayRoute",
-    "MeshGlobalRateLimit",
+    "MeshIdentity",
     "MeshInsight",
+    "MeshMultiZoneService",
+    "MeshService",
+    "MeshTrust",
     "Secret",
     "ServiceInsight",
     "VirtualOutbound",
+    "Workload",
     "Zone",
     "ZoneEgress",
+    "ZoneEgressInsight",
     "ZoneIngress",
+    "ZoneIngressInsight",
     "ZoneInsight",
 ];
 
 impl Kind {
     /// Tells kind and form of a document; the error is a field and what is wrong with it.
     pub(crate) fn of(envelope: &Envelope) -> Result<(Self, Form), (&'static str, String)> {
-        if let Some(name) = &envelope.r#type {
-            return named(name).map(|kind| (kind, Form::Universal)).ok_or_else(|| ("type", unknown(name)));
-        }
-        let Some(name) = &envelope.kind else {
-            return Err(("", "has neither type (Universal) nor apiVersion and kind (Kubernetes)".to_owned()));
-        };
-        match envelope.api_version.as_deref() {
-            Some(version) if version.starts_with("kuma.io/") => {
-                named(name).map(|kind| (kind, Form::Kubernetes)).ok_or_else(|| ("kind", unknown(name)))
+        // `apiVersion` comes first: a Secret of Kubernetes has a `type` as well.
+        match (&envelope.api_version, &envelope.kind, &envelope.r#type) {
+            (Some(version), Some(kind), _) => Self::on_kubernetes(version, kind),
+            (Some(_), None, _) => Err(("", "has an apiVersion and no kind".to_owned())),
+            (None, _, Some(name)) => {
+                named(name).map(|kind| (kind, Form::Universal)).ok_or_else(|| ("type", unknown(name)))
             }
-            Some(_) => Ok((Self::Irrelevant, Form::Kubernetes)),
-            None => Err(("", "has a kind and no apiVersion".to_owned())),
+            (None, Some(_), None) => Err(("", "has a kind and no apiVersion".to_owned())),
+            (None, None, None) => {
+                Err(("", "has neither type (Universal) nor apiVersion and kind (Kubernetes)".to_owned()))
+            }
         }
+    }
+
+    fn on_kubernetes(version: &str, name: &str) -> Result<(Self, Form), (&'static str, String)> {
+        let kind = match version.split_once('/') {
+            Some(("kuma.io", _)) => match (named(name), name.strip_suffix("List").and_then(named)) {
+                (Some(kind), _) => kind,
+                (None, Some(_)) => Self::List,
+                (None, None) => return Err(("kind", unknown(name))),
+            },
+            None if (version, name) == ("v1", "List") => Self::List,
+            // No other API has these, so the group must be misspelt; a policy must not get lost silently.
+            _ if matches!(named(name), Some(Self::MeshTcpRoute | Self::MeshHttpRoute)) => {
+                return Err(("apiVersion", format!("must be kuma.io/v1alpha1 for a {name}")));
+            }
+            _ => Self::Irrelevant,
+        };
+        Ok((kind, Form::Kubernetes))
     }
 }
 
@@ -162,8 +200,26 @@ mod tests {
 
     #[test]
     fn what_is_not_kumas_is_let_be() {
-        let service = Kind::of(&envelope(None, Some("Service"), Some("v1")));
-        assert_eq!(service, Ok((Kind::Irrelevant, Form::Kubernetes)));
+        let let_be = Ok((Kind::Irrelevant, Form::Kubernetes));
+        assert_eq!(Kind::of(&envelope(None, Some("Service"), Some("v1"))), let_be);
+        // It has a `type`, but that does not make it a Universal resource.
+        assert_eq!(Kind::of(&envelope(Some("Opaque"), Some("Secret"), Some("v1"))), let_be);
+        assert_eq!(Kind::of(&envelope(None, Some("Mesh"), Some("appmesh.k8s.aws/v1beta2"))), let_be);
+    }
+
+    #[test]
+    fn a_route_of_a_misspelt_group_is_not_let_be() {
+        let (field, message) =
+            Kind::of(&envelope(None, Some("MeshTCPRoute"), Some("kuma/v1alpha1"))).unwrap_err();
+        assert_eq!((field, message.as_str()), ("apiVersion", "must be kuma.io/v1alpha1 for a MeshTCPRoute"));
+    }
+
+    #[test]
+    fn lists_are_told() {
+        for (kind, version) in [("List", "v1"), ("MeshTCPRouteList", "kuma.io/v1alpha1")] {
+            let list = Kind::of(&envelope(None, Some(kind), Some(version)));
+            assert_eq!(list, Ok((Kind::List, Form::Kubernetes)));
+        }
     }
 
     #[test]

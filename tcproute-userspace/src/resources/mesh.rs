@@ -22,29 +22,35 @@ pub enum MtlsMode {
 
 impl Mesh {
     pub(crate) fn read(
-        name: MeshName,
+        name: Option<MeshName>,
         mtls: Option<wire::Mtls>,
         path: &str,
         found: &mut Violations,
     ) -> Option<Self> {
-        let Some(mtls) = mtls else { return Some(Self { name, mtls: None }) };
-        let Some(enabled) = mtls.enabled_backend.filter(|enabled| !enabled.is_empty()) else {
-            return Some(Self { name, mtls: None });
-        };
-        let backends = mtls.backends.unwrap_or_default();
-        let Some((i, backend)) = backends.iter().enumerate().find(|(_, backend)| backend.name == enabled)
-        else {
-            found.add(format!("{path}.enabledBackend"), format!("there is no backend {enabled:?}"));
-            return None;
-        };
+        let mtls = mtls.map(|mtls| read_mtls(mtls, path, found));
+        Some(Self { name: name?, mtls: mtls.flatten() })
+    }
+}
+
+/// The mode of the enabled backend; `None` also for mTLS that is off.
+fn read_mtls(mtls: wire::Mtls, path: &str, found: &mut Violations) -> Option<MtlsMode> {
+    let mut modes = Vec::new();
+    for (i, backend) in mtls.backends.unwrap_or_default().into_iter().enumerate() {
         let mode = match backend.mode.as_deref() {
-            None | Some("STRICT" | "") => Some(MtlsMode::Strict),
-            Some("PERMISSIVE") => Some(MtlsMode::Permissive),
+            None | Some("STRICT" | "") => MtlsMode::Strict,
+            Some("PERMISSIVE") => MtlsMode::Permissive,
             Some(_) => {
                 found.add(format!("{path}.backends[{i}].mode"), "must be STRICT or PERMISSIVE");
-                None
+                // What it would be does not matter any more.
+                MtlsMode::Strict
             }
         };
-        Some(Self { name, mtls: Some(mode?) })
+        modes.push((backend.name, mode));
     }
+    let enabled = mtls.enabled_backend.filter(|enabled| !enabled.is_empty())?;
+    let mode = modes.iter().find(|(name, _)| *name == enabled).map(|(_, mode)| *mode);
+    if mode.is_none() {
+        found.add(format!("{path}.enabledBackend"), format!("there is no backend {enabled:?}"));
+    }
+    mode
 }

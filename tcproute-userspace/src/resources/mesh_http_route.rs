@@ -1,6 +1,7 @@
 //! MeshHTTPRoute, as far as it matters here: which proxies and destinations it covers.
 
 use super::{
+    document::Identity,
     names::{MeshName, ResourceName, ServiceName},
     target_ref::{Selector, read_destination},
     violation::Violations,
@@ -22,8 +23,7 @@ pub struct MeshHttpRoute {
 
 impl MeshHttpRoute {
     pub(crate) fn read(
-        mesh: MeshName,
-        name: ResourceName,
+        identity: Identity,
         spec: Option<wire::HttpRouteSpec>,
         found: &mut Violations,
     ) -> Option<Self> {
@@ -36,6 +36,7 @@ impl MeshHttpRoute {
         let to: Vec<Option<ServiceName>> = to
             .map(|(i, to)| read_destination(to.target_ref, &format!("spec.to[{i}].targetRef"), found))
             .collect();
+        let (mesh, name) = identity?;
         Some(Self { mesh, name, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
     }
 }

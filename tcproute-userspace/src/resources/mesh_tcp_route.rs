@@ -1,6 +1,7 @@
 //! MeshTCPRoute (<https://kuma.io/docs/2.4.x/policies/meshtcproute/>).
 
 use super::{
+    document::Identity,
     names::{MeshName, ResourceName, ServiceName, Weight},
     target_ref::{BackendTarget, Selector, read_destination},
     violation::Violations,
@@ -51,8 +52,7 @@ pub struct BackendRef {
 
 impl MeshTcpRoute {
     pub(crate) fn read(
-        mesh: MeshName,
-        name: ResourceName,
+        identity: Identity,
         spec: Option<wire::TcpRouteSpec>,
         found: &mut Violations,
     ) -> Option<Self> {
@@ -63,6 +63,7 @@ impl MeshTcpRoute {
         let selector = Selector::read(spec.target_ref, "spec.targetRef", found);
         let to = spec.to.unwrap_or_default().into_iter().enumerate();
         let to: Vec<Option<To>> = to.map(|(i, to)| read_to(to, &format!("spec.to[{i}]"), found)).collect();
+        let (mesh, name) = identity?;
         Some(Self { mesh, name, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
     }
 }
@@ -73,10 +74,11 @@ fn read_to(to: wire::TcpRouteTo, path: &str, found: &mut Violations) -> Option<T
     if rules.len() > 1 {
         found.add(format!("{path}.rules"), "must have at most one entry");
     }
-    let rule = match rules.into_iter().next() {
-        Some(rule) => read_rule(rule, &format!("{path}.rules[0].default"), found),
-        None => Some(Rule::Itself),
-    };
+    // Those that are too many are read as well, for what else is wrong with them.
+    let rules = rules.into_iter().enumerate();
+    let rules: Vec<Option<Rule>> =
+        rules.map(|(i, rule)| read_rule(rule, &format!("{path}.rules[{i}].default"), found)).collect();
+    let rule = rules.into_iter().next().unwrap_or(Some(Rule::Itself));
     Some(To { service: service?, rule: rule? })
 }
 

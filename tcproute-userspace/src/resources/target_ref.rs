@@ -154,9 +154,8 @@ fn read_kind(wire: &wire::TargetRef, path: &str, found: &mut Violations) -> Opti
 }
 
 fn require_name(name: Option<String>, kind: Kind, path: &str, found: &mut Violations) -> Option<ServiceName> {
-    let set = name.ok_or_else(|| format!("must be set with kind {}", kind.name()));
-    let set = set.and_then(|name| ServiceName::try_from(name).map_err(|error| error.to_string()));
-    found.check(&format!("{path}.name"), set)
+    let set = name.and_then(|name| ServiceName::try_from(name).ok());
+    found.check(&format!("{path}.name"), set.ok_or_else(|| format!("must be set with kind {}", kind.name())))
 }
 
 fn require_tags(tags: Option<Tags>, kind: Kind, path: &str, found: &mut Violations) -> Option<Tags> {

@@ -1,6 +1,8 @@
 //! The documents as they are written: serde structs without any rule of their own.
 //!
-//! Plain structs only: `serde(tag)`, `untagged` and `flatten` lose the line of an error.
+//! Plain structs only: `serde(tag)`, `untagged` and `flatten` lose the line of an error. Unknown fields never
+//! get here: who reads the document takes them out and reports them all, whereas `deny_unknown_fields` stops at
+//! the first.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,16 +15,22 @@ use super::names::Tags;
 
 /// Enough of any document to tell what it is.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "a mapping")]
 pub(crate) struct Envelope {
     pub(crate) r#type: Option<String>,
     pub(crate) kind: Option<String>,
     pub(crate) api_version: Option<String>,
 }
 
+/// What the items of a list are.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ListEnvelope {
+    pub(crate) items: Option<Vec<Envelope>>,
+}
+
 /// The Kubernetes form of any resource.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Kubernetes<S> {
     #[serde(rename = "apiVersion")]
     _api_version: IgnoredAny,
@@ -37,15 +45,40 @@ pub(crate) struct Kubernetes<S> {
 
 /// `metadata`, whose other fields are the API server's.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Metadata {
     pub(crate) name: String,
     pub(crate) namespace: Option<String>,
     pub(crate) labels: Option<BTreeMap<String, String>>,
+    #[serde(rename = "annotations")]
+    _annotations: Option<IgnoredAny>,
+    #[serde(rename = "creationTimestamp")]
+    _creation_timestamp: Option<IgnoredAny>,
+    #[serde(rename = "deletionGracePeriodSeconds")]
+    _deletion_grace_period_seconds: Option<IgnoredAny>,
+    #[serde(rename = "deletionTimestamp")]
+    _deletion_timestamp: Option<IgnoredAny>,
+    #[serde(rename = "finalizers")]
+    _finalizers: Option<IgnoredAny>,
+    #[serde(rename = "generateName")]
+    _generate_name: Option<IgnoredAny>,
+    #[serde(rename = "generation")]
+    _generation: Option<IgnoredAny>,
+    #[serde(rename = "managedFields")]
+    _managed_fields: Option<IgnoredAny>,
+    #[serde(rename = "ownerReferences")]
+    _owner_references: Option<IgnoredAny>,
+    #[serde(rename = "resourceVersion")]
+    _resource_version: Option<IgnoredAny>,
+    #[serde(rename = "selfLink")]
+    _self_link: Option<IgnoredAny>,
+    #[serde(rename = "uid")]
+    _uid: Option<IgnoredAny>,
 }
 
 /// The Universal form of a policy.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct UniversalPolicy<S> {
     #[serde(rename = "type")]
     _type: IgnoredAny,
@@ -62,7 +95,6 @@ pub(crate) struct UniversalPolicy<S> {
 
 /// `targetRef` anywhere.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct TargetRef {
     pub(crate) kind: Option<String>,
     pub(crate) name: Option<String>,
@@ -71,33 +103,31 @@ pub(crate) struct TargetRef {
 
 /// `spec` of a `MeshTCPRoute`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct TcpRouteSpec {
     pub(crate) target_ref: Option<TargetRef>,
     pub(crate) to: Option<Vec<TcpRouteTo>>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct TcpRouteTo {
     pub(crate) target_ref: Option<TargetRef>,
     pub(crate) rules: Option<Vec<TcpRouteRule>>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct TcpRouteRule {
     pub(crate) default: Option<TcpRouteConf>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct TcpRouteConf {
     pub(crate) backend_refs: Option<Vec<BackendRef>>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct BackendRef {
     pub(crate) kind: Option<String>,
     pub(crate) name: Option<String>,
@@ -147,14 +177,14 @@ impl<'de> Deserialize<'de> for Weight {
 
 /// `spec` of a `MeshHTTPRoute`: only what tells which proxies and destinations it covers.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct HttpRouteSpec {
     pub(crate) target_ref: Option<TargetRef>,
     pub(crate) to: Option<Vec<HttpRouteTo>>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct HttpRouteTo {
     pub(crate) target_ref: Option<TargetRef>,
     #[serde(rename = "hostnames")]
@@ -165,7 +195,7 @@ pub(crate) struct HttpRouteTo {
 
 /// `spec` of a Dataplane on Kubernetes.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct DataplaneSpec {
     pub(crate) networking: Option<DataplaneNetworking>,
     #[serde(rename = "metrics")]
@@ -178,7 +208,7 @@ pub(crate) struct DataplaneSpec {
 
 /// A Universal Dataplane.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct UniversalDataplane {
     #[serde(rename = "type")]
     _type: IgnoredAny,
@@ -200,7 +230,7 @@ pub(crate) struct UniversalDataplane {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct DataplaneNetworking {
     pub(crate) address: Option<String>,
     pub(crate) advertised_address: Option<String>,
@@ -210,12 +240,12 @@ pub(crate) struct DataplaneNetworking {
     _gateway: Option<IgnoredAny>,
     #[serde(rename = "admin")]
     _admin: Option<IgnoredAny>,
-    #[serde(rename = "transparentProxying")]
+    #[serde(rename = "transparentProxying", alias = "transparent_proxying")]
     _transparent_proxying: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Inbound {
     pub(crate) port: Option<u32>,
     pub(crate) address: Option<String>,
@@ -232,13 +262,11 @@ pub(crate) struct Inbound {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Health {
     pub(crate) ready: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Outbound {
     pub(crate) port: Option<u32>,
     pub(crate) address: Option<String>,
@@ -247,7 +275,6 @@ pub(crate) struct Outbound {
 
 /// `spec` of an ExternalService on Kubernetes.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct ExternalServiceSpec {
     pub(crate) tags: Option<Tags>,
     pub(crate) networking: Option<ExternalNetworking>,
@@ -255,7 +282,7 @@ pub(crate) struct ExternalServiceSpec {
 
 /// A Universal ExternalService.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct UniversalExternalService {
     #[serde(rename = "type")]
     _type: IgnoredAny,
@@ -272,46 +299,86 @@ pub(crate) struct UniversalExternalService {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct ExternalNetworking {
     pub(crate) address: Option<String>,
     pub(crate) tls: Option<ExternalTls>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ExternalTls {
     pub(crate) enabled: Option<bool>,
-    #[serde(rename = "caCert")]
+    #[serde(rename = "caCert", alias = "ca_cert")]
     _ca_cert: Option<IgnoredAny>,
-    #[serde(rename = "clientCert")]
+    #[serde(rename = "clientCert", alias = "client_cert")]
     _client_cert: Option<IgnoredAny>,
-    #[serde(rename = "clientKey")]
+    #[serde(rename = "clientKey", alias = "client_key")]
     _client_key: Option<IgnoredAny>,
     #[serde(rename = "allowRenegotiation")]
     _allow_renegotiation: Option<IgnoredAny>,
     #[serde(rename = "skipHostnameVerification")]
     _skip_hostname_verification: Option<IgnoredAny>,
-    #[serde(rename = "serverName")]
+    #[serde(rename = "serverName", alias = "server_name")]
     _server_name: Option<IgnoredAny>,
 }
 
-/// A Mesh in either form: all that matters is mTLS, and the rest of its many fields is the proxy's matter.
+/// A Universal Mesh: all that matters is mTLS.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Mesh {
-    pub(crate) name: Option<String>,
-    pub(crate) metadata: Option<Metadata>,
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UniversalMesh {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
+    pub(crate) name: String,
+    #[serde(rename = "labels")]
+    _labels: Option<IgnoredAny>,
+    #[serde(rename = "creationTime")]
+    _creation_time: Option<IgnoredAny>,
+    #[serde(rename = "modificationTime")]
+    _modification_time: Option<IgnoredAny>,
     pub(crate) mtls: Option<Mtls>,
-    pub(crate) spec: Option<MeshSpec>,
+    #[serde(rename = "constraints")]
+    _constraints: Option<IgnoredAny>,
+    #[serde(rename = "logging")]
+    _logging: Option<IgnoredAny>,
+    #[serde(rename = "meshServices")]
+    _mesh_services: Option<IgnoredAny>,
+    #[serde(rename = "metrics")]
+    _metrics: Option<IgnoredAny>,
+    #[serde(rename = "networking")]
+    _networking: Option<IgnoredAny>,
+    #[serde(rename = "routing")]
+    _routing: Option<IgnoredAny>,
+    #[serde(rename = "skipCreatingInitialPolicies")]
+    _skip_creating_initial_policies: Option<IgnoredAny>,
+    #[serde(rename = "tracing")]
+    _tracing: Option<IgnoredAny>,
 }
 
+/// `spec` of a Mesh on Kubernetes.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct MeshSpec {
     pub(crate) mtls: Option<Mtls>,
+    #[serde(rename = "constraints")]
+    _constraints: Option<IgnoredAny>,
+    #[serde(rename = "logging")]
+    _logging: Option<IgnoredAny>,
+    #[serde(rename = "meshServices")]
+    _mesh_services: Option<IgnoredAny>,
+    #[serde(rename = "metrics")]
+    _metrics: Option<IgnoredAny>,
+    #[serde(rename = "networking")]
+    _networking: Option<IgnoredAny>,
+    #[serde(rename = "routing")]
+    _routing: Option<IgnoredAny>,
+    #[serde(rename = "skipCreatingInitialPolicies")]
+    _skip_creating_initial_policies: Option<IgnoredAny>,
+    #[serde(rename = "tracing")]
+    _tracing: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Mtls {
     pub(crate) enabled_backend: Option<String>,
     pub(crate) backends: Option<Vec<MtlsBackend>>,
@@ -320,7 +387,7 @@ pub(crate) struct Mtls {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct MtlsBackend {
     pub(crate) name: String,
     pub(crate) mode: Option<String>,

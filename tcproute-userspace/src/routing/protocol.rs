@@ -12,7 +12,8 @@ const STACKS: [(&str, &[&str]); 5] = [
 /// The protocol that all endpoints share, `None` if there is none: equal tags stand, whatever they say;
 /// different ones give the highest protocol common to their stacks; one that is missing or unknown beside
 /// others gives none.
-pub(super) fn common<'a>(mut tags: impl Iterator<Item = Option<&'a str>>) -> Option<&'a str> {
+pub(super) fn common<'a>(tags: impl Iterator<Item = Option<&'a str>>) -> Option<&'a str> {
+    let mut tags = tags.map(|tag| tag.map(canonical));
     let first = tags.next()??;
     tags.try_fold(first, |so_far, tag| {
         let tag = tag?;
@@ -22,6 +23,11 @@ pub(super) fn common<'a>(mut tags: impl Iterator<Item = Option<&'a str>>) -> Opt
         let other = stack(tag)?;
         stack(so_far)?.iter().copied().find(|protocol| other.contains(protocol))
     })
+}
+
+/// Kuma takes known protocols in any case.
+fn canonical(tag: &str) -> &str {
+    STACKS.iter().find(|(name, _)| name.eq_ignore_ascii_case(tag)).map_or(tag, |(name, _)| name)
 }
 
 fn stack(protocol: &str) -> Option<&'static [&'static str]> {
@@ -45,6 +51,7 @@ mod tests {
     fn equal_tags_stand() {
         assert_eq!(of(&[Some("kafka"), Some("kafka")]), Some("kafka"));
         assert_eq!(of(&[Some("mysql"), Some("mysql")]), Some("mysql"));
+        assert_eq!(of(&[Some("HTTP"), Some("http")]), Some("http"));
     }
 
     #[test]

@@ -7,15 +7,12 @@ use std::{
 
 use thiserror::Error;
 
-use super::{
-    Action, DataplaneRoutes, ResolvedBackend, ResolvedRoute, protocol,
-    services::{Services, addresses},
-};
+use super::{Action, DataplaneRoutes, ResolvedBackend, ResolvedRoute, protocol, services::Services};
 use crate::{
-    policy::{Conf, from_weak_to_strong, merge, selects},
+    policy::{Conf, Merged, from_weak_to_strong, merge, selects},
     resources::{
-        BackendRef, BackendTarget, Dataplane, MeshName, MeshTcpRoute, MtlsMode, Outbound, Resources,
-        ServiceName, Weight, nearest,
+        BackendRef, BackendTarget, Dataplane, MeshName, MtlsMode, Outbound, Resources, ServiceName, Weight,
+        nearest,
     },
 };
 
@@ -49,8 +46,8 @@ pub struct Resolver<'a> {
 /// What is known of the Dataplane whose routes are being resolved.
 struct Subject<'a> {
     dataplane: &'a Dataplane,
-    /// Policies that select it, from weak to strong.
-    tcp_routes: Vec<&'a MeshTcpRoute>,
+    /// What the policies that select it say, by destination.
+    tcp_routes: BTreeMap<&'a ServiceName, Merged<'a>>,
     /// Destinations that a MeshHTTPRoute covers for it.
     http_covered: BTreeSet<&'a ServiceName>,
 }
@@ -78,17 +75,17 @@ impl<'a> Resolver<'a> {
             .filter(|policy| policy.mesh == *mesh && selects(&policy.selector, dataplane))
             .flat_map(|policy| &policy.to)
             .collect();
-        let subject = Subject { dataplane, tcp_routes, http_covered };
+        let subject = Subject { dataplane, tcp_routes: merge(tcp_routes), http_covered };
 
         let mut outbounds: Vec<&Outbound> = dataplane.outbounds.iter().collect();
         outbounds.sort_by(|a, b| (&a.service, a.address).cmp(&(&b.service, b.address)));
-        let mut warnings = Vec::new();
+        let mut warnings = BTreeSet::new();
         let mut taken: BTreeMap<SocketAddr, &ServiceName> = BTreeMap::new();
         let mut routes = Vec::new();
         for outbound in outbounds {
             if let Some(first) = taken.get(&outbound.address) {
                 if **first != outbound.service {
-                    warnings.push(format!(
+                    warnings.insert(format!(
                         "{} of Dataplane {} is the outbound of both {first} and {}: it leads to {first}",
                         outbound.address, dataplane.name, outbound.service
                     ));
@@ -98,7 +95,12 @@ impl<'a> Resolver<'a> {
             taken.insert(outbound.address, &outbound.service);
             routes.push(self.route(&subject, outbound, &mut warnings));
         }
-        Ok(DataplaneRoutes { mesh: mesh.clone(), dataplane: dataplane.name.to_string(), routes, warnings })
+        Ok(DataplaneRoutes {
+            mesh: mesh.clone(),
+            dataplane: dataplane.name.to_string(),
+            routes,
+            warnings: warnings.into_iter().collect(),
+        })
     }
 
     fn find(&self, mesh: &MeshName, name: &str) -> Result<&'a Dataplane, UnknownDataplane> {
@@ -113,8 +115,10 @@ impl<'a> Resolver<'a> {
                 format!(": {} and {} have that name in their namespaces", one.name, another.name)
             }
             (None, _) => {
-                let names: Vec<&str> = of_mesh().map(|dataplane| dataplane.name.name.as_str()).collect();
-                match nearest(name, names.iter().copied()) {
+                let mut names: Vec<String> = of_mesh().map(|dataplane| dataplane.name.name.clone()).collect();
+                // On Kubernetes either may be what is misspelt.
+                names.extend(of_mesh().map(|dataplane| dataplane.name.to_string()));
+                match nearest(name, names.iter().map(String::as_str)) {
                     Some(near) => format!(", did you mean {near:?}?"),
                     None if names.is_empty() => ": the mesh has none in these resources".to_owned(),
                     None => String::new(),
@@ -124,10 +128,15 @@ impl<'a> Resolver<'a> {
         Err(UnknownDataplane { name: name.to_owned(), mesh: mesh.to_string(), hint })
     }
 
-    fn route(&self, subject: &Subject<'a>, outbound: &Outbound, warnings: &mut Vec<String>) -> ResolvedRoute {
+    fn route(
+        &self,
+        subject: &Subject<'a>,
+        outbound: &Outbound,
+        warnings: &mut BTreeSet<String>,
+    ) -> ResolvedRoute {
         let mesh = &subject.dataplane.mesh;
         let service = &outbound.service;
-        let merged = merge(&subject.tcp_routes, service);
+        let merged = subject.tcp_routes.get(service).cloned().unwrap_or_default();
         let protocol = self.services.protocol(mesh, service);
         let itself = [BackendRef {
             target: BackendTarget { service: service.clone(), subset: None },
@@ -149,7 +158,8 @@ impl<'a> Resolver<'a> {
         match self.reason_for_proxy(subject, service, protocol, merged.policies.is_empty(), refs) {
             Some(reason) => {
                 if reason.surprising {
-                    warnings.push(format!("connections to {service} are left to the proxy: {}", reason.text));
+                    warnings
+                        .insert(format!("connections to {service} are left to the proxy: {}", reason.text));
                 }
                 route.reason = reason.text;
             }
@@ -212,32 +222,19 @@ impl<'a> Resolver<'a> {
         mesh: &MeshName,
         outbound: &Outbound,
         refs: &[BackendRef],
-        warnings: &mut Vec<String>,
+        warnings: &mut BTreeSet<String>,
     ) -> Vec<ResolvedBackend> {
         let sum: u64 = refs.iter().map(|backend| u64::from(backend.weight.get())).sum();
-        let service = &outbound.service;
         if sum == 0 {
-            warnings.push(format!("all weights of {service} are 0: its connections are refused"));
+            warnings
+                .insert(format!("all weights of {} are 0: its connections are refused", outbound.service));
         }
-        let backend = |backend: &BackendRef| {
-            let BackendTarget { service: name, subset } = &backend.target;
-            let mut endpoints = addresses(self.services.matching(mesh, name, subset.as_ref()));
-            if !self.services.exists(mesh, name) {
-                warnings.push(format!(
-                    "the route of {service} names {name}, which does not exist: its share is refused"
-                ));
-            }
-            if outbound.address.is_ipv4() && endpoints.iter().any(SocketAddr::is_ipv6) {
-                endpoints.retain(SocketAddr::is_ipv4);
-                warnings.push(format!(
-                    "{service} is dialled at {}: IPv6 endpoints of {name} cannot be reached from there",
-                    outbound.address
-                ));
-            }
+        let resolve = |backend: &BackendRef| {
+            let BackendTarget { service, subset } = &backend.target;
             let weight = f64::from(backend.weight.get());
             ResolvedBackend {
                 kind: if subset.is_some() { "MeshServiceSubset" } else { "MeshService" }.to_owned(),
-                name: name.clone(),
+                name: service.clone(),
                 tags: subset.clone().unwrap_or_default(),
                 weight: backend.weight,
                 #[expect(
@@ -245,10 +242,53 @@ impl<'a> Resolver<'a> {
                     reason = "a sum above 2^53 is off by less than one part in 2^53"
                 )]
                 share: if sum == 0 { 0.0 } else { weight / sum as f64 },
-                endpoints,
+                endpoints: self.endpoints(mesh, outbound, &backend.target, warnings),
             }
         };
-        refs.iter().map(backend).collect()
+        refs.iter().map(resolve).collect()
+    }
+
+    /// The addresses of a backend's endpoints, sorted and without repeats.
+    fn endpoints(
+        &self,
+        mesh: &MeshName,
+        outbound: &Outbound,
+        target: &BackendTarget,
+        warnings: &mut BTreeSet<String>,
+    ) -> Vec<SocketAddr> {
+        let mut addresses = BTreeSet::new();
+        let mut out_of_reach = BTreeSet::new();
+        for endpoint in self.services.matching(mesh, &target.service, target.subset.as_ref()) {
+            // A socket that dials IPv4 cannot connect to IPv6; one that dials IPv6 can connect to both.
+            let (within, beyond): (Vec<SocketAddr>, Vec<SocketAddr>) =
+                endpoint.addresses.iter().partition(|to| to.is_ipv4() || outbound.address.is_ipv6());
+            // A name with addresses of both kinds can be reached, and that is what counts.
+            if within.is_empty() {
+                out_of_reach.extend(beyond);
+            }
+            addresses.extend(within);
+        }
+        let BackendTarget { service: name, subset } = target;
+        let Outbound { service, address } = outbound;
+        if !out_of_reach.is_empty() {
+            let list: Vec<String> = out_of_reach.iter().map(ToString::to_string).collect();
+            warnings.insert(format!(
+                "{service} is dialled at {address}, from where IPv6 endpoints of {name} cannot be reached: {}",
+                list.join(", ")
+            ));
+        } else if !self.services.exists(mesh, name) {
+            warnings.insert(format!(
+                "the route of {service} names {name}, which does not exist: its share is refused"
+            ));
+        } else if addresses.is_empty() {
+            let tags = subset.iter().flatten().map(|(key, value)| format!(" {key}={value}"));
+            let with = if subset.is_some() { " with" } else { "" };
+            warnings.insert(format!(
+                "the route of {service} leads to {name}, which has no endpoint{with}{}: its share is refused",
+                tags.collect::<String>()
+            ));
+        }
+        addresses.into_iter().collect()
     }
 }
 

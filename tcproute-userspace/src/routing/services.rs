@@ -1,9 +1,6 @@
 //! The services of a mesh: their endpoints, whether they exist, their protocols.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use super::{DnsAnswers, protocol};
 use crate::{
@@ -13,7 +10,7 @@ use crate::{
 
 /// An endpoint of a service. One that is named by DNS has as many addresses as the answer.
 pub(super) struct Endpoint<'a> {
-    addresses: Vec<SocketAddr>,
+    pub(super) addresses: Vec<SocketAddr>,
     tags: &'a Tags,
     /// The proxy originates TLS to it.
     pub(super) tls: bool,
@@ -91,11 +88,4 @@ impl<'a> Services<'a> {
             .map(Vec::as_slice)
             .unwrap_or_default()
     }
-}
-
-/// The addresses of endpoints, sorted and without repeats.
-pub(super) fn addresses<'e, 'a: 'e>(endpoints: impl Iterator<Item = &'e Endpoint<'a>>) -> Vec<SocketAddr> {
-    let sorted: BTreeSet<SocketAddr> =
-        endpoints.flat_map(|endpoint| endpoint.addresses.iter().copied()).collect();
-    sorted.into_iter().collect()
 }

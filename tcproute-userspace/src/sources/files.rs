@@ -1,14 +1,15 @@
 //! Files, and the YAML and JSON files of directories.
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
 };
 
 use super::error::{InputError, Place};
 
-/// The files that these paths name, in a stable order. Of a directory its own YAML and JSON files, through
-/// symbolic links, without hidden ones: a mounted ConfigMap looks like that.
+/// The files that these paths name, in a stable order and each once. Of a directory its own YAML and JSON
+/// files, through symbolic links, without hidden ones: a mounted ConfigMap looks like that.
 pub(super) fn list(paths: &[PathBuf], errors: &mut Vec<InputError>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for path in paths {
@@ -24,6 +25,9 @@ pub(super) fn list(paths: &[PathBuf], errors: &mut Vec<InputError>) -> Vec<PathB
             Err(error) => errors.push(Place::file(path).error(format!("cannot read: {error}"))),
         }
     }
+    // A directory and a file in it may both be named.
+    let mut seen = HashSet::new();
+    files.retain(|file| seen.insert(fs::canonicalize(file).unwrap_or_else(|_| file.clone())));
     files
 }
 
@@ -34,7 +38,9 @@ fn list_directory(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         let known =
             path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
-        if !hidden && known && path.is_file() {
+        // A link that leads nowhere is no file, but one to complain of.
+        let is_file = fs::metadata(&path).map_or(true, |metadata| metadata.is_file());
+        if !hidden && known && is_file {
             files.push(path);
         }
     }

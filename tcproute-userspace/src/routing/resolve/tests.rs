@@ -27,7 +27,8 @@ fn resources(texts: &[&str]) -> Resources {
 
 fn resolve_with(texts: &[&str], options: Options) -> DataplaneRoutes {
     let resources = resources(texts);
-    let dns = DnsAnswers::from([("db.example.com".to_owned(), vec!["192.0.2.7".parse().unwrap()])]);
+    let dual_stack = ["192.0.2.7", "2001:db8::7"].map(|ip| ip.parse().unwrap()).to_vec();
+    let dns = DnsAnswers::from([("db.example.com".to_owned(), dual_stack)]);
     Resolver::new(&resources, &dns, options).resolve(&MeshName::default(), "web").unwrap()
 }
 
@@ -170,10 +171,68 @@ fn an_unknown_service_keeps_its_share_and_is_warned_of() {
 }
 
 #[test]
+fn a_ref_without_endpoints_keeps_its_share_and_is_warned_of() {
+    let refs = format!("{{kind: MeshServiceSubset, name: db, tags: {{v: c, w: d}}}}, {}", to("db"));
+    let routes = resolve(&[WEB, &db(&[(1, "")]), &route("r", MESH, &refs)]);
+    assert_eq!(backends(&routes)[0], ("db".to_owned(), 0.5, vec![]));
+    assert_eq!(
+        routes.warnings,
+        ["the route of db leads to db, which has no endpoint with v=c w=d: its share is refused"]
+    );
+}
+
+#[test]
 fn unhealthy_inbounds_are_no_endpoints() {
-    let sick = db(&[(2, "")]).replace("- {port", "- {health: {ready: false}, port");
-    let routes = resolve(&[WEB, &db(&[(1, "")]), &sick]);
-    assert_eq!(backends(&routes)[0].2, ["10.0.1.1:5432"]);
+    for health in ["{ready: false}", "{}"] {
+        let sick = db(&[(2, "")]).replace("- {port", &format!("- {{health: {health}, port"));
+        let routes = resolve(&[WEB, &db(&[(1, "")]), &sick]);
+        assert_eq!(backends(&routes)[0].2, ["10.0.1.1:5432"]);
+    }
+    let well = db(&[(2, "")]).replace("- {port", "- {health: {ready: true}, port");
+    assert_eq!(backends(&resolve(&[WEB, &well]))[0].2, ["10.0.1.2:5432"]);
+}
+
+#[test]
+fn entries_of_one_policy_for_the_same_service_merge_in_order() {
+    let twice = route("r", MESH, &to("first"))
+        + "    - {targetRef: {kind: MeshService, name: db}, rules: [{default: {backendRefs: [{kind: MeshService, name: last}]}}]}\n";
+    let routes = resolve(&[WEB, &twice]);
+    assert_eq!((first_backend(&routes).as_str(), routes.routes[0].policies.len()), ("last", 1));
+}
+
+#[test]
+fn an_absent_target_ref_is_the_mesh() {
+    let absent = route("r", MESH, &to("other")).replace("  targetRef: {kind: Mesh}\n", "");
+    assert_eq!(first_backend(&resolve(&[WEB, &absent])), "other");
+    // And as weak: a greater name does not help against another kind.
+    let stronger = route("a", SUBSET, &to("db"));
+    assert_eq!(first_backend(&resolve(&[WEB, &absent, &stronger])), "db");
+}
+
+#[test]
+fn an_outbound_makes_a_service_exist() {
+    let routes = resolve(&[WEB]);
+    assert_eq!(routes.warnings, ["the route of db leads to db, which has no endpoint: its share is refused"]);
+}
+
+#[test]
+fn other_policies_are_known_by_name() {
+    let others = "type: MeshTimeout\nname: t\nspec: {any: thing}\n---\n{apiVersion: kuma.io/v1alpha1, kind: TrafficPermission, metadata: {name: p}}";
+    let known: Vec<String> = resources(&[others]).other_policies.into_iter().collect();
+    assert_eq!(known, ["MeshTimeout t", "TrafficPermission p"]);
+}
+
+#[test]
+fn one_address_for_two_services_leads_to_the_first_with_a_warning() {
+    let both = format!("{WEB}    - {{port: 1000, tags: {{kuma.io/service: cache}}}}\n");
+    let routes = resolve(&[&both, &db(&[(1, "")])]);
+    assert_eq!(routes.routes.len(), 1);
+    assert_eq!(routes.routes[0].service.as_str(), "cache");
+    assert!(
+        routes.warnings.iter().any(|warning| warning.contains("both cache and db")),
+        "{:?}",
+        routes.warnings
+    );
 }
 
 #[test]
@@ -204,6 +263,19 @@ networking: {address: 'db.example.com:5432'}
 fn an_external_service_by_name_has_the_answers_addresses() {
     let routes = resolve(&[WEB, EXTERNAL, &route("r", MESH, &to("outside"))]);
     assert_eq!(backends(&routes), [("outside".to_owned(), 1.0, vec!["192.0.2.7:5432".to_owned()])]);
+    // Its IPv6 address cannot be reached from 127.0.0.1, which is nothing to warn of: the other one can.
+    assert_eq!(routes.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn a_name_without_an_answer_is_no_endpoint() {
+    let unknown = EXTERNAL.replace("db.example.com", "unknown.example.com");
+    let routes = resolve(&[WEB, &unknown, &route("r", MESH, &to("outside"))]);
+    assert_eq!(backends(&routes), [("outside".to_owned(), 1.0, vec![])]);
+    assert_eq!(
+        routes.warnings,
+        ["the route of db leads to outside, which has no endpoint: its share is refused"]
+    );
 }
 
 #[test]
@@ -256,6 +328,35 @@ fn an_unknown_dataplane_names_the_nearest() {
     let resolver = Resolver::new(&resources, &DnsAnswers::new(), Options::default());
     let error = resolver.resolve(&MeshName::default(), "wbe").unwrap_err();
     assert_eq!(error.to_string(), "no Dataplane \"wbe\" in mesh \"default\", did you mean \"web\"?");
+    let error = resolver.resolve(&"staging".parse().unwrap(), "web").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no Dataplane \"web\" in mesh \"staging\": the mesh has none in these resources"
+    );
+}
+
+#[test]
+fn on_kubernetes_the_name_will_do_where_it_is_unique() {
+    let pod = |name: &str, namespace: &str| {
+        format!(
+            "{{apiVersion: kuma.io/v1alpha1, kind: Dataplane, metadata: {{name: {name}, namespace: {namespace}}}, \
+             spec: {{networking: {{address: 10.0.0.1}}}}}}"
+        )
+    };
+    let resources = resources(&[&pod("web", "a"), &pod("web", "b"), &pod("api", "a")]);
+    let resolver = Resolver::new(&resources, &DnsAnswers::new(), Options::default());
+    let find = |name: &str| match resolver.resolve(&MeshName::default(), name) {
+        Ok(routes) => routes.dataplane,
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(find("api"), "api.a");
+    assert_eq!(find("api.a"), "api.a");
+    assert_eq!(find("web.b"), "web.b");
+    assert_eq!(
+        find("web"),
+        "no Dataplane \"web\" in mesh \"default\": web.a and web.b have that name in their namespaces"
+    );
+    assert_eq!(find("web.c"), "no Dataplane \"web.c\" in mesh \"default\", did you mean \"web.a\"?");
 }
 
 #[test]

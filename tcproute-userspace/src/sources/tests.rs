@@ -1,0 +1,92 @@
+use std::fs;
+
+use super::*;
+
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
+        Self(directory)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The errors, without the directory's own path.
+    fn errors(&self, names: &[&str]) -> Vec<String> {
+        let paths: Vec<PathBuf> = names.iter().map(|name| self.path(name)).collect();
+        let errors = load(&paths).unwrap_err().to_string();
+        let directory = format!("{}/", self.0.path().display());
+        errors.lines().map(|line| line.replace(&directory, "")).collect()
+    }
+}
+
+const MESH: &str = "type: Mesh\nname: a\n";
+
+#[test]
+fn errors_of_all_files_are_reported_together() {
+    let files = Files::new(&[("a.yaml", "type: Mesh\nnam: a\nname: a\n"), ("b.yaml", "type: Mehs\n")]);
+    assert_eq!(
+        files.errors(&["b.yaml", "no.yaml", "a.yaml"]),
+        [
+            "no.yaml: cannot read: No such file or directory (os error 2)",
+            "b.yaml:1:7: type: unknown kind \"Mehs\", did you mean \"Mesh\"?",
+            "a.yaml:2:1: unknown field `nam`, did you mean `name`?",
+        ]
+    );
+}
+
+#[test]
+fn a_resource_defined_twice_names_both_places() {
+    let kubernetes = "apiVersion: kuma.io/v1alpha1\nkind: Mesh\nmetadata:\n  name: a\n";
+    let files = Files::new(&[("a.yaml", &format!("{MESH}---\n{MESH}")), ("b.yaml", kubernetes)]);
+    assert_eq!(
+        files.errors(&["a.yaml", "b.yaml"]),
+        [
+            "a.yaml:5:7: Mesh a of mesh a is already defined at a.yaml:2:7",
+            "b.yaml:4:9: Mesh a of mesh a is already defined at a.yaml:2:7",
+        ]
+    );
+}
+
+#[test]
+fn the_same_name_in_another_mesh_or_namespace_is_another_resource() {
+    let policy = |mesh: &str| format!("type: MeshTCPRoute\nname: r\nmesh: {mesh}\nspec: {{}}\n");
+    let kubernetes =
+        "apiVersion: kuma.io/v1alpha1\nkind: MeshTCPRoute\nmetadata: {name: r, namespace: b}\nspec: {}\n";
+    let files =
+        Files::new(&[("a.yaml", &[&policy("a"), &policy("b"), kubernetes].map(|t| t as &str).join("---\n"))]);
+    assert_eq!(load(&[files.path("a.yaml")]).unwrap().tcp_routes.len(), 3);
+}
+
+#[test]
+fn a_directory_gives_its_own_files_once_and_without_hidden_ones() {
+    let files = Files::new(&[("a.yaml", MESH), (".b.yaml", "?"), ("notes.txt", "?")]);
+    fs::create_dir(files.path("inner.yaml")).unwrap();
+    std::os::unix::fs::symlink(files.path("a.yaml"), files.path("link.yml")).unwrap();
+    assert_eq!(load(&[files.path(""), files.path("a.yaml")]).unwrap().meshes.len(), 1);
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_an_error() {
+    let files = Files::new(&[("a.yaml", MESH)]);
+    std::os::unix::fs::symlink(files.path("gone.yaml"), files.path("link.yaml")).unwrap();
+    assert_eq!(files.errors(&[""]), ["link.yaml: cannot read: No such file or directory (os error 2)"]);
+}
+
+#[test]
+fn a_directory_without_yaml_is_an_error() {
+    let files = Files::new(&[("notes.txt", "?")]);
+    assert_eq!(files.errors(&[""]), [": no *.yaml, *.yml or *.json file in this directory"]);
+}
+
+#[test]
+fn a_byte_order_mark_is_no_content() {
+    let files = Files::new(&[("a.yaml", &format!("\u{feff}{MESH}"))]);
+    assert_eq!(load(&[files.path("a.yaml")]).unwrap().meshes.len(), 1);
+}
