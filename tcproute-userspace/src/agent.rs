@@ -15,7 +15,7 @@ use crate::{
     bpf::{Datapath, Options, cgroup::Cgroup, pins::PinDirectory, requirements::Features},
     plan::{Layout, Limits, Run, Table, Workload, WorkloadId},
     resources::{MeshName, Resources},
-    routing::{self, DataplaneRoutes, DnsAnswers, Resolver},
+    routing::{self, DnsAnswers, Resolver},
     sources::dns,
 };
 
@@ -92,11 +92,6 @@ impl Resolved {
                 warn!("{warning}");
             }
         }
-    }
-
-    /// The routes, in the order of the Dataplanes.
-    pub fn routes(&self) -> impl Iterator<Item = &DataplaneRoutes> {
-        self.workloads.iter().map(|workload| &workload.routes)
     }
 }
 
