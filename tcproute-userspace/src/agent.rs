@@ -15,7 +15,7 @@ use crate::{
     bpf::{Datapath, Options, cgroup::Cgroup, pins::PinDirectory, requirements::Features},
     plan::{Layout, Limits, Run, Table, Workload, WorkloadId},
     resources::{MeshName, Resources},
-    routing::{self, DnsAnswers, Resolver},
+    routing::{self, DataplaneRoutes, DnsAnswers, Resolver},
     sources::dns,
 };
 
@@ -35,10 +35,9 @@ pub struct Settings {
 /// The routes of some Dataplanes, resolved but not in force anywhere. Making it needs no privilege.
 pub struct Resolved {
     settings: Settings,
-    resources: Resources,
+    resolver: Resolver,
     host_names: BTreeSet<String>,
     dns: DnsAnswers,
-    dataplanes: Vec<String>,
     workloads: Vec<Workload>,
     warned: BTreeSet<String>,
 }
@@ -48,48 +47,50 @@ impl Resolved {
     pub async fn new(settings: Settings, resources: Resources, dataplanes: Vec<String>) -> Result<Self> {
         let host_names = resources.external_host_names();
         let dns = dns::look_up(&host_names, &DnsAnswers::new()).await;
-        let mut resolved = Self {
-            settings,
-            resources,
-            host_names,
-            dns,
-            dataplanes,
-            workloads: Vec::new(),
-            warned: BTreeSet::new(),
+        let mut resolver = Resolver::new(resources, dns.clone(), settings.routing);
+        let workload = |(index, name): (usize, &String)| {
+            let routes = resolver.resolve(&settings.mesh, name)?;
+            let id = WorkloadId::nth(index).context("too many workloads")?;
+            Ok(Workload { id, routes })
         };
-        resolved.workloads = resolved.resolve()?;
+        let workloads = dataplanes.iter().enumerate().map(workload).collect::<Result<_>>()?;
+        let mut resolved = Self { settings, resolver, host_names, dns, workloads, warned: BTreeSet::new() };
         resolved.warn();
         Ok(resolved)
     }
 
-    fn resolve(&self) -> Result<Vec<Workload>> {
-        let resolver = Resolver::new(&self.resources, &self.dns, self.settings.routing.clone());
-        let workload = |(index, name): (usize, &String)| {
-            let routes = resolver.resolve(&self.settings.mesh, name)?;
-            let id = WorkloadId::nth(index).context("too many workloads")?;
-            Ok(Workload { id, routes })
-        };
-        self.dataplanes.iter().enumerate().map(workload).collect()
-    }
-
-    /// Looks the names up again. Whether any of them has other addresses now.
-    async fn refresh_dns(&mut self) -> bool {
+    /// Looks the names up again. Whether that touched any route.
+    async fn refresh_dns(&mut self) -> Result<bool> {
         let answers = dns::look_up(&self.host_names, &self.dns).await;
-        let changed = answers != self.dns;
-        self.dns = answers;
-        changed
+        if answers == self.dns {
+            return Ok(false);
+        }
+        self.dns.clone_from(&answers);
+        let update = self.resolver.update(self.resolver.resources().clone(), answers);
+        let mut touched = false;
+        for workload in &mut self.workloads {
+            touched |= self.resolver.refresh(&mut workload.routes, &update)?;
+        }
+        Ok(touched)
     }
 
     /// Says each warning once.
     fn warn(&mut self) {
-        let others = &self.resources.other_policies;
-        if !others.is_empty() && self.warned.insert("other policies".to_owned()) {
-            let list: Vec<&str> = others.iter().map(String::as_str).collect();
-            warn!("not enforced on connections that bypass the proxy: {}", list.join(", "));
-        }
-        for warning in self.workloads.iter().flat_map(|workload| &workload.routes.warnings) {
-            if self.warned.insert(warning.clone()) {
-                warn!("{warning}");
+        for routes in self.workloads.iter().map(|workload| &workload.routes) {
+            for policy in routes.not_enforced() {
+                let DataplaneRoutes { dataplane, .. } = routes;
+                let warning =
+                    format!("{policy} is not enforced on connections of {dataplane} that bypass the proxy");
+                if !self.warned.contains(&warning) {
+                    warn!("{warning}");
+                    self.warned.insert(warning);
+                }
+            }
+            for warning in routes.warnings() {
+                if !self.warned.contains(warning) {
+                    warn!("{warning}");
+                    self.warned.insert(warning.to_owned());
+                }
             }
         }
     }
@@ -114,6 +115,8 @@ pub struct Agent {
     datapath: Datapath,
     layout: Layout,
     retired: Vec<Retired>,
+    /// Whether the kernel holds what was resolved.
+    in_step: bool,
 }
 
 impl Agent {
@@ -124,7 +127,8 @@ impl Agent {
         let features = Features::probe().context("cannot probe the kernel's features")?;
         let log_decisions = resolved.settings.log_decisions;
         let datapath = Datapath::load(&Options { limits, features, log_decisions, pins })?;
-        let mut agent = Self { resolved, datapath, layout: Layout::new(limits), retired: Vec::new() };
+        let mut agent =
+            Self { resolved, datapath, layout: Layout::new(limits), retired: Vec::new(), in_step: false };
         agent.put_in_force(&table)?;
         Ok(agent)
     }
@@ -162,6 +166,7 @@ impl Agent {
             endpoints: change.retired_endpoints,
             backends: change.retired_backends,
         });
+        self.in_step = true;
         Ok(())
     }
 
@@ -188,21 +193,20 @@ impl Agent {
     }
 
     async fn follow_dns(&mut self) {
-        if !self.resolved.refresh_dns().await {
+        match self.resolved.refresh_dns().await {
+            Ok(touched) => self.in_step &= !touched,
+            Err(error) => error!("{error:#}"),
+        }
+        if self.in_step {
             return;
         }
-        match self.reconcile() {
-            Ok(()) => info!("addresses of external services have changed: new routes in force"),
+        match self.put_in_force(&Table::new(&self.resolved.workloads)) {
+            Ok(()) => {
+                info!("addresses of external services have changed: new routes in force");
+                self.resolved.warn();
+            }
             Err(error) => error!("the routes before stay in force: {error:#}"),
         }
-    }
-
-    fn reconcile(&mut self) -> Result<()> {
-        let workloads = self.resolved.resolve()?;
-        self.put_in_force(&Table::new(&workloads))?;
-        self.resolved.workloads = workloads;
-        self.resolved.warn();
-        Ok(())
     }
 
     /// Says what the programs did.

@@ -11,7 +11,9 @@ use thiserror::Error;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
-use crate::{agent::Settings, bpf::cgroup::NoSuchCgroup, resources::MeshName, routing, sources};
+use crate::{
+    agent::Settings, bpf::cgroup::NoSuchCgroup, policy::Compat, resources::MeshName, routing, sources,
+};
 
 /// Routes TCP connections by MeshTCPRoute, in the kernel, at connect() time.
 #[derive(Debug, Parser)]
@@ -29,18 +31,34 @@ enum Command {
     Exec(exec::Exec),
 }
 
+/// How routes are resolved.
+#[derive(Debug, Args)]
+struct Routing {
+    /// The mesh of the Dataplanes.
+    #[arg(long, default_value_t)]
+    mesh: MeshName,
+    /// The version of Kuma whose order of policies is in force: 2.4 or latest.
+    #[arg(long, default_value_t, value_name = "VERSION")]
+    compat: Compat,
+    /// Route past the proxy even where the mesh has mTLS on: such connections are plaintext.
+    #[arg(long)]
+    allow_mtls_bypass: bool,
+}
+
+impl Routing {
+    const fn options(&self) -> routing::Options {
+        routing::Options { allow_mtls_bypass: self.allow_mtls_bypass, compat: self.compat }
+    }
+}
+
 /// Where the routes come from.
 #[derive(Debug, Args)]
 struct Input {
     /// YAML or JSON files, or directories of them.
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     resources: Vec<PathBuf>,
-    /// The mesh of the Dataplanes.
-    #[arg(long, default_value_t)]
-    mesh: MeshName,
-    /// Route past the proxy even where the mesh has mTLS on: such connections are plaintext.
-    #[arg(long)]
-    allow_mtls_bypass: bool,
+    #[command(flatten)]
+    routing: Routing,
     /// Seconds between two look-ups of the DNS names of ExternalServices.
     #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     dns_interval: Duration,
@@ -52,8 +70,8 @@ struct Input {
 impl Input {
     fn settings(&self) -> Settings {
         Settings {
-            mesh: self.mesh.clone(),
-            routing: routing::Options { allow_mtls_bypass: self.allow_mtls_bypass },
+            mesh: self.routing.mesh.clone(),
+            routing: self.routing.options(),
             dns_interval: self.dns_interval,
             log_decisions: self.log_decisions,
         }

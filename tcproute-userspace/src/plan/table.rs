@@ -59,7 +59,7 @@ impl Table {
         let mut routes = BTreeMap::new();
         for workload in workloads {
             for route in &workload.routes.routes {
-                if route.action == Action::Route {
+                if route.destination.action == Action::Route {
                     let key = RouteKey { dialled: route.dialled.into(), workload: workload.id.get() };
                     routes.entry(key).or_insert_with(|| RouteTable::new(route));
                 }
@@ -90,6 +90,7 @@ impl Table {
 impl RouteTable {
     fn new(route: &ResolvedRoute) -> Self {
         let weighted: Vec<_> = route
+            .destination
             .backends
             .iter()
             .filter_map(|backend| NonZeroU32::new(backend.weight.get()).map(|weight| (weight, backend)))

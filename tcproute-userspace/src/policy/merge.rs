@@ -1,9 +1,7 @@
 //! Merging what several policies say about one destination, as JSON merge patch (RFC 7386) does: a list is
 //! replaced whole.
 
-use std::collections::BTreeMap;
-
-use crate::resources::{BackendRef, MeshTcpRoute, Rule, ServiceName};
+use crate::resources::{BackendRef, Rule};
 
 /// What applies to a destination in the end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,33 +13,49 @@ pub enum Conf<'a> {
     Backends(&'a [BackendRef]),
 }
 
-/// The outcome for one destination.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Merged<'a> {
-    /// What applies.
-    pub conf: Conf<'a>,
-    /// The policies that name the destination, from weak to strong; empty if none does.
-    pub policies: Vec<&'a MeshTcpRoute>,
-}
-
-/// Merges what the policies, given from weak to strong, say about each destination that any of them names.
-pub fn merge<'a>(
-    policies: impl IntoIterator<Item = &'a MeshTcpRoute>,
-) -> BTreeMap<&'a ServiceName, Merged<'a>> {
-    let mut all: BTreeMap<&ServiceName, Merged<'a>> = BTreeMap::new();
-    for policy in policies {
-        for to in &policy.to {
-            let merged = all.entry(&to.service).or_default();
-            match &to.rule {
-                Rule::Itself => merged.conf = Conf::Itself,
-                Rule::Unchanged => {}
-                Rule::Backends(backends) => merged.conf = Conf::Backends(backends),
-            }
-            // One policy may name a destination more than once.
-            if merged.policies.last().is_none_or(|last| !std::ptr::eq(*last, policy)) {
-                merged.policies.push(policy);
-            }
+/// Merges rules, given from weak to strong. Beside the outcome, which of them it is from, if from any.
+pub fn merge<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> (Conf<'a>, Option<usize>) {
+    let mut merged = (Conf::Itself, None);
+    for (i, rule) in rules.into_iter().enumerate() {
+        match rule {
+            Rule::Itself => merged = (Conf::Itself, Some(i)),
+            Rule::Unchanged => {}
+            Rule::Backends(backends) => merged = (Conf::Backends(backends), Some(i)),
         }
     }
-    all
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::resources::{BackendTarget, ServiceRef};
+
+    fn rule() -> impl Strategy<Value = Rule> {
+        let backend = "[a-c]".prop_map(|name| BackendRef {
+            target: BackendTarget { service: ServiceRef::tagged(name.parse().unwrap()), subset: None },
+            weight: 1.into(),
+        });
+        prop_oneof![
+            Just(Rule::Itself),
+            Just(Rule::Unchanged),
+            proptest::collection::vec(backend, 1..3).prop_map(Rule::Backends),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_weaker_rule_never_wins(rules in proptest::collection::vec(rule(), 0..8)) {
+            let (conf, winner) = merge(&rules);
+            let strongest = rules.iter().rposition(|rule| *rule != Rule::Unchanged);
+            prop_assert_eq!(winner, strongest);
+            let expected = match strongest.map(|i| &rules[i]) {
+                Some(Rule::Backends(backends)) => Conf::Backends(backends),
+                _ => Conf::Itself,
+            };
+            prop_assert_eq!(conf, expected);
+        }
+    }
 }

@@ -1,14 +1,40 @@
-//! Matching and ordering of policies.
+//! Which proxies a policy is for.
 
-use std::cmp::Ordering;
+use super::Compat;
+use crate::resources::{
+    Applies, Dataplane, DataplaneRef, Inbound, Labels, OtherPolicy, PolicyHeader, Role, Selector, Tags,
+};
 
-use crate::resources::{Dataplane, Inbound, MeshTcpRoute, Selector, Tags};
+/// Whether a policy is for this Dataplane: of its mesh, and selecting it.
+pub fn applies(compat: Compat, policy: &PolicyHeader, selector: &Selector, dataplane: &Dataplane) -> bool {
+    policy.mesh == dataplane.mesh
+        && (compat == Compat::V2_4 || reaches_namespace(policy, dataplane))
+        && selects(selector, dataplane)
+}
+
+/// In later versions the policies of a namespace's workloads do not reach those of another.
+fn reaches_namespace(policy: &PolicyHeader, dataplane: &Dataplane) -> bool {
+    match policy.role {
+        Role::System | Role::Producer => true,
+        Role::Consumer | Role::WorkloadOwner => match (&policy.name.namespace, &dataplane.name.namespace) {
+            (Some(own), Some(other)) => own == other,
+            _ => true,
+        },
+    }
+}
 
 /// Whether any inbound of the Dataplane matches. `Mesh` matches always, also a Dataplane without inbounds.
 pub fn selects(selector: &Selector, dataplane: &Dataplane) -> bool {
     let any = |matches: &dyn Fn(&Inbound) -> bool| dataplane.inbounds.iter().any(matches);
     match selector {
         Selector::Mesh => true,
+        Selector::Dataplane(DataplaneRef { name, namespace, labels, section }) => {
+            let own = &dataplane.name;
+            name.as_ref().is_none_or(|name| *name == own.name)
+                && namespace.as_ref().is_none_or(|namespace| own.namespace.as_ref() == Some(namespace))
+                && includes(&dataplane.labels, labels)
+                && section.as_ref().is_none_or(|section| any(&|inbound| inbound.is_section(section)))
+        }
         Selector::MeshSubset(tags) => any(&|inbound| includes(&inbound.tags, tags)),
         Selector::MeshService(name) => any(&|inbound| inbound.service == *name),
         Selector::MeshServiceSubset(name, tags) => {
@@ -17,13 +43,23 @@ pub fn selects(selector: &Selector, dataplane: &Dataplane) -> bool {
     }
 }
 
-/// Whether all tags of `wanted` are among `tags`, with their values.
-pub(crate) fn includes(tags: &Tags, wanted: &Tags) -> bool {
-    wanted.iter().all(|(key, value)| tags.get(key) == Some(value))
+/// Whether the proxy of this Dataplane enforces a policy of another kind, as far as can be told.
+pub fn enforces(dataplane: &Dataplane, policy: &OtherPolicy) -> bool {
+    let any_value = |own: &Tags, wanted: &Tags| {
+        wanted.iter().all(|(key, value)| own.get(key).is_some_and(|own| value == "*" || own == value))
+    };
+    policy.key.0 == dataplane.mesh
+        && match &policy.applies {
+            Applies::Selected(selector) => selects(selector, dataplane),
+            Applies::Tags(sets) => sets
+                .iter()
+                .any(|tags| dataplane.inbounds.iter().any(|inbound| any_value(&inbound.tags, tags))),
+            Applies::Any => true,
+            Applies::None => false,
+        }
 }
 
-/// The order of strength of Kuma 2.4: first how specific the targetRef is, then the name, of which the
-/// lexicographically greater is the stronger.
-pub fn from_weak_to_strong(a: &MeshTcpRoute, b: &MeshTcpRoute) -> Ordering {
-    (a.selector.strength(), &a.name).cmp(&(b.selector.strength(), &b.name))
+/// Whether all tags or labels of `wanted` are among `own`, with their values.
+pub(crate) fn includes(own: &Labels, wanted: &Labels) -> bool {
+    wanted.iter().all(|(key, value)| own.get(key) == Some(value))
 }

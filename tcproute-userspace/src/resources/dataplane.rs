@@ -1,10 +1,14 @@
 //! Dataplane (<https://kuma.io/docs/2.4.x/reference/dataplane/>): a workload with what it serves and dials.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use super::{
-    document::Identity,
-    names::{MeshName, ResourceName, ServiceName, Tags},
+    header::{Header, Key},
+    names::{Labels, MeshName, ResourceName, ServiceName, Tags},
+    target_ref::ServiceRef,
     violation::Violations,
     wire,
 };
@@ -21,6 +25,8 @@ pub struct Dataplane {
     pub mesh: MeshName,
     /// Its name.
     pub name: ResourceName,
+    /// Its labels.
+    pub labels: Labels,
     /// What it serves.
     pub inbounds: Vec<Inbound>,
     /// What it dials.
@@ -34,8 +40,10 @@ pub struct Inbound {
     pub address: SocketAddr,
     /// The value of [`SERVICE_TAG`].
     pub service: ServiceName,
+    /// Its name, which later versions of Kuma refer to.
+    pub name: Option<String>,
     /// All tags, the service's among them.
-    pub tags: Tags,
+    pub tags: Arc<Tags>,
     /// `false` if a health check says so.
     pub ready: bool,
 }
@@ -46,12 +54,17 @@ pub struct Outbound {
     /// What the application dials.
     pub address: SocketAddr,
     /// The service behind it.
-    pub service: ServiceName,
+    pub service: ServiceRef,
 }
 
 impl Dataplane {
+    /// Mesh and name.
+    pub fn key(&self) -> Key {
+        (self.mesh.clone(), self.name.clone())
+    }
+
     pub(crate) fn read(
-        identity: Identity,
+        header: Option<Header>,
         networking: Option<wire::DataplaneNetworking>,
         prefix: &str,
         found: &mut Violations,
@@ -70,13 +83,24 @@ impl Dataplane {
         let outbounds: Vec<Option<Outbound>> = outbounds
             .map(|(i, outbound)| read_outbound(outbound, &format!("{path}.outbound[{i}]"), found))
             .collect();
-        let (mesh, name) = identity?;
+        let Header { mesh, name, labels, .. } = header?;
         Some(Self {
             mesh,
             name,
+            labels,
             inbounds: inbounds.into_iter().collect::<Option<_>>()?,
             outbounds: outbounds.into_iter().collect::<Option<_>>()?,
         })
+    }
+}
+
+impl Inbound {
+    /// Whether `section` is its name or, as Kuma has it for one without a name, its port.
+    pub fn is_section(&self, section: &str) -> bool {
+        match &self.name {
+            Some(name) => name == section,
+            None => section.parse() == Ok(self.address.port()),
+        }
     }
 }
 
@@ -111,8 +135,16 @@ fn read_inbound(
     let tags = inbound.tags.unwrap_or_default();
     let service = read_service(&tags, &format!("{path}.tags"), found);
     // Kuma's own output leaves `ready: false` out, so `health: {}` is how an unready inbound is written.
-    let ready = inbound.health.is_none_or(|health| health.ready.unwrap_or(false));
-    Some(Inbound { address: SocketAddr::new(address?, port?), service: service?, tags, ready })
+    let healthy = inbound.health.is_none_or(|health| health.ready.unwrap_or(false));
+    // What took the place of `health` in later versions.
+    let ready = healthy && inbound.state.is_none_or(|state| state == "Ready");
+    Some(Inbound {
+        address: SocketAddr::new(address?, port?),
+        service: service?,
+        name: inbound.name.filter(|name| !name.is_empty()),
+        tags: Arc::new(tags),
+        ready,
+    })
 }
 
 fn read_outbound(outbound: wire::Outbound, path: &str, found: &mut Violations) -> Option<Outbound> {
@@ -121,11 +153,15 @@ fn read_outbound(outbound: wire::Outbound, path: &str, found: &mut Violations) -
         None => Some(Ipv4Addr::LOCALHOST.into()),
     };
     let port = read_port(outbound.port, path, found);
-    let service = read_service(&outbound.tags.unwrap_or_default(), &format!("{path}.tags"), found);
+    let service = match outbound.backend_ref {
+        Some(backend) => ServiceRef::read_destination(Some(backend), &format!("{path}.backendRef"), found),
+        None => read_service(&outbound.tags.unwrap_or_default(), &format!("{path}.tags"), found)
+            .map(ServiceRef::tagged),
+    };
     Some(Outbound { address: SocketAddr::new(address?, port?), service: service? })
 }
 
-fn read_port(port: Option<u32>, path: &str, found: &mut Violations) -> Option<u16> {
+pub(super) fn read_port(port: Option<u32>, path: &str, found: &mut Violations) -> Option<u16> {
     let port = port.ok_or("must be set").and_then(|port| match u16::try_from(port) {
         Ok(port) if port > 0 => Ok(port),
         _ => Err("must be a port from 1 to 65535"),
@@ -146,7 +182,7 @@ pub(super) fn read_service(tags: &Tags, path: &str, found: &mut Violations) -> O
 }
 
 /// An IP address; a v4-mapped IPv6 one counts as IPv4.
-fn parse_ip(text: &str) -> Result<IpAddr, String> {
+pub(super) fn parse_ip(text: &str) -> Result<IpAddr, String> {
     let ip: IpAddr = text.parse().map_err(|_| format!("{text:?} is not an IP address"))?;
     Ok(ip.to_canonical())
 }

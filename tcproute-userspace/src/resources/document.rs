@@ -1,15 +1,22 @@
 //! From one document to one resource, in either form.
 
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use super::{
     dataplane::Dataplane,
     external_service::ExternalService,
+    header::{Header, Key},
     kinds::{Form, Kind},
     mesh::Mesh,
+    mesh_external_service::MeshExternalService,
     mesh_http_route::MeshHttpRoute,
+    mesh_service::{MeshMultiZoneService, MeshService},
     mesh_tcp_route::MeshTcpRoute,
     names::{MeshName, ResourceName},
+    other_policy::OtherPolicy,
     violation::{Violation, Violations},
     wire,
 };
@@ -23,44 +30,39 @@ pub enum Resource {
     Dataplane(Dataplane),
     /// An ExternalService.
     ExternalService(ExternalService),
+    /// A MeshService.
+    MeshService(MeshService),
+    /// A MeshExternalService.
+    MeshExternalService(MeshExternalService),
+    /// A MeshMultiZoneService.
+    MeshMultiZoneService(MeshMultiZoneService),
     /// A MeshTCPRoute.
     TcpRoute(MeshTcpRoute),
     /// A MeshHTTPRoute.
     HttpRoute(MeshHttpRoute),
-    /// A policy that is only known by name.
-    OtherPolicy {
-        /// Its kind.
-        kind: &'static str,
-        /// Its mesh.
-        mesh: MeshName,
-        /// Its name.
-        name: ResourceName,
-    },
+    /// A policy of another kind.
+    OtherPolicy(OtherPolicy),
 }
 
 impl Resource {
     /// What no two resources may share: kind, mesh and name.
-    pub fn key(&self) -> (&'static str, MeshName, ResourceName) {
-        let (kind, mesh, name) = match self {
+    pub fn identity(&self) -> (&'static str, Key) {
+        match self {
             Self::Mesh(mesh) => {
                 let name = ResourceName { name: mesh.name.to_string(), namespace: None };
-                return ("Mesh", mesh.name.clone(), name);
+                ("Mesh", (mesh.name.clone(), name))
             }
-            Self::Dataplane(dataplane) => ("Dataplane", &dataplane.mesh, &dataplane.name),
-            Self::ExternalService(service) => ("ExternalService", &service.mesh, &service.name),
-            Self::TcpRoute(route) => ("MeshTCPRoute", &route.mesh, &route.name),
-            Self::HttpRoute(route) => ("MeshHTTPRoute", &route.mesh, &route.name),
-            Self::OtherPolicy { kind, mesh, name } => (*kind, mesh, name),
-        };
-        (kind, mesh.clone(), name.clone())
+            Self::Dataplane(dataplane) => ("Dataplane", dataplane.key()),
+            Self::ExternalService(service) => ("ExternalService", service.key()),
+            Self::MeshService(service) => ("MeshService", service.key.clone()),
+            Self::MeshExternalService(service) => ("MeshExternalService", service.key.clone()),
+            Self::MeshMultiZoneService(service) => ("MeshMultiZoneService", service.key.clone()),
+            Self::TcpRoute(route) => ("MeshTCPRoute", route.header.key()),
+            Self::HttpRoute(route) => ("MeshHTTPRoute", route.header.key()),
+            Self::OtherPolicy(policy) => (policy.kind, policy.key.clone()),
+        }
     }
 }
-
-/// The label that names the mesh of a policy on Kubernetes.
-const MESH_LABEL: &str = "kuma.io/mesh";
-
-/// Mesh and name, unless something is wrong with them.
-pub(super) type Identity = Option<(MeshName, ResourceName)>;
 
 /// Reads a document whose kind and form are known.
 #[derive(Debug, Clone, Copy)]
@@ -82,45 +84,50 @@ impl Reader {
                 IgnoredAny::deserialize(document)?;
                 return Ok(Ok(None));
             }
-            (Kind::OtherPolicy(kind), _) => {
-                let any = wire::AnyPolicy::deserialize(document)?;
-                let identity = match any.metadata {
-                    Some(metadata) => on_kubernetes(metadata, any.mesh, &mut found),
-                    None => universal(any.name.unwrap_or_default(), any.mesh, &mut found),
-                };
-                identity.map(|(mesh, name)| Resource::OtherPolicy { kind, mesh, name })
-            }
+            (Kind::OtherPolicy(kind), _) => read_other_policy(kind, document, &mut found)?,
             (Kind::Mesh, form) => read_mesh(document, form, &mut found)?,
             (Kind::MeshTcpRoute, form) => {
-                let (identity, spec) = read_policy(document, form, &mut found)?;
-                MeshTcpRoute::read(identity, spec, &mut found).map(Resource::TcpRoute)
+                let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, form, &mut found)?;
+                MeshTcpRoute::read(header, spec, &mut found).map(Resource::TcpRoute)
             }
             (Kind::MeshHttpRoute, form) => {
-                let (identity, spec) = read_policy(document, form, &mut found)?;
-                MeshHttpRoute::read(identity, spec, &mut found).map(Resource::HttpRoute)
+                let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, form, &mut found)?;
+                MeshHttpRoute::read(header, spec, &mut found).map(Resource::HttpRoute)
+            }
+            (Kind::MeshService, form) => {
+                let (header, spec, status) = read_spec(document, form, &mut found)?;
+                MeshService::read(header, spec, status, &mut found).map(Resource::MeshService)
+            }
+            (Kind::MeshExternalService, form) => {
+                let (header, spec, status) = read_spec(document, form, &mut found)?;
+                MeshExternalService::read(header, spec, status, &mut found).map(Resource::MeshExternalService)
+            }
+            (Kind::MeshMultiZoneService, form) => {
+                let (header, spec, status) = read_spec(document, form, &mut found)?;
+                MeshMultiZoneService::read(header, spec, status, &mut found)
+                    .map(Resource::MeshMultiZoneService)
             }
             (Kind::Dataplane, Form::Universal) => {
                 let wire = wire::UniversalDataplane::deserialize(document)?;
-                let identity = universal(wire.name, wire.mesh, &mut found);
-                Dataplane::read(identity, wire.networking, "", &mut found).map(Resource::Dataplane)
+                let header = Header::universal(wire.name, wire.mesh, wire.labels, &mut found);
+                Dataplane::read(header, wire.networking, "", &mut found).map(Resource::Dataplane)
             }
             (Kind::Dataplane, Form::Kubernetes) => {
-                let wire = wire::Kubernetes::<wire::DataplaneSpec>::deserialize(document)?;
-                let identity = on_kubernetes(wire.metadata, wire.mesh, &mut found);
-                let networking = wire.spec.and_then(|spec| spec.networking);
-                Dataplane::read(identity, networking, "spec.", &mut found).map(Resource::Dataplane)
+                let (header, spec) = read_on_kubernetes::<_, wire::DataplaneSpec>(document, &mut found)?;
+                let networking = spec.and_then(|spec| spec.networking);
+                Dataplane::read(header, networking, "spec.", &mut found).map(Resource::Dataplane)
             }
             (Kind::ExternalService, Form::Universal) => {
                 let wire = wire::UniversalExternalService::deserialize(document)?;
-                let identity = universal(wire.name, wire.mesh, &mut found);
-                ExternalService::read(identity, wire.tags, wire.networking, "", &mut found)
+                let header = Header::universal(wire.name, wire.mesh, None, &mut found);
+                ExternalService::read(header, wire.tags, wire.networking, "", &mut found)
                     .map(Resource::ExternalService)
             }
             (Kind::ExternalService, Form::Kubernetes) => {
-                let wire = wire::Kubernetes::<wire::ExternalServiceSpec>::deserialize(document)?;
-                let identity = on_kubernetes(wire.metadata, wire.mesh, &mut found);
-                let (tags, networking) = wire.spec.map_or((None, None), |spec| (spec.tags, spec.networking));
-                ExternalService::read(identity, tags, networking, "spec.", &mut found)
+                let (header, spec) =
+                    read_on_kubernetes::<_, wire::ExternalServiceSpec>(document, &mut found)?;
+                let (tags, networking) = spec.map_or((None, None), |spec| (spec.tags, spec.networking));
+                ExternalService::read(header, tags, networking, "spec.", &mut found)
                     .map(Resource::ExternalService)
             }
         };
@@ -128,22 +135,32 @@ impl Reader {
     }
 }
 
-/// Identity and `spec` of a policy.
-fn read_policy<'de, D: Deserializer<'de>, S: Deserialize<'de>>(
+type Parts<S, T> = (Option<Header>, Option<S>, Option<T>);
+
+/// Header, `spec` and `status` of a resource that has both in either form.
+fn read_spec<'de, D: Deserializer<'de>, S: DeserializeOwned, T: DeserializeOwned>(
     document: D,
     form: Form,
     found: &mut Violations,
-) -> Result<(Identity, Option<S>), D::Error> {
+) -> Result<Parts<S, T>, D::Error> {
     Ok(match form {
         Form::Universal => {
-            let wire = wire::UniversalPolicy::deserialize(document)?;
-            (universal(wire.name, wire.mesh, found), wire.spec)
+            let wire = wire::Universal::deserialize(document)?;
+            (Header::universal(wire.name, wire.mesh, wire.labels, found), wire.spec, wire.status)
         }
         Form::Kubernetes => {
             let wire = wire::Kubernetes::deserialize(document)?;
-            (on_kubernetes(wire.metadata, wire.mesh, found), wire.spec)
+            (Header::on_kubernetes(wire.metadata, wire.mesh, found), wire.spec, wire.status)
         }
     })
+}
+
+fn read_on_kubernetes<'de, D: Deserializer<'de>, S: DeserializeOwned>(
+    document: D,
+    found: &mut Violations,
+) -> Result<(Option<Header>, Option<S>), D::Error> {
+    let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, Form::Kubernetes, found)?;
+    Ok((header, spec))
 }
 
 fn read_mesh<'de, D: Deserializer<'de>>(
@@ -165,38 +182,17 @@ fn read_mesh<'de, D: Deserializer<'de>>(
     Ok(Mesh::read(name, mtls, mtls_path, found).map(Resource::Mesh))
 }
 
-fn universal(name: String, mesh: Option<String>, found: &mut Violations) -> Identity {
-    let mesh = read_mesh_name(mesh, "mesh", found);
-    let name = read_name(name, None, "name", found);
-    Some((mesh?, name?))
-}
-
-fn on_kubernetes(metadata: wire::Metadata, mesh: Option<String>, found: &mut Violations) -> Identity {
-    let label = metadata.labels.and_then(|mut labels| labels.remove(MESH_LABEL));
-    let mesh = match mesh {
-        Some(mesh) => read_mesh_name(Some(mesh), "mesh", found),
-        None => read_mesh_name(label, "metadata.labels", found),
-    };
-    let name = read_name(metadata.name, metadata.namespace, "metadata.name", found);
-    Some((mesh?, name?))
-}
-
-fn read_mesh_name(mesh: Option<String>, path: &str, found: &mut Violations) -> Option<MeshName> {
-    match mesh {
-        Some(mesh) => found.check(path, MeshName::try_from(mesh)),
-        None => Some(MeshName::default()),
-    }
-}
-
-fn read_name(
-    name: String,
-    namespace: Option<String>,
-    path: &str,
+fn read_other_policy<'de, D: Deserializer<'de>>(
+    kind: &'static str,
+    document: D,
     found: &mut Violations,
-) -> Option<ResourceName> {
-    if name.is_empty() {
-        found.add(path, "must not be empty");
-        return None;
-    }
-    Some(ResourceName { name, namespace })
+) -> Result<Option<Resource>, D::Error> {
+    let wire = wire::AnyPolicy::deserialize(document)?;
+    let header = match wire.metadata {
+        Some(metadata) => Header::on_kubernetes(metadata, wire.mesh, found),
+        None => Header::universal(wire.name.unwrap_or_default(), wire.mesh, wire.labels, found),
+    };
+    let spec = wire.spec.unwrap_or_default();
+    let legacy = [wire.sources, wire.destinations, wire.selectors];
+    Ok(header.map(|header| Resource::OtherPolicy(OtherPolicy::read(kind, header, spec, legacy))))
 }

@@ -1,10 +1,13 @@
 //! ExternalService (<https://kuma.io/docs/2.4.x/policies/external-services/>): an endpoint outside the mesh.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
 use super::{
     dataplane::read_service,
-    document::Identity,
+    header::{Header, Key},
     names::{MeshName, ResourceName, ServiceName, Tags},
     violation::Violations,
     wire,
@@ -20,7 +23,7 @@ pub struct ExternalService {
     /// The service it belongs to.
     pub service: ServiceName,
     /// All tags, the service's among them.
-    pub tags: Tags,
+    pub tags: Arc<Tags>,
     /// Where it is.
     pub address: ExternalAddress,
     /// Whether the proxy originates TLS to it.
@@ -37,8 +40,13 @@ pub enum ExternalAddress {
 }
 
 impl ExternalService {
+    /// Mesh and name.
+    pub fn key(&self) -> Key {
+        (self.mesh.clone(), self.name.clone())
+    }
+
     pub(crate) fn read(
-        identity: Identity,
+        header: Option<Header>,
         tags: Option<Tags>,
         networking: Option<wire::ExternalNetworking>,
         prefix: &str,
@@ -50,7 +58,8 @@ impl ExternalService {
         let path = format!("{prefix}networking.address");
         let address = networking.and_then(|networking| networking.address).ok_or("must be set".to_owned());
         let address = found.check(&path, address.and_then(|address| parse(&address)));
-        let (mesh, name) = identity?;
+        let Header { mesh, name, .. } = header?;
+        let tags = Arc::new(tags);
         Some(Self { mesh, name, service: service?, tags, address: address?, tls: tls.unwrap_or(false) })
     }
 }
@@ -67,11 +76,16 @@ fn parse(text: &str) -> Result<ExternalAddress, String> {
     if let Some(ip) = ip {
         return Ok(ExternalAddress::Socket(SocketAddr::new(ip.to_canonical(), port)));
     }
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    if host.is_empty() || !host.chars().all(is_name) {
+    if !is_host_name(host) {
         return Err(wrong());
     }
     Ok(ExternalAddress::Host(host.to_ascii_lowercase(), port))
+}
+
+/// Whether it can be a DNS name.
+pub(super) fn is_host_name(text: &str) -> bool {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    !text.is_empty() && text.chars().all(is_name)
 }
 
 #[cfg(test)]

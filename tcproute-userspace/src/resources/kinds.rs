@@ -27,6 +27,9 @@ pub(crate) enum Kind {
     Mesh,
     Dataplane,
     ExternalService,
+    MeshService,
+    MeshExternalService,
+    MeshMultiZoneService,
     MeshTcpRoute,
     MeshHttpRoute,
     /// A policy that the proxy enforces, known by name only.
@@ -38,10 +41,13 @@ pub(crate) enum Kind {
 }
 
 /// What is read, by name.
-const READ: [(&str, Kind); 5] = [
+const READ: [(&str, Kind); 8] = [
     ("Mesh", Kind::Mesh),
     ("Dataplane", Kind::Dataplane),
     ("ExternalService", Kind::ExternalService),
+    ("MeshService", Kind::MeshService),
+    ("MeshExternalService", Kind::MeshExternalService),
+    ("MeshMultiZoneService", Kind::MeshMultiZoneService),
     ("MeshTCPRoute", Kind::MeshTcpRoute),
     ("MeshHTTPRoute", Kind::MeshHttpRoute),
 ];
@@ -79,7 +85,7 @@ const OTHER_POLICIES: [&str; 28] = [
 ];
 
 /// Kuma's other resources.
-const IRRELEVANT: [&str; 29] = [
+const IRRELEVANT: [&str; 26] = [
     "AccessAudit",
     "AccessRole",
     "AccessRoleBinding",
@@ -89,15 +95,12 @@ const IRRELEVANT: [&str; 29] = [
     "DataplaneOverview",
     "GlobalSecret",
     "HostnameGenerator",
-    "MeshExternalService",
     "MeshGateway",
     "MeshGatewayConfig",
     "MeshGatewayInstance",
     "MeshGatewayRoute",
     "MeshIdentity",
     "MeshInsight",
-    "MeshMultiZoneService",
-    "MeshService",
     "MeshTrust",
     "Secret",
     "ServiceInsight",

@@ -1,9 +1,8 @@
 //! MeshHTTPRoute, as far as it matters here: which proxies and destinations it covers.
 
 use super::{
-    document::Identity,
-    names::{MeshName, ResourceName, ServiceName},
-    target_ref::{Selector, read_destination},
+    header::{Header, PolicyHeader},
+    target_ref::{Selector, ServiceRef},
     violation::Violations,
     wire,
 };
@@ -11,19 +10,17 @@ use super::{
 /// Destinations for which some proxies route HTTP requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeshHttpRoute {
-    /// The mesh it belongs to.
-    pub mesh: MeshName,
-    /// Its name.
-    pub name: ResourceName,
+    /// Mesh and name.
+    pub header: PolicyHeader,
     /// The proxies it is for.
     pub selector: Selector,
     /// The destinations it covers.
-    pub to: Vec<ServiceName>,
+    pub to: Vec<ServiceRef>,
 }
 
 impl MeshHttpRoute {
     pub(crate) fn read(
-        identity: Identity,
+        header: Option<Header>,
         spec: Option<wire::HttpRouteSpec>,
         found: &mut Violations,
     ) -> Option<Self> {
@@ -33,10 +30,12 @@ impl MeshHttpRoute {
         };
         let selector = Selector::read(spec.target_ref, "spec.targetRef", found);
         let to = spec.to.unwrap_or_default().into_iter().enumerate();
-        let to: Vec<Option<ServiceName>> = to
-            .map(|(i, to)| read_destination(to.target_ref, &format!("spec.to[{i}].targetRef"), found))
+        let to: Vec<Option<ServiceRef>> = to
+            .map(|(i, to)| {
+                ServiceRef::read_destination(to.target_ref, &format!("spec.to[{i}].targetRef"), found)
+            })
             .collect();
-        let (mesh, name) = identity?;
-        Some(Self { mesh, name, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
+        let header = header.and_then(|header| header.policy(found));
+        Some(Self { header: header?, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
     }
 }

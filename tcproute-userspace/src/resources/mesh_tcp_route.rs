@@ -1,9 +1,9 @@
 //! MeshTCPRoute (<https://kuma.io/docs/2.4.x/policies/meshtcproute/>).
 
 use super::{
-    document::Identity,
-    names::{MeshName, ResourceName, ServiceName, Weight},
-    target_ref::{BackendTarget, Selector, read_destination},
+    header::{Header, PolicyHeader},
+    names::Weight,
+    target_ref::{BackendTarget, Selector, ServiceRef},
     violation::Violations,
     wire,
 };
@@ -11,10 +11,8 @@ use super::{
 /// How the TCP connections of some proxies to some services are split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeshTcpRoute {
-    /// The mesh it belongs to.
-    pub mesh: MeshName,
-    /// Its name, which decides between policies of the same strength.
-    pub name: ResourceName,
+    /// Mesh, name, and what decides between policies of the same strength.
+    pub header: PolicyHeader,
     /// The proxies it is for.
     pub selector: Selector,
     /// The destinations it speaks of.
@@ -25,7 +23,7 @@ pub struct MeshTcpRoute {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct To {
     /// The destination.
-    pub service: ServiceName,
+    pub service: ServiceRef,
     /// What applies to it.
     pub rule: Rule,
 }
@@ -52,7 +50,7 @@ pub struct BackendRef {
 
 impl MeshTcpRoute {
     pub(crate) fn read(
-        identity: Identity,
+        header: Option<Header>,
         spec: Option<wire::TcpRouteSpec>,
         found: &mut Violations,
     ) -> Option<Self> {
@@ -63,13 +61,13 @@ impl MeshTcpRoute {
         let selector = Selector::read(spec.target_ref, "spec.targetRef", found);
         let to = spec.to.unwrap_or_default().into_iter().enumerate();
         let to: Vec<Option<To>> = to.map(|(i, to)| read_to(to, &format!("spec.to[{i}]"), found)).collect();
-        let (mesh, name) = identity?;
-        Some(Self { mesh, name, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
+        let header = header.and_then(|header| header.policy(found));
+        Some(Self { header: header?, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
     }
 }
 
 fn read_to(to: wire::TcpRouteTo, path: &str, found: &mut Violations) -> Option<To> {
-    let service = read_destination(to.target_ref, &format!("{path}.targetRef"), found);
+    let service = ServiceRef::read_destination(to.target_ref, &format!("{path}.targetRef"), found);
     let rules = to.rules.unwrap_or_default();
     if rules.len() > 1 {
         found.add(format!("{path}.rules"), "must have at most one entry");
@@ -100,8 +98,8 @@ fn read_rule(rule: wire::TcpRouteRule, path: &str, found: &mut Violations) -> Op
 }
 
 fn read_backend_ref(backend: wire::BackendRef, path: &str, found: &mut Violations) -> Option<BackendRef> {
-    let wire::BackendRef { kind, name, tags, weight } = backend;
-    let target = BackendTarget::read(wire::TargetRef { kind, name, tags }, path, found);
+    let (target, weight) = backend.split();
+    let target = BackendTarget::read(target, path, found);
     let weight = match weight {
         None => Some(Weight::default()),
         Some(wire::Weight(Some(weight))) => Some(weight.into()),

@@ -8,6 +8,9 @@ use thiserror::Error;
 /// Tags of an inbound, or those that a subset asks for.
 pub type Tags = BTreeMap<String, String>;
 
+/// Labels of a resource, or those that a reference asks for.
+pub type Labels = BTreeMap<String, String>;
+
 /// A name must have at least one character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("must not be empty")]
@@ -73,6 +76,26 @@ pub struct ResourceName {
     pub name: String,
     /// `metadata.namespace`.
     pub namespace: Option<String>,
+}
+
+impl ResourceName {
+    /// Whether it is written so.
+    pub fn is(&self, text: &str) -> bool {
+        match &self.namespace {
+            None => self.name == text,
+            Some(namespace) => {
+                let rest = text.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('.'));
+                rest == Some(namespace.as_str())
+            }
+        }
+    }
+}
+
+impl From<&ResourceName> for ServiceName {
+    /// The name that references use, which have the namespace beside it.
+    fn from(name: &ResourceName) -> Self {
+        Self(name.name.clone())
+    }
 }
 
 impl fmt::Display for ResourceName {

@@ -1,16 +1,18 @@
 //! What a policy selects, applies to or sends traffic to.
 
 use super::{
-    names::{ServiceName, Tags},
+    names::{EmptyName, Labels, ResourceName, ServiceName, Tags},
     violation::Violations,
     wire,
 };
 
-/// The top-level targetRef: which proxies a policy is for. Ordered from weak to strong.
+/// The top-level targetRef: which proxies a policy is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     /// All proxies of the mesh.
     Mesh,
+    /// Those of Dataplane resources (Kuma 2.10 and later).
+    Dataplane(DataplaneRef),
     /// Those with an inbound that has all the tags.
     MeshSubset(Tags),
     /// Those with an inbound of the service.
@@ -19,50 +21,190 @@ pub enum Selector {
     MeshServiceSubset(ServiceName, Tags),
 }
 
-/// How specific a selector is. The derived order is the one of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Strength {
-    /// `Mesh`, the weakest.
-    Mesh,
-    /// `MeshSubset`
-    MeshSubset,
-    /// `MeshService`
-    MeshService,
-    /// `MeshServiceSubset`, the strongest.
-    MeshServiceSubset,
+/// Dataplane resources: all of them, or those that fit each field that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DataplaneRef {
+    /// The one with this name.
+    pub name: Option<String>,
+    /// Those of this namespace.
+    pub namespace: Option<String>,
+    /// Those with all the labels.
+    pub labels: Labels,
+    /// Those with an inbound of this name or port.
+    pub section: Option<String>,
 }
 
-impl Selector {
-    /// How specific it is.
-    pub const fn strength(&self) -> Strength {
+/// A service as `to` and `backendRefs` name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceRef {
+    /// The kind that is written.
+    pub kind: ServiceKind,
+    /// Which one.
+    pub by: ServiceBy,
+    /// Which of its ports; all if not set.
+    pub port: Option<PortRef>,
+}
+
+/// The kinds of services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServiceKind {
+    /// The tag `kuma.io/service`, or a MeshService resource (Kuma 2.9 and later).
+    MeshService,
+    /// A MeshExternalService resource.
+    MeshExternalService,
+    /// A MeshMultiZoneService resource.
+    MeshMultiZoneService,
+}
+
+/// How a service is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceBy {
+    /// By its name, and the namespace of the resource.
+    Name(ServiceName, Option<String>),
+    /// By the labels of the resource, at least one.
+    Labels(Labels),
+}
+
+/// A port of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortRef {
+    /// By its number.
+    Number(u16),
+    /// By its name, which is its number if it has none.
+    Section(String),
+}
+
+/// Where a share of the connections goes: all endpoints of a service, or those with all the tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendTarget {
+    /// The service.
+    pub service: ServiceRef,
+    /// `None` but for `MeshServiceSubset`.
+    pub subset: Option<Tags>,
+}
+
+impl ServiceKind {
+    /// As in `kind`.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::Mesh => Strength::Mesh,
-            Self::MeshSubset(_) => Strength::MeshSubset,
-            Self::MeshService(_) => Strength::MeshService,
-            Self::MeshServiceSubset(..) => Strength::MeshServiceSubset,
+            Self::MeshService => "MeshService",
+            Self::MeshExternalService => "MeshExternalService",
+            Self::MeshMultiZoneService => "MeshMultiZoneService",
+        }
+    }
+}
+
+impl ServiceRef {
+    /// The service with this tag, as every version of Kuma knows it.
+    pub const fn tagged(service: ServiceName) -> Self {
+        Self { kind: ServiceKind::MeshService, by: ServiceBy::Name(service, None), port: None }
+    }
+
+    /// A port of a service resource.
+    pub(crate) fn port_of(kind: ServiceKind, name: &ResourceName, port: u16) -> Self {
+        let by = ServiceBy::Name(name.into(), name.namespace.clone());
+        Self { kind, by, port: Some(PortRef::Number(port)) }
+    }
+
+    /// The value of the tag that it stands for, if nothing shows that a resource is meant.
+    pub const fn tag(&self) -> Option<&ServiceName> {
+        match (self.kind, &self.by, &self.port) {
+            (ServiceKind::MeshService, ServiceBy::Name(name, None), None) => Some(name),
+            _ => None,
         }
     }
 
+    /// Reads the targetRef of a `to` entry.
+    pub(super) fn read_destination(
+        wire: Option<wire::TargetRef>,
+        path: &str,
+        found: &mut Violations,
+    ) -> Option<Self> {
+        let Some(wire) = wire else {
+            found.add(path, "must be set");
+            return None;
+        };
+        match read_kind(&wire, path, found)? {
+            Kind::Service(kind) => Self::read(kind, wire, path, found),
+            _ => unsupported(path, found),
+        }
+    }
+
+    fn read(
+        kind: ServiceKind,
+        mut wire: wire::TargetRef,
+        path: &str,
+        found: &mut Violations,
+    ) -> Option<Self> {
+        forbid(&wire, &[Field::Tags], path, found);
+        let by = if let Some(labels) = wire.labels.take_if(|labels| !labels.is_empty()) {
+            for (field, set) in [("name", wire.name.is_some()), ("namespace", wire.namespace.is_some())] {
+                if set {
+                    found.add(format!("{path}.{field}"), "must not be set beside labels");
+                }
+            }
+            Some(ServiceBy::Labels(labels))
+        } else {
+            let namespace = wire.namespace.take();
+            require_name(wire.name.take(), kind.name(), path, found)
+                .map(|name| ServiceBy::Name(name, namespace))
+        };
+        let port = read_port(&wire, path, found);
+        Some(Self { kind, by: by?, port: port.ok()? })
+    }
+}
+
+/// The port, if one is set; the error is noted.
+fn read_port(wire: &wire::TargetRef, path: &str, found: &mut Violations) -> Result<Option<PortRef>, ()> {
+    match (wire.port, &wire.section_name) {
+        (Some(_), Some(_)) => {
+            found.add(format!("{path}.port"), "must not be set beside sectionName");
+            Err(())
+        }
+        (Some(port), None) => {
+            let port = u16::try_from(port).ok().filter(|&port| port > 0);
+            let port = found.check(&format!("{path}.port"), port.ok_or("must be a port from 1 to 65535"));
+            port.map(|port| Some(PortRef::Number(port))).ok_or(())
+        }
+        (None, Some(section)) => {
+            let section = if section.is_empty() { Err(EmptyName) } else { Ok(section.clone()) };
+            let section = found.check(&format!("{path}.sectionName"), section);
+            section.map(|section| Some(PortRef::Section(section))).ok_or(())
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+impl Selector {
     /// An absent targetRef stands for the mesh, as in Kuma 2.6 and later.
     pub(super) fn read(wire: Option<wire::TargetRef>, path: &str, found: &mut Violations) -> Option<Self> {
+        use Field::{Labels, Name, Namespace, Port, Section, Tags};
+
         let Some(wire) = wire else { return Some(Self::Mesh) };
         let kind = read_kind(&wire, path, found)?;
+        let forbidden: &[Field] = match kind {
+            Kind::Mesh => &[Name, Tags, Namespace, Labels, Section, Port],
+            Kind::Dataplane => &[Tags, Port],
+            Kind::MeshSubset => &[Name, Namespace, Labels, Section, Port],
+            Kind::Service(ServiceKind::MeshService) => &[Tags, Namespace, Labels, Section, Port],
+            Kind::MeshServiceSubset => &[Namespace, Labels, Section, Port],
+            Kind::Service(_) => return unsupported(path, found),
+        };
+        forbid(&wire, forbidden, path, found);
         Some(match kind {
-            Kind::Mesh => {
-                forbid_name(&wire, path, found);
-                forbid_tags(&wire, path, found);
-                Self::Mesh
+            Kind::Mesh => Self::Mesh,
+            Kind::Dataplane => {
+                let labels = wire.labels.unwrap_or_default();
+                if !labels.is_empty() && wire.name.is_some() {
+                    found.add(format!("{path}.name"), "must not be set beside labels");
+                }
+                let wire::TargetRef { name, namespace, section_name: section, .. } = wire;
+                Self::Dataplane(DataplaneRef { name, namespace, labels, section })
             }
-            Kind::MeshSubset => {
-                forbid_name(&wire, path, found);
-                Self::MeshSubset(require_tags(wire.tags, kind, path, found)?)
-            }
-            Kind::MeshService => {
-                forbid_tags(&wire, path, found);
-                Self::MeshService(require_name(wire.name, kind, path, found)?)
-            }
+            Kind::MeshSubset => Self::MeshSubset(require_tags(wire.tags, kind, path, found)?),
+            Kind::Service(_) => Self::MeshService(require_name(wire.name, kind.name(), path, found)?),
             Kind::MeshServiceSubset => {
-                let name = require_name(wire.name, kind, path, found);
+                let name = require_name(wire.name, kind.name(), path, found);
                 let tags = require_tags(wire.tags, kind, path, found);
                 Self::MeshServiceSubset(name?, tags?)
             }
@@ -70,109 +212,109 @@ impl Selector {
     }
 }
 
-/// Reads the targetRef of a `to` entry: a service, by name.
-pub(super) fn read_destination(
-    wire: Option<wire::TargetRef>,
-    path: &str,
-    found: &mut Violations,
-) -> Option<ServiceName> {
-    let Some(wire) = wire else {
-        found.add(path, "must be set");
-        return None;
-    };
-    let kind = read_kind(&wire, path, found)?;
-    if kind != Kind::MeshService {
-        found.add(format!("{path}.kind"), "value is not supported");
-        return None;
-    }
-    forbid_tags(&wire, path, found);
-    require_name(wire.name, kind, path, found)
-}
-
-/// Where a share of the connections goes: all endpoints of a service, or those with all the tags.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackendTarget {
-    /// The service.
-    pub service: ServiceName,
-    /// `None` for `MeshService`.
-    pub subset: Option<Tags>,
-}
-
 impl BackendTarget {
     pub(super) fn read(wire: wire::TargetRef, path: &str, found: &mut Violations) -> Option<Self> {
         let kind = read_kind(&wire, path, found)?;
         match kind {
-            Kind::MeshService => {
-                forbid_tags(&wire, path, found);
-                Some(Self { service: require_name(wire.name, kind, path, found)?, subset: None })
+            Kind::Service(kind) => {
+                Some(Self { service: ServiceRef::read(kind, wire, path, found)?, subset: None })
             }
             Kind::MeshServiceSubset => {
-                let name = require_name(wire.name, kind, path, found);
+                let forbidden = [Field::Namespace, Field::Labels, Field::Section, Field::Port];
+                forbid(&wire, &forbidden, path, found);
+                let name = require_name(wire.name, kind.name(), path, found);
                 let tags = require_tags(wire.tags, kind, path, found);
-                Some(Self { service: name?, subset: Some(tags?) })
+                Some(Self { service: ServiceRef::tagged(name?), subset: Some(tags?) })
             }
-            Kind::Mesh | Kind::MeshSubset => {
-                found.add(format!("{path}.kind"), "value is not supported");
-                None
-            }
+            Kind::Mesh | Kind::Dataplane | Kind::MeshSubset => unsupported(path, found),
         }
+    }
+
+    /// The kind that is written.
+    pub const fn kind(&self) -> &'static str {
+        if self.subset.is_some() { Kind::MeshServiceSubset.name() } else { self.service.kind.name() }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Mesh,
+    Dataplane,
     MeshSubset,
-    MeshService,
     MeshServiceSubset,
+    Service(ServiceKind),
 }
 
 impl Kind {
-    const ALL: [(Self, &str); 4] = [
-        (Self::Mesh, "Mesh"),
-        (Self::MeshSubset, "MeshSubset"),
-        (Self::MeshService, "MeshService"),
-        (Self::MeshServiceSubset, "MeshServiceSubset"),
+    const ALL: [Self; 7] = [
+        Self::Mesh,
+        Self::Dataplane,
+        Self::MeshSubset,
+        Self::MeshServiceSubset,
+        Self::Service(ServiceKind::MeshService),
+        Self::Service(ServiceKind::MeshExternalService),
+        Self::Service(ServiceKind::MeshMultiZoneService),
     ];
 
-    fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Mesh => "Mesh",
+            Self::Dataplane => "Dataplane",
+            Self::MeshSubset => "MeshSubset",
+            Self::MeshServiceSubset => "MeshServiceSubset",
+            Self::Service(kind) => kind.name(),
+        }
+    }
+}
+
+/// The fields that some kinds do not have.
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Name,
+    Namespace,
+    Labels,
+    Section,
+    Port,
+    Tags,
+}
+
+fn forbid(wire: &wire::TargetRef, fields: &[Field], path: &str, found: &mut Violations) {
+    for field in fields {
+        let (name, set) = match field {
+            Field::Name => ("name", wire.name.is_some()),
+            Field::Namespace => ("namespace", wire.namespace.is_some()),
+            Field::Labels => ("labels", wire.labels.is_some()),
+            Field::Section => ("sectionName", wire.section_name.is_some()),
+            Field::Port => ("port", wire.port.is_some()),
+            Field::Tags => ("tags", wire.tags.is_some()),
+        };
+        if set {
+            let kind = wire.kind.as_deref().unwrap_or_default();
+            found.add(format!("{path}.{name}"), format!("must not be set with kind {kind}"));
+        }
     }
 }
 
 fn read_kind(wire: &wire::TargetRef, path: &str, found: &mut Violations) -> Option<Kind> {
-    let path = format!("{path}.kind");
     let Some(kind) = &wire.kind else {
-        found.add(path, "must be set");
+        found.add(format!("{path}.kind"), "must be set");
         return None;
     };
-    let known = Kind::ALL.iter().find(|(_, name)| name == kind).map(|(known, _)| *known);
-    if known.is_none() {
-        found.add(path, "value is not supported");
-    }
-    known
+    let known = Kind::ALL.into_iter().find(|known| known.name() == kind);
+    known.or_else(|| unsupported(path, found))
 }
 
-fn require_name(name: Option<String>, kind: Kind, path: &str, found: &mut Violations) -> Option<ServiceName> {
+fn unsupported<T>(path: &str, found: &mut Violations) -> Option<T> {
+    found.add(format!("{path}.kind"), "value is not supported");
+    None
+}
+
+fn require_name(name: Option<String>, kind: &str, path: &str, found: &mut Violations) -> Option<ServiceName> {
     let set = name.and_then(|name| ServiceName::try_from(name).ok());
-    found.check(&format!("{path}.name"), set.ok_or_else(|| format!("must be set with kind {}", kind.name())))
+    found.check(&format!("{path}.name"), set.ok_or_else(|| format!("must be set with kind {kind}")))
 }
 
 fn require_tags(tags: Option<Tags>, kind: Kind, path: &str, found: &mut Violations) -> Option<Tags> {
     let set = tags.filter(|tags| !tags.is_empty());
     found.check(&format!("{path}.tags"), set.ok_or_else(|| format!("must be set with kind {}", kind.name())))
-}
-
-fn forbid_name(wire: &wire::TargetRef, path: &str, found: &mut Violations) {
-    if wire.name.is_some() {
-        let kind = wire.kind.as_deref().unwrap_or_default();
-        found.add(format!("{path}.name"), format!("must not be set with kind {kind}"));
-    }
-}
-
-fn forbid_tags(wire: &wire::TargetRef, path: &str, found: &mut Violations) {
-    if wire.tags.is_some() {
-        let kind = wire.kind.as_deref().unwrap_or_default();
-        found.add(format!("{path}.tags"), format!("must not be set with kind {kind}"));
-    }
 }

@@ -4,14 +4,20 @@
 //! get here: who reads the document takes them out and reports them all, whereas `deny_unknown_fields` stops at
 //! the first.
 
-use std::{collections::BTreeMap, fmt};
+mod services;
+
+use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
     de::{self, IgnoredAny, Visitor},
 };
 
-use super::names::Tags;
+use super::names::{Labels, Tags};
+pub(crate) use services::{
+    ExternalEndpoint, MeshExternalServiceSpec, MeshExternalServiceStatus, MeshMultiZoneServiceSpec,
+    MeshServiceSpec, Port, TargetPort, Vips,
+};
 
 /// Enough of any document to tell what it is.
 #[derive(Debug, Deserialize)]
@@ -31,7 +37,7 @@ pub(crate) struct ListEnvelope {
 /// The Kubernetes form of any resource.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Kubernetes<S> {
+pub(crate) struct Kubernetes<S, T = IgnoredAny> {
     #[serde(rename = "apiVersion")]
     _api_version: IgnoredAny,
     #[serde(rename = "kind")]
@@ -39,8 +45,7 @@ pub(crate) struct Kubernetes<S> {
     pub(crate) metadata: Metadata,
     pub(crate) mesh: Option<String>,
     pub(crate) spec: Option<S>,
-    #[serde(rename = "status")]
-    _status: Option<IgnoredAny>,
+    pub(crate) status: Option<T>,
 }
 
 /// `metadata`, whose other fields are the API server's.
@@ -49,7 +54,7 @@ pub(crate) struct Kubernetes<S> {
 pub(crate) struct Metadata {
     pub(crate) name: String,
     pub(crate) namespace: Option<String>,
-    pub(crate) labels: Option<BTreeMap<String, String>>,
+    pub(crate) labels: Option<Labels>,
     #[serde(rename = "annotations")]
     _annotations: Option<IgnoredAny>,
     #[serde(rename = "creationTimestamp")]
@@ -76,28 +81,33 @@ pub(crate) struct Metadata {
     _uid: Option<IgnoredAny>,
 }
 
-/// The Universal form of a policy.
+/// The Universal form of a resource with `spec`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct UniversalPolicy<S> {
+pub(crate) struct Universal<S, T = IgnoredAny> {
     #[serde(rename = "type")]
     _type: IgnoredAny,
     pub(crate) name: String,
     pub(crate) mesh: Option<String>,
-    #[serde(rename = "labels")]
-    _labels: Option<IgnoredAny>,
+    pub(crate) labels: Option<Labels>,
     #[serde(rename = "creationTime")]
     _creation_time: Option<IgnoredAny>,
     #[serde(rename = "modificationTime")]
     _modification_time: Option<IgnoredAny>,
     pub(crate) spec: Option<S>,
+    pub(crate) status: Option<T>,
 }
 
-/// `targetRef` anywhere.
-#[derive(Debug, Deserialize)]
+/// `targetRef` anywhere, and what a backendRef shares with it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct TargetRef {
     pub(crate) kind: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) labels: Option<Labels>,
+    pub(crate) section_name: Option<String>,
+    pub(crate) port: Option<u32>,
     pub(crate) tags: Option<Tags>,
 }
 
@@ -128,11 +138,24 @@ pub(crate) struct TcpRouteConf {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct BackendRef {
     pub(crate) kind: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) labels: Option<Labels>,
+    pub(crate) section_name: Option<String>,
+    pub(crate) port: Option<u32>,
     pub(crate) tags: Option<Tags>,
     pub(crate) weight: Option<Weight>,
+}
+
+impl BackendRef {
+    /// What it refers to, and the weight.
+    pub(crate) fn split(self) -> (TargetRef, Option<Weight>) {
+        let Self { kind, name, namespace, labels, section_name, port, tags, weight } = self;
+        (TargetRef { kind, name, namespace, labels, section_name, port, tags }, weight)
+    }
 }
 
 /// A weight that may turn out to be none, so that the violations beside it are still found.
@@ -214,8 +237,7 @@ pub(crate) struct UniversalDataplane {
     _type: IgnoredAny,
     pub(crate) name: String,
     pub(crate) mesh: Option<String>,
-    #[serde(rename = "labels")]
-    _labels: Option<IgnoredAny>,
+    pub(crate) labels: Option<Labels>,
     #[serde(rename = "creationTime")]
     _creation_time: Option<IgnoredAny>,
     #[serde(rename = "modificationTime")]
@@ -255,10 +277,10 @@ pub(crate) struct Inbound {
     _service_port: Option<IgnoredAny>,
     #[serde(rename = "serviceAddress")]
     _service_address: Option<IgnoredAny>,
+    pub(crate) name: Option<String>,
     #[serde(rename = "serviceProbe")]
     _service_probe: Option<IgnoredAny>,
-    #[serde(rename = "name")]
-    _name: Option<IgnoredAny>,
+    pub(crate) state: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -267,10 +289,12 @@ pub(crate) struct Health {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Outbound {
     pub(crate) port: Option<u32>,
     pub(crate) address: Option<String>,
     pub(crate) tags: Option<Tags>,
+    pub(crate) backend_ref: Option<TargetRef>,
 }
 
 /// `spec` of an ExternalService on Kubernetes.
@@ -401,10 +425,31 @@ pub(crate) struct MtlsBackend {
     _root_chain: Option<IgnoredAny>,
 }
 
-/// A policy that is only known by name.
+/// A policy of another kind: only what tells which proxies it is for.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AnyPolicy {
     pub(crate) name: Option<String>,
     pub(crate) mesh: Option<String>,
+    pub(crate) labels: Option<Labels>,
     pub(crate) metadata: Option<Metadata>,
+    pub(crate) spec: Option<AnyPolicySpec>,
+    // Universal policies of the first generation have these at top level.
+    pub(crate) sources: Option<Vec<LegacySelector>>,
+    pub(crate) destinations: Option<Vec<LegacySelector>>,
+    pub(crate) selectors: Option<Vec<LegacySelector>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AnyPolicySpec {
+    pub(crate) target_ref: Option<TargetRef>,
+    pub(crate) sources: Option<Vec<LegacySelector>>,
+    pub(crate) destinations: Option<Vec<LegacySelector>>,
+    pub(crate) selectors: Option<Vec<LegacySelector>>,
+}
+
+/// How a policy of the first generation selects proxies.
+#[derive(Debug, Deserialize)]
+pub(crate) struct LegacySelector {
+    pub(crate) r#match: Option<Tags>,
 }

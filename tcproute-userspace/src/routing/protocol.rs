@@ -25,6 +25,11 @@ pub(super) fn common<'a>(tags: impl Iterator<Item = Option<&'a str>>) -> Option<
     })
 }
 
+/// The protocol that a resource declares.
+pub(super) fn declared(protocol: &str) -> Option<&str> {
+    Some(canonical(protocol)).filter(|protocol| !protocol.is_empty())
+}
+
 /// Kuma takes known protocols in any case.
 fn canonical(tag: &str) -> &str {
     STACKS.iter().find(|(name, _)| name.eq_ignore_ascii_case(tag)).map_or(tag, |(name, _)| name)

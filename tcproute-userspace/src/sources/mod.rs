@@ -27,13 +27,13 @@ pub fn load(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
     for path in files::list(paths, &mut errors) {
         let Some(text) = files::read(&path, &mut errors) else { continue };
         for Found { resource, name } in yaml::resources(&path, &text, &mut errors) {
-            match seen.entry(resource.key()) {
+            match seen.entry(resource.identity()) {
                 Entry::Vacant(entry) => {
                     entry.insert((path.clone(), name));
                     resources.add(resource);
                 }
                 Entry::Occupied(entry) => {
-                    let (kind, mesh, resource) = entry.key();
+                    let (kind, (mesh, resource)) = entry.key();
                     let what = format!("{kind} {resource} of mesh {mesh}");
                     twice.push(Twice { what, first: entry.get().clone(), again: (path.clone(), name) });
                 }

@@ -3,7 +3,11 @@ use std::{fmt::Write, path::Path};
 use proptest::prelude::*;
 
 use super::*;
-use crate::sources;
+use crate::{
+    resources::ServiceBy,
+    routing::{Action, ResolvedBackend},
+    sources,
+};
 
 /// A Dataplane `web` that dials `db` at 127.0.0.1:1000, and whatever else the test adds.
 const WEB: &str = "
@@ -29,7 +33,7 @@ fn resolve_with(texts: &[&str], options: Options) -> DataplaneRoutes {
     let resources = resources(texts);
     let dual_stack = ["192.0.2.7", "2001:db8::7"].map(|ip| ip.parse().unwrap()).to_vec();
     let dns = DnsAnswers::from([("db.example.com".to_owned(), dual_stack)]);
-    Resolver::new(&resources, &dns, options).resolve(&MeshName::default(), "web").unwrap()
+    Resolver::new(resources, dns, options).resolve(&MeshName::default(), "web").unwrap()
 }
 
 fn resolve(texts: &[&str]) -> DataplaneRoutes {
@@ -67,10 +71,17 @@ fn to(service: &str) -> String {
     format!("{{kind: MeshService, name: {service}}}")
 }
 
+fn name(backend: &ResolvedBackend) -> String {
+    match &backend.target.service.by {
+        ServiceBy::Name(name, _) => name.to_string(),
+        ServiceBy::Labels(labels) => format!("{labels:?}"),
+    }
+}
+
 fn backends(routes: &DataplaneRoutes) -> Vec<(String, f64, Vec<String>)> {
     let endpoints = |backend: &ResolvedBackend| backend.endpoints.iter().map(ToString::to_string).collect();
-    let backends = &routes.routes[0].backends;
-    backends.iter().map(|backend| (backend.name.to_string(), backend.share, endpoints(backend))).collect()
+    let backends = &routes.routes[0].destination.backends;
+    backends.iter().map(|backend| (name(backend), backend.share, endpoints(backend))).collect()
 }
 
 fn first_backend(routes: &DataplaneRoutes) -> String {
@@ -89,7 +100,7 @@ fn without_a_policy_the_destination_itself() {
         backends(&routes),
         [("db".to_owned(), 1.0, vec!["10.0.1.1:5432".to_owned(), "10.0.1.2:5432".to_owned()])]
     );
-    assert_eq!(routes.routes[0].action, Action::Route);
+    assert_eq!(routes.routes[0].destination.action, Action::Route);
     assert_eq!(routes.routes[0].dialled, "127.0.0.1:1000".parse().unwrap());
 }
 
@@ -129,7 +140,7 @@ fn within_a_kind_the_greater_name_is_the_stronger() {
     let texts = [WEB, &route("zzz", MESH, &to("z")), &route("aaa", MESH, &to("a"))];
     let routes = resolve(&texts);
     assert_eq!(first_backend(&routes), "z");
-    assert_eq!(routes.routes[0].policies, ["aaa", "zzz"]);
+    assert_eq!(routes.routes[0].destination.policies, ["aaa", "zzz"]);
 }
 
 #[test]
@@ -167,7 +178,7 @@ fn an_unknown_service_keeps_its_share_and_is_warned_of() {
     let refs = format!("{}, {}", to("nowhere"), to("db"));
     let routes = resolve(&[WEB, &db(&[(1, "")]), &route("r", MESH, &refs)]);
     assert_eq!(backends(&routes)[0], ("nowhere".to_owned(), 0.5, vec![]));
-    assert!(routes.warnings[0].contains("nowhere"), "{:?}", routes.warnings);
+    assert!(routes.warnings()[0].contains("nowhere"), "{:?}", routes.warnings());
 }
 
 #[test]
@@ -176,7 +187,7 @@ fn a_ref_without_endpoints_keeps_its_share_and_is_warned_of() {
     let routes = resolve(&[WEB, &db(&[(1, "")]), &route("r", MESH, &refs)]);
     assert_eq!(backends(&routes)[0], ("db".to_owned(), 0.5, vec![]));
     assert_eq!(
-        routes.warnings,
+        routes.warnings(),
         ["the route of db leads to db, which has no endpoint with v=c w=d: its share is refused"]
     );
 }
@@ -197,7 +208,7 @@ fn entries_of_one_policy_for_the_same_service_merge_in_order() {
     let twice = route("r", MESH, &to("first"))
         + "    - {targetRef: {kind: MeshService, name: db}, rules: [{default: {backendRefs: [{kind: MeshService, name: last}]}}]}\n";
     let routes = resolve(&[WEB, &twice]);
-    assert_eq!((first_backend(&routes).as_str(), routes.routes[0].policies.len()), ("last", 1));
+    assert_eq!((first_backend(&routes).as_str(), routes.routes[0].destination.policies.len()), ("last", 1));
 }
 
 #[test]
@@ -212,13 +223,17 @@ fn an_absent_target_ref_is_the_mesh() {
 #[test]
 fn an_outbound_makes_a_service_exist() {
     let routes = resolve(&[WEB]);
-    assert_eq!(routes.warnings, ["the route of db leads to db, which has no endpoint: its share is refused"]);
+    assert_eq!(
+        routes.warnings(),
+        ["the route of db leads to db, which has no endpoint: its share is refused"]
+    );
 }
 
 #[test]
 fn other_policies_are_known_by_name() {
     let others = "type: MeshTimeout\nname: t\nspec: {any: thing}\n---\n{apiVersion: kuma.io/v1alpha1, kind: TrafficPermission, metadata: {name: p}}";
-    let known: Vec<String> = resources(&[others]).other_policies.into_iter().collect();
+    let known: Vec<_> = resources(&[others]).other_policies.into_keys().collect();
+    let known: Vec<String> = known.iter().map(|(kind, (_, name))| format!("{kind} {name}")).collect();
     assert_eq!(known, ["MeshTimeout t", "TrafficPermission p"]);
 }
 
@@ -227,11 +242,11 @@ fn one_address_for_two_services_leads_to_the_first_with_a_warning() {
     let both = format!("{WEB}    - {{port: 1000, tags: {{kuma.io/service: cache}}}}\n");
     let routes = resolve(&[&both, &db(&[(1, "")])]);
     assert_eq!(routes.routes.len(), 1);
-    assert_eq!(routes.routes[0].service.as_str(), "cache");
+    assert_eq!(&*routes.routes[0].destination.service, "cache");
     assert!(
-        routes.warnings.iter().any(|warning| warning.contains("both cache and db")),
+        routes.warnings().iter().any(|warning| warning.contains("both cache and db")),
         "{:?}",
-        routes.warnings
+        routes.warnings()
     );
 }
 
@@ -240,7 +255,7 @@ fn all_weights_zero_leave_no_share() {
     let routes =
         resolve(&[WEB, &db(&[(1, "")]), &route("r", MESH, "{kind: MeshService, name: db, weight: 0}")]);
     assert!(backends(&routes).iter().all(|(_, share, _)| *share == 0.0));
-    assert!(routes.warnings[0].contains("all weights"), "{:?}", routes.warnings);
+    assert!(routes.warnings()[0].contains("all weights"), "{:?}", routes.warnings());
 }
 
 #[test]
@@ -264,7 +279,7 @@ fn an_external_service_by_name_has_the_answers_addresses() {
     let routes = resolve(&[WEB, EXTERNAL, &route("r", MESH, &to("outside"))]);
     assert_eq!(backends(&routes), [("outside".to_owned(), 1.0, vec!["192.0.2.7:5432".to_owned()])]);
     // Its IPv6 address cannot be reached from 127.0.0.1, which is nothing to warn of: the other one can.
-    assert_eq!(routes.warnings, Vec::<String>::new());
+    assert_eq!(routes.warnings(), Vec::<&str>::new());
 }
 
 #[test]
@@ -273,7 +288,7 @@ fn a_name_without_an_answer_is_no_endpoint() {
     let routes = resolve(&[WEB, &unknown, &route("r", MESH, &to("outside"))]);
     assert_eq!(backends(&routes), [("outside".to_owned(), 1.0, vec![])]);
     assert_eq!(
-        routes.warnings,
+        routes.warnings(),
         ["the route of db leads to outside, which has no endpoint: its share is refused"]
     );
 }
@@ -282,8 +297,8 @@ fn a_name_without_an_answer_is_no_endpoint() {
 fn an_external_service_with_tls_is_left_to_the_proxy() {
     let tls = EXTERNAL.replace("5432'", "5432', tls: {enabled: true}");
     let routes = resolve(&[WEB, &tls, &route("r", MESH, &to("outside"))]);
-    assert_eq!(routes.routes[0].action, Action::Passthrough);
-    assert!(routes.routes[0].reason.contains("TLS"), "{}", routes.routes[0].reason);
+    assert_eq!(routes.routes[0].destination.action, Action::Passthrough);
+    assert!(routes.routes[0].destination.reason.contains("TLS"), "{}", routes.routes[0].destination.reason);
 }
 
 #[test]
@@ -291,10 +306,10 @@ fn mtls_leaves_connections_to_the_proxy_unless_overridden() {
     let mesh = "type: Mesh\nname: default\nmtls: {enabledBackend: ca, backends: [{name: ca, type: builtin}]}";
     let texts = [WEB, &db(&[(1, "")]), mesh, &route("r", MESH, &to("db"))];
     let routes = resolve(&texts);
-    assert_eq!(routes.routes[0].action, Action::Passthrough);
-    assert!(routes.warnings[0].contains("mTLS"), "{:?}", routes.warnings);
-    let overridden = resolve_with(&texts, Options { allow_mtls_bypass: true });
-    assert_eq!(overridden.routes[0].action, Action::Route);
+    assert_eq!(routes.routes[0].destination.action, Action::Passthrough);
+    assert!(routes.warnings()[0].contains("mTLS"), "{:?}", routes.warnings());
+    let overridden = resolve_with(&texts, Options { allow_mtls_bypass: true, ..Options::default() });
+    assert_eq!(overridden.routes[0].destination.action, Action::Route);
 }
 
 #[test]
@@ -302,7 +317,7 @@ fn http_destinations_need_a_tcp_route_alone() {
     let http = db(&[(1, ", kuma.io/protocol: http")]);
     let tcp_route = route("r", MESH, &to("db"));
     let http_route = "type: MeshHTTPRoute\nname: h\nspec: {targetRef: {kind: Mesh}, to: [{targetRef: {kind: MeshService, name: db}}]}";
-    let action = |texts: &[&str]| resolve(texts).routes[0].action;
+    let action = |texts: &[&str]| resolve(texts).routes[0].destination.action;
     assert_eq!(action(&[WEB, &http, http_route, &tcp_route]), Action::Passthrough);
     assert_eq!(action(&[WEB, &http, &tcp_route]), Action::Route);
     assert_eq!(action(&[WEB, &http]), Action::Passthrough);
@@ -317,7 +332,7 @@ fn ipv6_endpoints_are_left_out_for_ipv4_dials() {
     let six = db(&[(1, ""), (2, "")]).replace("10.0.1.2", "'2001:db8::2'");
     let routes = resolve(&[WEB, &six]);
     assert_eq!(backends(&routes)[0].2, ["10.0.1.1:5432"]);
-    assert!(routes.warnings[0].contains("IPv6"), "{:?}", routes.warnings);
+    assert!(routes.warnings()[0].contains("IPv6"), "{:?}", routes.warnings());
     let web6 = WEB.replace("{port: 1000,", "{port: 1000, address: 'fd00::1',");
     assert_eq!(backends(&resolve(&[&web6, &six]))[0].2, ["10.0.1.1:5432", "[2001:db8::2]:5432"]);
 }
@@ -325,7 +340,7 @@ fn ipv6_endpoints_are_left_out_for_ipv4_dials() {
 #[test]
 fn an_unknown_dataplane_names_the_nearest() {
     let resources = resources(&[WEB]);
-    let resolver = Resolver::new(&resources, &DnsAnswers::new(), Options::default());
+    let mut resolver = Resolver::new(resources, DnsAnswers::new(), Options::default());
     let error = resolver.resolve(&MeshName::default(), "wbe").unwrap_err();
     assert_eq!(error.to_string(), "no Dataplane \"wbe\" in mesh \"default\", did you mean \"web\"?");
     let error = resolver.resolve(&"staging".parse().unwrap(), "web").unwrap_err();
@@ -344,8 +359,8 @@ fn on_kubernetes_the_name_will_do_where_it_is_unique() {
         )
     };
     let resources = resources(&[&pod("web", "a"), &pod("web", "b"), &pod("api", "a")]);
-    let resolver = Resolver::new(&resources, &DnsAnswers::new(), Options::default());
-    let find = |name: &str| match resolver.resolve(&MeshName::default(), name) {
+    let mut resolver = Resolver::new(resources, DnsAnswers::new(), Options::default());
+    let mut find = |name: &str| match resolver.resolve(&MeshName::default(), name) {
         Ok(routes) => routes.dataplane,
         Err(error) => error.to_string(),
     };
@@ -365,17 +380,18 @@ fn both_forms_of_the_examples_mean_the_same() {
     let dns = DnsAnswers::from([("localhost".to_owned(), vec!["127.0.0.1".parse().unwrap()])]);
     let of = |file: String| {
         let resources = sources::load(&[directory.join(file)]).unwrap_or_else(|errors| panic!("{errors}"));
-        let resolver = Resolver::new(&resources, &dns, Options::default());
+        let mut resolver = Resolver::new(resources, dns.clone(), Options::default());
         resolver.resolve(&MeshName::default(), "frontend-1").unwrap()
     };
     for (example, shares) in [("split", vec![0.9, 0.1]), ("redirect", vec![1.0])] {
         let universal = of(format!("{example}-universal.yaml"));
         let kubernetes = of(format!("{example}-kubernetes.yaml"));
-        assert_eq!(universal.routes[0].backends, kubernetes.routes[0].backends);
-        let found: Vec<f64> = universal.routes[0].backends.iter().map(|backend| backend.share).collect();
+        assert_eq!(universal.routes[0].destination.backends, kubernetes.routes[0].destination.backends);
+        let found: Vec<f64> =
+            universal.routes[0].destination.backends.iter().map(|backend| backend.share).collect();
         assert_eq!(found, shares);
-        assert!(universal.routes[0].backends.iter().all(|backend| !backend.endpoints.is_empty()));
-        assert_eq!(universal.warnings, Vec::<String>::new());
+        assert!(universal.routes[0].destination.backends.iter().all(|backend| !backend.endpoints.is_empty()));
+        assert_eq!(universal.warnings(), Vec::<&str>::new());
     }
 }
 

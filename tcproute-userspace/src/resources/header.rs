@@ -1,0 +1,148 @@
+//! What every resource has besides its content: mesh, name and labels.
+
+use super::{
+    names::{Labels, MeshName, ResourceName},
+    violation::Violations,
+    wire,
+};
+
+/// The label that names the mesh of a resource on Kubernetes.
+const MESH_LABEL: &str = "kuma.io/mesh";
+/// The label with the place that a resource comes from.
+const ORIGIN_LABEL: &str = "kuma.io/origin";
+/// The label with the role of a policy.
+const ROLE_LABEL: &str = "kuma.io/policy-role";
+/// The label with the name that a resource was given where it comes from.
+const DISPLAY_NAME_LABEL: &str = "kuma.io/display-name";
+
+/// Mesh and name: no two resources of a kind share both.
+pub type Key = (MeshName, ResourceName);
+
+/// Mesh, name and labels of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) mesh: MeshName,
+    pub(crate) name: ResourceName,
+    pub(crate) labels: Labels,
+    /// The field that holds the labels.
+    labels_path: &'static str,
+}
+
+/// Mesh and name of a policy, and what else decides how strong it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyHeader {
+    /// The mesh it belongs to.
+    pub mesh: MeshName,
+    /// Its name, which decides between policies of the same strength.
+    pub name: ResourceName,
+    /// The name it was given where it comes from.
+    pub display_name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Its role.
+    pub role: Role,
+}
+
+/// Where a policy comes from (label `kuma.io/origin`), from weak to strong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// The global control plane.
+    Global,
+    /// Not said. Kuma, too, has it between the others.
+    Unknown,
+    /// The control plane of a zone.
+    Zone,
+}
+
+/// What a policy is for (label `kuma.io/policy-role`), from weak to strong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Everybody, from the operator of the mesh; also where nothing is said.
+    System,
+    /// The consumers of a service, from its owner.
+    Producer,
+    /// The workloads of a namespace, from their owner.
+    Consumer,
+    /// The owner's own workloads.
+    WorkloadOwner,
+}
+
+impl PolicyHeader {
+    /// Mesh and name.
+    pub fn key(&self) -> Key {
+        (self.mesh.clone(), self.name.clone())
+    }
+}
+
+impl Header {
+    pub(super) fn universal(
+        name: String,
+        mesh: Option<String>,
+        labels: Option<Labels>,
+        found: &mut Violations,
+    ) -> Option<Self> {
+        let mesh = read_mesh(mesh, "mesh", found);
+        let name = read_name(name, None, "name", found);
+        Some(Self { mesh: mesh?, name: name?, labels: labels.unwrap_or_default(), labels_path: "labels" })
+    }
+
+    pub(super) fn on_kubernetes(
+        metadata: wire::Metadata,
+        mesh: Option<String>,
+        found: &mut Violations,
+    ) -> Option<Self> {
+        let labels = metadata.labels.unwrap_or_default();
+        let mesh = match mesh {
+            Some(mesh) => read_mesh(Some(mesh), "mesh", found),
+            None => read_mesh(labels.get(MESH_LABEL).cloned(), "metadata.labels", found),
+        };
+        let name = read_name(metadata.name, metadata.namespace, "metadata.name", found);
+        Some(Self { mesh: mesh?, name: name?, labels, labels_path: "metadata.labels" })
+    }
+
+    /// The header of a policy.
+    pub(super) fn policy(self, found: &mut Violations) -> Option<PolicyHeader> {
+        let path = self.labels_path;
+        let origin = match self.labels.get(ORIGIN_LABEL).map(String::as_str) {
+            None | Some("") => Some(Origin::Unknown),
+            Some("global") => Some(Origin::Global),
+            Some("zone") => Some(Origin::Zone),
+            Some(_) => {
+                found.add(path, format!("{ORIGIN_LABEL} must be global or zone"));
+                None
+            }
+        };
+        let role = match self.labels.get(ROLE_LABEL).map(String::as_str) {
+            None | Some("" | "system") => Some(Role::System),
+            Some("producer") => Some(Role::Producer),
+            Some("consumer") => Some(Role::Consumer),
+            Some("workload-owner") => Some(Role::WorkloadOwner),
+            Some(_) => {
+                found.add(path, format!("{ROLE_LABEL} must be system, producer, consumer or workload-owner"));
+                None
+            }
+        };
+        let display_name = self.labels.get(DISPLAY_NAME_LABEL).unwrap_or(&self.name.name).clone();
+        Some(PolicyHeader { mesh: self.mesh, name: self.name, display_name, origin: origin?, role: role? })
+    }
+}
+
+fn read_mesh(mesh: Option<String>, path: &str, found: &mut Violations) -> Option<MeshName> {
+    match mesh {
+        Some(mesh) => found.check(path, MeshName::try_from(mesh)),
+        None => Some(MeshName::default()),
+    }
+}
+
+fn read_name(
+    name: String,
+    namespace: Option<String>,
+    path: &str,
+    found: &mut Violations,
+) -> Option<ResourceName> {
+    if name.is_empty() {
+        found.add(path, "must not be empty");
+        return None;
+    }
+    Some(ResourceName { name, namespace })
+}

@@ -1,0 +1,174 @@
+//! MeshService, MeshExternalService and MeshMultiZoneService as they are written.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, Visitor},
+};
+
+use crate::resources::names::{Labels, Tags};
+
+/// `spec` of a MeshService.
+#[derive(Debug, Deserialize)]
+pub(crate) struct MeshServiceSpec {
+    pub(crate) selector: Option<Selector>,
+    pub(crate) ports: Option<Vec<Port>>,
+    #[serde(rename = "identities")]
+    _identities: Option<IgnoredAny>,
+    #[serde(rename = "state")]
+    _state: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Selector {
+    pub(crate) dataplane_tags: Option<Tags>,
+    pub(crate) dataplane_ref: Option<DataplaneName>,
+    pub(crate) dataplane_labels: Option<LabelSelector>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct DataplaneName {
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LabelSelector {
+    pub(crate) match_labels: Option<Labels>,
+}
+
+/// A port of a MeshService or MeshMultiZoneService.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Port {
+    pub(crate) port: Option<u32>,
+    pub(crate) target_port: Option<TargetPort>,
+    pub(crate) name: Option<String>,
+    #[serde(alias = "protocol")]
+    pub(crate) app_protocol: Option<String>,
+}
+
+/// The number or name of an inbound, or something that is neither.
+#[derive(Debug)]
+pub(crate) enum TargetPort {
+    Number(u16),
+    Name(String),
+    Wrong,
+}
+
+impl<'de> Deserialize<'de> for TargetPort {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberOrName;
+
+        impl Visitor<'_> for NumberOrName {
+            type Value = TargetPort;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a port or the name of an inbound")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<TargetPort, E> {
+                let port = u16::try_from(number).ok().filter(|&port| port > 0);
+                Ok(port.map_or(TargetPort::Wrong, TargetPort::Number))
+            }
+
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<TargetPort, E> {
+                Ok(TargetPort::Wrong)
+            }
+
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<TargetPort, E> {
+                Ok(TargetPort::Wrong)
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<TargetPort, E> {
+                Ok(if name.is_empty() { TargetPort::Wrong } else { TargetPort::Name(name.to_owned()) })
+            }
+        }
+
+        deserializer.deserialize_any(NumberOrName)
+    }
+}
+
+/// `status` of a MeshService or MeshMultiZoneService.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Vips {
+    pub(crate) vips: Option<Vec<Vip>>,
+    #[serde(rename = "addresses")]
+    _addresses: Option<IgnoredAny>,
+    #[serde(rename = "dataplaneProxies")]
+    _dataplane_proxies: Option<IgnoredAny>,
+    #[serde(rename = "hostnameGenerators")]
+    _hostname_generators: Option<IgnoredAny>,
+    #[serde(rename = "meshServices")]
+    _mesh_services: Option<IgnoredAny>,
+    #[serde(rename = "tls")]
+    _tls: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Vip {
+    pub(crate) ip: Option<String>,
+}
+
+/// `spec` of a MeshMultiZoneService.
+#[derive(Debug, Deserialize)]
+pub(crate) struct MeshMultiZoneServiceSpec {
+    pub(crate) selector: Option<MultiZoneSelector>,
+    pub(crate) ports: Option<Vec<Port>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MultiZoneSelector {
+    pub(crate) mesh_service: Option<LabelSelector>,
+}
+
+/// `spec` of a MeshExternalService.
+#[derive(Debug, Deserialize)]
+pub(crate) struct MeshExternalServiceSpec {
+    pub(crate) r#match: Option<Match>,
+    pub(crate) endpoints: Option<Vec<ExternalEndpoint>>,
+    pub(crate) tls: Option<ServiceTls>,
+    #[serde(rename = "extension")]
+    _extension: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Match {
+    pub(crate) port: Option<u32>,
+    pub(crate) protocol: Option<String>,
+    #[serde(rename = "type")]
+    _type: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct ExternalEndpoint {
+    pub(crate) address: Option<String>,
+    pub(crate) port: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ServiceTls {
+    pub(crate) enabled: Option<bool>,
+    #[serde(rename = "version")]
+    _version: Option<IgnoredAny>,
+    #[serde(rename = "allowRenegotiation")]
+    _allow_renegotiation: Option<IgnoredAny>,
+    #[serde(rename = "verification")]
+    _verification: Option<IgnoredAny>,
+}
+
+/// `status` of a MeshExternalService.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MeshExternalServiceStatus {
+    pub(crate) vip: Option<Vip>,
+    #[serde(rename = "addresses")]
+    _addresses: Option<IgnoredAny>,
+    #[serde(rename = "hostnameGenerators")]
+    _hostname_generators: Option<IgnoredAny>,
+}

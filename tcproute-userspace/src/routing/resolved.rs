@@ -1,0 +1,201 @@
+//! Resolved routes as values, and how other programs read them as JSON.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use serde::{Serialize, Serializer};
+
+use crate::{
+    policy::Compat,
+    resources::{BackendTarget, Labels, MeshName, PortRef, ServiceBy, Tags, Weight},
+};
+
+/// Everything the kernel needs to know about one Dataplane.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataplaneRoutes {
+    /// The Dataplane's mesh.
+    pub mesh: MeshName,
+    /// The Dataplane's name (on Kubernetes `name.namespace`).
+    pub dataplane: String,
+    /// The order of policies that was in force.
+    pub compat: Compat,
+    /// One entry for each outbound, sorted by service, address and port.
+    pub routes: Vec<ResolvedRoute>,
+    /// Outbounds that contradict each other.
+    pub(super) conflicts: Vec<String>,
+    /// The policies of other kinds that the Dataplane's proxy enforces.
+    pub(super) other_policies: Arc<[String]>,
+}
+
+/// Where connections to one outbound address lead.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedRoute {
+    /// The address and port that the application dials.
+    pub dialled: SocketAddr,
+    /// Shared by all routes that lead there.
+    pub destination: Arc<Destination>,
+}
+
+/// Where connections to a service lead, from Dataplanes to which the same policies apply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Destination {
+    /// The destination service.
+    pub service: Arc<str>,
+    /// `http`, `tcp`, …; `tcp` when no protocol is agreed on.
+    pub protocol: String,
+    /// Whether the kernel rewrites the destination at all.
+    pub action: Action,
+    /// Why that action.
+    pub reason: String,
+    /// The policies that contributed, from weak to strong.
+    pub policies: Vec<String>,
+    /// The backends in the order in which the policy names them; empty for a passthrough.
+    pub backends: Vec<ResolvedBackend>,
+    /// What the operator should know: unknown services, destinations left to the proxy, and the like.
+    pub warnings: Vec<String>,
+}
+
+/// What the kernel does with a connection to an outbound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Choose a backend and rewrite the destination.
+    Route,
+    /// Rewrite nothing: the connection goes where the application dialled, usually to the proxy.
+    Passthrough,
+}
+
+/// One backendRef of a route with the endpoints behind it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedBackend {
+    /// As written.
+    pub target: BackendTarget,
+    /// As written; 1 when it was left out.
+    pub weight: Weight,
+    /// Weight over the sum of all weights, from 0 to 1; 0 when all weights are 0.
+    pub share: f64,
+    /// Sorted, without repeats; empty means that connections of this share are refused.
+    pub endpoints: Vec<SocketAddr>,
+}
+
+impl DataplaneRoutes {
+    /// What the operator should know, sorted.
+    pub fn warnings(&self) -> Vec<&str> {
+        let of_routes = self.routes.iter().flat_map(|route| &route.destination.warnings);
+        let all: BTreeSet<&str> = self.conflicts.iter().chain(of_routes).map(String::as_str).collect();
+        all.into_iter().collect()
+    }
+
+    /// The policies of other kinds, as `kind name`, that the proxy would have enforced on connections that now
+    /// bypass it.
+    pub fn not_enforced(&self) -> &[String] {
+        let bypassed = self.routes.iter().any(|route| route.destination.action == Action::Route);
+        if bypassed { &self.other_policies } else { &[] }
+    }
+}
+
+impl Serialize for DataplaneRoutes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Shown<'a> {
+            mesh: &'a MeshName,
+            dataplane: &'a str,
+            compat: Compat,
+            routes: &'a [ResolvedRoute],
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            warnings: Vec<&'a str>,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            not_enforced: &'a [String],
+        }
+        Shown {
+            mesh: &self.mesh,
+            dataplane: &self.dataplane,
+            compat: self.compat,
+            routes: &self.routes,
+            warnings: self.warnings(),
+            not_enforced: self.not_enforced(),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl Serialize for ResolvedRoute {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            service: &'a str,
+            address: IpAddr,
+            port: u16,
+            protocol: &'a str,
+            action: Action,
+            reason: &'a str,
+            policies: &'a [String],
+            backends: &'a [ResolvedBackend],
+        }
+        let Destination { service, protocol, action, reason, policies, backends, warnings: _ } =
+            &*self.destination;
+        Shown {
+            service,
+            address: self.dialled.ip(),
+            port: self.dialled.port(),
+            protocol,
+            action: *action,
+            reason,
+            policies,
+            backends,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl Serialize for ResolvedBackend {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Shown<'a> {
+            kind: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            name: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            namespace: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            labels: Option<&'a Labels>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            section_name: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            port: Option<u16>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            tags: Option<&'a Tags>,
+            weight: Weight,
+            share: f64,
+            endpoints: &'a [SocketAddr],
+        }
+        let service = &self.target.service;
+        let (name, namespace, labels) = match &service.by {
+            ServiceBy::Name(name, namespace) => (Some(name.as_str()), namespace.as_deref(), None),
+            ServiceBy::Labels(labels) => (None, None, Some(labels)),
+        };
+        let (port, section_name) = match &service.port {
+            Some(PortRef::Number(port)) => (Some(*port), None),
+            Some(PortRef::Section(section)) => (None, Some(section.as_str())),
+            None => (None, None),
+        };
+        Shown {
+            kind: self.target.kind(),
+            name,
+            namespace,
+            labels,
+            section_name,
+            port,
+            tags: self.target.subset.as_ref(),
+            weight: self.weight,
+            share: self.share,
+            endpoints: &self.endpoints,
+        }
+        .serialize(serializer)
+    }
+}
