@@ -1,6 +1,9 @@
 //! The command line: one file for each command.
 
+mod diff;
 mod exec;
+mod output;
+mod resolve;
 mod run;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
@@ -29,14 +32,15 @@ enum Command {
     Run(run::Run),
     /// Run one command as a Dataplane, in a cgroup of its own.
     Exec(exec::Exec),
+    /// Show where the connections of a Dataplane go, and why.
+    Resolve(resolve::Resolve),
+    /// Show which connections would go elsewhere with other resources.
+    Diff(diff::Diff),
 }
 
 /// How routes are resolved.
 #[derive(Debug, Args)]
 struct Routing {
-    /// The mesh of the Dataplanes.
-    #[arg(long, default_value_t)]
-    mesh: MeshName,
     /// The version of Kuma whose order of policies is in force: 2.4 or latest.
     #[arg(long, default_value_t, value_name = "VERSION")]
     compat: Compat,
@@ -57,6 +61,9 @@ struct Input {
     /// YAML or JSON files, or directories of them.
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     resources: Vec<PathBuf>,
+    /// The mesh of the Dataplanes.
+    #[arg(long, default_value_t)]
+    mesh: MeshName,
     #[command(flatten)]
     routing: Routing,
     /// Seconds between two look-ups of the DNS names of ExternalServices.
@@ -70,7 +77,7 @@ struct Input {
 impl Input {
     fn settings(&self) -> Settings {
         Settings {
-            mesh: self.routing.mesh.clone(),
+            mesh: self.mesh.clone(),
             routing: self.routing.options(),
             dns_interval: self.dns_interval,
             log_decisions: self.log_decisions,
@@ -108,6 +115,14 @@ impl Cli {
                 start_log(LevelFilter::WARN, exec.logs_decisions());
                 exec.run().await
             }
+            Command::Resolve(resolve) => {
+                start_log(LevelFilter::WARN, false);
+                resolve.run().await
+            }
+            Command::Diff(diff) => {
+                start_log(LevelFilter::WARN, false);
+                diff.run().await
+            }
         };
         result.unwrap_or_else(|error| {
             report(&error);
@@ -125,6 +140,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     let invalid = error.chain().any(|cause| {
         cause.is::<sources::InputErrors>()
             || cause.is::<routing::UnknownDataplane>()
+            || cause.is::<routing::UnknownService>()
             || cause.is::<NoSuchCgroup>()
             || cause.is::<BadUsage>()
     });

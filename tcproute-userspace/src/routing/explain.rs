@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::{
     ResolvedRoute, Resolver, UnknownDataplane,
     destination::pairs,
+    find::find,
     policies::{Entry, EntryId, Profile},
     protocol,
     services::ServiceId,
@@ -89,7 +90,7 @@ impl Resolver {
         dataplane: &str,
         service: &str,
     ) -> Result<Vec<Explanation>, UnknownService> {
-        let dataplane = Arc::clone(self.find(mesh, dataplane)?);
+        let dataplane = Arc::clone(find(self.resources(), mesh, dataplane)?);
         let outbounds = self.outbounds(&dataplane, &mut BTreeSet::new());
         let wanted: Vec<_> =
             outbounds.iter().filter(|(_, id)| **self.services.name(*id) == *service).copied().collect();

@@ -4,6 +4,7 @@
 mod destination;
 mod difference;
 mod explain;
+mod find;
 mod pairs;
 mod policies;
 mod protocol;
@@ -17,8 +18,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 pub use difference::{DataplaneDifference, Fate, RouteDifference, Shift, difference};
 pub use explain::{Considered, Explanation, UnknownService, Verdict};
+pub use find::UnknownDataplane;
 pub use resolved::{Action, DataplaneRoutes, Destination, ResolvedBackend, ResolvedRoute};
-pub use resolver::{Resolver, UnknownDataplane, Update};
+pub use resolver::{Resolver, Update};
 
 use crate::policy::Compat;
 

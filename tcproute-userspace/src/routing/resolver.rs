@@ -7,27 +7,17 @@ use std::{
     sync::Arc,
 };
 
-use thiserror::Error;
-
 use super::{
-    DataplaneRoutes, Destination, DnsAnswers, Options, ResolvedRoute,
+    DataplaneRoutes, Destination, DnsAnswers, Options, ResolvedRoute, UnknownDataplane,
     destination::{DestinationKey, World},
+    find::find,
     policies::{Policies, Profile},
     services::{ServiceId, Services, Touched},
 };
 use crate::{
     policy::enforces,
-    resources::{Dataplane, Key, MeshName, MtlsMode, Resources, nearest},
+    resources::{Dataplane, Key, MeshName, MtlsMode, Resources},
 };
-
-/// There is no such Dataplane.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("no Dataplane {name:?} in mesh {mesh:?}{hint}")]
-pub struct UnknownDataplane {
-    name: String,
-    mesh: String,
-    hint: String,
-}
 
 /// Resolves the routes of Dataplanes against one set of resources, and keeps what it resolved, so that after a
 /// change only what the change touches is resolved again.
@@ -92,7 +82,7 @@ impl Resolver {
 
     /// The routes of the Dataplane with this name, or, on Kubernetes, `name.namespace`.
     pub fn resolve(&mut self, mesh: &MeshName, name: &str) -> Result<DataplaneRoutes, UnknownDataplane> {
-        let dataplane = Arc::clone(self.find(mesh, name)?);
+        let dataplane = Arc::clone(find(&self.resources, mesh, name)?);
         let profile = self.policies.profile(&dataplane);
         let mut conflicts = BTreeSet::new();
         let outbounds = self.outbounds(&dataplane, &mut conflicts);
@@ -111,32 +101,6 @@ impl Resolver {
             conflicts: conflicts.into_iter().collect(),
             other_policies: other.map(|policy| format!("{} {}", policy.kind, policy.key.1)).collect(),
         })
-    }
-
-    /// The Dataplane with this name, or, on Kubernetes, `name.namespace`.
-    pub(super) fn find(&self, mesh: &MeshName, name: &str) -> Result<&Arc<Dataplane>, UnknownDataplane> {
-        let of_mesh = || self.resources.dataplanes.values().filter(|dataplane| dataplane.mesh == *mesh);
-        if let Some(dataplane) = of_mesh().find(|dataplane| dataplane.name.is(name)) {
-            return Ok(dataplane);
-        }
-        let mut same_name = of_mesh().filter(|dataplane| dataplane.name.name == name);
-        let hint = match (same_name.next(), same_name.next()) {
-            (Some(only), None) => return Ok(only),
-            (Some(one), Some(another)) => {
-                format!(": {} and {} have that name in their namespaces", one.name, another.name)
-            }
-            (None, _) => {
-                let mut names: Vec<String> = of_mesh().map(|dataplane| dataplane.name.name.clone()).collect();
-                // On Kubernetes either may be what is misspelt.
-                names.extend(of_mesh().map(|dataplane| dataplane.name.to_string()));
-                match nearest(name, names.iter().map(String::as_str)) {
-                    Some(near) => format!(", did you mean {near:?}?"),
-                    None if names.is_empty() => ": the mesh has none in these resources".to_owned(),
-                    None => String::new(),
-                }
-            }
-        };
-        Err(UnknownDataplane { name: name.to_owned(), mesh: mesh.to_string(), hint })
     }
 
     /// Where the Dataplane dials which service, each address once, sorted by service and address.

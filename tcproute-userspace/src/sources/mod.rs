@@ -44,6 +44,18 @@ pub fn load(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
     if errors.is_empty() { Ok(resources) } else { Err(InputErrors(errors)) }
 }
 
+/// Both, or everything that is wrong with either.
+pub fn both<A, B>(a: Result<A, InputErrors>, b: Result<B, InputErrors>) -> Result<(A, B), InputErrors> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(mut a), Err(b)) => {
+            a.0.extend(b.0);
+            Err(a)
+        }
+        (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => Err(errors),
+    }
+}
+
 /// A resource that is defined twice.
 struct Twice {
     what: String,

@@ -1,0 +1,96 @@
+//! `tcproute diff`: which connections would go elsewhere with other resources. Needs no privilege and no kernel.
+
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{
+    Routing,
+    output::{self, Format, align, percent},
+    resolve::dataplanes,
+};
+use crate::{
+    resources::{MeshName, ResourceName, Resources},
+    routing::{DataplaneDifference, DnsAnswers, Resolver, UnknownDataplane, difference},
+    sources::{self, dns},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Diff {
+    /// The resources that are in force: a YAML or JSON file, or a directory of them.
+    old: PathBuf,
+    /// The resources that would be.
+    new: PathBuf,
+    /// The mesh of the Dataplanes [default: every mesh; with --dataplane: default]
+    #[arg(long)]
+    mesh: Option<MeshName>,
+    /// Only the routes of this Dataplane.
+    #[arg(long, value_name = "NAME")]
+    dataplane: Option<String>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    #[command(flatten)]
+    routing: Routing,
+}
+
+impl Diff {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let (old, new) =
+            (sources::load(std::slice::from_ref(&self.old)), sources::load(std::slice::from_ref(&self.new)));
+        let (old, new) = sources::both(old, new)?;
+        // The same answers for both: that a name has other addresses by now is no difference of the resources.
+        let mut names = old.external_host_names();
+        names.extend(new.external_host_names());
+        let dns = dns::look_up(&names, &DnsAnswers::new()).await;
+        let wanted = self.wanted(&old, &new);
+        let mut old = Resolver::new(old, dns.clone(), self.routing.options());
+        let mut new = Resolver::new(new, dns, self.routing.options());
+        let mut differences = Vec::new();
+        for (mesh, name) in wanted {
+            let (before, after) = (old.resolve(&mesh, &name), new.resolve(&mesh, &name));
+            if let (Err(_), Err(error)) = (&before, &after) {
+                return Err(UnknownDataplane::clone(error).into());
+            }
+            differences.extend(difference(before.ok().as_ref(), after.ok().as_ref()));
+        }
+        differences.retain(|difference| !difference.routes.is_empty());
+        output::print(self.output, &differences, |differences| table(differences))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn wanted(&self, old: &Resources, new: &Resources) -> BTreeSet<(MeshName, String)> {
+        if let Some(dataplane) = &self.dataplane {
+            return BTreeSet::from([(self.mesh.clone().unwrap_or_default(), dataplane.clone())]);
+        }
+        let of = |resources| dataplanes(resources, self.mesh.as_ref());
+        let named = |(mesh, name): (MeshName, ResourceName)| (mesh, name.to_string());
+        of(old).into_iter().chain(of(new)).map(named).collect()
+    }
+}
+
+fn table(differences: &[DataplaneDifference]) -> String {
+    if differences.is_empty() {
+        return "no connection goes elsewhere\n".to_owned();
+    }
+    let mut text = String::new();
+    for DataplaneDifference { mesh, dataplane, routes } in differences {
+        text.push_str(&format!("Dataplane {dataplane} of mesh {mesh}\n"));
+        for route in routes {
+            let moved = percent(route.moved);
+            text.push_str(&format!(
+                "\n{} at {}: {moved} of the connections go elsewhere\n",
+                route.service, route.dialled
+            ));
+            let rows = route
+                .shifts
+                .iter()
+                .map(|shift| vec![format!("  {}", shift.to), percent(shift.before), percent(shift.after)]);
+            text.push_str(&align(&["  TO", "BEFORE", "AFTER"], &[1, 2], rows.collect()));
+        }
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text + "\n"
+}

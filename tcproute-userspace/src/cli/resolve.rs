@@ -1,0 +1,205 @@
+//! `tcproute resolve`: what the routes of a Dataplane are, and why. Needs no privilege and no kernel.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::Args;
+
+use super::{
+    Routing,
+    output::{self, Format, align, percent},
+};
+use crate::{
+    resources::{Key, MeshName, PortRef, ResourceName, Resources, ServiceBy},
+    routing::{
+        Action, DataplaneRoutes, DnsAnswers, Explanation, ResolvedBackend, ResolvedRoute, Resolver, Verdict,
+    },
+    sources::{self, dns},
+};
+
+/// So many endpoints of a backend are shown in a table.
+const SHOWN: usize = 3;
+
+#[derive(Debug, Args)]
+pub(super) struct Resolve {
+    /// YAML or JSON files, or directories of them.
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    resources: Vec<PathBuf>,
+    /// The mesh of the Dataplane [default: default; with --all: every mesh]
+    #[arg(long)]
+    mesh: Option<MeshName>,
+    /// The Dataplane whose routes are shown.
+    #[arg(long, value_name = "NAME", required_unless_present = "all")]
+    dataplane: Option<String>,
+    /// Show the routes of all Dataplanes.
+    #[arg(long, conflicts_with = "dataplane")]
+    all: bool,
+    /// Show, for this service, every policy and why it did or did not win.
+    #[arg(long, value_name = "SERVICE")]
+    explain: Option<String>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    #[command(flatten)]
+    routing: Routing,
+}
+
+impl Resolve {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let resources = sources::load(&self.resources)?;
+        let dns = dns::look_up(&resources.external_host_names(), &DnsAnswers::new()).await;
+        let mut resolver = Resolver::new(resources, dns, self.routing.options());
+        let mesh = self.mesh.clone().unwrap_or_default();
+        match (&self.dataplane, &self.explain) {
+            (Some(dataplane), None) => {
+                let routes = resolver.resolve(&mesh, dataplane)?;
+                output::print(self.output, &routes, routes_table)?;
+            }
+            (Some(dataplane), Some(service)) => {
+                let explanations = resolver.explain(&mesh, dataplane, service)?;
+                output::print(self.output, &explanations, |all| explanations_table(all))?;
+            }
+            (None, explain) => {
+                let names = dataplanes(resolver.resources(), self.mesh.as_ref());
+                if let Some(service) = explain {
+                    let mut all = Vec::new();
+                    for (mesh, name) in names {
+                        // Not every Dataplane dials the service.
+                        all.extend(resolver.explain(&mesh, &name.to_string(), service).unwrap_or_default());
+                    }
+                    output::print(self.output, &all, |all| explanations_table(all))?;
+                } else {
+                    let resolve = |(mesh, name): &Key| resolver.resolve(mesh, &name.to_string());
+                    let all = names.iter().map(resolve).collect::<Result<Vec<_>, _>>()?;
+                    output::print(self.output, &all, |all| {
+                        all.iter().map(routes_table).collect::<Vec<_>>().join("\n")
+                    })?;
+                }
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The Dataplanes of a mesh, or of all.
+pub(super) fn dataplanes(resources: &Resources, mesh: Option<&MeshName>) -> Vec<(MeshName, ResourceName)> {
+    let keys = resources.dataplanes.keys();
+    keys.filter(|(of, _)| mesh.is_none_or(|mesh| of == mesh)).cloned().collect()
+}
+
+fn routes_table(routes: &DataplaneRoutes) -> String {
+    let DataplaneRoutes { mesh, dataplane, compat, .. } = routes;
+    let mut text = format!("Dataplane {dataplane} of mesh {mesh}, policies in the order of {compat}\n\n");
+    if routes.routes.is_empty() {
+        text.push_str("no outbound\n");
+    } else {
+        let rows = routes.routes.iter().flat_map(rows_of).collect();
+        let headings =
+            ["SERVICE", "ADDRESS", "PROTOCOL", "LEADS TO", "WEIGHT", "SHARE", "ENDPOINTS", "POLICIES"];
+        text.push_str(&align(&headings, &[4, 5], rows));
+    }
+    let warnings = routes.warnings();
+    let bypassed = routes.not_enforced();
+    if !warnings.is_empty() || !bypassed.is_empty() {
+        text.push('\n');
+    }
+    for warning in warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    if !bypassed.is_empty() {
+        let list = bypassed.join(", ");
+        text.push_str(&format!("not enforced on connections that bypass the proxy: {list}\n"));
+    }
+    text
+}
+
+/// The first row of a route says what it is, and each backend has a row.
+fn rows_of(route: &ResolvedRoute) -> Vec<Vec<String>> {
+    let destination = &route.destination;
+    let head = [destination.service.to_string(), route.dialled.to_string(), destination.protocol.clone()];
+    let policies = match destination.policies.as_slice() {
+        [] => "none".to_owned(),
+        policies => policies.join(" < "),
+    };
+    let mut backends = match destination.action {
+        Action::Passthrough => {
+            vec![[format!("the proxy: {}", destination.reason), String::new(), String::new(), String::new()]]
+        }
+        Action::Route => destination.backends.iter().map(backend_row).collect(),
+    };
+    let mut rows = Vec::new();
+    for (i, backend) in backends.drain(..).enumerate() {
+        let mut row = if i == 0 { head.to_vec() } else { vec![String::new(); head.len()] };
+        row.extend(backend);
+        if i == 0 {
+            row.push(policies.clone());
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+fn backend_row(backend: &ResolvedBackend) -> [String; 4] {
+    let service = &backend.target.service;
+    let mut text = backend.target.kind().to_owned();
+    match &service.by {
+        ServiceBy::Name(name, None) => text.push_str(&format!(" {name}")),
+        ServiceBy::Name(name, Some(namespace)) => text.push_str(&format!(" {name}.{namespace}")),
+        ServiceBy::Labels(labels) => {
+            labels.iter().for_each(|(key, value)| text.push_str(&format!(" {key}={value}")))
+        }
+    }
+    match &service.port {
+        Some(PortRef::Number(port)) => text.push_str(&format!(":{port}")),
+        Some(PortRef::Section(section)) => text.push_str(&format!(":{section}")),
+        None => {}
+    }
+    for (key, value) in backend.target.subset.iter().flatten() {
+        text.push_str(&format!(" {key}={value}"));
+    }
+    let endpoints = match backend.endpoints.len() {
+        0 => "none: refused".to_owned(),
+        count => {
+            let shown: Vec<String> = backend.endpoints.iter().take(SHOWN).map(ToString::to_string).collect();
+            let more = if count > SHOWN { format!(" and {} more", count - SHOWN) } else { String::new() };
+            shown.join(" ") + &more
+        }
+    };
+    [text, backend.weight.get().to_string(), percent(backend.share), endpoints]
+}
+
+fn explanations_table(explanations: &[Explanation]) -> String {
+    let tables: Vec<String> = explanations.iter().map(explanation_table).collect();
+    if tables.is_empty() { "no Dataplane dials it\n".to_owned() } else { tables.join("\n") }
+}
+
+fn explanation_table(explanation: &Explanation) -> String {
+    let Explanation { mesh, dataplane, compat, route, policies } = explanation;
+    let ResolvedRoute { dialled, destination } = route;
+    let action = match destination.action {
+        Action::Route => "routed",
+        Action::Passthrough => "left to the proxy",
+    };
+    let mut text = format!(
+        "{} at {dialled} of Dataplane {dataplane} of mesh {mesh}, policies in the order of {compat}\n\
+         {action}: {}\n\n",
+        destination.service, destination.reason
+    );
+    if policies.is_empty() {
+        text.push_str("there are no policies\n");
+        return text;
+    }
+    let rows = policies.iter().map(|policy| {
+        let verdict = match policy.verdict {
+            Verdict::Wins => "wins",
+            Verdict::Overridden => "overridden",
+            Verdict::Silent => "silent",
+            Verdict::Covers => "covers",
+            Verdict::NotConcerned => "not concerned",
+        };
+        let name = format!("{} {}", policy.kind, policy.name);
+        vec![name, policy.target.clone(), verdict.to_owned(), policy.reason.clone()]
+    });
+    text.push_str(&align(&["POLICY", "FOR", "VERDICT", "WHY"], &[], rows.collect()));
+    text
+}
