@@ -1,9 +1,8 @@
 //! The policies of all meshes in the order of their strength, and those that apply to a Dataplane.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     references::Candidates,
@@ -56,9 +55,9 @@ struct Selection {
 #[derive(Debug, Default)]
 pub(super) struct Profile {
     /// The entries about each destination, from weak to strong.
-    entries: HashMap<ServiceId, Arc<[EntryId]>>,
+    entries: FxHashMap<ServiceId, Arc<[EntryId]>>,
     /// Destinations that a MeshHTTPRoute covers.
-    http_covered: HashSet<ServiceId>,
+    http_covered: FxHashSet<ServiceId>,
 }
 
 impl Entry {
@@ -156,7 +155,7 @@ impl Policies {
     }
 
     fn merge(&self, policies: &MeshPolicies, selection: &Selection) -> Profile {
-        let mut entries: HashMap<ServiceId, Vec<EntryId>> = HashMap::new();
+        let mut entries: FxHashMap<ServiceId, Vec<EntryId>> = FxHashMap::default();
         for &id in &policies.entries {
             let entry = self.entry(id);
             if selection.tcp.binary_search(&entry.index).is_ok() {

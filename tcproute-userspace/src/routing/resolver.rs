@@ -2,10 +2,12 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::Arc,
 };
+
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::{
     DataplaneRoutes, Destination, DnsAnswers, Options, ResolvedRoute, UnknownDataplane,
@@ -28,9 +30,9 @@ pub struct Resolver {
     pub(super) services: Services,
     pub(super) policies: Policies,
     destinations: Vec<Resolved>,
-    numbers: HashMap<DestinationKey, usize>,
+    numbers: FxHashMap<DestinationKey, usize>,
     /// The destinations that depend on a service.
-    dependents: HashMap<ServiceId, Vec<usize>>,
+    dependents: FxHashMap<ServiceId, Vec<usize>>,
 }
 
 struct Resolved {
@@ -58,15 +60,17 @@ impl Resolver {
     pub fn new(resources: Resources, dns: DnsAnswers, options: Options) -> Self {
         let mtls = resources.meshes.values().filter_map(|mesh| Some((mesh.name.clone(), mesh.mtls?)));
         let mut services = Services::new(&resources, dns);
+        let policies = Policies::new(&resources, options.compat, &mut services);
+        services.rank_names();
         Self {
             options,
             mtls: mtls.collect(),
-            policies: Policies::new(&resources, options.compat, &mut services),
+            policies,
             services,
             resources,
             destinations: Vec::new(),
-            numbers: HashMap::new(),
-            dependents: HashMap::new(),
+            numbers: FxHashMap::default(),
+            dependents: FxHashMap::default(),
         }
     }
 
@@ -132,13 +136,8 @@ impl Resolver {
         }
         outbounds.extend_from_slice(self.services.vips(mesh));
         let services = &self.services;
-        let compare = |a: &(SocketAddr, ServiceId), b: &(SocketAddr, ServiceId)| {
-            let by_name = || services.name(a.1).cmp(services.name(b.1));
-            let by_service = if a.1 == b.1 { Ordering::Equal } else { by_name() };
-            by_service.then_with(|| a.0.cmp(&b.0))
-        };
-        outbounds.sort_by(compare);
-        let mut taken: HashMap<SocketAddr, ServiceId> = HashMap::with_capacity(outbounds.len());
+        outbounds.sort_by(|a, b| services.compare_names(a.1, b.1).then_with(|| a.0.cmp(&b.0)));
+        let mut taken = FxHashMap::with_capacity_and_hasher(outbounds.len(), FxBuildHasher);
         outbounds.retain(|&(address, service)| {
             let first = *taken.entry(address).or_insert(service);
             if first != service {

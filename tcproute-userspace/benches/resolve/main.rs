@@ -1,0 +1,136 @@
+//! How long resolution takes, what it needs, and how both grow with the number of services.
+//!
+//! The worst case: every local Dataplane dials every service.
+
+mod world;
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use comfy_table::{CellAlignment, Table, presets};
+use tcproute::routing::{DnsAnswers, Options, Resolver};
+
+use world::World;
+
+/// From the smallest, so that the peak of memory is that of the last.
+const SERVICES: [usize; 5] = [100, 300, 1_000, 3_000, 10_000];
+const REPEATS: usize = 5;
+
+struct Measured {
+    world: World,
+    routes: usize,
+    prepare: Duration,
+    resolve: Duration,
+    change: Duration,
+    change_only: Duration,
+    peak_mib: u64,
+}
+
+fn main() -> Result<()> {
+    let mut rows = Vec::new();
+    for services in SERVICES {
+        let world = World { services };
+        rows.push(measure(world)?);
+    }
+    print!("{}", report(&rows));
+    Ok(())
+}
+
+fn measure(world: World) -> Result<Measured> {
+    let mut times = [const { Vec::new() }; 4];
+    let mut count = 0;
+    for repeat in 0..REPEATS {
+        let resources = world.resources();
+        let start = Instant::now();
+        let mut resolver = Resolver::new(resources, DnsAnswers::new(), Options::default());
+        times[0].push(start.elapsed());
+
+        let start = Instant::now();
+        let mesh = world::mesh();
+        let dataplanes = (0..world::DATAPLANES).map(|i| resolver.resolve(&mesh, &world::dataplane_name(i)));
+        let mut routes = dataplanes.collect::<Result<Vec<_>, _>>()?;
+        times[1].push(start.elapsed());
+        count = routes.iter().map(|routes| routes.routes.len()).sum();
+
+        // One endpoint moves to another address. The set of all resources is compared with the one before.
+        let changed = world.with_moved_endpoint(resolver.resources(), repeat);
+        let before = routes[0].clone();
+        let start = Instant::now();
+        let update = resolver.update(changed, DnsAnswers::new());
+        let updated = start.elapsed();
+        let mut touched = true;
+        for routes in &mut routes {
+            touched &= resolver.refresh(routes, &update)?;
+        }
+        times[2].push(start.elapsed());
+        times[3].push(start.elapsed() - updated);
+        assert!(touched && before != routes[0], "the change arrives at every Dataplane");
+    }
+    let [prepare, resolve, change, change_only] = times.map(median);
+    Ok(Measured { world, routes: count, prepare, resolve, change, change_only, peak_mib: peak_mib()? })
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// The most memory that this process has had resident.
+fn peak_mib() -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let kib: u64 = line.split_whitespace().next().context("no number")?.parse()?;
+    Ok(kib / 1024)
+}
+
+fn report(rows: &[Measured]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header([
+        "services",
+        "endpoints",
+        "policies",
+        "Dataplanes",
+        "routes",
+        "index",
+        "resolve",
+        "both",
+        "one endpoint moves",
+        "of that, routes",
+        "peak memory",
+    ]);
+    let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
+    for row in rows {
+        let world = &row.world;
+        table.add_row([
+            world.services.to_string(),
+            world.endpoints().to_string(),
+            world.policies().to_string(),
+            world::DATAPLANES.to_string(),
+            row.routes.to_string(),
+            ms(row.prepare),
+            ms(row.resolve),
+            ms(row.prepare + row.resolve),
+            ms(row.change),
+            ms(row.change_only),
+            format!("{} MiB", row.peak_mib),
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut text = format!("medians of {REPEATS}\n{table}\n");
+    if let [first, .., last] = rows {
+        let grown = |of: fn(&Measured) -> Duration| of(last).as_secs_f64() / of(first).as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "numbers of services")]
+        let services = last.world.services as f64 / first.world.services as f64;
+        text += &format!(
+            "{services:.0} times the services: {:.0} times the time for all, {:.1} times for one endpoint\n",
+            grown(|row| row.prepare + row.resolve),
+            grown(|row| row.change),
+        );
+    }
+    text
+}
