@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     resources::{MeshName, ResourceName, Resources},
-    routing::{DataplaneDifference, DnsAnswers, Resolver, UnknownDataplane, difference},
+    routing::{DataplaneDifference, DnsAnswers, Resolver, RouteDifference, UnknownDataplane, difference},
     sources::{self, dns},
 };
 
@@ -74,23 +74,19 @@ fn table(differences: &[DataplaneDifference]) -> String {
     if differences.is_empty() {
         return "no connection goes elsewhere\n".to_owned();
     }
-    let mut text = String::new();
-    for DataplaneDifference { mesh, dataplane, routes } in differences {
-        text.push_str(&format!("Dataplane {dataplane} of mesh {mesh}\n"));
-        for route in routes {
-            let moved = percent(route.moved);
-            text.push_str(&format!(
-                "\n{} at {}: {moved} of the connections go elsewhere\n",
-                route.service, route.dialled
-            ));
-            let rows = route
-                .shifts
-                .iter()
-                .map(|shift| vec![format!("  {}", shift.to), percent(shift.before), percent(shift.after)]);
-            text.push_str(&align(&["  TO", "BEFORE", "AFTER"], &[1, 2], rows.collect()));
-        }
-        text.push('\n');
-    }
-    text.truncate(text.trim_end().len());
-    text + "\n"
+    differences.iter().map(dataplane_table).collect::<Vec<_>>().join("\n")
+}
+
+fn dataplane_table(difference: &DataplaneDifference) -> String {
+    let DataplaneDifference { mesh, dataplane, routes } = difference;
+    let heading = format!("Dataplane {dataplane} of mesh {mesh}\n");
+    let tables = routes.iter().map(|route| {
+        let RouteDifference { service, dialled, moved, shifts } = route;
+        let rows = shifts
+            .iter()
+            .map(|shift| vec![format!("  {}", shift.to), percent(shift.before), percent(shift.after)]);
+        let table = align(&["  TO", "BEFORE", "AFTER"], &[1, 2], rows.collect());
+        format!("\n{service} at {dialled}: {} of the connections go elsewhere\n{table}", percent(*moved))
+    });
+    std::iter::once(heading).chain(tables).collect()
 }

@@ -10,7 +10,7 @@ use super::{
     output::{self, Format, align, percent},
 };
 use crate::{
-    resources::{Key, MeshName, PortRef, ResourceName, Resources, ServiceBy},
+    resources::{Key, MeshName, Resources},
     routing::{
         Action, DataplaneRoutes, DnsAnswers, Explanation, ResolvedBackend, ResolvedRoute, Resolver, Verdict,
     },
@@ -82,7 +82,7 @@ impl Resolve {
 }
 
 /// The Dataplanes of a mesh, or of all.
-pub(super) fn dataplanes(resources: &Resources, mesh: Option<&MeshName>) -> Vec<(MeshName, ResourceName)> {
+pub(super) fn dataplanes(resources: &Resources, mesh: Option<&MeshName>) -> Vec<Key> {
     let keys = resources.dataplanes.keys();
     keys.filter(|(of, _)| mesh.is_none_or(|mesh| of == mesh)).cloned().collect()
 }
@@ -103,12 +103,9 @@ fn routes_table(routes: &DataplaneRoutes) -> String {
     if !warnings.is_empty() || !bypassed.is_empty() {
         text.push('\n');
     }
-    for warning in warnings {
-        text.push_str(&format!("warning: {warning}\n"));
-    }
+    text.extend(warnings.iter().map(|warning| format!("warning: {warning}\n")));
     if !bypassed.is_empty() {
-        let list = bypassed.join(", ");
-        text.push_str(&format!("not enforced on connections that bypass the proxy: {list}\n"));
+        text.extend(["not enforced on connections that bypass the proxy: ", &bypassed.join(", "), "\n"]);
     }
     text
 }
@@ -140,23 +137,6 @@ fn rows_of(route: &ResolvedRoute) -> Vec<Vec<String>> {
 }
 
 fn backend_row(backend: &ResolvedBackend) -> [String; 4] {
-    let service = &backend.target.service;
-    let mut text = backend.target.kind().to_owned();
-    match &service.by {
-        ServiceBy::Name(name, None) => text.push_str(&format!(" {name}")),
-        ServiceBy::Name(name, Some(namespace)) => text.push_str(&format!(" {name}.{namespace}")),
-        ServiceBy::Labels(labels) => {
-            labels.iter().for_each(|(key, value)| text.push_str(&format!(" {key}={value}")))
-        }
-    }
-    match &service.port {
-        Some(PortRef::Number(port)) => text.push_str(&format!(":{port}")),
-        Some(PortRef::Section(section)) => text.push_str(&format!(":{section}")),
-        None => {}
-    }
-    for (key, value) in backend.target.subset.iter().flatten() {
-        text.push_str(&format!(" {key}={value}"));
-    }
     let endpoints = match backend.endpoints.len() {
         0 => "none: refused".to_owned(),
         count => {
@@ -165,7 +145,7 @@ fn backend_row(backend: &ResolvedBackend) -> [String; 4] {
             shown.join(" ") + &more
         }
     };
-    [text, backend.weight.get().to_string(), percent(backend.share), endpoints]
+    [backend.target.to_string(), backend.weight.get().to_string(), percent(backend.share), endpoints]
 }
 
 fn explanations_table(explanations: &[Explanation]) -> String {

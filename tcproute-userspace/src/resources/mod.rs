@@ -12,6 +12,7 @@ mod mesh_service;
 mod mesh_tcp_route;
 mod names;
 mod other_policy;
+mod shown;
 mod target_ref;
 mod violation;
 pub(crate) mod wire;
@@ -34,6 +35,7 @@ pub use mesh_service::{InboundSelector, MeshMultiZoneService, MeshService, Servi
 pub use mesh_tcp_route::{BackendRef, MeshTcpRoute, Rule, To};
 pub use names::{EmptyName, Labels, MeshName, ResourceName, ServiceName, Tags, Weight};
 pub use other_policy::{Applies, OtherPolicy};
+pub(crate) use shown::Pairs;
 pub use target_ref::{BackendTarget, DataplaneRef, PortRef, Selector, ServiceBy, ServiceKind, ServiceRef};
 pub use violation::{Violation, Violations};
 

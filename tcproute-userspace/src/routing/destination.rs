@@ -15,9 +15,7 @@ use super::{
 };
 use crate::{
     policy::{Conf, merge},
-    resources::{
-        BackendRef, BackendTarget, MeshName, MtlsMode, PortRef, ServiceBy, ServiceRef, Tags, Weight,
-    },
+    resources::{BackendRef, BackendTarget, MeshName, MtlsMode, Pairs, Weight},
 };
 
 /// Everything that a destination depends on, but for the services themselves.
@@ -197,9 +195,8 @@ impl World<'_> {
             Err(Nowhere::Unknown) => &[],
             Err(Nowhere::SeveralPorts) => {
                 warnings.insert(format!(
-                    "the route of {service} leads to {}, which has several ports, and does not say to which: \
-                     its share is refused",
-                    described(reference)
+                    "the route of {service} leads to {reference}, which has several ports, and does not say to \
+                     which: its share is refused"
                 ));
                 return Vec::new();
             }
@@ -219,44 +216,21 @@ impl World<'_> {
         if !out_of_reach.is_empty() {
             let list: Vec<String> = out_of_reach.iter().map(ToString::to_string).collect();
             warnings.insert(format!(
-                "{service} is dialled over IPv4, from where IPv6 endpoints of {} cannot be reached: {}",
-                described(reference),
+                "{service} is dialled over IPv4, from where IPv6 endpoints of {reference} cannot be reached: {}",
                 list.join(", ")
             ));
         } else if !found.iter().any(|&id| self.services.exists(id)) {
             warnings.insert(format!(
-                "the route of {service} names {}, which does not exist: its share is refused",
-                described(reference)
+                "the route of {service} names {reference}, which does not exist: its share is refused"
             ));
         } else if addresses.is_empty() {
-            let with = subset.as_ref().map(|tags| format!(" with {}", pairs(tags))).unwrap_or_default();
+            let with = subset.as_ref().map(|tags| format!(" with {}", Pairs(tags))).unwrap_or_default();
             warnings.insert(format!(
-                "the route of {service} leads to {}, which has no endpoint{with}: its share is refused",
-                described(reference)
+                "the route of {service} leads to {reference}, which has no endpoint{with}: its share is refused"
             ));
         }
         addresses.into_iter().collect()
     }
-}
-
-/// A reference, for people.
-fn described(reference: &ServiceRef) -> String {
-    let service = match &reference.by {
-        ServiceBy::Name(name, None) => name.to_string(),
-        ServiceBy::Name(name, Some(namespace)) => format!("{name}.{namespace}"),
-        ServiceBy::Labels(labels) => format!("the {} with {}", reference.kind.name(), pairs(labels)),
-    };
-    match &reference.port {
-        Some(PortRef::Number(port)) => format!("{service}:{port}"),
-        Some(PortRef::Section(section)) => format!("{service}:{section}"),
-        None => service,
-    }
-}
-
-/// Tags or labels, for people.
-pub(super) fn pairs(tags: &Tags) -> String {
-    let pairs: Vec<String> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    pairs.join(" ")
 }
 
 /// Why a connection is left to the proxy.

@@ -7,7 +7,6 @@ use thiserror::Error;
 
 use super::{
     ResolvedRoute, Resolver, UnknownDataplane,
-    destination::pairs,
     find::find,
     policies::{Entry, EntryId, Profile},
     protocol,
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::{
     policy::{Compat, applies, merge},
-    resources::{Dataplane, DataplaneRef, MeshName, PolicyHeader, Rule, Selector, nearest},
+    resources::{Dataplane, MeshName, Pairs, PolicyHeader, Rule, Selector, nearest},
 };
 
 /// The policies behind the routes of a Dataplane to one service.
@@ -181,7 +180,7 @@ fn one(
     verdict: Verdict,
     reason: String,
 ) -> Considered {
-    Considered { kind, name: header.name.to_string(), target: described(selector), verdict, reason }
+    Considered { kind, name: header.name.to_string(), target: selector.to_string(), verdict, reason }
 }
 
 fn not_concerned(
@@ -199,34 +198,11 @@ fn not_concerned(
         match selector {
             Selector::Mesh => format!("is for the workloads of its own namespace, unlike {name}"),
             Selector::Dataplane(_) => format!("does not select {name}"),
-            Selector::MeshSubset(tags) => format!("no inbound of {name} has {}", pairs(tags)),
+            Selector::MeshSubset(tags) => format!("no inbound of {name} has {}", Pairs(tags)),
             Selector::MeshService(service) => format!("no inbound of {name} is of service {service}"),
             Selector::MeshServiceSubset(service, tags) => {
-                format!("no inbound of {name} is of service {service} with {}", pairs(tags))
+                format!("no inbound of {name} is of service {service} with {}", Pairs(tags))
             }
         }
-    }
-}
-
-/// A targetRef, for people.
-fn described(selector: &Selector) -> String {
-    match selector {
-        Selector::Mesh => "Mesh".to_owned(),
-        Selector::Dataplane(DataplaneRef { name, namespace, labels, section }) => {
-            let mut text = "Dataplane".to_owned();
-            for part in [name, namespace].into_iter().flatten() {
-                text.extend([" ", part]);
-            }
-            if !labels.is_empty() {
-                text.extend([" ", &pairs(labels)]);
-            }
-            if let Some(section) = section {
-                text.extend([" section ", section]);
-            }
-            text
-        }
-        Selector::MeshSubset(tags) => format!("MeshSubset {}", pairs(tags)),
-        Selector::MeshService(service) => format!("MeshService {service}"),
-        Selector::MeshServiceSubset(service, tags) => format!("MeshServiceSubset {service} {}", pairs(tags)),
     }
 }

@@ -35,3 +35,6 @@ pub struct Options {
     /// The order of policies.
     pub compat: Compat,
 }
+
+#[cfg(test)]
+mod tests;

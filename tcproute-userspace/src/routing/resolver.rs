@@ -301,6 +301,3 @@ fn put<T>(map: &mut BTreeMap<Key, Arc<T>>, key: &Key, item: Option<Arc<T>>) {
         None => map.remove(key),
     };
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,131 @@
+//! What the policies make of a route: merging, weights, backendRefs.
+
+use super::*;
+
+#[test]
+fn without_a_policy_the_destination_itself() {
+    let routes = resolve(&[WEB, &db(&[(1, ""), (2, "")])]);
+    assert_eq!(
+        backends(&routes),
+        [("db".to_owned(), 1.0, vec!["10.0.1.1:5432".to_owned(), "10.0.1.2:5432".to_owned()])]
+    );
+    assert_eq!(routes.routes[0].destination.action, Action::Route);
+    assert_eq!(routes.routes[0].dialled, "127.0.0.1:1000".parse().unwrap());
+}
+
+#[test]
+fn shares_are_weight_over_sum() {
+    let refs = "{kind: MeshServiceSubset, name: db, tags: {v: a}, weight: 40}, \
+                {kind: MeshServiceSubset, name: db, tags: {v: b}, weight: 15}, \
+                {kind: MeshServiceSubset, name: db, tags: {v: b}, weight: 15}, \
+                {kind: MeshService, name: db, weight: 15}, {kind: MeshService, name: db, weight: 0}, \
+                {kind: MeshService, name: db}";
+    let routes = resolve(&[WEB, &db(&[(1, ", v: a"), (2, ", v: b")]), &route("r", MESH, refs)]);
+    let shares: Vec<f64> = backends(&routes).iter().map(|(_, share, _)| *share).collect();
+    assert_eq!(shares, [40.0 / 86.0, 15.0 / 86.0, 15.0 / 86.0, 15.0 / 86.0, 0.0, 1.0 / 86.0]);
+    assert_eq!(backends(&routes)[1].2, ["10.0.1.2:5432"]);
+}
+
+#[test]
+fn an_entry_without_rules_overrides_weaker_policies() {
+    let texts = [WEB, &route("weak", MESH, &to("other")), &route("strong", SERVICE, "")];
+    assert_eq!(first_backend(&resolve(&texts)), "db");
+}
+
+#[test]
+fn a_conf_without_backend_refs_overrides_nothing() {
+    let strong = route("strong", SERVICE, "x").replace("{backendRefs: [x]}", "{}");
+    let texts = [WEB, &route("weak", MESH, &to("other")), &strong];
+    assert_eq!(first_backend(&resolve(&texts)), "other");
+}
+
+#[test]
+fn entries_of_one_policy_for_the_same_service_merge_in_order() {
+    let twice = route("r", MESH, &to("first"))
+        + "    - {targetRef: {kind: MeshService, name: db}, rules: [{default: {backendRefs: [{kind: MeshService, name: last}]}}]}\n";
+    let routes = resolve(&[WEB, &twice]);
+    assert_eq!((first_backend(&routes).as_str(), routes.routes[0].destination.policies.len()), ("last", 1));
+}
+
+#[test]
+fn an_unknown_service_keeps_its_share_and_is_warned_of() {
+    let refs = format!("{}, {}", to("nowhere"), to("db"));
+    let routes = resolve(&[WEB, &db(&[(1, "")]), &route("r", MESH, &refs)]);
+    assert_eq!(backends(&routes)[0], ("nowhere".to_owned(), 0.5, vec![]));
+    assert!(routes.warnings()[0].contains("nowhere"), "{:?}", routes.warnings());
+}
+
+#[test]
+fn a_ref_without_endpoints_keeps_its_share_and_is_warned_of() {
+    let refs = format!("{{kind: MeshServiceSubset, name: db, tags: {{v: c, w: d}}}}, {}", to("db"));
+    let routes = resolve(&[WEB, &db(&[(1, "")]), &route("r", MESH, &refs)]);
+    assert_eq!(backends(&routes)[0], ("db".to_owned(), 0.5, vec![]));
+    assert_eq!(
+        routes.warnings(),
+        ["the route of db leads to db, which has no endpoint with v=c w=d: its share is refused"]
+    );
+}
+
+#[test]
+fn all_weights_zero_leave_no_share() {
+    let routes =
+        resolve(&[WEB, &db(&[(1, "")]), &route("r", MESH, "{kind: MeshService, name: db, weight: 0}")]);
+    assert!(backends(&routes).iter().all(|(_, share, _)| *share == 0.0));
+    assert!(routes.warnings()[0].contains("all weights"), "{:?}", routes.warnings());
+}
+
+fn shares(refs: &str) -> Vec<f64> {
+    let routes = resolve(&[WEB, &db(&[(1, ", v: a"), (2, ", v: b")]), &route("r", MESH, refs)]);
+    backends(&routes).iter().map(|(_, share, _)| *share).collect()
+}
+
+#[test]
+fn a_weight_is_1_where_none_is_written() {
+    assert_eq!(
+        shares("{kind: MeshService, name: db}, {kind: MeshService, name: db, weight: 3}"),
+        [0.25, 0.75]
+    );
+}
+
+#[test]
+fn a_ref_with_weight_0_gets_nothing() {
+    assert_eq!(shares("{kind: MeshService, name: db, weight: 0}, {kind: MeshService, name: db}"), [0.0, 1.0]);
+}
+
+#[test]
+fn the_same_ref_twice_counts_twice() {
+    let a = "{kind: MeshServiceSubset, name: db, tags: {v: a}}";
+    let b = "{kind: MeshServiceSubset, name: db, tags: {v: b}}";
+    assert_eq!(shares(&format!("{a}, {b}, {a}, {a}")), [0.25; 4]);
+}
+
+#[test]
+fn the_largest_weights_sum_without_overflow() {
+    let largest = "{kind: MeshService, name: db, weight: 4294967295}";
+    assert_eq!(shares(&[largest; 4].join(", ")), [0.25; 4]);
+}
+
+#[test]
+fn backend_refs_of_the_strongest_replace_all_others() {
+    let two = format!("{}, {}", to("first"), to("second"));
+    let texts =
+        [WEB, &route("a", MESH, &two), &route("b", MESH, &to("third")), &route("c", SUBSET, &to("fourth"))];
+    let routes = resolve(&texts);
+    let names: Vec<String> = backends(&routes).into_iter().map(|(name, ..)| name).collect();
+    assert_eq!(names, ["fourth"]);
+    assert_eq!(routes.routes[0].destination.policies, ["a", "b", "c"]);
+}
+
+#[test]
+fn a_service_ref_means_every_endpoint_and_a_subset_those_with_all_tags() {
+    let endpoints = db(&[(1, ", v: a, zone: x"), (2, ", v: a, zone: y"), (3, ", v: b, zone: x"), (4, "")]);
+    let endpoints_of = |backend: &str| {
+        let routes = resolve(&[WEB, &endpoints, &route("r", MESH, backend)]);
+        let last = |address: &String| address["10.0.1.".len()..address.len() - ":5432".len()].to_owned();
+        backends(&routes)[0].2.iter().map(last).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(endpoints_of("{kind: MeshService, name: db}"), "1 2 3 4");
+    assert_eq!(endpoints_of("{kind: MeshServiceSubset, name: db, tags: {v: a}}"), "1 2");
+    assert_eq!(endpoints_of("{kind: MeshServiceSubset, name: db, tags: {v: a, zone: y}}"), "2");
+    assert_eq!(endpoints_of("{kind: MeshServiceSubset, name: db, tags: {v: b, zone: y}}"), "");
+}

@@ -1,0 +1,303 @@
+//! The forms of Kuma 2.6 and later, beside those of 2.4.
+
+use super::*;
+
+const SERVICES: &str = "
+type: MeshService
+name: pg
+labels: {team: data, kuma.io/display-name: pg}
+spec:
+  selector: {dataplaneTags: {app: pg}}
+  ports:
+    - {port: 5432, targetPort: 15432, name: main, appProtocol: tcp}
+    - {port: 9187, targetPort: metrics, name: metrics, appProtocol: http}
+status:
+  vips: [{ip: 241.0.0.1}]
+---
+type: MeshService
+name: pg-2
+labels: {team: data}
+spec:
+  selector: {dataplaneTags: {app: pg-2}}
+  ports: [{port: 5432, targetPort: 15432}]
+---
+type: Dataplane
+name: pg-1
+networking:
+  address: 10.0.3.1
+  inbound:
+    - {port: 15432, tags: {kuma.io/service: pg-tag, app: pg}}
+    - {port: 19187, name: metrics, tags: {kuma.io/service: pg-metrics, app: pg}}
+---
+type: Dataplane
+name: pg-2
+labels: {tier: second}
+networking:
+  address: 10.0.3.2
+  inbound: [{port: 15432, tags: {kuma.io/service: pg-tag, app: pg-2}}]
+---
+type: MeshExternalService
+name: outside
+labels: {where: cloud}
+spec:
+  match: {type: HostnameGenerator, port: 5433, protocol: tcp}
+  endpoints: [{address: 192.0.2.20, port: 6000}, {address: db.example.com}]
+status: {vip: {ip: 242.0.0.1}}
+---
+type: MeshMultiZoneService
+name: pg-everywhere
+labels: {kind: zones}
+spec:
+  selector: {meshService: {matchLabels: {team: data}}}
+  ports: [{port: 5432, appProtocol: tcp}]
+status: {vips: [{ip: 243.0.0.1}]}
+";
+
+/// Where a dialled address leads: each backend's share and endpoints.
+fn at(routes: &DataplaneRoutes, dialled: &str) -> Vec<(f64, Vec<String>)> {
+    let route = routes.routes.iter().find(|route| route.dialled == dialled.parse().unwrap());
+    let destination = &route.unwrap_or_else(|| panic!("nothing is dialled at {dialled}")).destination;
+    let endpoints = |backend: &ResolvedBackend| backend.endpoints.iter().map(ToString::to_string).collect();
+    destination.backends.iter().map(|backend| (backend.share, endpoints(backend))).collect()
+}
+
+fn only(endpoints: &[&str]) -> Vec<(f64, Vec<String>)> {
+    vec![(1.0, endpoints.iter().map(|&endpoint| endpoint.to_owned()).collect())]
+}
+
+fn policy(top: &str, to: &str, refs: &str) -> String {
+    format!(
+        "type: MeshTCPRoute\nname: r\nspec: {{targetRef: {top}, to: [{{targetRef: {to}, rules: [{{default: {{backendRefs: [{refs}]}}}}]}}]}}"
+    )
+}
+
+#[test]
+fn vips_of_services_are_dialled_by_every_dataplane() {
+    let routes = resolve(&[WEB, SERVICES]);
+    assert_eq!(at(&routes, "241.0.0.1:5432"), only(&["10.0.3.1:15432"]));
+    assert_eq!(at(&routes, "242.0.0.1:5433"), only(&["192.0.2.7:5433", "192.0.2.20:6000"]));
+    assert_eq!(at(&routes, "243.0.0.1:5432"), only(&["10.0.3.1:15432", "10.0.3.2:15432"]));
+    let metrics = routes.routes.iter().find(|route| route.dialled.port() == 9187).unwrap();
+    assert_eq!((metrics.destination.action, &*metrics.destination.protocol), (Action::Passthrough, "http"));
+    assert_eq!(&*metrics.destination.service, "pg");
+}
+
+#[test]
+fn a_dataplane_selector_looks_at_name_labels_and_section() {
+    let web = WEB
+        .replace("name: web\n", "name: web\nlabels: {app: front}\n")
+        .replace("{port: 81,", "{port: 81, name: admin,");
+    let selects =
+        |top: &str| first_backend(&resolve(&[&web, &policy(top, &to("db"), &to("other"))])) == "other";
+    for top in [
+        "{kind: Dataplane}",
+        "{kind: Dataplane, labels: {app: front}}",
+        "{kind: Dataplane, name: web}",
+        "{kind: Dataplane, sectionName: admin}",
+        "{kind: Dataplane, labels: {app: front}, sectionName: '80'}",
+    ] {
+        assert!(selects(top), "{top}");
+    }
+    for top in [
+        "{kind: Dataplane, labels: {app: back}}",
+        "{kind: Dataplane, name: db}",
+        "{kind: Dataplane, namespace: demo}",
+        "{kind: Dataplane, sectionName: '81'}",
+        "{kind: Dataplane, labels: {app: front}, sectionName: other}",
+    ] {
+        assert!(!selects(top), "{top}");
+    }
+}
+
+#[test]
+fn a_destination_is_named_by_name_labels_and_section() {
+    let moved = |to: &str| {
+        let routes =
+            resolve(&[WEB, SERVICES, &policy(MESH, to, "{kind: MeshExternalService, name: outside}")]);
+        let outside = only(&["192.0.2.7:5433", "192.0.2.20:6000"]);
+        ["241.0.0.1:5432", "243.0.0.1:5432", "241.0.0.1:9187"].map(|dialled| at(&routes, dialled) == outside)
+    };
+    assert_eq!(moved("{kind: MeshService, name: pg}"), [true, false, true]);
+    assert_eq!(moved("{kind: MeshService, name: pg, sectionName: main}"), [true, false, false]);
+    assert_eq!(moved("{kind: MeshService, name: pg, port: 9187}"), [false, false, true]);
+    assert_eq!(moved("{kind: MeshService, labels: {team: data}}"), [true, false, true]);
+    assert_eq!(
+        moved("{kind: MeshService, labels: {team: data, kuma.io/display-name: pg}, sectionName: main}"),
+        [true, false, false]
+    );
+    assert_eq!(moved("{kind: MeshMultiZoneService, name: pg-everywhere}"), [false, true, false]);
+    assert_eq!(
+        moved("{kind: MeshMultiZoneService, labels: {kind: zones}, sectionName: '5432'}"),
+        [false, true, false]
+    );
+    assert_eq!(moved("{kind: MeshService, name: pg-everywhere}"), [false; 3]);
+}
+
+#[test]
+fn a_backend_is_named_by_name_labels_and_port() {
+    let leads = |backend: &str| {
+        let routes = resolve(&[WEB, SERVICES, &policy(MESH, "{kind: MeshService, name: pg}", backend)]);
+        at(&routes, "241.0.0.1:5432")
+    };
+    let (first, both) = (only(&["10.0.3.1:15432"]), only(&["10.0.3.1:15432", "10.0.3.2:15432"]));
+    assert_eq!(leads("{kind: MeshService, name: pg, port: 5432}"), first);
+    assert_eq!(leads("{kind: MeshService, name: pg, sectionName: metrics}"), only(&["10.0.3.1:19187"]));
+    // Without a port it is the one that is dialled.
+    assert_eq!(leads("{kind: MeshService, name: pg}"), first);
+    assert_eq!(leads("{kind: MeshService, labels: {team: data}, port: 5432}"), both);
+    assert_eq!(leads("{kind: MeshMultiZoneService, name: pg-everywhere, port: 5432}"), both);
+    assert_eq!(
+        leads("{kind: MeshExternalService, labels: {where: cloud}}"),
+        only(&["192.0.2.7:5433", "192.0.2.20:6000"])
+    );
+    assert_eq!(leads("{kind: MeshService, name: pg, port: 1}"), only(&[]));
+    assert_eq!(leads("{kind: MeshService, labels: {team: nobody}}"), only(&[]));
+    assert_eq!(
+        leads(
+            "{kind: MeshService, name: pg, weight: 3}, {kind: MeshServiceSubset, name: pg-tag, tags: {app: pg-2}}"
+        ),
+        [(0.75, vec!["10.0.3.1:15432".to_owned()]), (0.25, vec!["10.0.3.2:15432".to_owned()])]
+    );
+}
+
+#[test]
+fn a_name_alone_means_the_tag_as_in_all_versions_and_else_the_resource() {
+    let leads = |backend: &str| {
+        let routes = resolve(&[WEB, SERVICES, &db(&[(1, "")]), &route("r", MESH, backend)]);
+        backends(&routes)[0].2.clone()
+    };
+    assert_eq!(leads(&to("pg-tag")), ["10.0.3.1:15432", "10.0.3.2:15432"]);
+    assert_eq!(leads(&to("pg-2")), ["10.0.3.2:15432"]);
+    let routes = resolve(&[WEB, SERVICES, &route("r", MESH, &to("pg"))]);
+    assert_eq!(backends(&routes)[0].2, Vec::<String>::new());
+    assert!(routes.warnings()[0].contains("several ports"), "{:?}", routes.warnings());
+}
+
+#[test]
+fn tls_of_a_mesh_external_service_is_left_to_the_proxy() {
+    let tls = SERVICES
+        .replace("  endpoints: [{address: 192", "  tls: {enabled: true}\n  endpoints: [{address: 192");
+    let routes = resolve(&[WEB, &tls]);
+    let outside = routes.routes.iter().find(|route| &*route.destination.service == "outside").unwrap();
+    assert_eq!(outside.destination.action, Action::Passthrough);
+    assert!(outside.destination.reason.contains("MeshExternalService outside has TLS on"));
+}
+
+#[test]
+fn an_outbound_may_name_a_resource() {
+    let web =
+        WEB.replace("tags: {kuma.io/service: db}", "backendRef: {kind: MeshService, name: pg, port: 5432}");
+    assert_eq!(at(&resolve(&[&web, SERVICES]), "127.0.0.1:1000"), only(&["10.0.3.1:15432"]));
+    let missing = web.replace("name: pg,", "name: gone,");
+    assert!(resolve(&[&missing, SERVICES]).warnings()[0].contains("names a service that does not exist"));
+}
+
+#[test]
+fn references_without_a_namespace_mean_that_of_the_policy() {
+    let in_namespace = |namespace: &str, address: &str| {
+        format!(
+            "{{apiVersion: kuma.io/v1alpha1, kind: MeshService, metadata: {{name: pg, namespace: {namespace}}}, \
+             spec: {{selector: {{dataplaneTags: {{ns: {namespace}}}}}, ports: [{{port: 5432}}]}}}}\n---\n\
+             {{apiVersion: kuma.io/v1alpha1, kind: Dataplane, metadata: {{name: pg, namespace: {namespace}}}, \
+             spec: {{networking: {{address: {address}, inbound: [{{port: 5432, tags: {{kuma.io/service: pg-{namespace}, ns: {namespace}}}}}]}}}}}}"
+        )
+    };
+    let policy = |backend: &str| {
+        format!(
+            "{{apiVersion: kuma.io/v1alpha1, kind: MeshTCPRoute, metadata: {{name: r, namespace: a}}, \
+             spec: {{targetRef: {{kind: Mesh}}, to: [{{targetRef: {{kind: MeshService, name: db}}, \
+             rules: [{{default: {{backendRefs: [{backend}]}}}}]}}]}}}}"
+        )
+    };
+    let (a, b) = (in_namespace("a", "10.0.0.11"), in_namespace("b", "10.0.0.12"));
+    let leads = |backend: &str| backends(&resolve(&[WEB, &a, &b, &policy(backend)]))[0].2.clone();
+    assert_eq!(leads("{kind: MeshService, name: pg, port: 5432}"), ["10.0.0.11:5432"]);
+    assert_eq!(leads("{kind: MeshService, name: pg, namespace: b, port: 5432}"), ["10.0.0.12:5432"]);
+}
+
+/// Pairs of policies, the weaker one first.
+#[test]
+fn later_versions_order_by_kind_then_origin_then_role_then_inverted_name() {
+    let make = |(name, top, labels): (&str, &str, &str)| {
+        let policy = route(name, top, &to(name));
+        policy.replace("spec:", &format!("labels: {{{labels}}}\nspec:"))
+    };
+    let section = "{kind: Dataplane, sectionName: '80'}";
+    let (global, zone) = ("kuma.io/origin: global", "kuma.io/origin: zone");
+    let pairs = [
+        (("zzz", MESH, ""), ("aaa", MESH, "")),
+        (("aaa", MESH, "kuma.io/display-name: z"), ("zzz", MESH, "kuma.io/display-name: a")),
+        (("aaa", MESH, global), ("zzz", MESH, zone)),
+        (("aaa", MESH, global), ("zzz", MESH, "")),
+        (("aaa", MESH, ""), ("zzz", MESH, zone)),
+        (("aaa", MESH, ""), ("zzz", MESH, "kuma.io/policy-role: producer")),
+        (("aaa", MESH, "kuma.io/policy-role: producer"), ("zzz", MESH, "kuma.io/policy-role: consumer")),
+        (
+            ("aaa", MESH, "kuma.io/policy-role: consumer"),
+            ("zzz", MESH, "kuma.io/policy-role: workload-owner"),
+        ),
+        (("aaa", MESH, "kuma.io/origin: global, kuma.io/policy-role: consumer"), ("zzz", MESH, zone)),
+        (("aaa", MESH, zone), ("zzz", "{kind: Dataplane}", global)),
+        (("aaa", "{kind: Dataplane}", zone), ("zzz", section, global)),
+        (("aaa", section, zone), ("zzz", SUBSET, global)),
+        (("aaa", SUBSET, zone), ("zzz", SERVICE, global)),
+        (("aaa", SERVICE, zone), ("zzz", SERVICE_SUBSET, global)),
+    ];
+    for (weak, strong) in pairs {
+        let texts = [make(weak), make(strong)];
+        for order in [[0, 1], [1, 0]] {
+            let routes = resolve_with(&[WEB, &texts[order[0]], &texts[order[1]]], LATEST);
+            assert_eq!(first_backend(&routes), strong.0, "{weak:?} against {strong:?}");
+            assert_eq!(routes.routes[0].destination.policies, [weak.0, strong.0]);
+        }
+    }
+    // In 2.4 neither origin nor role play a part, and the greater name is the stronger.
+    for (weak, strong) in &pairs[..9] {
+        let routes = resolve(&[WEB, &make(*weak), &make(*strong)]);
+        assert_eq!(first_backend(&routes), if strong.0 == "aaa" { weak.0 } else { strong.0 });
+    }
+}
+
+#[test]
+fn in_later_versions_a_port_is_stronger_than_the_whole_service() {
+    let policy = |name: &str, to: &str, backend: &str| {
+        policy(MESH, to, backend).replace("name: r\n", &format!("name: {name}\n"))
+    };
+    let section = policy(
+        "zzz",
+        "{kind: MeshService, name: pg, sectionName: main}",
+        "{kind: MeshExternalService, name: outside}",
+    );
+    let whole = policy("aaa", "{kind: MeshService, name: pg}", "{kind: MeshService, name: pg-2}");
+    let routes = resolve_with(&[WEB, SERVICES, &section, &whole], LATEST);
+    assert_eq!(at(&routes, "241.0.0.1:5432"), only(&["192.0.2.7:5433", "192.0.2.20:6000"]));
+    assert_eq!(at(&routes, "241.0.0.1:9187"), only(&["10.0.3.2:15432"]));
+}
+
+#[test]
+fn policies_of_a_namespaces_workloads_stay_there_in_later_versions() {
+    let dataplane = "{apiVersion: kuma.io/v1alpha1, kind: Dataplane, metadata: {name: web, namespace: a}, \
+        spec: {networking: {address: 10.0.0.1, outbound: [{port: 1000, tags: {kuma.io/service: db}}]}}}";
+    let policy = |namespace: &str, role: &str| {
+        format!(
+            "{{apiVersion: kuma.io/v1alpha1, kind: MeshTCPRoute, metadata: {{name: r, namespace: {namespace}, \
+             labels: {{kuma.io/policy-role: {role}}}}}, spec: {{to: [{{targetRef: {{kind: MeshService, name: db}}, \
+             rules: [{{default: {{backendRefs: [{{kind: MeshService, name: other}}]}}}}]}}]}}}}"
+        )
+    };
+    let applies = |namespace: &str, role: &str, options: Options| {
+        first_backend(&resolve_with(&[dataplane, &policy(namespace, role)], options)) == "other"
+    };
+    assert!(applies("a", "consumer", LATEST));
+    assert!(!applies("b", "consumer", LATEST));
+    assert!(!applies("b", "workload-owner", LATEST));
+    assert!(applies("b", "producer", LATEST));
+    assert!(applies("b", "consumer", Options::default()));
+}
+
+#[test]
+fn the_order_that_is_in_force_is_shown() {
+    let shown = |options| serde_json::to_value(resolve_with(&[WEB], options)).unwrap()["compat"].clone();
+    assert_eq!(shown(Options::default()), "2.4");
+    assert_eq!(shown(LATEST), "latest");
+}

@@ -1,0 +1,132 @@
+//! Which policies apply to a Dataplane, and which of them is the stronger.
+
+use super::*;
+
+#[test]
+fn strength_goes_from_mesh_to_service_subset() {
+    let strongest = |targets: &[&str]| {
+        // The names are in the opposite order, so that they would decide wrongly.
+        let policies: Vec<String> = targets
+            .iter()
+            .enumerate()
+            .map(|(i, target)| route(&format!("{}", 9 - i), target, &to(&format!("s{i}"))))
+            .collect();
+        let mut texts = vec![WEB];
+        texts.extend(policies.iter().map(String::as_str));
+        first_backend(&resolve(&texts))
+    };
+    assert_eq!(strongest(&[MESH, SUBSET]), "s1");
+    assert_eq!(strongest(&[MESH, SUBSET, SERVICE]), "s2");
+    assert_eq!(strongest(&[MESH, SUBSET, SERVICE, SERVICE_SUBSET]), "s3");
+}
+
+#[test]
+fn within_a_kind_the_greater_name_is_the_stronger() {
+    let texts = [WEB, &route("zzz", MESH, &to("z")), &route("aaa", MESH, &to("a"))];
+    let routes = resolve(&texts);
+    assert_eq!(first_backend(&routes), "z");
+    assert_eq!(routes.routes[0].destination.policies, ["aaa", "zzz"]);
+}
+
+#[test]
+fn any_inbound_selects() {
+    let admin = "{kind: MeshServiceSubset, name: web-admin, tags: {team: b}}";
+    assert_eq!(first_backend(&resolve(&[WEB, &route("r", admin, &to("other"))])), "other");
+    // Service and tags of two different inbounds do not.
+    let mixed = "{kind: MeshServiceSubset, name: web-admin, tags: {team: a}}";
+    assert_eq!(first_backend(&resolve(&[WEB, &route("r", mixed, &to("other"))])), "db");
+}
+
+#[test]
+fn a_policy_never_reaches_another_mesh() {
+    let foreign = route("r", MESH, &to("other")).replace("name: r\n", "name: r\nmesh: staging\n");
+    let foreign_db = db(&[(9, "")]).replace("name: db-9\n", "name: db-9\nmesh: staging\n");
+    let routes = resolve(&[WEB, &db(&[(1, "")]), &foreign, &foreign_db]);
+    assert_eq!(backends(&routes), [("db".to_owned(), 1.0, vec!["10.0.1.1:5432".to_owned()])]);
+}
+
+#[test]
+fn an_absent_target_ref_is_the_mesh() {
+    let absent = route("r", MESH, &to("other")).replace("  targetRef: {kind: Mesh}\n", "");
+    assert_eq!(first_backend(&resolve(&[WEB, &absent])), "other");
+    // And as weak: a greater name does not help against another kind.
+    let stronger = route("a", SUBSET, &to("db"));
+    assert_eq!(first_backend(&resolve(&[WEB, &absent, &stronger])), "db");
+}
+
+#[test]
+fn other_policies_are_known_by_name() {
+    let others = "type: MeshTimeout\nname: t\nspec: {any: thing}\n---\n{apiVersion: kuma.io/v1alpha1, kind: TrafficPermission, metadata: {name: p}}";
+    let known: Vec<_> = resources(&[others]).other_policies.into_keys().collect();
+    let known: Vec<String> = known.iter().map(|(kind, (_, name))| format!("{kind} {name}")).collect();
+    assert_eq!(known, ["MeshTimeout t", "TrafficPermission p"]);
+}
+
+#[test]
+fn each_kind_selects_through_the_inbounds() {
+    let selects =
+        |target: &str| first_backend(&resolve(&[WEB, &route("r", target, &to("other"))])) == "other";
+    for target in [
+        MESH,
+        SUBSET,
+        SERVICE,
+        SERVICE_SUBSET,
+        "{kind: MeshSubset, tags: {team: b}}",
+        "{kind: MeshService, name: web-admin}",
+        "{kind: MeshSubset, tags: {team: b, kuma.io/service: web-admin}}",
+    ] {
+        assert!(selects(target), "{target}");
+    }
+    for target in [
+        "{kind: MeshSubset, tags: {team: c}}",
+        "{kind: MeshSubset, tags: {team: a, kuma.io/service: web-admin}}",
+        "{kind: MeshService, name: db}",
+        "{kind: MeshServiceSubset, name: web, tags: {team: b}}",
+    ] {
+        assert!(!selects(target), "{target}");
+    }
+}
+
+#[test]
+fn mesh_selects_a_dataplane_without_inbounds() {
+    let bare = "type: Dataplane\nname: web\nnetworking: {address: 10.0.0.1, outbound: [{port: 1000, tags: {kuma.io/service: db}}]}";
+    assert_eq!(first_backend(&resolve(&[bare, &route("r", MESH, &to("other"))])), "other");
+    assert_eq!(first_backend(&resolve(&[bare, &route("r", SUBSET, &to("other"))])), "db");
+}
+
+#[test]
+fn the_number_of_tags_plays_no_part() {
+    let many = "{kind: MeshSubset, tags: {team: a, kuma.io/service: web}}";
+    let texts = [WEB, &route("a", many, &to("many")), &route("b", SUBSET, &to("one"))];
+    assert_eq!(first_backend(&resolve(&texts)), "one");
+}
+
+#[test]
+fn policies_that_the_proxy_would_have_enforced_are_listed_once() {
+    let other = |kind: &str, name: &str, spec: &str| format!("type: {kind}\nname: {name}\n{spec}\n");
+    let texts = [
+        WEB.to_owned(),
+        db(&[(1, "")]),
+        other("MeshTimeout", "all", "spec: {targetRef: {kind: Mesh}}"),
+        other("MeshRetry", "mine", "spec: {targetRef: {kind: MeshService, name: web}}"),
+        other("MeshRetry", "others", "spec: {targetRef: {kind: MeshService, name: db}}"),
+        other("MeshAccessLog", "gateway", "spec: {targetRef: {kind: MeshGateway, name: g}}"),
+        other("MeshTrafficPermission", "elsewhere", "mesh: staging\nspec: {targetRef: {kind: Mesh}}"),
+        other("TrafficPermission", "any", "sources: [{match: {kuma.io/service: '*'}}]\ndestinations: []"),
+        other("TrafficPermission", "db", "sources: [{match: {kuma.io/service: db}}]"),
+        "{apiVersion: kuma.io/v1alpha1, kind: Timeout, mesh: default, metadata: {name: k}, \
+         spec: {sources: [], destinations: [{match: {team: a}}]}}"
+            .to_owned(),
+    ];
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let expected = ["MeshRetry mine", "MeshTimeout all", "Timeout k", "TrafficPermission any"];
+    assert_eq!(resolve(&texts).not_enforced(), expected);
+}
+
+#[test]
+fn nothing_is_listed_as_not_enforced_where_nothing_bypasses_the_proxy() {
+    let http = db(&[(1, ", kuma.io/protocol: http")]);
+    let timeout = "type: MeshTimeout\nname: t\nspec: {targetRef: {kind: Mesh}}";
+    assert!(resolve(&[WEB, &http, timeout]).not_enforced().is_empty());
+    assert_eq!(resolve(&[WEB, timeout]).not_enforced(), ["MeshTimeout t"]);
+}
