@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: provides what the benchmark in `tests/benches` needs, and runs it.
+//! `cargo xtask bench`: provides what the benchmarks need, and runs them.
 
 use anyhow::{Result, bail};
 
@@ -10,6 +10,8 @@ const PACKAGES: [&str; 2] = ["bpftool", "iproute2"];
 /// `cargo xtask bench`
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// What to measure; everything if not given
+    what: Option<What>,
     /// How often each contender is measured
     #[arg(long)]
     rounds: Option<u32>,
@@ -18,11 +20,35 @@ pub(crate) struct Options {
     connections: Option<u32>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// What a connection costs; as root
+    Connect,
+    /// How long it takes to resolve the routes of a large mesh
+    Resolve,
+}
+
 /// Builds everything in release mode and measures.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.what != Some(What::Connect) {
+        command::run(command::cargo().args([
+            "bench",
+            "--package",
+            "tcproute-userspace",
+            "--bench",
+            "resolve",
+        ]))?;
+    }
+    if options.what != Some(What::Resolve) {
+        connect(options)?;
+    }
+    Ok(())
+}
+
+fn connect(options: &Options) -> Result<()> {
     if !provision::is_root() {
         // With the PATH, since sudo's own seldom has cargo.
-        bail!("the benchmark needs root; run: sudo -E env \"PATH=$PATH\" cargo xtask bench");
+        bail!("the benchmark needs root; run: sudo -E env \"PATH=$PATH\" cargo xtask bench connect");
     }
     provision::ensure(&PACKAGES)?;
     let binary = build_release()?;

@@ -37,7 +37,7 @@ enum Task {
     DemoClient(demo::ClientOptions),
     /// Check everything: format, lints, unit tests and, as root, the kernel tests
     Test,
-    /// Measure what a connection costs with tcproute, without it and with another balancer (as root)
+    /// Measure what a connection costs beside its peers (as root), and how long resolution takes
     Bench(bench::Options),
 }
 

@@ -61,7 +61,7 @@ impl World {
 
     fn endpoint(&self, i: usize, address: SocketAddr) -> Dataplane {
         let service = service(i % self.services);
-        let version = if i / self.services % 2 == 0 { "v1" } else { "v2" };
+        let version = if (i / self.services).is_multiple_of(2) { "v1" } else { "v2" };
         dataplane(format!("remote-{i}"), address, &service, &[("version", version), (PROTOCOL_TAG, "tcp")])
     }
 
