@@ -85,8 +85,8 @@ impl Reader {
             (Kind::OtherPolicy(kind), _) => {
                 let any = wire::AnyPolicy::deserialize(document)?;
                 let identity = match any.metadata {
-                    Some(metadata) => on_kubernetes(metadata, any.mesh, &mut found),
-                    None => universal(any.name.unwrap_or_default(), any.mesh, &mut found),
+                    metadata @ Some(_) => on_kubernetes(metadata, any.mesh, &mut found),
+                    None => universal(any.name, any.mesh, &mut found),
                 };
                 identity.map(|(mesh, name)| Resource::OtherPolicy { kind, mesh, name })
             }
@@ -158,20 +158,23 @@ fn read_mesh<'de, D: Deserializer<'de>>(
         }
         Form::Kubernetes => {
             let wire = wire::Kubernetes::<wire::MeshSpec>::deserialize(document)?;
-            (wire.metadata.name, "metadata.name", wire.spec.and_then(|spec| spec.mtls), "spec.mtls")
+            let name = wire.metadata.and_then(|metadata| metadata.name);
+            (name, "metadata.name", wire.spec.and_then(|spec| spec.mtls), "spec.mtls")
         }
     };
-    let name = found.check(name_path, MeshName::try_from(name));
+    let name =
+        read_set(name, name_path, found).and_then(|name| found.check(name_path, MeshName::try_from(name)));
     Ok(Mesh::read(name, mtls, mtls_path, found).map(Resource::Mesh))
 }
 
-fn universal(name: String, mesh: Option<String>, found: &mut Violations) -> Identity {
+fn universal(name: Option<String>, mesh: Option<String>, found: &mut Violations) -> Identity {
     let mesh = read_mesh_name(mesh, "mesh", found);
     let name = read_name(name, None, "name", found);
     Some((mesh?, name?))
 }
 
-fn on_kubernetes(metadata: wire::Metadata, mesh: Option<String>, found: &mut Violations) -> Identity {
+fn on_kubernetes(metadata: Option<wire::Metadata>, mesh: Option<String>, found: &mut Violations) -> Identity {
+    let metadata = metadata.unwrap_or_default();
     let label = metadata.labels.and_then(|mut labels| labels.remove(MESH_LABEL));
     let mesh = match mesh {
         Some(mesh) => read_mesh_name(Some(mesh), "mesh", found),
@@ -188,12 +191,17 @@ fn read_mesh_name(mesh: Option<String>, path: &str, found: &mut Violations) -> O
     }
 }
 
+fn read_set(name: Option<String>, path: &str, found: &mut Violations) -> Option<String> {
+    found.check(path, name.ok_or("must be set"))
+}
+
 fn read_name(
-    name: String,
+    name: Option<String>,
     namespace: Option<String>,
     path: &str,
     found: &mut Violations,
 ) -> Option<ResourceName> {
+    let name = read_set(name, path, found)?;
     if name.is_empty() {
         found.add(path, "must not be empty");
         return None;

@@ -18,7 +18,7 @@ pub use dataplane::{Dataplane, Inbound, Outbound, PROTOCOL_TAG, SERVICE_TAG};
 pub(crate) use document::Reader;
 pub use document::Resource;
 pub use external_service::{ExternalAddress, ExternalService};
-pub(crate) use kinds::{Kind, nearest};
+pub(crate) use kinds::{Kind, nearest, nearest_kind};
 pub use mesh::{Mesh, MtlsMode};
 pub use mesh_http_route::MeshHttpRoute;
 pub use mesh_tcp_route::{BackendRef, MeshTcpRoute, Rule, To};
