@@ -175,10 +175,12 @@ fn read_mesh<'de, D: Deserializer<'de>>(
         }
         Form::Kubernetes => {
             let wire = wire::Kubernetes::<wire::MeshSpec>::deserialize(document)?;
-            (wire.metadata.name, "metadata.name", wire.spec.and_then(|spec| spec.mtls), "spec.mtls")
+            let name = wire.metadata.and_then(|metadata| metadata.name);
+            (name, "metadata.name", wire.spec.and_then(|spec| spec.mtls), "spec.mtls")
         }
     };
-    let name = found.check(name_path, MeshName::try_from(name));
+    let name = found.check(name_path, name.ok_or("must be set"));
+    let name = name.and_then(|name| found.check(name_path, MeshName::try_from(name)));
     Ok(Mesh::read(name, mtls, mtls_path, found).map(Resource::Mesh))
 }
 
@@ -189,8 +191,8 @@ fn read_other_policy<'de, D: Deserializer<'de>>(
 ) -> Result<Option<Resource>, D::Error> {
     let wire = wire::AnyPolicy::deserialize(document)?;
     let header = match wire.metadata {
-        Some(metadata) => Header::on_kubernetes(metadata, wire.mesh, found),
-        None => Header::universal(wire.name.unwrap_or_default(), wire.mesh, wire.labels, found),
+        metadata @ Some(_) => Header::on_kubernetes(metadata, wire.mesh, found),
+        None => Header::universal(wire.name, wire.mesh, wire.labels, found),
     };
     let spec = wire.spec.unwrap_or_default();
     let legacy = [wire.sources, wire.destinations, wire.selectors];

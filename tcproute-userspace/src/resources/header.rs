@@ -76,7 +76,7 @@ impl PolicyHeader {
 
 impl Header {
     pub(super) fn universal(
-        name: String,
+        name: Option<String>,
         mesh: Option<String>,
         labels: Option<Labels>,
         found: &mut Violations,
@@ -87,10 +87,11 @@ impl Header {
     }
 
     pub(super) fn on_kubernetes(
-        metadata: wire::Metadata,
+        metadata: Option<wire::Metadata>,
         mesh: Option<String>,
         found: &mut Violations,
     ) -> Option<Self> {
+        let metadata = metadata.unwrap_or_default();
         let labels = metadata.labels.unwrap_or_default();
         let mesh = match mesh {
             Some(mesh) => read_mesh(Some(mesh), "mesh", found),
@@ -135,11 +136,12 @@ fn read_mesh(mesh: Option<String>, path: &str, found: &mut Violations) -> Option
 }
 
 fn read_name(
-    name: String,
+    name: Option<String>,
     namespace: Option<String>,
     path: &str,
     found: &mut Violations,
 ) -> Option<ResourceName> {
+    let name = found.check(path, name.ok_or("must be set"))?;
     if name.is_empty() {
         found.add(path, "must not be empty");
         return None;

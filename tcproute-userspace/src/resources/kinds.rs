@@ -159,9 +159,13 @@ fn named(name: &str) -> Option<Kind> {
     IRRELEVANT.contains(&name).then_some(Kind::Irrelevant)
 }
 
+/// The known kind that is most like a misspelt one.
+pub(crate) fn nearest_kind(name: &str) -> Option<&'static str> {
+    nearest(name, READ.iter().map(|(known, _)| *known).chain(OTHER_POLICIES).chain(IRRELEVANT))
+}
+
 fn unknown(name: &str) -> String {
-    let known = READ.iter().map(|(known, _)| *known).chain(OTHER_POLICIES).chain(IRRELEVANT);
-    match nearest(name, known) {
+    match nearest_kind(name) {
         Some(near) => format!("unknown kind {name:?}, did you mean {near:?}?"),
         None => format!("unknown kind {name:?}"),
     }
@@ -169,9 +173,11 @@ fn unknown(name: &str) -> String {
 
 /// The known name that is most like a misspelt one, if any is like it at all.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // What differs much in length is not alike, and the distance of long names is dear.
+    let alike = |known: &&str| name.len().abs_diff(known.len()) <= name.len().max(known.len()) / 3;
     let near =
         |known: &'a str| (strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known);
-    let (distance, best) = known.into_iter().map(near).min()?;
+    let (distance, best) = known.into_iter().filter(alike).map(near).min()?;
     (distance <= name.len().max(best.len()) / 3).then_some(best)
 }
 

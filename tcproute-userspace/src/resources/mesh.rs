@@ -45,10 +45,13 @@ fn read_mtls(mtls: wire::Mtls, path: &str, found: &mut Violations) -> Option<Mtl
                 MtlsMode::Strict
             }
         };
+        if backend.name.is_none() {
+            found.add(format!("{path}.backends[{i}].name"), "must be set");
+        }
         modes.push((backend.name, mode));
     }
     let enabled = mtls.enabled_backend.filter(|enabled| !enabled.is_empty())?;
-    let mode = modes.iter().find(|(name, _)| *name == enabled).map(|(_, mode)| *mode);
+    let mode = modes.iter().find(|(name, _)| name.as_ref() == Some(&enabled)).map(|(_, mode)| *mode);
     if mode.is_none() {
         found.add(format!("{path}.enabledBackend"), format!("there is no backend {enabled:?}"));
     }

@@ -27,7 +27,7 @@ pub(crate) use document::Reader;
 pub use document::Resource;
 pub use external_service::{ExternalAddress, ExternalService};
 pub use header::{Key, Origin, PolicyHeader, Role};
-pub(crate) use kinds::{Kind, nearest};
+pub(crate) use kinds::{Kind, nearest, nearest_kind};
 pub use mesh::{Mesh, MtlsMode};
 pub use mesh_external_service::MeshExternalService;
 pub use mesh_http_route::MeshHttpRoute;

@@ -9,14 +9,19 @@ pub struct Violation {
     pub message: String,
 }
 
+/// More than anybody reads: a wrong document might have millions.
+const MOST: usize = 50_000;
+
 /// Gathers the violations of one document.
 #[derive(Debug, Default)]
 pub struct Violations(Vec<Violation>);
 
 impl Violations {
-    /// Notes one.
+    /// Notes one, unless there are very many.
     pub fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Violation { path: path.into(), message: message.into() });
+        if self.0.len() < MOST {
+            self.0.push(Violation { path: path.into(), message: message.into() });
+        }
     }
 
     /// Notes the error, if it is one.

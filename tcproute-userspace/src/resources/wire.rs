@@ -1,8 +1,8 @@
 //! The documents as they are written: serde structs without any rule of their own.
 //!
-//! Plain structs only: `serde(tag)`, `untagged` and `flatten` lose the line of an error. Unknown fields never
-//! get here: who reads the document takes them out and reports them all, whereas `deny_unknown_fields` stops at
-//! the first.
+//! Plain structs only: `serde(tag)`, `untagged` and `flatten` lose the place of an error. Every field may be
+//! missing, since serde would stop at the first that is; which must be set is for the rules to say. Unknown fields
+//! never get here: who reads the document takes them out and reports them all.
 
 mod services;
 
@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, IgnoredAny, Visitor},
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 use super::names::{Labels, Tags};
@@ -20,18 +20,11 @@ pub(crate) use services::{
 };
 
 /// Enough of any document to tell what it is.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "a mapping")]
+#[derive(Debug)]
 pub(crate) struct Envelope {
     pub(crate) r#type: Option<String>,
     pub(crate) kind: Option<String>,
     pub(crate) api_version: Option<String>,
-}
-
-/// What the items of a list are.
-#[derive(Debug, Deserialize)]
-pub(crate) struct ListEnvelope {
-    pub(crate) items: Option<Vec<Envelope>>,
 }
 
 /// The Kubernetes form of any resource.
@@ -39,20 +32,20 @@ pub(crate) struct ListEnvelope {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Kubernetes<S, T = IgnoredAny> {
     #[serde(rename = "apiVersion")]
-    _api_version: IgnoredAny,
+    _api_version: Option<IgnoredAny>,
     #[serde(rename = "kind")]
-    _kind: IgnoredAny,
-    pub(crate) metadata: Metadata,
+    _kind: Option<IgnoredAny>,
+    pub(crate) metadata: Option<Metadata>,
     pub(crate) mesh: Option<String>,
     pub(crate) spec: Option<S>,
     pub(crate) status: Option<T>,
 }
 
 /// `metadata`, whose other fields are the API server's.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Metadata {
-    pub(crate) name: String,
+    pub(crate) name: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) labels: Option<Labels>,
     #[serde(rename = "annotations")]
@@ -86,8 +79,8 @@ pub(crate) struct Metadata {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Universal<S, T = IgnoredAny> {
     #[serde(rename = "type")]
-    _type: IgnoredAny,
-    pub(crate) name: String,
+    _type: Option<IgnoredAny>,
+    pub(crate) name: Option<String>,
     pub(crate) mesh: Option<String>,
     pub(crate) labels: Option<Labels>,
     #[serde(rename = "creationTime")]
@@ -166,7 +159,7 @@ impl<'de> Deserialize<'de> for Weight {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct AnyNumber;
 
-        impl Visitor<'_> for AnyNumber {
+        impl<'de> Visitor<'de> for AnyNumber {
             type Value = Weight;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -181,7 +174,11 @@ impl<'de> Deserialize<'de> for Weight {
                 Ok(Weight(None))
             }
 
-            fn visit_u128<E: de::Error>(self, _: u128) -> Result<Weight, E> {
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Weight, E> {
+                Ok(Weight(None))
+            }
+
+            fn visit_i128<E: de::Error>(self, _: i128) -> Result<Weight, E> {
                 Ok(Weight(None))
             }
 
@@ -190,6 +187,14 @@ impl<'de> Deserialize<'de> for Weight {
             }
 
             fn visit_str<E: de::Error>(self, _: &str) -> Result<Weight, E> {
+                Ok(Weight(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Weight, A::Error> {
+                Ok(Weight(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Weight, A::Error> {
                 Ok(Weight(None))
             }
         }
@@ -234,8 +239,8 @@ pub(crate) struct DataplaneSpec {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UniversalDataplane {
     #[serde(rename = "type")]
-    _type: IgnoredAny,
-    pub(crate) name: String,
+    _type: Option<IgnoredAny>,
+    pub(crate) name: Option<String>,
     pub(crate) mesh: Option<String>,
     pub(crate) labels: Option<Labels>,
     #[serde(rename = "creationTime")]
@@ -309,8 +314,8 @@ pub(crate) struct ExternalServiceSpec {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UniversalExternalService {
     #[serde(rename = "type")]
-    _type: IgnoredAny,
-    pub(crate) name: String,
+    _type: Option<IgnoredAny>,
+    pub(crate) name: Option<String>,
     pub(crate) mesh: Option<String>,
     #[serde(rename = "labels")]
     _labels: Option<IgnoredAny>,
@@ -351,8 +356,8 @@ pub(crate) struct ExternalTls {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UniversalMesh {
     #[serde(rename = "type")]
-    _type: IgnoredAny,
-    pub(crate) name: String,
+    _type: Option<IgnoredAny>,
+    pub(crate) name: Option<String>,
     #[serde(rename = "labels")]
     _labels: Option<IgnoredAny>,
     #[serde(rename = "creationTime")]
@@ -413,7 +418,7 @@ pub(crate) struct Mtls {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MtlsBackend {
-    pub(crate) name: String,
+    pub(crate) name: Option<String>,
     pub(crate) mode: Option<String>,
     #[serde(rename = "type")]
     _type: Option<IgnoredAny>,

@@ -7,50 +7,50 @@ use std::{
 
 use thiserror::Error;
 
-/// A place in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) file: PathBuf,
-    /// Line and column, counted from 1.
-    pub(super) at: Option<(usize, usize)>,
-}
-
-impl Place {
-    pub(super) fn file(file: &Path) -> Self {
-        Self { file: file.to_path_buf(), at: None }
-    }
-
-    pub(super) fn error(&self, message: impl Into<String>) -> InputError {
-        InputError { place: self.clone(), path: String::new(), message: message.into() }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        match self.at {
-            Some((line, column)) => write!(f, ":{line}:{column}"),
-            None => Ok(()),
-        }
-    }
-}
+use super::{node::Mark, notes::Note};
 
 /// One thing that is wrong, printed as `file:line:column: field: message`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub struct InputError {
-    pub(super) place: Place,
-    pub(super) path: String,
-    pub(super) message: String,
+    /// The file as it was named.
+    pub file: PathBuf,
+    /// Line and column, counted from 1.
+    pub at: Option<(u32, u32)>,
+    /// The field, such as `spec.to[0].targetRef`; empty for what is no field's.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// The known name that is most like a misspelt one.
+    pub suggestion: Option<String>,
+}
+
+impl InputError {
+    pub(super) fn new(file: &Path, at: Option<Mark>, message: impl Into<String>) -> Self {
+        Self {
+            file: file.to_path_buf(),
+            at: at.map(|Mark { line, column }| (line, column)),
+            path: String::new(),
+            message: message.into(),
+            suggestion: None,
+        }
+    }
+
+    pub(super) fn noted(file: &Path, note: Note) -> Self {
+        let Note { at, path, message, suggestion } = note;
+        Self { path, suggestion, ..Self::new(file, Some(at), message) }
+    }
 }
 
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, path, message } = self;
-        if path.is_empty() {
-            write!(f, "{place}: {message}")
-        } else {
-            write!(f, "{place}: {path}: {message}")
+        write!(f, "{}", self.file.display())?;
+        if let Some((line, column)) = self.at {
+            write!(f, ":{line}:{column}")?;
         }
+        if !self.path.is_empty() {
+            write!(f, ": {}", self.path)?;
+        }
+        write!(f, ": {}", self.message)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::{
     collections::HashSet,
-    fs,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use super::error::{InputError, Place};
+use super::{error::InputError, limits, node::Mark};
 
 /// The files that these paths name, in a stable order and each once. Of a directory its own YAML and JSON
 /// files, through symbolic links, without hidden ones: a mounted ConfigMap looks like that.
@@ -16,13 +17,17 @@ pub(super) fn list(paths: &[PathBuf], errors: &mut Vec<InputError>) -> Vec<PathB
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => match list_directory(path) {
                 Ok(found) if found.is_empty() => {
-                    errors.push(Place::file(path).error("no *.yaml, *.yml or *.json file in this directory"));
+                    errors.push(InputError::new(
+                        path,
+                        None,
+                        "no *.yaml, *.yml or *.json file in this directory",
+                    ));
                 }
                 Ok(found) => files.extend(found),
-                Err(error) => errors.push(Place::file(path).error(format!("cannot read: {error}"))),
+                Err(error) => errors.push(cannot_read(path, &error)),
             },
             Ok(_) => files.push(path.clone()),
-            Err(error) => errors.push(Place::file(path).error(format!("cannot read: {error}"))),
+            Err(error) => errors.push(cannot_read(path, &error)),
         }
     }
     // A directory and a file in it may both be named.
@@ -31,7 +36,7 @@ pub(super) fn list(paths: &[PathBuf], errors: &mut Vec<InputError>) -> Vec<PathB
     files
 }
 
-fn list_directory(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn list_directory(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -48,19 +53,37 @@ fn list_directory(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The text of a file, without a byte order mark.
-pub(super) fn read(path: &Path, errors: &mut Vec<InputError>) -> Option<String> {
-    let text = match fs::read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => text,
-        Ok(Err(error)) => {
-            let at = error.utf8_error().valid_up_to();
-            errors.push(Place::file(path).error(format!("is not UTF-8: the byte at offset {at} is wrong")));
-            return None;
+/// The bytes of a file, unless there are too many of them.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, InputError> {
+    let read = || {
+        let file = File::open(path)?;
+        let mut bytes = Vec::new();
+        // Its size tells whether to begin at all; but a device or a pipe has none.
+        let most = limits::FILE as u64;
+        let size = file.metadata()?.len();
+        if size <= most {
+            file.take(most + 1).read_to_end(&mut bytes)?;
         }
-        Err(error) => {
-            errors.push(Place::file(path).error(format!("cannot read: {error}")));
-            return None;
-        }
+        io::Result::Ok((size <= most && bytes.len() <= limits::FILE).then_some(bytes))
     };
-    Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    match read() {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(InputError::new(path, None, format!("is larger than {} MiB", limits::FILE >> 20))),
+        Err(error) => Err(cannot_read(path, &error)),
+    }
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> InputError {
+    InputError::new(path, None, format!("cannot read: {error}"))
+}
+
+/// The text of a file, without a byte order mark.
+pub(super) fn text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, InputError> {
+    let text = str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        let before = str::from_utf8(&bytes[..at]).unwrap_or_default();
+        let message = format!("is not UTF-8: the byte at offset {at} is wrong");
+        InputError::new(path, Some(Mark::behind(before)), message)
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }

@@ -1,47 +1,116 @@
 //! Where resources come from: files, and DNS for the addresses behind names.
 
 pub mod dns;
+mod documents;
 mod error;
 mod files;
-mod place;
-mod strict;
+mod lenient;
+mod limits;
+mod node;
+mod notes;
+mod path;
+mod scalar;
 mod yaml;
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 pub use error::{InputError, InputErrors};
 
-use crate::resources::Resources;
-use error::Place;
-use yaml::{DocumentSpot, Found};
+use crate::resources::{Key, Resources};
+use documents::{Content, Found};
+use node::Mark;
 
 /// Reads all resources of these files and directories, or tells everything that is wrong with them.
 pub fn load(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
-    let mut errors = Vec::new();
-    let mut resources = Resources::default();
-    let mut seen: HashMap<_, (PathBuf, DocumentSpot)> = HashMap::new();
-    let mut twice = Vec::new();
-    for path in files::list(paths, &mut errors) {
-        let Some(text) = files::read(&path, &mut errors) else { continue };
-        for Found { resource, name } in yaml::resources(&path, &text, &mut errors) {
-            match seen.entry(resource.identity()) {
+    read(paths).finish()
+}
+
+/// As [`load`], from the bytes of one file, which `name` stands for in errors.
+pub fn parse(name: &Path, bytes: &[u8]) -> Result<Resources, InputErrors> {
+    let mut reading = Reading::default();
+    reading.file(name, bytes);
+    reading.finish()
+}
+
+/// Reads as much as can be read.
+pub fn read(paths: &[PathBuf]) -> Reading {
+    let mut reading = Reading::default();
+    for path in files::list(paths, &mut reading.errors) {
+        reading.files += 1;
+        match files::read(&path) {
+            Ok(bytes) => reading.file(&path, &bytes),
+            Err(error) => reading.errors.push(error),
+        }
+    }
+    reading
+}
+
+/// What was found in files.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// How many files were found.
+    pub files: usize,
+    /// How many resources are in them, good and bad ones.
+    pub count: usize,
+    /// Everything that is wrong.
+    pub errors: Vec<InputError>,
+    resources: Resources,
+    seen: HashMap<(&'static str, Key), (Rc<Path>, Mark)>,
+}
+
+impl Reading {
+    fn file(&mut self, file: &Path, bytes: &[u8]) {
+        let text = match files::text(file, bytes) {
+            Ok(text) => text,
+            Err(error) => return self.errors.push(error),
+        };
+        let Content { found, resources, wrong, more } = documents::read(text);
+        self.count += resources;
+        let mut errors: Vec<InputError> =
+            wrong.into_iter().map(|note| InputError::noted(file, note)).collect();
+        errors.extend(self.add(file, found));
+        errors.sort_by_key(|error| error.at);
+        let more = more || errors.len() > limits::VIOLATIONS;
+        errors.truncate(limits::VIOLATIONS);
+        self.errors.append(&mut errors);
+        if more {
+            let message = format!("has more than {} violations; the others are not told", limits::VIOLATIONS);
+            self.errors.push(InputError::new(file, None, message));
+        }
+    }
+
+    /// Adds what a file has, and tells what was there before.
+    fn add(&mut self, file: &Path, found: Vec<Found>) -> Vec<InputError> {
+        let file: Rc<Path> = file.into();
+        let mut twice = Vec::new();
+        for Found { resource, name } in found {
+            match self.seen.entry(resource.identity()) {
                 Entry::Vacant(entry) => {
-                    entry.insert((path.clone(), name));
-                    resources.add(resource);
+                    entry.insert((Rc::clone(&file), name));
+                    self.resources.add(resource);
                 }
+                Entry::Occupied(_) if twice.len() > limits::VIOLATIONS => {}
                 Entry::Occupied(entry) => {
-                    let (kind, (mesh, resource)) = entry.key();
-                    let what = format!("{kind} {resource} of mesh {mesh}");
-                    twice.push(Twice { what, first: entry.get().clone(), again: (path.clone(), name) });
+                    let ((kind, (mesh, resource)), (first, Mark { line, column })) =
+                        (entry.key(), entry.get());
+                    let first = first.display();
+                    let message = format!(
+                        "{kind} {resource} of mesh {mesh} is already defined at {first}:{line}:{column}"
+                    );
+                    twice.push(InputError::new(&file, Some(name), message));
                 }
             }
         }
+        twice
     }
-    report_twice(&twice, &mut errors);
-    if errors.is_empty() { Ok(resources) } else { Err(InputErrors(errors)) }
+
+    fn finish(self) -> Result<Resources, InputErrors> {
+        if self.errors.is_empty() { Ok(self.resources) } else { Err(InputErrors(self.errors)) }
+    }
 }
 
 /// Both, or everything that is wrong with either.
@@ -53,36 +122,6 @@ pub fn both<A, B>(a: Result<A, InputErrors>, b: Result<B, InputErrors>) -> Resul
             Err(a)
         }
         (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => Err(errors),
-    }
-}
-
-/// A resource that is defined twice.
-struct Twice {
-    what: String,
-    first: (PathBuf, DocumentSpot),
-    again: (PathBuf, DocumentSpot),
-}
-
-/// Places are dear, so they are only looked up here, those of one file together.
-fn report_twice(twice: &[Twice], errors: &mut Vec<InputError>) {
-    let mut spots: BTreeMap<&Path, Vec<DocumentSpot>> = BTreeMap::new();
-    for (file, spot) in twice.iter().flat_map(|twice| [&twice.first, &twice.again]) {
-        spots.entry(file).or_default().push(spot.clone());
-    }
-    let mut places: BTreeMap<&Path, _> = BTreeMap::new();
-    for (file, spots) in spots {
-        // It could be read before; if it has gone since, there are only no places.
-        let text = files::read(file, &mut Vec::new()).unwrap_or_default();
-        places.insert(file, yaml::places(&text, &spots).into_iter());
-    }
-    // The places of a file come in the order in which its spots were asked for.
-    let mut next = |file: &Path| Place {
-        file: file.to_path_buf(),
-        at: places.get_mut(file).and_then(Iterator::next).flatten(),
-    };
-    for Twice { what, first, again } in twice {
-        let first = next(&first.0);
-        errors.push(next(&again.0).error(format!("{what} is already defined at {first}")));
     }
 }
 

@@ -90,3 +90,59 @@ fn a_byte_order_mark_is_no_content() {
     let files = Files::new(&[("a.yaml", &format!("\u{feff}{MESH}"))]);
     assert_eq!(load(&[files.path("a.yaml")]).unwrap().meshes.len(), 1);
 }
+
+#[test]
+fn errors_of_a_file_are_in_the_order_of_their_places() {
+    let files = Files::new(&[("a.yaml", &format!("{MESH}---\n{MESH}---\ntype: Mehs\n---\n{MESH}"))]);
+    assert_eq!(
+        files.errors(&["a.yaml"]),
+        [
+            "a.yaml:5:7: Mesh a of mesh a is already defined at a.yaml:2:7",
+            "a.yaml:7:7: type: unknown kind \"Mehs\", did you mean \"Mesh\"?",
+            "a.yaml:10:7: Mesh a of mesh a is already defined at a.yaml:2:7",
+        ]
+    );
+}
+
+#[test]
+fn a_resource_defined_very_often_is_told_often_enough() {
+    let files = Files::new(&[("a.yaml", &format!("---\n{MESH}").repeat(30_000))]);
+    let errors = files.errors(&["a.yaml"]);
+    assert_eq!(errors.len(), 20_001);
+    assert_eq!(errors[20_000], "a.yaml: has more than 20000 violations; the others are not told");
+}
+
+#[test]
+fn bytes_that_are_no_text_have_a_place() {
+    let files = Files::new(&[]);
+    fs::write(files.path("a.yaml"), b"type: Mesh\nname: \xc3\xa9\xff\n").unwrap();
+    assert_eq!(files.errors(&["a.yaml"]), ["a.yaml:2:8: is not UTF-8: the byte at offset 19 is wrong"]);
+}
+
+#[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let files = Files::new(&[("b.yaml", "type: Mehs\n")]);
+    // Sparse: reading it would give zeros, which are no YAML.
+    fs::File::create(files.path("a.yaml")).unwrap().set_len(100_000_000).unwrap();
+    assert_eq!(
+        files.errors(&["a.yaml", "b.yaml"]),
+        ["a.yaml: is larger than 64 MiB", "b.yaml:1:7: type: unknown kind \"Mehs\", did you mean \"Mesh\"?"]
+    );
+}
+
+#[test]
+fn what_has_no_end_is_read_up_to_the_limit() {
+    let errors = load(&["/dev/zero".into()]).unwrap_err().to_string();
+    assert_eq!(errors, "/dev/zero: is larger than 64 MiB");
+}
+
+#[test]
+fn what_was_misspelt_is_told_apart_from_the_message() {
+    let suggestions = |text: &str| {
+        let errors = parse(Path::new("f.yaml"), text.as_bytes()).unwrap_err().0;
+        errors.into_iter().map(|error| error.suggestion).collect::<Vec<_>>()
+    };
+    assert_eq!(suggestions("type: Mehs\n"), [Some("Mesh".to_owned())]);
+    assert_eq!(suggestions("apiVersion: kuma.io/v1alpha1\nkind: Mehs\n"), [Some("Mesh".to_owned())]);
+    assert_eq!(suggestions("type: Mesh\nnam: x\nxyzzy: y\n"), [None, Some("name".to_owned()), None]);
+}

@@ -1,296 +1,267 @@
-//! YAML documents to resources, each error with its place. The only file that knows the YAML crate.
+//! YAML text to documents as trees. The only file that knows the YAML crate.
+//!
+//! That crate is a translation of libyaml, as is the parser of Kuma: both take and refuse the same texts. It hands
+//! out one event after the other, so what is too deep or too much is refused before it takes time and memory.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{collections::HashMap, io::BufReader};
 
-use serde::{
-    Deserialize,
-    de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
-use serde_yaml::{Deserializer, Error};
+use libyaml_safer::{Encoding, Error, EventData, Parser, ScalarStyle};
 
 use super::{
-    error::{InputError, Place},
-    place::{Seeker, Spot, Step, path, steps},
-    strict::{Notes, Strict, UnknownField},
-};
-use crate::resources::{
-    Kind, Reader, Resource, nearest,
-    wire::{Envelope, ListEnvelope},
+    limits,
+    node::{Mark, Node, Value},
 };
 
-/// A resource and where its name is.
-pub(super) struct Found {
-    pub(super) resource: Resource,
-    pub(super) name: DocumentSpot,
-}
-
-/// A spot in one of the documents of a text, which are counted from 0.
+/// What keeps a document from being read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct DocumentSpot {
-    document: usize,
-    spot: Spot,
+pub(super) struct Fault {
+    pub(super) at: Mark,
+    pub(super) message: String,
 }
 
-/// The resources of all documents of a text. JSON is YAML.
-pub(super) fn resources(file: &Path, text: &str, errors: &mut Vec<InputError>) -> Vec<Found> {
-    let mut report = Report::default();
-    // Each document is read twice: for its kind, and as that kind. Both passes go side by side.
-    let passes = Deserializer::from_str(text).zip(Deserializer::from_str(text));
-    for (document, (first, second)) in passes.enumerate() {
-        let envelope = match Option::<Envelope>::deserialize(first) {
-            Ok(Some(envelope)) => envelope,
-            Ok(None) => continue,
-            Err(error) => {
-                report.fault(&error);
-                // Nothing can be said of what follows broken syntax.
-                if error.location().is_none() || is_syntax(text, document) {
-                    break;
-                }
-                continue;
+/// The documents of a text; JSON is YAML. Nothing can be said of what follows a fault of the syntax.
+pub(super) struct Documents<'t> {
+    text: &'t str,
+    events: Parser<BufReader<&'t [u8]>>,
+    done: bool,
+}
+
+/// A document, or everything that is wrong with its aliases.
+pub(super) type Document = Result<Node, Vec<Fault>>;
+
+impl<'t> Documents<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        let mut events = Parser::new();
+        events.set_encoding(Encoding::Utf8);
+        // In chunks: the parser would decode a whole slice at once.
+        events.set_input(BufReader::new(text.as_bytes()));
+        Self { text, events, done: false }
+    }
+
+    fn check_directives(&self) -> Result<(), Fault> {
+        let mut directives = self.text.lines().zip(1..).filter(|(line, _)| line.starts_with("%TAG"));
+        match directives.nth(limits::TAG_DIRECTIVES) {
+            Some((_, line)) => Err(Fault {
+                at: Mark { line, column: 1 },
+                message: format!("has more than {} %TAG directives", limits::TAG_DIRECTIVES),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn event(&mut self) -> Result<(EventData, Mark), Fault> {
+        match self.events.parse() {
+            Ok(event) => Ok((event.data, mark(event.start_mark))),
+            Err(error) => Err(self.fault(&error)),
+        }
+    }
+
+    fn fault(&self, error: &Error) -> Fault {
+        let problem = error.problem();
+        let at = error.problem_mark().map_or_else(
+            // Such an error is about a character, and knows only its offset.
+            || Mark::behind(self.text.split(is_control).next().unwrap_or_default()),
+            mark,
+        );
+        let message = match (error.context(), error.context_mark().map(mark)) {
+            (Some(context), Some(Mark { line, column })) => {
+                format!("{problem}, {context} at line {line} column {column}")
             }
+            _ => problem.to_owned(),
         };
-        let mut item = Item { document, prefix: Vec::new(), report: &mut report };
-        let Some(reader) = item.reader(&envelope) else { continue };
-        let read = if reader.kind == Kind::List {
-            read_list(text, second, &mut item)
-        } else {
-            Object { reader, item: &mut item }.deserialize(second)
-        };
-        if let Err(error) = read {
-            report.fault(&error);
+        Fault { at, message }
+    }
+
+    /// The next document; `None` behind the last.
+    fn document(&mut self) -> Result<Option<Document>, Fault> {
+        let mut tree = Tree::default();
+        loop {
+            let (event, at) = self.event()?;
+            match event {
+                EventData::StreamStart { .. } => self.check_directives()?,
+                EventData::StreamEnd => return Ok(None),
+                EventData::DocumentStart { .. } => {}
+                EventData::DocumentEnd { .. } => {
+                    return Ok(tree
+                        .root
+                        .map(|root| if tree.faults.is_empty() { Ok(root) } else { Err(tree.faults) }));
+                }
+                node => tree.take(node, at)?,
+            }
         }
     }
-    report.finish(file, text, errors)
 }
 
-/// Whether the document cannot be read as YAML at all.
-fn is_syntax(text: &str, number: usize) -> bool {
-    Deserializer::from_str(text).nth(number).is_none_or(|document| IgnoredAny::deserialize(document).is_err())
-}
+impl Iterator for Documents<'_> {
+    type Item = Document;
 
-fn read_list(text: &str, second: Deserializer<'_>, item: &mut Item<'_>) -> Result<(), Error> {
-    let Some(first) = Deserializer::from_str(text).nth(item.document) else { return Ok(()) };
-    let envelopes = ListEnvelope::deserialize(first)?.items.unwrap_or_default();
-    List { envelopes: &envelopes, item }.deserialize(second)
-}
-
-/// Lines and columns, counted from 1, in the order of the spots; `None` for one that is not there.
-///
-/// In each round the text is read once, for one spot of each document: a file with a fault in each of its
-/// thousands of documents would else be read thousands of times.
-pub(super) fn places(text: &str, spots: &[DocumentSpot]) -> Vec<Option<(usize, usize)>> {
-    let mut places = vec![None; spots.len()];
-    let mut documents: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (i, spot) in spots.iter().enumerate() {
-        documents.entry(spot.document).or_default().push(i);
-    }
-    let count = documents.keys().next_back().map_or(0, |last| last + 1);
-    let rounds = documents.values().map(Vec::len).max().unwrap_or(0);
-    for round in 0..rounds {
-        for (number, document) in Deserializer::from_str(text).take(count).enumerate() {
-            let Some(&i) = documents.get(&number).and_then(|spots| spots.get(round)) else { continue };
-            let failed = Seeker::new(&spots[i].spot).deserialize(document).err();
-            places[i] = failed.and_then(|error| location(&error));
+    fn next(&mut self) -> Option<Document> {
+        if self.done {
+            return None;
         }
-    }
-    places
-}
-
-fn location(error: &Error) -> Option<(usize, usize)> {
-    error.location().map(|location| (location.line(), location.column()))
-}
-
-/// What was found in a text.
-#[derive(Default)]
-struct Report {
-    found: Vec<Found>,
-    findings: Vec<Finding>,
-}
-
-struct Finding {
-    at: At,
-    path: String,
-    message: String,
-}
-
-enum At {
-    /// As serde_yaml says.
-    Place(Option<(usize, usize)>),
-    /// Yet to be looked up.
-    Spot(DocumentSpot),
-}
-
-impl Report {
-    /// Takes serde_yaml's message apart: `path: message at line 1 column 2`.
-    fn fault(&mut self, error: &Error) {
-        let at = location(error);
-        let mut message = error.to_string();
-        if let Some((line, column)) = at {
-            message = message.replace(&format!(" at line {line} column {column}"), "");
-        }
-        let is_path = |path: &str| !path.is_empty() && !path.contains(' ') && !path.contains('`');
-        let (path, message) = match message.split_once(": ") {
-            Some((path, rest)) if is_path(path) => (path.to_owned(), rest.to_owned()),
-            _ => (String::new(), message),
-        };
-        self.findings.push(Finding { at: At::Place(at), path, message });
-    }
-
-    fn finish(self, file: &Path, text: &str, errors: &mut Vec<InputError>) -> Vec<Found> {
-        let spot = |finding: &Finding| match &finding.at {
-            At::Spot(spot) => Some(spot.clone()),
-            At::Place(_) => None,
-        };
-        let spots: Vec<DocumentSpot> = self.findings.iter().filter_map(spot).collect();
-        let mut places = places(text, &spots).into_iter();
-        let known = self.findings.into_iter().map(|Finding { at, path, message }| {
-            let at = match at {
-                At::Place(at) => at,
-                At::Spot(_) => places.next().flatten(),
-            };
-            InputError { place: Place { file: file.to_path_buf(), at }, path, message }
+        let document = self.document().unwrap_or_else(|fault| {
+            self.done = true;
+            Some(Err(vec![fault]))
         });
-        let mut known: Vec<InputError> = known.collect();
-        known.sort_by_key(|error| error.place.at);
-        errors.extend(known);
-        self.found
+        self.done |= document.is_none();
+        document
     }
 }
 
-/// The object that is being read: a document, or an item of a list in one.
-struct Item<'a> {
-    document: usize,
-    /// Where it is in its document.
-    prefix: Vec<Step>,
-    report: &'a mut Report,
+fn mark(mark: libyaml_safer::Mark) -> Mark {
+    Mark { line: mark.line as u32 + 1, column: mark.column as u32 + 1 }
 }
 
-impl Item<'_> {
-    fn reader(&mut self, envelope: &Envelope) -> Option<Reader> {
-        match Kind::of(envelope) {
-            Ok((kind, form)) => Some(Reader { kind, form }),
-            Err((field, message)) => {
-                self.violation(field, message);
-                None
+/// What may not stand in YAML text.
+fn is_control(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) || matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
+/// A document as it grows.
+#[derive(Default)]
+struct Tree {
+    /// The collections that are not at their end, from the outermost inwards.
+    open: Vec<Collection>,
+    root: Option<Node>,
+    anchors: HashMap<String, Anchored>,
+    size: Size,
+    faults: Vec<Fault>,
+}
+
+struct Collection {
+    at: Mark,
+    anchor: Option<String>,
+    /// The size of the document at its start.
+    before: Size,
+    content: Content,
+}
+
+enum Content {
+    Sequence(Vec<Node>),
+    /// The key is one that has no value yet.
+    Mapping(Vec<(Node, Node)>, Option<Node>),
+}
+
+/// What an alias stands for.
+struct Anchored {
+    node: Node,
+    size: Size,
+}
+
+/// How much there is, aliases written out.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    values: usize,
+    text: usize,
+}
+
+impl Tree {
+    fn take(&mut self, event: EventData, at: Mark) -> Result<(), Fault> {
+        match event {
+            EventData::Alias { anchor } => self.alias(&anchor, at),
+            EventData::Scalar { anchor, tag, value, style, .. } => {
+                let before = self.size;
+                self.grow(Size { values: 1, text: value.len() }, at)?;
+                let node = Node { at, value: scalar(value, style, tag.as_deref()) };
+                self.complete(node, anchor, before);
+                Ok(())
             }
-        }
-    }
-
-    fn spot(&self, path: &str) -> DocumentSpot {
-        let steps = self.prefix.iter().cloned().chain(steps(path)).collect();
-        DocumentSpot { document: self.document, spot: Spot { steps, key: None } }
-    }
-
-    fn violation(&mut self, field: &str, message: String) {
-        let spot = self.spot(field);
-        self.report.findings.push(Finding { path: path(&spot.spot.steps), at: At::Spot(spot), message });
-    }
-
-    fn unknown(&mut self, field: UnknownField) {
-        let message = unknown_field(&field.name, field.known);
-        let path = path(&field.parent);
-        let spot = Spot { steps: field.parent, key: Some(field.name) };
-        let at = At::Spot(DocumentSpot { document: self.document, spot });
-        self.report.findings.push(Finding { at, path, message });
-    }
-}
-
-fn unknown_field(name: &str, known: &[&str]) -> String {
-    if let Some(near) = nearest(name, known.iter().copied()) {
-        return format!("unknown field `{name}`, did you mean `{near}`?");
-    }
-    let known: Vec<String> = known.iter().map(|known| format!("`{known}`")).collect();
-    match known.split_last() {
-        Some((last, [])) => format!("unknown field `{name}`, expected {last}"),
-        Some((last, others)) => format!("unknown field `{name}`, expected {} or {last}", others.join(", ")),
-        None => format!("unknown field `{name}`"),
-    }
-}
-
-/// Reads an object whose kind is known.
-struct Object<'i, 'r> {
-    reader: Reader,
-    item: &'i mut Item<'r>,
-}
-
-impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: de::Deserializer<'de>>(self, object: D) -> Result<(), D::Error> {
-        let Self { reader, item } = self;
-        let mut notes = Notes { path: item.prefix.clone(), unknown: Vec::new() };
-        let read = match reader.kind {
-            // Of this nothing but the name is known.
-            Kind::OtherPolicy(_) => reader.read(object),
-            _ => reader.read(Strict { inner: object, notes: &mut notes }),
-        };
-        for field in notes.unknown {
-            item.unknown(field);
-        }
-        match read? {
-            Ok(Some(resource)) => {
-                let name = item.spot(reader.form.name_path());
-                item.report.found.push(Found { resource, name });
+            EventData::SequenceStart { anchor, .. } => self.open(at, anchor, Content::Sequence(Vec::new())),
+            EventData::MappingStart { anchor, .. } => {
+                self.open(at, anchor, Content::Mapping(Vec::new(), None))
             }
-            Ok(None) => {}
-            Err(violations) => {
-                for violation in violations {
-                    item.violation(&violation.path, violation.message);
+            EventData::SequenceEnd | EventData::MappingEnd => {
+                if let Some(Collection { at, anchor, before, content }) = self.open.pop() {
+                    let value = match content {
+                        Content::Sequence(items) => Value::Sequence(items.into()),
+                        Content::Mapping(entries, _) => Value::Mapping(entries.into()),
+                    };
+                    self.complete(Node { at, value }, anchor, before);
                 }
+                Ok(())
             }
+            EventData::StreamStart { .. }
+            | EventData::StreamEnd
+            | EventData::DocumentStart { .. }
+            | EventData::DocumentEnd { .. } => Ok(()),
         }
+    }
+
+    fn open(&mut self, at: Mark, anchor: Option<String>, content: Content) -> Result<(), Fault> {
+        if self.open.len() == limits::DEPTH {
+            return Err(Fault { at, message: format!("is nested more than {} levels deep", limits::DEPTH) });
+        }
+        let before = self.size;
+        self.grow(Size { values: 1, text: 0 }, at)?;
+        // From here on the name means this collection, which cannot stand inside itself.
+        if let Some(anchor) = &anchor {
+            self.anchors.remove(anchor);
+        }
+        self.open.push(Collection { at, anchor, before, content });
         Ok(())
     }
-}
 
-/// Reads the items of a list, whose envelopes were read before.
-struct List<'i, 'r> {
-    envelopes: &'i [Envelope],
-    item: &'i mut Item<'r>,
-}
-
-impl<'de> DeserializeSeed<'de> for List<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: de::Deserializer<'de>>(self, list: D) -> Result<(), D::Error> {
-        list.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for List<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of objects")
-    }
-
-    /// The object around the items.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { envelopes, item } = self;
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "items" {
-                map.next_value_seed(List { envelopes, item: &mut *item })?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+    fn alias(&mut self, anchor: &str, at: Mark) -> Result<(), Fault> {
+        let node = match self.anchors.get(anchor) {
+            Some(Anchored { node, size }) => {
+                let (node, size) = (node.clone(), *size);
+                self.grow(size, at)?;
+                node
             }
-        }
+            None => {
+                let own = self.open.iter().any(|collection| collection.anchor.as_deref() == Some(anchor));
+                let message = if own { "stands inside of what it stands for" } else { "has no anchor" };
+                if self.faults.len() < limits::VIOLATIONS {
+                    self.faults.push(Fault { at, message: format!("the alias `{anchor}` {message}") });
+                }
+                Node { at, value: Value::Plain(String::new()) }
+            }
+        };
+        self.add(node);
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        for (i, envelope) in self.envelopes.iter().enumerate() {
-            self.item.prefix = vec![Step::Field("items".to_owned()), Step::Index(i)];
-            match self.item.reader(envelope) {
-                Some(reader) => items.next_element_seed(Object { reader, item: &mut *self.item })?,
-                None => items.next_element::<IgnoredAny>()?.map(|_| ()),
-            };
-        }
-        Ok(())
+    fn grow(&mut self, by: Size, at: Mark) -> Result<(), Fault> {
+        self.size.values += by.values;
+        self.size.text += by.text;
+        let limit = if self.size.values > limits::VALUES {
+            format!("{} values", limits::VALUES)
+        } else if self.size.text > limits::TEXT {
+            format!("{} bytes of text", limits::TEXT)
+        } else {
+            return Ok(());
+        };
+        Err(Fault { at, message: format!("the document has more than {limit}, counting those of aliases") })
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        Ok(())
+    fn complete(&mut self, node: Node, anchor: Option<String>, before: Size) {
+        if let Some(anchor) = anchor {
+            let Size { values, text } = self.size;
+            let size = Size { values: values - before.values, text: text - before.text };
+            self.anchors.insert(anchor, Anchored { node: node.clone(), size });
+        }
+        self.add(node);
     }
+
+    fn add(&mut self, node: Node) {
+        match self.open.last_mut().map(|collection| &mut collection.content) {
+            Some(Content::Sequence(items)) => items.push(node),
+            Some(Content::Mapping(entries, key)) => match key.take() {
+                Some(key) => entries.push((key, node)),
+                None => *key = Some(node),
+            },
+            None => self.root = Some(node),
+        }
+    }
+}
+
+/// A tag of the core schema overrides what the style says.
+fn scalar(text: String, style: ScalarStyle, tag: Option<&str>) -> Value {
+    let plain = match tag.and_then(|tag| tag.strip_prefix("tag:yaml.org,2002:")) {
+        Some(tag) => ["null", "bool", "int", "float"].contains(&tag),
+        None => style == ScalarStyle::Plain,
+    };
+    if plain { Value::Plain(text) } else { Value::Quoted(text) }
 }
 
 #[cfg(test)]

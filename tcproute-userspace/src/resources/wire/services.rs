@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, IgnoredAny, Visitor},
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 use crate::resources::names::{Labels, Tags};
@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for TargetPort {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NumberOrName;
 
-        impl Visitor<'_> for NumberOrName {
+        impl<'de> Visitor<'de> for NumberOrName {
             type Value = TargetPort;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,6 +75,22 @@ impl<'de> Deserialize<'de> for TargetPort {
             }
 
             fn visit_i64<E: de::Error>(self, _: i64) -> Result<TargetPort, E> {
+                Ok(TargetPort::Wrong)
+            }
+
+            fn visit_i128<E: de::Error>(self, _: i128) -> Result<TargetPort, E> {
+                Ok(TargetPort::Wrong)
+            }
+
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<TargetPort, E> {
+                Ok(TargetPort::Wrong)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<TargetPort, A::Error> {
+                Ok(TargetPort::Wrong)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<TargetPort, A::Error> {
                 Ok(TargetPort::Wrong)
             }
 

@@ -130,3 +130,10 @@ fn nothing_is_listed_as_not_enforced_where_nothing_bypasses_the_proxy() {
     assert!(resolve(&[WEB, &http, timeout]).not_enforced().is_empty());
     assert_eq!(resolve(&[WEB, timeout]).not_enforced(), ["MeshTimeout t"]);
 }
+
+#[test]
+fn other_policies_are_never_an_error_and_listed_where_in_doubt() {
+    let odd = "type: MeshRetry\nname: odd\nspec: {targetRef: [1], sources: x, to: {a: 1, a: 2}, 1: 2}";
+    let later = "type: MeshTLS\nname: later\nspec: {targetRef: {kind: SomethingNew, proxyTypes: [Sidecar]}}";
+    assert_eq!(resolve(&[WEB, odd, later]).not_enforced(), ["MeshRetry odd", "MeshTLS later"]);
+}

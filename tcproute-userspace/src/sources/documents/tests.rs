@@ -1,0 +1,338 @@
+use std::path::Path;
+
+use super::*;
+use crate::sources::parse;
+
+const ROUTE: &str = "\
+# a comment
+type: MeshTCPRoute
+name: split
+mesh: default
+spec:
+  targetRef:
+    kind: Mesh
+  to:
+    - targetRef:
+        kind: MeshService
+        name: backend
+      rules:
+        - default:
+            backendRefs:
+              - kind: MeshServiceSubset
+                weight: -1
+              - kind: MeshService
+                name: other
+                tags:
+                  version: \"1\"
+";
+
+pub(in crate::sources) fn errors_of(text: &str) -> Vec<String> {
+    let errors = parse(Path::new("f.yaml"), text.as_bytes()).err();
+    errors.iter().flat_map(|errors| &errors.0).map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_violation_is_reported_with_its_place() {
+    let refs = "spec.to[0].rules[0].default.backendRefs";
+    assert_eq!(
+        errors_of(ROUTE),
+        [
+            format!("f.yaml:15:17: {refs}[0].name: must be set with kind MeshServiceSubset"),
+            format!("f.yaml:15:17: {refs}[0].tags: must be set with kind MeshServiceSubset"),
+            format!("f.yaml:16:25: {refs}[0].weight: must be an integer from 0 to 4294967295"),
+            format!("f.yaml:20:19: {refs}[1].tags: must not be set with kind MeshService"),
+        ]
+    );
+}
+
+#[test]
+fn places_are_absolute_in_later_documents_and_with_crlf() {
+    let text = format!("type: Mesh\nname: default\n---\n{ROUTE}").replace('\n', "\r\n");
+    assert!(errors_of(&text)[0].starts_with("f.yaml:18:17: "), "{:?}", errors_of(&text));
+}
+
+/// A document without any fault.
+pub(in crate::sources) fn good() -> String {
+    ROUTE
+        .replace("MeshServiceSubset", "MeshService\n                name: a")
+        .replace("-1", "1")
+        .replace("                tags:\n                  version: \"1\"\n", "")
+}
+
+#[test]
+fn a_good_document_has_no_violation() {
+    assert_eq!(errors_of(&good()), Vec::<String>::new());
+}
+
+#[test]
+fn unknown_fields_are_reported_beside_all_other_violations() {
+    let text = ROUTE.replace("kind: Mesh\n", "kind: Mesh\n    nmae: x\n").replace("weight: -1", "wieght: 1");
+    let errors = errors_of(&text);
+    let ends = [
+        "did you mean `name`?",
+        "kind MeshServiceSubset",
+        "kind MeshServiceSubset",
+        "`weight`?",
+        "kind MeshService",
+    ];
+    assert_eq!(errors.len(), ends.len(), "{errors:?}");
+    for (error, end) in errors.iter().zip(ends) {
+        assert!(error.ends_with(end), "{error} should end with {end}");
+    }
+}
+
+#[test]
+fn violations_of_an_entry_that_is_too_much_are_reported() {
+    let text = good().replace("      rules:\n", "      rules:\n        - default: {backendRefs: []}\n");
+    assert_eq!(
+        errors_of(&text),
+        [
+            "f.yaml:13:9: spec.to[0].rules: must have at most one entry",
+            "f.yaml:13:34: spec.to[0].rules[0].default.backendRefs: must have at least one entry",
+        ]
+    );
+}
+
+#[test]
+fn violations_of_spec_are_reported_beside_those_of_the_name() {
+    let errors = errors_of("type: MeshTCPRoute\nname: \"\"\nmesh: \"\"\nspec: {targetRef: {kind: Meshes}}\n");
+    assert_eq!(
+        errors,
+        [
+            "f.yaml:2:7: name: must not be empty",
+            "f.yaml:3:7: mesh: must not be empty",
+            "f.yaml:4:26: spec.targetRef.kind: value is not supported",
+        ]
+    );
+}
+
+/// Where each kind of targetRef may stand, and with which fields.
+#[test]
+fn target_refs_by_place() {
+    let refs = [
+        "{kind: Mesh}",
+        "{kind: MeshSubset, tags: {a: b}}",
+        "{kind: MeshService, name: s}",
+        "{kind: MeshServiceSubset, name: s, tags: {a: b}}",
+    ];
+    let policy = |top: &str, to: &str, backend: &str| {
+        format!(
+            "type: MeshTCPRoute\nname: r\nspec: {{targetRef: {top}, to: [{{targetRef: {to}, \
+             rules: [{{default: {{backendRefs: [{backend}]}}}}]}}]}}\n"
+        )
+    };
+    for (i, target) in refs.iter().enumerate() {
+        let unsupported = |path: &str| vec![format!("{path}.kind: value is not supported")];
+        let expect = |text: String, path: &str, good: bool| {
+            let errors: Vec<String> =
+                errors_of(&text).iter().map(|e| e.split_once(": ").unwrap().1.to_owned()).collect();
+            assert_eq!(errors, if good { vec![] } else { unsupported(path) }, "{text}");
+        };
+        expect(policy(target, refs[2], refs[2]), "spec.targetRef", true);
+        expect(policy(refs[0], target, refs[2]), "spec.to[0].targetRef", i == 2);
+        expect(policy(refs[0], refs[2], target), "spec.to[0].rules[0].default.backendRefs[0]", i >= 2);
+    }
+    let messages = |top: &str| {
+        let errors = errors_of(&policy(top, refs[2], refs[2]));
+        errors.iter().map(|e| e.rsplit_once("targetRef.").unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(messages("{kind: MeshService}"), ["name: must be set with kind MeshService"]);
+    assert_eq!(messages("{kind: MeshSubset, tags: {}}"), ["tags: must be set with kind MeshSubset"]);
+    assert_eq!(messages("{name: s}"), ["kind: must be set"]);
+    assert_eq!(
+        messages("{kind: Mesh, name: s, tags: {a: b}}"),
+        ["name: must not be set with kind Mesh", "tags: must not be set with kind Mesh"]
+    );
+}
+
+#[test]
+fn missing_metadata_is_a_violation_beside_the_others() {
+    let text = "apiVersion: kuma.io/v1alpha1\nkind: MeshTCPRoute\nspec: {targetRef: {}}\n";
+    assert_eq!(
+        errors_of(text),
+        ["f.yaml:1:1: metadata.name: must be set", "f.yaml:3:19: spec.targetRef.kind: must be set"]
+    );
+}
+
+#[test]
+fn violations_behind_an_alias_are_at_its_anchor() {
+    let text = good()
+        .replace("kind: Mesh\n", "&top {kind: Mesh, nam: x}\n")
+        .replace("  targetRef:\n    &", "  targetRef: &");
+    let text = format!("{text}---\ntype: MeshTCPRoute\nname: other\nspec: {{targetRef: *top}}\n");
+    assert_eq!(
+        errors_of(&text),
+        [
+            "f.yaml:6:32: spec.targetRef: unknown field `nam`, did you mean `name`?",
+            "f.yaml:22:19: the alias `top` has no anchor",
+        ]
+    );
+    let text = "type: MeshTCPRoute\nname: &n {}\nmesh: *n\nspec: {}\n";
+    assert_eq!(
+        errors_of(text),
+        [
+            "f.yaml:2:7: name: invalid type: mapping, expected a string",
+            "f.yaml:2:7: mesh: invalid type: mapping, expected a string",
+        ]
+    );
+}
+
+#[test]
+fn ten_thousand_violations_are_reported_and_more_than_can_be_read_are_cut() {
+    let text = |count: usize| {
+        let to = "    - targetRef: {kind: Mesh}\n".repeat(count);
+        format!("type: MeshTCPRoute\nname: a\nspec:\n  to:\n{to}")
+    };
+    let errors = errors_of(&text(10_000));
+    assert_eq!(errors.len(), 10_000);
+    assert_eq!(errors[9_999], "f.yaml:10004:25: spec.to[9999].targetRef.kind: value is not supported");
+    let errors = errors_of(&text(30_000));
+    assert_eq!(errors.len(), 20_001);
+    assert_eq!(errors[20_000], "f.yaml: has more than 20000 violations; the others are not told");
+}
+
+#[test]
+fn a_misspelt_field_of_a_mesh_does_not_turn_mtls_off_silently() {
+    let errors = errors_of("type: Mesh\nname: a\nmtsl: {enabledBackend: b}\n");
+    assert_eq!(errors, ["f.yaml:3:1: unknown field `mtsl`, did you mean `mtls`?"]);
+}
+
+#[test]
+fn fields_that_are_not_modelled_are_let_be() {
+    let text = "
+type: Mesh
+name: default
+labels: {a: b}
+creationTime: 2023-09-01T00:00:00Z
+mtls: {backends: [{name: ca, type: builtin, conf: {}, dpCert: {rotation: {expiration: 1d}}}], skipValidation: true}
+logging: {}
+tracing: {}
+metrics: {enabledBackend: p, backends: []}
+networking: {outbound: {passthrough: true}}
+routing: {localityAwareLoadBalancing: true}
+constraints: {}
+---
+type: Dataplane
+name: d
+mesh: default
+networking:
+  address: 10.0.0.1
+  admin: {port: 9901}
+  gateway: {type: DELEGATED, tags: {kuma.io/service: g}}
+  transparentProxying: {redirectPortInbound: 15006}
+  transparent_proxying: {}
+  inbound:
+    - {port: 1, servicePort: 2, serviceAddress: 127.0.0.1, serviceProbe: {tcp: {}}, health: {ready: true}, tags: {kuma.io/service: s}}
+metrics: {type: prometheus}
+probes: {port: 9000}
+---
+type: ExternalService
+name: e
+tags: {kuma.io/service: e}
+networking: {address: 'e:1', tls: {enabled: true, caCert: {inline: eA==}, client_cert: {}, allowRenegotiation: true, serverName: e}}
+---
+apiVersion: kuma.io/v1alpha1
+kind: Mesh
+metadata: {name: k, annotations: {a: b}, uid: u, resourceVersion: '1', managedFields: []}
+spec: {mtls: {}, routing: {}}
+---
+type: MeshTimeout
+name: t
+spec: {anything: [goes]}
+---
+apiVersion: kuma.io/v1alpha1
+kind: TrafficPermission
+mesh: default
+metadata: {name: t}
+spec: {anything: [goes]}
+";
+    assert_eq!(errors_of(&text.replace("  transparent_proxying: {}\n", "")), Vec::<String>::new());
+}
+
+const LIST: &str = "
+apiVersion: v1
+kind: List
+metadata: {resourceVersion: ''}
+items:
+  - {apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: ClusterIP}}
+  - apiVersion: kuma.io/v1alpha1
+    kind: Mesh
+    metadata: {name: a}
+  - apiVersion: kuma.io/v1alpha1
+    kind: MeshTCPRoute
+    metadata: {name: r, namespace: kuma-system}
+    spec:
+      targetRef: {kind: Mesh}
+";
+
+#[test]
+fn the_items_of_a_list_are_read() {
+    let Content { found, wrong, .. } = read(LIST);
+    assert_eq!((found.len(), wrong), (2, vec![]));
+    assert_eq!(errors_of("apiVersion: v1\nkind: List\nitems:\n"), Vec::<String>::new());
+    let json = r#"{"apiVersion": "kuma.io/v1alpha1", "kind": "MeshList", "items": [{"apiVersion": "kuma.io/v1alpha1", "kind": "Mesh", "metadata": {"name": "a"}}]}"#;
+    assert_eq!(read(json).found.len(), 1);
+}
+
+#[test]
+fn errors_in_a_list_have_places() {
+    let text = LIST.replace("{kind: Mesh}", "{kind: Mesh, nam: x}").replace("kind: Mesh\n", "kind: Mehs\n");
+    assert_eq!(
+        errors_of(&text),
+        [
+            "f.yaml:8:11: items[1].kind: unknown kind \"Mehs\", did you mean \"Mesh\"?",
+            "f.yaml:14:31: items[2].spec.targetRef: unknown field `nam`, did you mean `name`?",
+        ]
+    );
+}
+
+#[test]
+fn the_items_of_a_list_in_a_list_are_read() {
+    let text =
+        "apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: List, items: [{type: Mehs}, ~]}]\n";
+    assert_eq!(
+        errors_of(text),
+        [
+            "f.yaml:3:53: items[0].items[0].type: unknown kind \"Mehs\", did you mean \"Mesh\"?",
+            "f.yaml:3:60: items[0].items[1]: invalid type: null, expected a mapping",
+        ]
+    );
+    assert_eq!(
+        errors_of("apiVersion: v1\nkind: List\nitems: 5\n"),
+        ["f.yaml:3:8: items: invalid type: integer `5`, expected a list of objects"]
+    );
+}
+
+#[test]
+fn broken_yaml_ends_the_file_and_not_what_was_found_before() {
+    let errors = errors_of("type: Mesh\nnam: a\n---\ntype: Mesh\nname: [a\n---\ntype: Mehs\n");
+    assert_eq!(
+        errors,
+        [
+            "f.yaml:1:1: name: must be set",
+            "f.yaml:2:1: unknown field `nam`, did you mean `name`?",
+            "f.yaml:6:1: did not find expected ',' or ']', while parsing a flow sequence at line 5 column 7",
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_kind_has_a_place() {
+    let errors = errors_of("type: Mesh\nname: a\n---\nname: b\ntype: MeshTCPRoutes\n");
+    assert_eq!(errors, ["f.yaml:5:7: type: unknown kind \"MeshTCPRoutes\", did you mean \"MeshTCPRoute\"?"]);
+}
+
+#[test]
+fn empty_documents_and_foreign_objects_are_let_be() {
+    let text =
+        "---\n---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {x: [1]}\n---\n# nothing\n";
+    assert!(errors_of(text).is_empty(), "{:?}", errors_of(text));
+}
+
+#[test]
+fn json_is_read() {
+    let text =
+        r#"{"type": "Mesh", "name": "a", "mtls": {"enabledBackend": "b", "backends": [{"name": "b"}]}}"#;
+    let Content { found, wrong, .. } = read(text);
+    assert_eq!((found.len(), wrong), (1, vec![]));
+}

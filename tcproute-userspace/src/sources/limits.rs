@@ -1,0 +1,20 @@
+//! How much input is read at most, so that no file can take all of the node's time or memory.
+
+/// Bytes in a file. A Dataplane has some 250, so this is room for 250,000 of them.
+pub(super) const FILE: usize = 64 << 20;
+
+/// Collections inside each other. Resources need less than 20; what the YAML parser does grows with the square.
+pub(super) const DEPTH: usize = 128;
+
+/// Values and keys in a document, those of aliases each time that they are named: a few lines of aliases to
+/// aliases stand for billions. One value may need some 200 bytes on its way to a resource.
+pub(super) const VALUES: usize = 4_000_000;
+
+/// Bytes of the texts in a document, those of aliases likewise.
+pub(super) const TEXT: usize = 128 << 20;
+
+/// `%TAG` directives in a file: the YAML parser compares each with all the others.
+pub(super) const TAG_DIRECTIVES: usize = 100;
+
+/// Violations that are told. Nobody reads more, and a wrong file might have millions.
+pub(super) const VIOLATIONS: usize = 20_000;

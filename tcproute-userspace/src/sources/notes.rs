@@ -1,0 +1,150 @@
+//! What is found wrong while an object is read: noted, so that the reading goes on.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use super::{
+    limits,
+    node::{Mark, Node, Value},
+    path::{Path, prefixes},
+    scalar::Scalar,
+};
+use crate::resources::nearest;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) at: Mark,
+    pub(super) path: String,
+    pub(super) message: String,
+    /// The known name that is most like the one that is written.
+    pub(super) suggestion: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    noted: Vec<Note>,
+    /// Paths of values that were replaced by others: what the rules say of those is beside the point.
+    replaced: HashSet<String>,
+    judging: Judging,
+    overflowed: bool,
+}
+
+/// Whether an object is this program's to judge.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Judging {
+    #[default]
+    Everything,
+    Nothing,
+}
+
+impl Notes {
+    pub(super) fn add(&mut self, at: Mark, path: String, message: String, suggestion: Option<String>) {
+        if self.noted.len() < limits::VIOLATIONS {
+            self.noted.push(Note { at, path, message, suggestion });
+        } else {
+            self.overflowed = true;
+        }
+    }
+
+    /// A value of the wrong type, instead of which the reader gets an empty one.
+    pub(super) fn wrong_type(&mut self, node: &Node, path: &Path<'_>, expected: &str) {
+        if !self.overflowed && self.judging == Judging::Everything {
+            self.replaced(path);
+            self.add(node.at, path.to_string(), wrong_type(node, expected), None);
+        }
+    }
+
+    /// A key that is a collection: its value is left out.
+    pub(super) fn wrong_key(&mut self, key: &Node, parent: &Path<'_>) {
+        if !self.overflowed && self.judging == Judging::Everything {
+            self.add(key.at, parent.to_string(), wrong_type(key, "a string"), None);
+        }
+    }
+
+    pub(super) fn repeated_key(&mut self, at: Mark, parent: &Path<'_>, name: &str) {
+        if !self.overflowed && self.judging == Judging::Everything {
+            let message = format!("the key `{}` is there twice", shortened(name));
+            self.add(at, parent.to_string(), message, None);
+        }
+    }
+
+    pub(super) fn replaced(&mut self, path: &Path<'_>) {
+        self.replaced.insert(path.to_string());
+    }
+
+    pub(super) fn unknown_field(&mut self, at: Mark, parent: &Path<'_>, name: &str, known: &[&str]) {
+        if self.overflowed || self.judging == Judging::Nothing {
+            return;
+        }
+        let near = nearest(name, known.iter().copied());
+        let name = shortened(name);
+        let message = match near {
+            Some(near) => format!("unknown field `{name}`, did you mean `{near}`?"),
+            None => format!("unknown field `{name}`{}", expected(known)),
+        };
+        self.add(at, parent.to_string(), message, near.map(str::to_owned));
+    }
+
+    /// Whether the rules judged a value that nobody wrote.
+    pub(super) fn is_replaced(&self, path: &str) -> bool {
+        !self.replaced.is_empty() && prefixes(path).any(|prefix| self.replaced.contains(prefix))
+    }
+
+    /// To be called before each object: paths are those of an object.
+    pub(super) fn begin_object(&mut self) {
+        self.replaced.clear();
+        self.judging = Judging::Everything;
+    }
+
+    /// For an object of which hardly anything is read: it is another program's to judge.
+    pub(super) const fn let_be(&mut self) {
+        self.judging = Judging::Nothing;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.noted.len()
+    }
+
+    /// Whether there was more than can be told.
+    pub(super) const fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// In the order of their places.
+    pub(super) fn into_sorted(mut self) -> Vec<Note> {
+        self.noted.sort_by_key(|note| note.at);
+        self.noted
+    }
+}
+
+/// As serde says it.
+fn wrong_type(node: &Node, expected: &str) -> String {
+    let found = match (node.scalar(), &node.value) {
+        (Some(Scalar::Null), _) => "null".to_owned(),
+        (Some(Scalar::Bool(value)), _) => format!("boolean `{value}`"),
+        (Some(Scalar::Integer(number)), _) => format!("integer `{number}`"),
+        (Some(Scalar::Float(_)), _) => format!("number `{}`", node.text().map(shortened).unwrap_or_default()),
+        (Some(Scalar::Text(text)), _) => format!("string {:?}", shortened(text)),
+        (None, Value::Mapping(_)) => "mapping".to_owned(),
+        (None, _) => "sequence".to_owned(),
+    };
+    format!("invalid type: {found}, expected {expected}")
+}
+
+/// Enough of a text to find it again.
+fn shortened(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+fn expected(known: &[&str]) -> String {
+    let known: Vec<String> = known.iter().map(|known| format!("`{known}`")).collect();
+    match known.split_last() {
+        Some((last, [])) => format!(", expected {last}"),
+        Some((last, others)) => format!(", expected {} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
