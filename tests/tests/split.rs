@@ -104,16 +104,24 @@ fn more_than_the_maps_can_hold_is_refused_by_name() {
     }
     let net = Loopback::claim();
     let mut mesh = Mesh::new();
-    // The same 3000 backendRefs for each of 700 destinations.
+    // The same 3000 backendRefs for each of 700 destinations, in documents that are not too large to be read.
     let refs = vec!["{kind: MeshService, name: x}"; 3000].join(", ");
-    let mut policy = "type: MeshTCPRoute\nname: wide\nspec:\n  targetRef: {kind: Mesh}\n  to:\n".to_owned();
-    for i in 0..700_u16 {
-        let rules =
-            if i == 0 { format!("&all [{{default: {{backendRefs: [{refs}]}}}}]") } else { "*all".to_owned() };
-        writeln!(policy, "  - targetRef: {{kind: MeshService, name: s{i}}}\n    rules: {rules}").unwrap();
-        mesh.outbound(&format!("s{i}"), (net.ip(2, 1), 2000 + i).into());
+    for policy in 0..7_u16 {
+        let mut text =
+            format!("type: MeshTCPRoute\nname: wide-{policy}\nspec:\n  targetRef: {{kind: Mesh}}\n  to:\n");
+        for i in 0..100 {
+            let rules = if i == 0 {
+                format!("&all [{{default: {{backendRefs: [{refs}]}}}}]")
+            } else {
+                "*all".to_owned()
+            };
+            let number = policy * 100 + i;
+            writeln!(text, "  - targetRef: {{kind: MeshService, name: s{number}}}\n    rules: {rules}")
+                .unwrap();
+            mesh.outbound(&format!("s{number}"), (net.ip(2, 1), 2000 + number).into());
+        }
+        mesh.document(&text);
     }
-    mesh.document(&policy);
     let output = exec(&mesh.file(), "web", &["true"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");

@@ -109,11 +109,16 @@ fn violations_of_spec_are_reported_beside_those_of_the_name() {
 /// Where each kind of targetRef may stand, and with which fields.
 #[test]
 fn target_refs_by_place() {
+    // Beside each kind, whether it may stand at top level, in `to` and in `backendRefs`. The last three kinds and
+    // what has more than a name or tags are those of later versions.
     let refs = [
-        "{kind: Mesh}",
-        "{kind: MeshSubset, tags: {a: b}}",
-        "{kind: MeshService, name: s}",
-        "{kind: MeshServiceSubset, name: s, tags: {a: b}}",
+        ("{kind: Mesh}", [true, false, false]),
+        ("{kind: MeshSubset, tags: {a: b}}", [true, false, false]),
+        ("{kind: MeshService, name: s}", [true, true, true]),
+        ("{kind: MeshServiceSubset, name: s, tags: {a: b}}", [true, false, true]),
+        ("{kind: Dataplane, labels: {a: b}}", [true, false, false]),
+        ("{kind: MeshExternalService, name: s}", [false, true, true]),
+        ("{kind: MeshMultiZoneService, labels: {a: b}, port: 80}", [false, true, true]),
     ];
     let policy = |top: &str, to: &str, backend: &str| {
         format!(
@@ -121,19 +126,20 @@ fn target_refs_by_place() {
              rules: [{{default: {{backendRefs: [{backend}]}}}}]}}]}}\n"
         )
     };
-    for (i, target) in refs.iter().enumerate() {
+    let (mesh, service) = (refs[0].0, refs[2].0);
+    for (target, [top, to, backend]) in refs {
         let unsupported = |path: &str| vec![format!("{path}.kind: value is not supported")];
         let expect = |text: String, path: &str, good: bool| {
             let errors: Vec<String> =
                 errors_of(&text).iter().map(|e| e.split_once(": ").unwrap().1.to_owned()).collect();
             assert_eq!(errors, if good { vec![] } else { unsupported(path) }, "{text}");
         };
-        expect(policy(target, refs[2], refs[2]), "spec.targetRef", true);
-        expect(policy(refs[0], target, refs[2]), "spec.to[0].targetRef", i == 2);
-        expect(policy(refs[0], refs[2], target), "spec.to[0].rules[0].default.backendRefs[0]", i >= 2);
+        expect(policy(target, service, service), "spec.targetRef", top);
+        expect(policy(mesh, target, service), "spec.to[0].targetRef", to);
+        expect(policy(mesh, service, target), "spec.to[0].rules[0].default.backendRefs[0]", backend);
     }
     let messages = |top: &str| {
-        let errors = errors_of(&policy(top, refs[2], refs[2]));
+        let errors = errors_of(&policy(top, service, service));
         errors.iter().map(|e| e.rsplit_once("targetRef.").unwrap().1.to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(messages("{kind: MeshService}"), ["name: must be set with kind MeshService"]);
@@ -142,6 +148,111 @@ fn target_refs_by_place() {
     assert_eq!(
         messages("{kind: Mesh, name: s, tags: {a: b}}"),
         ["name: must not be set with kind Mesh", "tags: must not be set with kind Mesh"]
+    );
+}
+
+#[test]
+fn fields_of_target_refs_by_kind() {
+    let policy = |top: &str, to: &str, backend: &str| {
+        let text = format!(
+            "type: MeshTCPRoute\nname: r\nspec: {{targetRef: {top}, to: [{{targetRef: {to}, \
+             rules: [{{default: {{backendRefs: [{backend}]}}}}]}}]}}\n"
+        );
+        let last = |error: &String| {
+            let (path, message) = error.split_once(": ").unwrap().1.split_once(": ").unwrap();
+            format!("{}: {message}", path.rsplit('.').next().unwrap())
+        };
+        errors_of(&text).iter().map(last).collect::<Vec<_>>()
+    };
+    let (mesh, service) = ("{kind: Mesh}", "{kind: MeshService, name: s}");
+    assert_eq!(
+        policy("{kind: Dataplane, name: a, namespace: b, sectionName: c}", service, service),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        policy("{kind: Dataplane, name: a, labels: {b: c}, tags: {d: e}, port: 1}", service, service),
+        [
+            "name: must not be set beside labels",
+            "tags: must not be set with kind Dataplane",
+            "port: must not be set with kind Dataplane",
+        ]
+    );
+    assert_eq!(
+        policy("{kind: MeshService, name: a, namespace: b, sectionName: c}", service, service),
+        [
+            "namespace: must not be set with kind MeshService",
+            "sectionName: must not be set with kind MeshService"
+        ]
+    );
+    for reference in
+        ["name: a, namespace: b, sectionName: c", "labels: {a: b}, port: 80", "name: a, labels: {}"]
+    {
+        let reference = format!("{{kind: MeshService, {reference}}}");
+        assert_eq!(policy(mesh, &reference, &reference), Vec::<String>::new(), "{reference}");
+    }
+    for (reference, message) in [
+        ("labels: {}", "name: must be set with kind MeshService"),
+        ("name: a, labels: {b: c}", "name: must not be set beside labels"),
+        ("namespace: a, labels: {b: c}", "namespace: must not be set beside labels"),
+        ("name: a, port: 1, sectionName: b", "port: must not be set beside sectionName"),
+        ("name: a, port: 65536", "port: must be a port from 1 to 65535"),
+        ("name: a, port: 0", "port: must be a port from 1 to 65535"),
+        ("name: a, sectionName: ''", "sectionName: must not be empty"),
+        ("name: a, tags: {b: c}", "tags: must not be set with kind MeshService"),
+    ] {
+        let reference = format!("{{kind: MeshService, {reference}}}");
+        assert_eq!(policy(mesh, &reference, service), [message], "{reference}");
+        assert_eq!(policy(mesh, service, &reference), [message], "{reference}");
+    }
+    let subset = "{kind: MeshServiceSubset, name: a, tags: {b: c}, port: 1, labels: {d: e}}";
+    assert_eq!(
+        policy(mesh, service, subset),
+        [
+            "labels: must not be set with kind MeshServiceSubset",
+            "port: must not be set with kind MeshServiceSubset"
+        ]
+    );
+}
+
+#[test]
+fn violations_of_later_resources_have_places() {
+    let text = "\
+type: MeshService
+name: s
+labels: {kuma.io/origin: mars}
+spec:
+  selector: {dataplaneTag: {a: b}}
+  ports: [{port: 0}, {port: 1, targetPort: [1]}, {port: 2}, {port: 2}]
+status: {vips: [{ip: x}]}
+---
+type: MeshExternalService
+name: e
+spec: {match: {port: 70000}, endpoints: [{address: 'a b'}, {port: 1}]}
+---
+type: MeshMultiZoneService
+name: m
+spec: {ports: []}
+---
+type: MeshTCPRoute
+name: r
+labels: {kuma.io/origin: mars, kuma.io/policy-role: king}
+spec: {}
+";
+    assert_eq!(
+        errors_of(text),
+        [
+            "f.yaml:5:14: spec.selector: unknown field `dataplaneTag`, did you mean `dataplaneTags`?",
+            "f.yaml:6:18: spec.ports[0].port: must be a port from 1 to 65535",
+            "f.yaml:6:44: spec.ports[1].targetPort: must be a port or the name of an inbound",
+            "f.yaml:6:68: spec.ports[3].port: the port 2 is there twice",
+            "f.yaml:7:22: status.vips[0].ip: \"x\" is not an IP address",
+            "f.yaml:11:22: spec.match.port: must be a port from 1 to 65535",
+            "f.yaml:11:52: spec.endpoints[0].address: \"a b\" is not an IP address or a host name",
+            "f.yaml:11:60: spec.endpoints[1].address: must be set",
+            "f.yaml:15:7: spec.selector.meshService.matchLabels: must be set",
+            "f.yaml:19:9: labels: kuma.io/origin must be global or zone",
+            "f.yaml:19:9: labels: kuma.io/policy-role must be system, producer, consumer or workload-owner",
+        ]
     );
 }
 
