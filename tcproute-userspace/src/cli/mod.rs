@@ -2,6 +2,7 @@
 
 mod exec;
 mod run;
+mod validate;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -27,6 +28,8 @@ enum Command {
     Run(run::Run),
     /// Run one command as a Dataplane, in a cgroup of its own.
     Exec(exec::Exec),
+    /// Check files, without privilege, and tell every violation in them.
+    Validate(validate::Validate),
 }
 
 /// Where the routes come from.
@@ -90,6 +93,7 @@ impl Cli {
                 start_log(LevelFilter::WARN, exec.logs_decisions());
                 exec.run().await
             }
+            Command::Validate(validate) => validate.run(),
         };
         result.unwrap_or_else(|error| {
             report(&error);
@@ -109,6 +113,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             || cause.is::<routing::UnknownDataplane>()
             || cause.is::<NoSuchCgroup>()
             || cause.is::<BadUsage>()
+            || cause.is::<validate::Invalid>()
     });
     if invalid { INVALID } else { FAILED }
 }
