@@ -5,6 +5,7 @@ mod exec;
 mod output;
 mod resolve;
 mod run;
+mod validate;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -36,6 +37,8 @@ enum Command {
     Resolve(resolve::Resolve),
     /// Show which connections would go elsewhere with other resources.
     Diff(diff::Diff),
+    /// Check files, and tell every violation in them.
+    Validate(validate::Validate),
 }
 
 /// How routes are resolved.
@@ -123,6 +126,7 @@ impl Cli {
                 start_log(LevelFilter::WARN, false);
                 diff.run().await
             }
+            Command::Validate(validate) => validate.run(),
         };
         result.unwrap_or_else(|error| {
             report(&error);
@@ -143,6 +147,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
             || cause.is::<routing::UnknownService>()
             || cause.is::<NoSuchCgroup>()
             || cause.is::<BadUsage>()
+            || cause.is::<validate::Invalid>()
     });
     if invalid { INVALID } else { FAILED }
 }

@@ -39,8 +39,9 @@ pub fn parse(name: &Path, bytes: &[u8]) -> Result<Resources, InputErrors> {
 /// Reads as much as can be read.
 pub fn read(paths: &[PathBuf]) -> Reading {
     let mut reading = Reading::default();
-    for path in files::list(paths, &mut reading.errors) {
-        reading.files += 1;
+    let files = files::list(paths, &mut reading.errors);
+    reading.files = files.len() + reading.errors.len();
+    for path in files {
         match files::read(&path) {
             Ok(bytes) => reading.file(&path, &bytes),
             Err(error) => reading.errors.push(error),
@@ -52,7 +53,7 @@ pub fn read(paths: &[PathBuf]) -> Reading {
 /// What was found in files.
 #[derive(Debug, Default)]
 pub struct Reading {
-    /// How many files were found.
+    /// How many files were named, those that cannot be read among them.
     pub files: usize,
     /// How many resources are in them, good and bad ones.
     pub count: usize,

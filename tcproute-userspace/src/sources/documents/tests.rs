@@ -208,8 +208,8 @@ fn fields_of_target_refs_by_kind() {
     assert_eq!(
         policy(mesh, service, subset),
         [
-            "labels: must not be set with kind MeshServiceSubset",
-            "port: must not be set with kind MeshServiceSubset"
+            "port: must not be set with kind MeshServiceSubset",
+            "labels: must not be set with kind MeshServiceSubset"
         ]
     );
 }

@@ -1,0 +1,114 @@
+//! `tcproute validate`: everything that is wrong with files, before a node sees them.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use thiserror::Error;
+
+use super::output;
+use crate::sources::{self, InputError, Reading};
+
+#[derive(Debug, Args)]
+pub(super) struct Validate {
+    /// YAML or JSON files, or directories of them; - is standard input.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// How the violations are written to standard output.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Output,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Output {
+    /// One line for each violation.
+    #[default]
+    Text,
+    /// One object, for editors and CI.
+    Json,
+}
+
+/// The files have violations, which were written already.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(super) struct Invalid(String);
+
+impl Validate {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let standard_input = |path: PathBuf| if path == Path::new("-") { "/dev/stdin".into() } else { path };
+        let paths: Vec<PathBuf> = self.paths.into_iter().map(standard_input).collect();
+        let reading = sources::read(&paths);
+        output::write(&match self.output {
+            Output::Text => text(&reading),
+            Output::Json => json(&reading)?,
+        })?;
+        let wrong: HashSet<&Path> = reading.errors.iter().map(|error| error.file.as_path()).collect();
+        if wrong.is_empty() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let violations = counted(reading.errors.len(), "violation");
+        let files = counted(reading.files, "file");
+        Err(Invalid(format!("{violations} in {} of {files}", wrong.len())).into())
+    }
+}
+
+fn text(reading: &Reading) -> String {
+    if reading.errors.is_empty() {
+        let (files, resources) = (counted(reading.files, "file"), counted(reading.count, "resource"));
+        return format!("{files}, {resources}: valid\n");
+    }
+    let lines: Vec<String> = reading.errors.iter().map(ToString::to_string).collect();
+    lines.join("\n") + "\n"
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{end}")
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    valid: bool,
+    files: usize,
+    resources: usize,
+    violations: Vec<Violation<'a>>,
+}
+
+#[derive(Serialize)]
+struct Violation<'a> {
+    file: String,
+    line: Option<u32>,
+    column: Option<u32>,
+    path: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggestion: Option<&'a str>,
+}
+
+impl<'a> From<&'a InputError> for Violation<'a> {
+    fn from(error: &'a InputError) -> Self {
+        Self {
+            file: error.file.display().to_string(),
+            line: error.at.map(|(line, _)| line),
+            column: error.at.map(|(_, column)| column),
+            path: &error.path,
+            message: &error.message,
+            suggestion: error.suggestion.as_deref(),
+        }
+    }
+}
+
+fn json(reading: &Reading) -> Result<String> {
+    let report = Report {
+        valid: reading.errors.is_empty(),
+        files: reading.files,
+        resources: reading.count,
+        violations: reading.errors.iter().map(Violation::from).collect(),
+    };
+    Ok(serde_json::to_string_pretty(&report)? + "\n")
+}
