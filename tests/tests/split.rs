@@ -106,16 +106,16 @@ fn more_than_the_maps_can_hold_is_refused_by_name() {
     let mut mesh = Mesh::new();
     // The same 3000 backendRefs for each of 700 destinations, in documents that are not too large to be read.
     let refs = vec!["{kind: MeshService, name: x}"; 3000].join(", ");
-    for policy in 0..7_u16 {
+    for policy in 0..35_u16 {
         let mut text =
             format!("type: MeshTCPRoute\nname: wide-{policy}\nspec:\n  targetRef: {{kind: Mesh}}\n  to:\n");
-        for i in 0..100 {
+        for i in 0..20 {
             let rules = if i == 0 {
                 format!("&all [{{default: {{backendRefs: [{refs}]}}}}]")
             } else {
                 "*all".to_owned()
             };
-            let number = policy * 100 + i;
+            let number = policy * 20 + i;
             writeln!(text, "  - targetRef: {{kind: MeshService, name: s{number}}}\n    rules: {rules}")
                 .unwrap();
             mesh.outbound(&format!("s{number}"), (net.ip(2, 1), 2000 + number).into());

@@ -6,6 +6,7 @@ mod error;
 mod files;
 mod lenient;
 mod limits;
+mod merge_key;
 mod node;
 mod notes;
 mod path;

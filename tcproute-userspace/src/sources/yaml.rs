@@ -9,6 +9,7 @@ use libyaml_safer::{Encoding, Error, EventData, Parser, ScalarStyle};
 
 use super::{
     limits,
+    merge_key::merged,
     node::{Mark, Node, Value},
 };
 
@@ -174,7 +175,7 @@ impl Tree {
                 if let Some(Collection { at, anchor, before, content }) = self.open.pop() {
                     let value = match content {
                         Content::Sequence(items) => Value::Sequence(items.into()),
-                        Content::Mapping(entries, _) => Value::Mapping(entries.into()),
+                        Content::Mapping(entries, _) => Value::Mapping(merged(entries).into()),
                     };
                     self.complete(Node { at, value }, anchor, before);
                 }

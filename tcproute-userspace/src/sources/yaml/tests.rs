@@ -124,3 +124,19 @@ fn tag_directives_are_few() {
     let directives: Vec<String> = (0..1_000_000).map(|i| format!("%TAG !t{i}! tag:x")).collect();
     assert_eq!(outlines(&directives.join("\n")), ["101:1: has more than 100 %TAG directives"]);
 }
+
+#[test]
+fn merge_keys_take_in_what_the_mapping_does_not_say_itself() {
+    let text = "- &a {x: 1, y: 1}\n- &b {y: 2, z: 2}\n";
+    for (mapping, merged) in [
+        ("{<<: *a, y: 3}", "{y:3,x:1}"),
+        ("{y: 3, <<: [*b, *a]}", "{y:3,z:2,x:1}"),
+        ("{<<: {<<: *a, z: 4}}", "{z:4,x:1,y:1}"),
+        ("{'<<': *a}", "{'<<':{x:1,y:1}}"),
+        ("{<<: text}", "{<<:text}"),
+        ("{<<: [*a, 1]}", "{<<:[{x:1,y:1},1]}"),
+    ] {
+        let [document] = &outlines(&format!("{text}- {mapping}\n"))[..] else { panic!("{mapping}") };
+        assert_eq!(*document, format!("[{{x:1,y:1}},{{y:2,z:2}},{merged}]"));
+    }
+}
