@@ -1,4 +1,8 @@
+use proptest::prelude::*;
+use serde_yaml::{Mapping, Value as Yaml};
+
 use super::*;
+use crate::sources::scalar::Scalar;
 
 /// The outline of each document: scalars as they are, `[…]`, `{…}`; or what is wrong, with its place.
 fn outlines(text: &str) -> Vec<String> {
@@ -138,5 +142,54 @@ fn merge_keys_take_in_what_the_mapping_does_not_say_itself() {
     ] {
         let [document] = &outlines(&format!("{text}- {mapping}\n"))[..] else { panic!("{mapping}") };
         assert_eq!(*document, format!("[{{x:1,y:1}},{{y:2,z:2}},{merged}]"));
+    }
+}
+
+fn yaml() -> impl Strategy<Value = Yaml> {
+    let text = prop_oneof![any::<String>(), "[ -~]{0,12}", "(yes|null|~|<<x|1e3|0x1f|-|# a|a: b|[\\[{].*)"];
+    let scalar = prop_oneof![
+        Just(Yaml::Null),
+        any::<bool>().prop_map(Yaml::from),
+        any::<i64>().prop_map(Yaml::from),
+        any::<u64>().prop_map(Yaml::from),
+        text.prop_map(Yaml::from),
+    ];
+    scalar.prop_recursive(4, 32, 6, |inner| {
+        // serde_yaml knows no merge keys.
+        let key = "[ -~]{0,8}".prop_filter("a merge key", |key| key != "<<");
+        let entries = proptest::collection::btree_map(key, inner.clone(), 0..6);
+        let mapping = entries.prop_map(|entries| {
+            Yaml::from(entries.into_iter().map(|(key, value)| (Yaml::from(key), value)).collect::<Mapping>())
+        });
+        prop_oneof![proptest::collection::vec(inner, 0..6).prop_map(Yaml::from), mapping]
+    })
+}
+
+fn as_yaml(node: &Node) -> Yaml {
+    match (&node.value, node.scalar()) {
+        (_, Some(Scalar::Null)) => Yaml::Null,
+        (_, Some(Scalar::Bool(value))) => value.into(),
+        (_, Some(Scalar::Integer(number))) => u64::try_from(number)
+            .map(Yaml::from)
+            .or_else(|_| i64::try_from(number).map(Yaml::from))
+            .unwrap_or_else(|_| panic!("{number} was not written")),
+        (_, Some(Scalar::Float(number))) => number.into(),
+        (_, Some(Scalar::Text(text))) => text.into(),
+        (Value::Mapping(entries), None) => {
+            let entries = entries.iter().map(|(key, value)| (as_yaml(key), as_yaml(value)));
+            Yaml::from(entries.collect::<Mapping>())
+        }
+        (Value::Sequence(items), None) => Yaml::from(items.iter().map(as_yaml).collect::<Vec<_>>()),
+        (Value::Quoted(_) | Value::Plain(_), None) => unreachable!("a scalar is one"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_serde_yaml_writes_reads_the_same(yaml in yaml()) {
+        let text = serde_yaml::to_string(&yaml).unwrap();
+        let documents: Vec<Document> = Documents::new(&text).collect();
+        let [Ok(node)] = &documents[..] else { panic!("{documents:?} of {text:?}") };
+        prop_assert_eq!(as_yaml(node), yaml, "{}", text);
     }
 }
