@@ -6,12 +6,14 @@ pub(super) const FILE: usize = 64 << 20;
 /// Collections inside each other. Resources need less than 20; what the YAML parser does grows with the square.
 pub(super) const DEPTH: usize = 128;
 
-/// Values and keys in a document, those of aliases each time that they are named: a few lines of aliases to
-/// aliases stand for billions. One value may need some 200 bytes on its way to a resource.
+/// Values and keys in a document. One may need some 200 bytes on its way to a resource.
 pub(super) const VALUES: usize = 4_000_000;
 
-/// Bytes of the texts in a document, those of aliases likewise.
-pub(super) const TEXT: usize = 128 << 20;
+/// Values that the aliases of a document stand for: a few lines of aliases to aliases could stand for billions.
+pub(super) const ALIASED_VALUES: usize = 500_000;
+
+/// Bytes of text that the aliases of a document stand for.
+pub(super) const ALIASED_TEXT: usize = 16 << 20;
 
 /// `%TAG` directives in a file: the YAML parser compares each with all the others.
 pub(super) const TAG_DIRECTIVES: usize = 100;

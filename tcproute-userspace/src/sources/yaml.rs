@@ -126,6 +126,8 @@ struct Tree {
     root: Option<Node>,
     anchors: HashMap<String, Anchored>,
     size: Size,
+    /// How much of it aliases stand for.
+    aliased: Size,
     faults: Vec<Fault>,
 }
 
@@ -154,6 +156,13 @@ struct Anchored {
 struct Size {
     values: usize,
     text: usize,
+}
+
+impl Size {
+    fn add(&mut self, more: Self) {
+        self.values += more.values;
+        self.text += more.text;
+    }
 }
 
 impl Tree {
@@ -206,7 +215,7 @@ impl Tree {
         let node = match self.anchors.get(anchor) {
             Some(Anchored { node, size }) => {
                 let (node, size) = (node.clone(), *size);
-                self.grow(size, at)?;
+                self.grow_by_alias(size, at)?;
                 node
             }
             None => {
@@ -223,16 +232,24 @@ impl Tree {
     }
 
     fn grow(&mut self, by: Size, at: Mark) -> Result<(), Fault> {
-        self.size.values += by.values;
-        self.size.text += by.text;
-        let limit = if self.size.values > limits::VALUES {
-            format!("{} values", limits::VALUES)
-        } else if self.size.text > limits::TEXT {
-            format!("{} bytes of text", limits::TEXT)
+        self.size.add(by);
+        if self.size.values > limits::VALUES {
+            let message = format!("the document has more than {} values", limits::VALUES);
+            return Err(Fault { at, message });
+        }
+        Ok(())
+    }
+
+    fn grow_by_alias(&mut self, by: Size, at: Mark) -> Result<(), Fault> {
+        self.aliased.add(by);
+        let limit = if self.aliased.values > limits::ALIASED_VALUES {
+            format!("{} values", limits::ALIASED_VALUES)
+        } else if self.aliased.text > limits::ALIASED_TEXT {
+            format!("{} MiB of text", limits::ALIASED_TEXT >> 20)
         } else {
-            return Ok(());
+            return self.grow(by, at);
         };
-        Err(Fault { at, message: format!("the document has more than {limit}, counting those of aliases") })
+        Err(Fault { at, message: format!("the aliases of the document stand for more than {limit}") })
     }
 
     fn complete(&mut self, node: Node, anchor: Option<String>, before: Size) {
