@@ -1,6 +1,7 @@
 //! What a policy selects, applies to or sends traffic to.
 
 use super::{
+    kinds::nearest,
     names::{EmptyName, Labels, ResourceName, ServiceName, Tags},
     violation::Violations,
     wire,
@@ -301,11 +302,17 @@ fn read_kind(wire: &wire::TargetRef, path: &str, found: &mut Violations) -> Opti
         return None;
     };
     let known = Kind::ALL.into_iter().find(|known| known.name() == kind);
-    known.or_else(|| unsupported(path, found))
+    if known.is_none() {
+        let near = nearest(kind, Kind::ALL.map(Kind::name));
+        found.misspelt(format!("{path}.kind"), UNSUPPORTED, near);
+    }
+    known
 }
 
+const UNSUPPORTED: &str = "value is not supported";
+
 fn unsupported<T>(path: &str, found: &mut Violations) -> Option<T> {
-    found.add(format!("{path}.kind"), "value is not supported");
+    found.add(format!("{path}.kind"), UNSUPPORTED);
     None
 }
 

@@ -7,6 +7,8 @@ pub struct Violation {
     pub path: String,
     /// What is wrong there.
     pub message: String,
+    /// The known name that is most like the one that is written.
+    pub suggestion: Option<&'static str>,
 }
 
 /// More than anybody reads: a wrong document might have millions.
@@ -19,8 +21,18 @@ pub struct Violations(Vec<Violation>);
 impl Violations {
     /// Notes one, unless there are very many.
     pub fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.add_with(path.into(), message.into(), None);
+    }
+
+    /// Notes one, and the known name that may have been meant.
+    pub fn misspelt(&mut self, path: String, message: &str, suggestion: Option<&'static str>) {
+        let meant = suggestion.map(|near| format!(", did you mean {near:?}?"));
+        self.add_with(path, format!("{message}{}", meant.unwrap_or_default()), suggestion);
+    }
+
+    fn add_with(&mut self, path: String, message: String, suggestion: Option<&'static str>) {
         if self.0.len() < MOST {
-            self.0.push(Violation { path: path.into(), message: message.into() });
+            self.0.push(Violation { path, message, suggestion });
         }
     }
 

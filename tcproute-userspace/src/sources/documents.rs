@@ -32,11 +32,7 @@ pub(super) fn read(text: &str) -> Content {
         match document {
             Ok(node) if node.is_null() => {}
             Ok(node) => reading.object(&node, &Path::Root),
-            Err(faults) => {
-                for fault in faults {
-                    reading.notes.add(fault.at, String::new(), fault.message, None);
-                }
-            }
+            Err(fault) => reading.notes.add(fault.at, String::new(), fault.message, None),
         }
         if reading.notes.overflowed() {
             break;
@@ -88,11 +84,16 @@ impl Reading {
                     }
                     let whole = path.join(&violation.path);
                     if !self.notes.is_replaced(&whole) {
-                        self.notes.add(follow(node, &violation.path), whole, violation.message, None);
+                        let at = follow(node, &violation.path);
+                        let suggestion = violation.suggestion.map(str::to_owned);
+                        self.notes.add(at, whole, violation.message, suggestion);
                     }
                 }
             }
-            Err(Refused(message)) => self.notes.add(node.at, path.to_string(), message, None),
+            Err(Refused { message, place }) => {
+                let (at, path) = place.unwrap_or_else(|| (node.at, path.to_string()));
+                self.notes.add(at, path, message, None);
+            }
         }
     }
 

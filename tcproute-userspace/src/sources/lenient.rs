@@ -12,7 +12,7 @@ use serde::{
 };
 
 use super::{
-    node::{Node, Value},
+    node::{Mark, Node, Value},
     notes::Notes,
     path::Path,
     scalar::Scalar,
@@ -25,13 +25,17 @@ pub(super) struct Lenient<'a> {
     pub(super) notes: &'a mut Notes,
 }
 
-/// What cannot be gone on from: a struct that refuses what it was given.
+/// What cannot be gone on from: a struct that refuses what it was given, such as a field under two of its names.
 #[derive(Debug)]
-pub(super) struct Refused(pub(super) String);
+pub(super) struct Refused {
+    pub(super) message: String,
+    /// The struct, once it is known.
+    pub(super) place: Option<(Mark, String)>,
+}
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
@@ -39,7 +43,7 @@ impl std::error::Error for Refused {}
 
 impl de::Error for Refused {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
+        Self { message: message.to_string(), place: None }
     }
 }
 
@@ -165,7 +169,11 @@ impl<'de> Deserializer<'de> for Lenient<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refused> {
-        visitor.visit_map(self.entries(Some(fields)))
+        let (at, path) = (self.node.at, self.path);
+        visitor.visit_map(self.entries(Some(fields))).map_err(|mut refused: Refused| {
+            refused.place.get_or_insert_with(|| (at, path.to_string()));
+            refused
+        })
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {

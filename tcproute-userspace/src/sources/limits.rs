@@ -15,8 +15,5 @@ pub(super) const ALIASED_VALUES: usize = 500_000;
 /// Bytes of text that the aliases of a document stand for.
 pub(super) const ALIASED_TEXT: usize = 16 << 20;
 
-/// `%TAG` directives in a file: the YAML parser compares each with all the others.
-pub(super) const TAG_DIRECTIVES: usize = 100;
-
 /// Violations that are told. Nobody reads more, and a wrong file might have millions.
 pub(super) const VIOLATIONS: usize = 20_000;

@@ -1,11 +1,11 @@
-//! YAML text to documents as trees. The only file that knows the YAML crate.
+//! YAML text to documents as trees. The only file that knows the crate that parses YAML.
 //!
-//! That crate is a translation of libyaml, as is the parser of Kuma: both take and refuse the same texts. It hands
-//! out one event after the other, so what is too deep or too much is refused before it takes time and memory.
+//! The parser hands out one event after the other, so what is too deep or too much is refused before it takes time
+//! and memory.
 
-use std::{collections::HashMap, io::BufReader};
+use std::collections::HashMap;
 
-use libyaml_safer::{Encoding, Error, EventData, Parser, ScalarStyle};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
 use super::{
     limits,
@@ -20,76 +20,32 @@ pub(super) struct Fault {
     pub(super) message: String,
 }
 
-/// The documents of a text; JSON is YAML. Nothing can be said of what follows a fault of the syntax.
+/// The documents of a text; JSON is YAML. Nothing can be said of what follows a fault.
 pub(super) struct Documents<'t> {
-    text: &'t str,
-    events: Parser<BufReader<&'t [u8]>>,
+    events: Parser<'t, StrInput<'t>>,
     done: bool,
 }
 
-/// A document, or everything that is wrong with its aliases.
-pub(super) type Document = Result<Node, Vec<Fault>>;
+/// A document, or what is wrong with it.
+pub(super) type Document = Result<Node, Fault>;
 
 impl<'t> Documents<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        let mut events = Parser::new();
-        events.set_encoding(Encoding::Utf8);
-        // In chunks: the parser would decode a whole slice at once.
-        events.set_input(BufReader::new(text.as_bytes()));
-        Self { text, events, done: false }
-    }
-
-    fn check_directives(&self) -> Result<(), Fault> {
-        let mut directives = self.text.lines().zip(1..).filter(|(line, _)| line.starts_with("%TAG"));
-        match directives.nth(limits::TAG_DIRECTIVES) {
-            Some((_, line)) => Err(Fault {
-                at: Mark { line, column: 1 },
-                message: format!("has more than {} %TAG directives", limits::TAG_DIRECTIVES),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    fn event(&mut self) -> Result<(EventData, Mark), Fault> {
-        match self.events.parse() {
-            Ok(event) => Ok((event.data, mark(event.start_mark))),
-            Err(error) => Err(self.fault(&error)),
-        }
-    }
-
-    fn fault(&self, error: &Error) -> Fault {
-        let problem = error.problem();
-        let at = error.problem_mark().map_or_else(
-            // Such an error is about a character, and knows only its offset.
-            || Mark::behind(self.text.split(is_control).next().unwrap_or_default()),
-            mark,
-        );
-        let message = match (error.context(), error.context_mark().map(mark)) {
-            (Some(context), Some(Mark { line, column })) => {
-                format!("{problem}, {context} at line {line} column {column}")
-            }
-            _ => problem.to_owned(),
-        };
-        Fault { at, message }
+        Self { events: Parser::new_from_str(text), done: false }
     }
 
     /// The next document; `None` behind the last.
-    fn document(&mut self) -> Result<Option<Document>, Fault> {
+    fn document(&mut self) -> Result<Option<Node>, Fault> {
         let mut tree = Tree::default();
-        loop {
-            let (event, at) = self.event()?;
+        while let Some(event) = self.events.next_event() {
+            let (event, span) = event.map_err(|error| fault(&error))?;
             match event {
-                EventData::StreamStart { .. } => self.check_directives()?,
-                EventData::StreamEnd => return Ok(None),
-                EventData::DocumentStart { .. } => {}
-                EventData::DocumentEnd { .. } => {
-                    return Ok(tree
-                        .root
-                        .map(|root| if tree.faults.is_empty() { Ok(root) } else { Err(tree.faults) }));
-                }
-                node => tree.take(node, at)?,
+                Event::StreamEnd => return Ok(None),
+                Event::DocumentEnd => return Ok(tree.root),
+                event => tree.take(event, mark(span.start))?,
             }
         }
+        Ok(None)
     }
 }
 
@@ -100,22 +56,19 @@ impl Iterator for Documents<'_> {
         if self.done {
             return None;
         }
-        let document = self.document().unwrap_or_else(|fault| {
-            self.done = true;
-            Some(Err(vec![fault]))
-        });
-        self.done |= document.is_none();
+        let document = self.document().transpose();
+        self.done = !matches!(document, Some(Ok(_)));
         document
     }
 }
 
-fn mark(mark: libyaml_safer::Mark) -> Mark {
-    Mark { line: mark.line as u32 + 1, column: mark.column as u32 + 1 }
+fn fault(error: &ScanError) -> Fault {
+    Fault { at: mark(*error.marker()), message: error.info().to_owned() }
 }
 
-/// What may not stand in YAML text.
-fn is_control(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) || matches!(c, '\u{fffe}' | '\u{ffff}')
+/// Files have fewer lines than 2^32.
+fn mark(marker: Marker) -> Mark {
+    Mark { line: marker.line() as u32, column: marker.col() as u32 + 1 }
 }
 
 /// A document as it grows.
@@ -124,16 +77,16 @@ struct Tree {
     /// The collections that are not at their end, from the outermost inwards.
     open: Vec<Collection>,
     root: Option<Node>,
-    anchors: HashMap<String, Anchored>,
+    /// By the parser's number of the anchor.
+    anchors: HashMap<usize, Anchored>,
     size: Size,
     /// How much of it aliases stand for.
     aliased: Size,
-    faults: Vec<Fault>,
 }
 
 struct Collection {
     at: Mark,
-    anchor: Option<String>,
+    anchor: usize,
     /// The size of the document at its start.
     before: Size,
     content: Content,
@@ -166,21 +119,20 @@ impl Size {
 }
 
 impl Tree {
-    fn take(&mut self, event: EventData, at: Mark) -> Result<(), Fault> {
+    fn take(&mut self, event: Event<'_>, at: Mark) -> Result<(), Fault> {
         match event {
-            EventData::Alias { anchor } => self.alias(&anchor, at),
-            EventData::Scalar { anchor, tag, value, style, .. } => {
+            Event::Alias(anchor) => self.alias(anchor, at),
+            Event::Scalar(text, style, anchor, tag) => {
                 let before = self.size;
-                self.grow(Size { values: 1, text: value.len() }, at)?;
-                let node = Node { at, value: scalar(value, style, tag.as_deref()) };
-                self.complete(node, anchor, before);
+                self.grow(Size { values: 1, text: text.len() }, at)?;
+                let plain = is_plain(style == ScalarStyle::Plain, tag.as_deref());
+                let value = if plain { Value::Plain(text.into()) } else { Value::Quoted(text.into()) };
+                self.complete(Node { at, value }, anchor, before);
                 Ok(())
             }
-            EventData::SequenceStart { anchor, .. } => self.open(at, anchor, Content::Sequence(Vec::new())),
-            EventData::MappingStart { anchor, .. } => {
-                self.open(at, anchor, Content::Mapping(Vec::new(), None))
-            }
-            EventData::SequenceEnd | EventData::MappingEnd => {
+            Event::SequenceStart(anchor, _) => self.open(at, anchor, Content::Sequence(Vec::new())),
+            Event::MappingStart(anchor, _) => self.open(at, anchor, Content::Mapping(Vec::new(), None)),
+            Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(Collection { at, anchor, before, content }) = self.open.pop() {
                     let value = match content {
                         Content::Sequence(items) => Value::Sequence(items.into()),
@@ -190,43 +142,32 @@ impl Tree {
                 }
                 Ok(())
             }
-            EventData::StreamStart { .. }
-            | EventData::StreamEnd
-            | EventData::DocumentStart { .. }
-            | EventData::DocumentEnd { .. } => Ok(()),
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
         }
     }
 
-    fn open(&mut self, at: Mark, anchor: Option<String>, content: Content) -> Result<(), Fault> {
+    fn open(&mut self, at: Mark, anchor: usize, content: Content) -> Result<(), Fault> {
         if self.open.len() == limits::DEPTH {
             return Err(Fault { at, message: format!("is nested more than {} levels deep", limits::DEPTH) });
         }
         let before = self.size;
         self.grow(Size { values: 1, text: 0 }, at)?;
-        // From here on the name means this collection, which cannot stand inside itself.
-        if let Some(anchor) = &anchor {
-            self.anchors.remove(anchor);
-        }
         self.open.push(Collection { at, anchor, before, content });
         Ok(())
     }
 
-    fn alias(&mut self, anchor: &str, at: Mark) -> Result<(), Fault> {
-        let node = match self.anchors.get(anchor) {
-            Some(Anchored { node, size }) => {
-                let (node, size) = (node.clone(), *size);
-                self.grow_by_alias(size, at)?;
-                node
-            }
-            None => {
-                let own = self.open.iter().any(|collection| collection.anchor.as_deref() == Some(anchor));
-                let message = if own { "stands inside of what it stands for" } else { "has no anchor" };
-                if self.faults.len() < limits::VIOLATIONS {
-                    self.faults.push(Fault { at, message: format!("the alias `{anchor}` {message}") });
-                }
-                Node { at, value: Value::Plain(String::new()) }
-            }
+    fn alias(&mut self, anchor: usize, at: Mark) -> Result<(), Fault> {
+        let Some(Anchored { node, size }) = self.anchors.get(&anchor) else {
+            // The parser knows the anchor, but it is in an earlier document or on what is not at its end.
+            let message = "the alias stands for nothing in its document, or for what it stands inside of";
+            return Err(Fault { at, message: message.to_owned() });
         };
+        let (node, size) = (node.clone(), *size);
+        self.grow_by_alias(size, at)?;
         self.add(node);
         Ok(())
     }
@@ -252,8 +193,9 @@ impl Tree {
         Err(Fault { at, message: format!("the aliases of the document stand for more than {limit}") })
     }
 
-    fn complete(&mut self, node: Node, anchor: Option<String>, before: Size) {
-        if let Some(anchor) = anchor {
+    fn complete(&mut self, node: Node, anchor: usize, before: Size) {
+        // 0 stands for none.
+        if anchor > 0 {
             let Size { values, text } = self.size;
             let size = Size { values: values - before.values, text: text - before.text };
             self.anchors.insert(anchor, Anchored { node: node.clone(), size });
@@ -273,13 +215,12 @@ impl Tree {
     }
 }
 
-/// A tag of the core schema overrides what the style says.
-fn scalar(text: String, style: ScalarStyle, tag: Option<&str>) -> Value {
-    let plain = match tag.and_then(|tag| tag.strip_prefix("tag:yaml.org,2002:")) {
-        Some(tag) => ["null", "bool", "int", "float"].contains(&tag),
-        None => style == ScalarStyle::Plain,
-    };
-    if plain { Value::Plain(text) } else { Value::Quoted(text) }
+/// Whether a scalar may stand for something else than its text: a tag of the core schema overrides the quotes.
+fn is_plain(unquoted: bool, tag: Option<&Tag>) -> bool {
+    match tag.filter(|tag| tag.is_yaml_core_schema()) {
+        Some(tag) => ["null", "bool", "int", "float"].contains(&tag.suffix.as_str()),
+        None => unquoted,
+    }
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ fn violations_of_spec_are_reported_beside_those_of_the_name() {
         [
             "f.yaml:2:7: name: must not be empty",
             "f.yaml:3:7: mesh: must not be empty",
-            "f.yaml:4:26: spec.targetRef.kind: value is not supported",
+            "f.yaml:4:26: spec.targetRef.kind: value is not supported, did you mean \"Mesh\"?",
         ]
     );
 }
@@ -275,7 +275,7 @@ fn violations_behind_an_alias_are_at_its_anchor() {
         errors_of(&text),
         [
             "f.yaml:6:32: spec.targetRef: unknown field `nam`, did you mean `name`?",
-            "f.yaml:22:19: the alias `top` has no anchor",
+            "f.yaml:22:19: the alias stands for nothing in its document, or for what it stands inside of",
         ]
     );
     let text = "type: MeshTCPRoute\nname: &n {}\nmesh: *n\nspec: {}\n";
@@ -422,7 +422,7 @@ fn broken_yaml_ends_the_file_and_not_what_was_found_before() {
         [
             "f.yaml:1:1: name: must be set",
             "f.yaml:2:1: unknown field `nam`, did you mean `name`?",
-            "f.yaml:6:1: did not find expected ',' or ']', while parsing a flow sequence at line 5 column 7",
+            "f.yaml:6:1: while parsing a flow sequence, expected ',' or ']'",
         ]
     );
 }

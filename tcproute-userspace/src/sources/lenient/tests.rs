@@ -165,3 +165,12 @@ fn from_is_no_field_of_this_policy() {
     let errors = errors_of(&good().replace("  to:\n", "  from: []\n  to:\n"));
     assert_eq!(errors, ["f.yaml:8:3: spec: unknown field `from`, expected `targetRef` or `to`"]);
 }
+
+#[test]
+fn a_field_under_both_of_its_names_is_an_error_at_its_struct() {
+    let errors = errors_of(
+        "type: ExternalService\nname: a\ntags: {kuma.io/service: a}\n\
+         networking: {address: 'a:1', tls: {caCert: {}, ca_cert: {}}}\n",
+    );
+    assert_eq!(errors, ["f.yaml:4:35: networking.tls: duplicate field `caCert`"]);
+}

