@@ -39,7 +39,7 @@ fn resources_that_cannot_be_read() {
     let cases = [
         ("no.yaml", None, vec!["no.yaml", "No such file"]),
         ("broken.yaml", Some("type: Mesh\nname: [a\n"), vec!["broken.yaml:3:1"]),
-        ("tabs.yaml", Some("type: Mesh\nname: a\nmtls:\n\tx: 1\n"), vec!["tabs.yaml:4:1"]),
+        ("tabs.yaml", Some("type: Mesh\nname: a\nmtls:\n\tx: 1\n"), vec!["tabs.yaml:4:2"]),
         (
             "field.yaml",
             Some("type: MeshTCPRoute\nname: a\nspek: {}\n"),

@@ -96,7 +96,7 @@ fn every_violation_of_every_file_is_told_in_one_run() {
             "a.yaml:4:1: the key `mesh` is there twice",
             &format!("a.yaml:14:17: {reference}: unknown field `wieght`, did you mean `weight`?"),
             "c.yaml:1:7: type: unknown kind \"Mehs\", did you mean \"Mesh\"?",
-            "c.yaml:5:1: did not find expected ',' or ']', while parsing a flow sequence at line 4 column 7",
+            "c.yaml:5:1: while parsing a flow sequence, expected ',' or ']'",
         ]
     );
     assert_eq!(summary, "error: 6 violations in 3 of 4 files\n");

@@ -72,7 +72,9 @@ fn only_the_workloads_processes_are_routed() {
 
 /// What bpftool lists for the cgroup: nothing at all if there is nothing.
 fn attached_to(cgroup: &Path) -> String {
-    stdout(&Command::new("bpftool").args(["-j", "cgroup", "show"]).arg(cgroup).output().unwrap())
+    let output = Command::new("bpftool").args(["-j", "cgroup", "show"]).arg(cgroup).output().unwrap();
+    // It fails, having listed everything, on kernels that do not know all the attach types that it knows.
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod release;
 mod report;
 mod test;
 mod toolchain;
+mod vm_test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Task {
     DemoClient(demo::ClientOptions),
     /// Check everything: format, lints, unit tests and, as root, the kernel tests
     Test,
+    /// Run the kernel tests on other kernels, in virtual machines
+    VmTest(vm_test::Options),
     /// Measure what a connection costs beside its peers (as root), and how long resolution takes
     Bench(bench::Options),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::DemoClient(options) => demo::run_client(&options),
         Task::Test => test::run(),
+        Task::VmTest(options) => vm_test::run(&options),
         Task::Bench(options) => bench::run(&options),
     };
     match result {

@@ -1,0 +1,170 @@
+//! What runs in a guest: the test binaries, tcproute, and the programs that the tests call.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::{command, workspace};
+
+/// Programs that the tests and the guest's first process call. Debian's own, not what else is on the path.
+const PROGRAMS: [&str; 9] = [
+    "/usr/bin/curl",
+    "/usr/bin/nc",
+    "/usr/bin/python3",
+    "/usr/bin/setarch",
+    "/usr/bin/setpriv",
+    "/usr/bin/umount",
+    "/usr/bin/unshare",
+    "/usr/sbin/bpftool",
+    "/usr/sbin/ip",
+];
+
+/// What busybox stands in for.
+const APPLETS: [&str; 16] = [
+    "cat", "grep", "ifconfig", "insmod", "kill", "ln", "ls", "mkdir", "mount", "poweroff", "rm", "sh",
+    "sleep", "true", "false", "uname",
+];
+
+/// Parts of Python's library that no test imports.
+const UNUSED_PYTHON: [&str; 9] =
+    ["asyncio", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "tkinter", "unittest", "xml"];
+
+/// Builds the kernel tests, and tells where they are.
+pub(super) fn test_binaries() -> Result<Vec<PathBuf>> {
+    let mut cargo = command::cargo();
+    cargo.args([
+        "test",
+        "--package",
+        "tcproute-tests",
+        "--no-run",
+        "--message-format=json-render-diagnostics",
+    ]);
+    let output =
+        cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("the tests do not compile");
+    }
+    let executable = |line: &str| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let is_test = message["target"]["kind"].as_array()?.iter().any(|kind| kind == "test");
+        is_test.then(|| message["executable"].as_str().map(PathBuf::from))?
+    };
+    let tests: Vec<PathBuf> = String::from_utf8(output.stdout)?.lines().filter_map(executable).collect();
+    if tests.is_empty() {
+        bail!("there are no tests");
+    }
+    Ok(tests)
+}
+
+/// Lays out the root of a guest, and tells where it is.
+pub(super) fn content(binary: &Path, tests: &[PathBuf]) -> Result<PathBuf> {
+    let root = workspace::target().join("vm/root");
+    if root.exists() {
+        fs::remove_dir_all(&root)?;
+    }
+    let tree = Tree { root };
+    for directory in ["dev", "etc", "proc", "root", "sys", "tmp"] {
+        fs::create_dir_all(tree.root.join(directory))?;
+    }
+    tree.file(Path::new("/bin/busybox"), "/bin/busybox")?;
+    for applet in APPLETS {
+        symlink("busybox", tree.root.join("bin").join(applet))?;
+    }
+    for program in PROGRAMS {
+        tree.program(Path::new(program), program)?;
+    }
+    tree.program(binary, "/bin/tcproute")?;
+    for test in tests {
+        // cargo puts a hash behind the name.
+        let name = test.file_name().context("a test without a name")?.to_string_lossy();
+        let name = name.rsplit_once('-').map_or(&*name, |(name, _)| name).to_owned();
+        tree.program(test, &format!("/tests/{name}"))?;
+    }
+    tree.python()?;
+    // The tests find the examples where they were compiled.
+    let examples = workspace::root().join("examples");
+    for example in fs::read_dir(&examples)? {
+        let path = example?.path();
+        tree.file(&path, &path.to_string_lossy())?;
+    }
+    fs::create_dir_all(tree.inside(&workspace::root().join("tests").to_string_lossy()))?;
+    fs::write(tree.root.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
+    fs::write(tree.root.join("etc/nsswitch.conf"), "hosts: files\n")?;
+    fs::write(tree.root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\n")?;
+    let init = tree.root.join("init");
+    fs::write(&init, include_str!("init.sh"))?;
+    fs::set_permissions(&init, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    Ok(tree.root)
+}
+
+struct Tree {
+    root: PathBuf,
+}
+
+impl Tree {
+    fn inside(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    fn file(&self, from: &Path, to: &str) -> Result<()> {
+        let to = self.inside(to);
+        fs::create_dir_all(to.parent().unwrap_or(&self.root))?;
+        fs::copy(from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+        Ok(())
+    }
+
+    /// A program or library with what it links to.
+    fn program(&self, from: &Path, to: &str) -> Result<()> {
+        self.file(from, to)?;
+        // A static program has no libraries, and ldd says so by failing.
+        let linked = command::capture(Command::new("ldd").arg(from)).unwrap_or_default();
+        for library in linked.split_whitespace().filter(|word| word.starts_with('/')) {
+            if !self.inside(library).exists() {
+                self.file(Path::new(library), library)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Python's library, as far as the tests use it.
+    fn python(&self) -> Result<()> {
+        let path = "import sysconfig; print(sysconfig.get_path('stdlib'))";
+        let library = command::capture(Command::new("/usr/bin/python3").args(["-c", path]))?;
+        let library = PathBuf::from(library.trim());
+        self.directory(&library)?;
+        let compile = ["-m", "compileall", "-q", "-s"];
+        let mut python = Command::new("/usr/bin/python3");
+        python.args(compile).arg(&self.root).arg(self.inside(&library.to_string_lossy()));
+        // What cannot be compiled is not imported either.
+        let _ = command::capture(&mut python);
+        // Loaded by the resolver, and so not linked to.
+        let nss = Path::new("/lib/x86_64-linux-gnu/libnss_files.so.2");
+        if nss.exists() { self.program(nss, &nss.to_string_lossy()) } else { Ok(()) }
+    }
+
+    fn directory(&self, directory: &Path) -> Result<()> {
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !UNUSED_PYTHON.contains(&&*name) && name != "__pycache__" && !name.starts_with("config-") {
+                    self.directory(&path)?;
+                }
+                continue;
+            }
+            match path.extension().and_then(OsStr::to_str) {
+                Some("so") => self.program(&path, &path.to_string_lossy())?,
+                Some("py") => self.file(&path, &path.to_string_lossy())?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,55 @@
+//! The file system that a guest boots with: one archive that all kernels share, and a small one for each behind it
+//! (<https://docs.kernel.org/driver-api/early-userspace/buffer-format.html>).
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::kernel::Kernel;
+use crate::command;
+
+pub(super) struct Initramfs;
+
+impl Initramfs {
+    /// Writes the image of a kernel.
+    pub(super) fn pack(content: &Path, kernel: &Kernel, filter: Option<&str>, image: &Path) -> Result<()> {
+        let own = content.with_file_name("own");
+        if own.exists() {
+            fs::remove_dir_all(&own)?;
+        }
+        fs::create_dir_all(own.join("modules"))?;
+        fs::write(own.join("filter"), filter.unwrap_or_default())?;
+        for (i, module) in kernel.modules.iter().enumerate() {
+            let to = own.join(format!("modules/{i}.ko"));
+            if module.extension().is_some_and(|end| end == "xz") {
+                let mut xz = Command::new("xz");
+                xz.args(["--decompress", "--stdout"]).arg(module).stdout(fs::File::create(&to)?);
+                command::run(&mut xz)?;
+            } else {
+                fs::copy(module, &to)?;
+            }
+        }
+        let shared = content.with_extension("cpio");
+        let behind = own.with_extension("cpio");
+        archive(content, &shared)?;
+        archive(&own, &behind)?;
+        let mut all = fs::read(&shared)?;
+        all.extend(fs::read(&behind)?);
+        fs::write(image, all).with_context(|| format!("cannot write {}", image.display()))
+    }
+}
+
+fn archive(directory: &Path, to: &Path) -> Result<()> {
+    let names = command::capture(Command::new("find").arg(".").current_dir(directory))?;
+    let mut cpio = Command::new("cpio");
+    cpio.args(["--create", "--format=newc", "--quiet", "--owner=+0:+0"]).current_dir(directory);
+    let mut child = cpio.stdin(Stdio::piped()).stdout(fs::File::create(to)?).spawn()?;
+    let mut input = child.stdin.take().context("cpio has no input")?;
+    std::io::Write::write_all(&mut input, names.as_bytes())?;
+    drop(input);
+    if child.wait()?.success() { Ok(()) } else { bail!("cpio failed for {}", directory.display()) }
+}

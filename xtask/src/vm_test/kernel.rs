@@ -1,0 +1,169 @@
+//! The kernels of the matrix: obtained from Debian, verified, and kept.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    str::FromStr,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::debian::{Archive, Package};
+use crate::command;
+
+/// Where a kernel comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A release of Debian, and the series of its kernel.
+    Debian { series: &'static str, suite: &'static str },
+    /// An image on this machine.
+    Image(PathBuf),
+}
+
+impl Source {
+    /// From the oldest that is supported to the newest there is.
+    pub(super) const MATRIX: [Self; 4] = [
+        Self::Debian { series: "5.10", suite: "bullseye" },
+        Self::Debian { series: "6.1", suite: "bookworm" },
+        Self::Debian { series: "6.12", suite: "trixie" },
+        Self::Debian { series: "latest", suite: "sid" },
+    ];
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = |source: &Self| matches!(source, Self::Debian { series, .. } if *series == text);
+        if let Some(source) = Self::MATRIX.into_iter().find(named) {
+            return Ok(source);
+        }
+        let path = PathBuf::from(text);
+        if path.is_file() {
+            return Ok(Self::Image(path));
+        }
+        Err("must be 5.10, 6.1, 6.12, latest or the path of a kernel image".to_owned())
+    }
+}
+
+/// A kernel that can be booted.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    /// For people, and for file names.
+    pub(super) name: String,
+    pub(super) image: PathBuf,
+    /// Modules that the tests need and the image lacks, in the order in which they are loaded.
+    pub(super) modules: Vec<PathBuf>,
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl Source {
+    /// Downloads what is not there yet.
+    pub(super) fn obtain(&self, directory: &Path) -> Result<Kernel> {
+        match self {
+            Self::Image(image) => {
+                let name = image.file_name().map(|name| name.to_string_lossy().into_owned());
+                Ok(Kernel { name: name.unwrap_or_default(), image: image.clone(), modules: Vec::new() })
+            }
+            Self::Debian { series, suite } => {
+                let archive = Archive::find();
+                from_debian(&archive, series, suite, directory)
+                    .with_context(|| format!("cannot obtain the kernel {series} of Debian {suite}"))
+            }
+        }
+    }
+}
+
+fn from_debian(archive: &Archive, series: &str, suite: &str, directory: &Path) -> Result<Kernel> {
+    let packages = archive.packages(suite, directory)?;
+    let image = newest(&packages, &["linux-binary-", "linux-image-"]).context("there is no such package")?;
+    let modules = packages.iter().find(|package| package.name == image.modules_package());
+    let root = directory.join(format!("{series}-{}", image.version));
+    if !root.join("complete").exists() {
+        for package in std::iter::once(image).chain(modules) {
+            eprintln!("downloading {} ({} MB)", package.name, package.size / 1_000_000);
+            let file = archive.download(package, directory)?;
+            command::capture(Command::new("dpkg-deb").arg("--extract").arg(&file).arg(&root))?;
+            fs::remove_file(&file)?;
+        }
+        fs::write(root.join("complete"), "")?;
+    }
+    let name = format!("{series} ({})", image.version).replace(['(', ')'], "");
+    let vmlinuz = find(&root, &|name| name.starts_with("vmlinuz")).context("there is no kernel image")?;
+    let module = |name: &str| find(&root, &|file| file.starts_with(&format!("{name}.ko")));
+    Ok(Kernel { name: name.replace(' ', "-"), image: vmlinuz, modules: module("veth").into_iter().collect() })
+}
+
+/// The newest cloud kernel: small, and with what a virtual machine needs built in.
+fn newest<'a>(packages: &'a [Package], prefixes: &[&str]) -> Option<&'a Package> {
+    let wanted = |package: &&Package| {
+        let name = package.name.strip_suffix("-unsigned").unwrap_or(&package.name);
+        prefixes.iter().any(|prefix| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())))
+            && name.ends_with("-cloud-amd64")
+            // What is smaller only depends on others.
+            && package.size > 1_000_000
+    };
+    packages.iter().filter(wanted).max_by_key(|package| version_key(&package.version))
+}
+
+/// Compares as Debian does, for versions of kernels: by the numbers in them.
+fn version_key(version: &str) -> Vec<u64> {
+    version.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+}
+
+/// The first file with such a name below a directory.
+fn find(directory: &Path, is_it: &dyn Fn(&str) -> bool) -> Option<PathBuf> {
+    let mut entries: Vec<_> = fs::read_dir(directory).ok()?.filter_map(Result::ok).collect();
+    entries.sort_by_key(fs::DirEntry::file_name);
+    entries.iter().find_map(|entry| {
+        let kind = entry.file_type().ok()?;
+        if kind.is_dir() {
+            return find(&entry.path(), is_it);
+        }
+        (kind.is_file() && is_it(&entry.file_name().to_string_lossy())).then(|| entry.path())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, version: &str, size: u64) -> Package {
+        Package {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            file: String::new(),
+            size,
+            sha256: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_newest_cloud_kernel_is_taken() {
+        let packages = [
+            package("linux-image-5.10.0-9-cloud-amd64-unsigned", "5.10.70-1", 20_000_000),
+            package("linux-image-5.10.0-32-cloud-amd64-unsigned", "5.10.223-1", 20_000_000),
+            package("linux-image-5.10.0-32-cloud-amd64-dbg", "5.10.223-1", 200_000_000),
+            package("linux-image-5.10.0-33-amd64", "5.10.226-1", 50_000_000),
+            package("linux-image-cloud-amd64", "5.10.226-1", 2_000_000),
+            package("linux-image-5.10.0-34-cloud-amd64", "5.10.228-1", 1_916),
+        ];
+        let newest = newest(&packages, &["linux-binary-", "linux-image-"]).unwrap();
+        assert_eq!(newest.name, "linux-image-5.10.0-32-cloud-amd64-unsigned");
+    }
+
+    #[test]
+    fn kernels_are_named_or_are_files() {
+        assert_eq!("6.12".parse(), Ok(Source::MATRIX[2].clone()));
+        assert_eq!(
+            "/dev/null/vmlinuz".parse::<Source>().unwrap_err(),
+            "must be 5.10, 6.1, 6.12, latest or the path of a kernel image"
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! Booting a guest and watching its console.
+
+use std::{
+    fmt,
+    fs::OpenOptions,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+
+use super::kernel::Kernel;
+
+/// How the processors of a guest come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accelerator {
+    Kvm,
+    Emulation,
+}
+
+/// How the life of a guest ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// All tests were run.
+    Done,
+    /// The kernel gave up.
+    Panicked,
+    /// It was ended for taking too long.
+    TimedOut,
+    /// It never said anything.
+    Silent,
+    /// It ended before its tests did.
+    Stopped,
+}
+
+/// What a guest said and how it ended.
+pub(super) struct Console {
+    pub(super) text: String,
+    pub(super) ending: Ending,
+    pub(super) took: Duration,
+}
+
+/// A guest that says nothing for so long from its start will not.
+const SILENCE: Duration = Duration::from_mins(1);
+
+/// So long KVM is given to show that it works.
+const PROBE: Duration = Duration::from_secs(15);
+
+impl Accelerator {
+    /// KVM only where a guest really starts with it: the device may be there and not work.
+    pub(super) fn probe(guest: Option<(&Kernel, &Path)>) -> Self {
+        let usable = OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
+        let Some((kernel, image)) = guest.filter(|_| usable) else { return Self::Emulation };
+        let started = start(kernel, image, Self::Kvm, "vm.probe");
+        let console = started.and_then(|child| watch(child, PROBE));
+        if console.is_ok_and(|console| console.ending == Ending::Done) { Self::Kvm } else { Self::Emulation }
+    }
+}
+
+impl fmt::Display for Accelerator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kvm => "KVM",
+            Self::Emulation => "emulation, as KVM does not work here",
+        })
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::Panicked => "the kernel panicked",
+            Self::TimedOut => "the guest hung and was ended",
+            Self::Silent => "the guest said nothing",
+            Self::Stopped => "the guest stopped before its tests did",
+        })
+    }
+}
+
+/// Boots a guest and waits for its end, but not for longer than `patience`.
+pub(super) fn boot(
+    kernel: &Kernel,
+    image: &Path,
+    accelerator: Accelerator,
+    patience: Duration,
+) -> Result<Console> {
+    watch(start(kernel, image, accelerator, "")?, patience)
+}
+
+fn start(kernel: &Kernel, image: &Path, accelerator: Accelerator, more: &str) -> Result<Child> {
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(match accelerator {
+        Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
+        Accelerator::Emulation => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+    });
+    qemu.args(["-smp", "2", "-m", "2048", "-display", "none", "-serial", "stdio", "-monitor", "none"]);
+    qemu.args(["-nic", "none", "-no-reboot", "-kernel"]).arg(&kernel.image).arg("-initrd").arg(image);
+    qemu.arg("-append").arg(format!("console=ttyS0 panic=-1 quiet {more}"));
+    qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    qemu.spawn().context("cannot start qemu-system-x86_64")
+}
+
+fn watch(mut child: Child, patience: Duration) -> Result<Console> {
+    let start = Instant::now();
+    let output = child.stdout.take().context("the console is not piped")?;
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let mut lines = BufReader::new(output).split(b'\n');
+        while let Some(Ok(line)) = lines.next() {
+            if sender.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    let mut text = String::new();
+    let mut done = false;
+    let mut spoke = false;
+    let ending = loop {
+        let limit = if spoke { patience } else { SILENCE.min(patience) };
+        match lines.recv_timeout(limit.saturating_sub(start.elapsed())) {
+            Ok(line) => {
+                spoke |= line.starts_with("vm: ");
+                done |= line == "vm: done";
+                let panicked = line.contains("Kernel panic");
+                text.push_str(&line);
+                text.push('\n');
+                if panicked {
+                    break Ending::Panicked;
+                }
+            }
+            Err(_) if done => break Ending::Done,
+            Err(RecvTimeoutError::Disconnected) => break Ending::Stopped,
+            Err(RecvTimeoutError::Timeout) if spoke => break Ending::TimedOut,
+            Err(RecvTimeoutError::Timeout) => break Ending::Silent,
+        }
+    };
+    // It may have ended by itself.
+    let _ = child.kill();
+    child.wait()?;
+    Ok(Console { text, ending, took: start.elapsed() })
+}
