@@ -249,3 +249,19 @@ fn release_program(ebpf: &mut Ebpf) -> Result<&mut CgroupSock> {
         .ok_or_else(|| anyhow!("the eBPF object has no program {RELEASE_PROGRAM}"))?;
     Ok(program.try_into()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_have_room_for_a_second_version_and_more_is_refused_by_name() {
+        let limits = Limits::with_room_for((1, 2_097_152, 5000)).unwrap();
+        assert_eq!((limits.routes, limits.backends, limits.endpoints), (4096, 1 << 22, 16_384));
+        let error = Limits::with_room_for((1, 2_097_153, 1)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "2097153 backendRefs for the workloads of this node: the limit is 2097152"
+        );
+    }
+}

@@ -1,16 +1,16 @@
 #!/bin/busybox sh
 # The first process of a guest: runs every test binary and powers off. What it says itself begins with "vm: ".
 export PATH=/usr/bin:/usr/sbin:/bin HOME=/root TCPROUTE_BIN=/bin/tcproute PYTHONDONTWRITEBYTECODE=1
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs dev /dev
-ln -s /proc/self/fd /dev/fd
-ln -s /proc/self/fd/0 /dev/stdin
-mount -t tmpfs tmp /tmp
-mkdir -p /sys/fs/cgroup
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-mount -t bpf bpf /sys/fs/bpf
-ifconfig lo up
+prepare() {
+    mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /dev && mount -t tmpfs tmp /tmp &&
+        ln -s /proc/self/fd /dev/fd && ln -s /proc/self/fd/0 /dev/stdin &&
+        mkdir -p /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && mount -t bpf bpf /sys/fs/bpf &&
+        ifconfig lo up
+}
+if ! prepare; then
+    echo "vm: the guest cannot be prepared"
+    poweroff -f
+fi
 # Before 5.11 BPF memory counts against this limit; that tcproute raises it itself is tested as well.
 echo "vm: kernel $(uname -r)"
 if ! grep -q vm.probe /proc/cmdline; then

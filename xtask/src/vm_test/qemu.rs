@@ -96,7 +96,8 @@ fn start(kernel: &Kernel, image: &Path, accelerator: Accelerator, more: &str) ->
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(match accelerator {
         Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
-        Accelerator::Emulation => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+        // With a thread for each processor, programs of the guest crashed now and then.
+        Accelerator::Emulation => ["-accel", "tcg,thread=single", "-cpu", "max"],
     });
     qemu.args(["-smp", "2", "-m", "2048", "-display", "none", "-serial", "stdio", "-monitor", "none"]);
     qemu.args(["-nic", "none", "-no-reboot", "-kernel"]).arg(&kernel.image).arg("-initrd").arg(image);
