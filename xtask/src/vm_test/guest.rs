@@ -14,9 +14,10 @@ use serde_json::Value;
 use crate::{command, workspace};
 
 /// Programs that the tests and the guest's first process call. Debian's own, not what else is on the path.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     "/usr/bin/curl",
     "/usr/bin/nc",
+    "/usr/bin/nsenter",
     "/usr/bin/python3",
     "/usr/bin/setarch",
     "/usr/bin/setpriv",
@@ -70,7 +71,7 @@ pub(super) fn content(binary: &Path, tests: &[PathBuf]) -> Result<PathBuf> {
         fs::remove_dir_all(&root)?;
     }
     let tree = Tree { root };
-    for directory in ["dev", "etc", "proc", "root", "sys", "tmp"] {
+    for directory in ["dev", "etc", "proc", "root", "run", "sys", "tmp"] {
         fs::create_dir_all(tree.root.join(directory))?;
     }
     tree.file(Path::new("/bin/busybox"), "/bin/busybox")?;

@@ -1,0 +1,133 @@
+//! Two hosts joined by a cable: network namespaces and a pair of veth devices.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::Ipv4Addr,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU8, Ordering},
+};
+
+/// A client and a server. The server is the client's router as well, so that what it does with packets for others
+/// is what a network would do.
+pub struct Hosts {
+    client: Namespace,
+    server: Namespace,
+    net: u8,
+}
+
+impl Hosts {
+    /// Hosts of a test's own; or why there cannot be any.
+    pub fn new() -> Result<Self, String> {
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        let net = NEXT.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}-{net}", std::process::id());
+        let hosts = Self {
+            client: Namespace::add(format!("tcproute-c-{id}"))?,
+            server: Namespace::add(format!("tcproute-s-{id}"))?,
+            net,
+        };
+        let (client, server) = (&hosts.client.0, &hosts.server.0);
+        ip(&format!("link add eth0 netns {client} type veth peer name eth0 netns {server}"))?;
+        for (namespace, address) in [(client, hosts.client_address()), (server, hosts.server_address())] {
+            for command in [
+                format!("addr add {address}/24 dev eth0"),
+                "link set eth0 up".into(),
+                "link set lo up".into(),
+            ] {
+                ip(&format!("-n {namespace} {command}"))?;
+            }
+        }
+        ip(&format!("-n {client} route add default via {}", hosts.server_address()))?;
+        hosts.set_on_server("ip_forward", 1);
+        Ok(hosts)
+    }
+
+    /// The client's address.
+    pub const fn client_address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 77, self.net, 1)
+    }
+
+    /// The server's address.
+    pub const fn server_address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 77, self.net, 2)
+    }
+
+    /// What the server does with packets for a network: `blackhole` or `unreachable`.
+    pub fn route_on_server(&self, kind: &str, network: &str) {
+        ip(&format!("-n {} route add {kind} {network}", self.server.0)).expect("a route can be added");
+    }
+
+    fn set_on_server(&self, name: &str, value: u32) {
+        set(&self.server, name, value);
+    }
+
+    /// Sets `net.ipv4.name` of the client.
+    pub fn set_on_client(&self, name: &str, value: u32) {
+        set(&self.client, name, value);
+    }
+
+    /// A command that will run on the client.
+    pub fn on_client(&self, program: &str) -> Command {
+        self.client.command(program)
+    }
+
+    /// Runs a program on the server until the answer is dropped. It must print a line once it is ready.
+    pub fn serve(&self, program: &str, arguments: &[&str]) -> Serving {
+        let mut command = self.server.command(program);
+        let child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut child = child.expect("the server can be started");
+        let mut line = String::new();
+        let output = child.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut line).expect("it prints a line");
+        assert!(!line.is_empty(), "the server does not start");
+        Serving(child)
+    }
+}
+
+/// A program on the server.
+pub struct Serving(Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A network namespace that goes when this is dropped, with the devices in it.
+struct Namespace(String);
+
+impl Namespace {
+    fn add(name: String) -> Result<Self, String> {
+        ip(&format!("netns add {name}"))?;
+        Ok(Self(name))
+    }
+
+    fn command(&self, program: &str) -> Command {
+        // `ip netns exec` would mount /sys anew, without the cgroups in it.
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.0)).arg(program);
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = ip(&format!("netns delete {}", self.0));
+    }
+}
+
+fn set(namespace: &Namespace, name: &str, value: u32) {
+    let script = format!("echo {value} > /proc/sys/net/ipv4/{name}");
+    let status = namespace.command("sh").args(["-c", &script]).status();
+    assert!(status.is_ok_and(|status| status.success()), "cannot set {name}");
+}
+
+fn ip(arguments: &str) -> Result<(), String> {
+    let output = Command::new("ip").args(arguments.split(' ')).output();
+    let output = output.map_err(|error| format!("cannot start ip: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}
