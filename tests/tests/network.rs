@@ -42,7 +42,7 @@ impl World {
         let ending = if reset {
             "s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))"
         } else {
-            "s.sendall(b'backend\n')"
+            "s.sendall(b'backend\\n')"
         };
         let address = self.hosts.server_address();
         let body = format!(
