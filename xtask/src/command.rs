@@ -3,8 +3,10 @@
 use std::{
     env,
     ffi::OsStr,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -33,8 +35,28 @@ pub(crate) fn cargo_at(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Runs a program whose output the user sees.
+/// Where the output of programs goes instead of to the user.
+static LOG: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+/// Sends the output of all programs that are run from now on to a file, or again to the user.
+pub(crate) fn log_to(file: Option<&Path>) -> Result<()> {
+    if let Some(file) = file {
+        fs::write(file, "").with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    *LOG.lock().unwrap_or_else(PoisonError::into_inner) = file.map(PathBuf::from);
+    Ok(())
+}
+
+fn log() -> Result<Option<File>> {
+    let log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
+    log.as_ref().map(|file| Ok(File::options().append(true).open(file)?)).transpose()
+}
+
+/// Runs a program whose output the user sees, or finds in the log.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
+    if let Some(log) = log()? {
+        command.stdout(log.try_clone()?).stderr(log);
+    }
     let status = command.status().with_context(|| format!("cannot start {}", shown(command)))?;
     if !status.success() {
         bail!("{} failed ({status})", shown(command));

@@ -8,11 +8,14 @@ mod compiler;
 mod demo;
 mod linker;
 mod lint;
+mod matrix;
+mod outcome;
 mod provision;
 mod release;
 mod report;
 mod test;
 mod toolchain;
+mod verified;
 mod vm_test;
 mod workspace;
 
@@ -36,8 +39,8 @@ enum Task {
     Demo,
     #[command(hide = true)]
     DemoClient(demo::ClientOptions),
-    /// Check everything: format, lints, unit tests and, as root, the kernel tests
-    Test,
+    /// Check everything: format, lints, unit tests and, as root, the kernel tests, here and in virtual machines
+    Test(test::Options),
     /// Run the kernel tests on other kernels, in virtual machines
     VmTest(vm_test::Options),
     /// Measure what a connection costs beside its peers (as root), and how long resolution takes
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
         }),
         Task::Demo => demo::run(),
         Task::DemoClient(options) => demo::run_client(&options),
-        Task::Test => test::run(),
+        Task::Test(options) => test::run(&options),
         Task::VmTest(options) => vm_test::run(&options),
         Task::Bench(options) => bench::run(&options),
     };

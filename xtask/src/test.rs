@@ -1,21 +1,50 @@
 //! `cargo xtask test`: everything that is checked before a change goes in, the quick before the slow.
 
-use std::path::PathBuf;
+use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{build_ebpf, command, lint, provision, release::build_release, report::Report};
+use crate::{
+    build_ebpf, command, lint,
+    matrix::{self, Column},
+    outcome::Outcomes,
+    provision,
+    release::build_release,
+    report::Report,
+    vm_test::{self, Matrix},
+    workspace,
+};
 
-/// Runs the steps up to the first that fails, and prints the table of them.
-pub(crate) fn run() -> Result<()> {
-    let mut report = Report::default();
-    let result = steps(&mut report);
-    eprintln!();
-    println!("{report}");
+/// How to test.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Leave out the virtual machines
+    #[arg(long)]
+    local: bool,
+}
+
+/// What the kernel tests came to.
+#[derive(Default)]
+struct KernelTests {
+    here: Outcomes,
+    machines: Option<Matrix>,
+}
+
+/// Runs the steps up to the first that fails, and prints the tables of what was done, failures last.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut report = Report::new(workspace::target().join("test"))?;
+    let mut kernel_tests = KernelTests::default();
+    let result = steps(options, &mut report, &mut kernel_tests);
+    println!("\n{report}");
+    print!("{}", kernel_tests.report());
+    if result.is_err() {
+        print!("{}", report.complaint());
+        print!("{}", kernel_tests.machines.as_ref().map(Matrix::complaints).unwrap_or_default());
+    }
     result
 }
 
-fn steps(report: &mut Report) -> Result<()> {
+fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests) -> Result<()> {
     report.step("format", || {
         require_component("fmt", "rustfmt")?;
         command::run(command::cargo().args(["fmt", "--all", "--check"])).context("run `cargo fmt --all`")
@@ -30,22 +59,54 @@ fn steps(report: &mut Report) -> Result<()> {
         let excluded = ["--exclude", "tcproute-ebpf", "--exclude", "tcproute-tests"];
         command::run(command::cargo().args(["test", "--workspace"]).args(excluded))
     })?;
-    let mut binary = PathBuf::new();
-    report.step("release build", || {
-        binary = build_release()?;
-        Ok(())
-    })?;
-    report.optional_step("kernel tests", || {
-        if !provision::is_root() {
-            // With the PATH, since sudo's own seldom has cargo.
-            return Ok(Some("they need root; run: sudo -E env \"PATH=$PATH\" cargo xtask test".to_owned()));
+    report.step("release build", || build_release().map(drop))?;
+
+    // With the PATH, since sudo's own seldom has cargo.
+    let no_root = (!provision::is_root())
+        .then(|| "needs root; run: sudo -E env \"PATH=$PATH\" cargo xtask test".to_owned());
+    let name = "kernel tests";
+    let log = report.log(name);
+    let here = report.optional_step(name, || {
+        if no_root.is_some() {
+            return Ok(no_root.clone());
         }
         provision::ensure(&provision::KERNEL_TESTS)?;
-        command::run(
-            command::cargo().args(["test", "--package", "tcproute-tests"]).env("TCPROUTE_BIN", &binary),
-        )?;
+        let binary = build_release()?;
+        let mut tests = command::cargo();
+        // All of them, and with what those say that passed: a test that was skipped is one of these.
+        tests.args(["test", "--package", "tcproute-tests", "--no-fail-fast", "--", "--show-output"]);
+        command::run(tests.env("TCPROUTE_BIN", &binary))?;
         Ok(None)
+    });
+    kernel_tests.here = Outcomes::read(&fs::read_to_string(log).unwrap_or_default());
+    here?;
+    report.optional_step("virtual machines", || {
+        if options.local {
+            return Ok(Some("--local".to_owned()));
+        }
+        if no_root.is_some() {
+            return Ok(no_root.clone());
+        }
+        let matrix = kernel_tests.machines.insert(vm_test::whole_matrix()?);
+        matrix.check()?;
+        Ok(matrix.runs.is_empty().then(|| matrix.unreachable.join("; ")))
     })
+}
+
+impl KernelTests {
+    /// Nothing if they were not come to.
+    fn report(&self) -> String {
+        let mut columns = vec![Column { name: "here", outcomes: &self.here }];
+        columns.extend(self.machines.iter().flat_map(Matrix::columns));
+        columns.retain(|column| column.outcomes.passed() + column.outcomes.failed() > 0);
+        if columns.is_empty() {
+            return String::new();
+        }
+        let mut lines = vec![matrix::by_file(&columns)];
+        lines.extend(matrix::skipped(&columns));
+        lines.extend(self.machines.iter().flat_map(Matrix::remarks));
+        lines.join("\n") + "\n"
+    }
 }
 
 /// Some installations of Rust come without rustfmt and clippy.

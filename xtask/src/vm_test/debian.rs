@@ -1,17 +1,27 @@
 //! Debian's archive: what packages a release has, and fetching them verified.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::command;
 
 /// Debian's own, where apt does not know a nearer one.
 const DEFAULT: &str = "http://deb.debian.org/debian";
+
+/// Why a kernel cannot be had here: nothing of ours is at fault.
+#[derive(Debug)]
+pub(super) struct Unreachable;
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Debian's archive does not answer")
+    }
+}
 
 /// An archive with all releases of Debian.
 pub(super) struct Archive {
@@ -55,7 +65,7 @@ impl Archive {
         curl.arg("--time-cond").arg(&list);
         if let Err(error) = command::capture(&mut curl) {
             if !list.exists() {
-                return Err(error);
+                return Err(error.context(Unreachable));
             }
             eprintln!("warning: the list of {suite} may be old: {error:#}");
         }
@@ -66,7 +76,8 @@ impl Archive {
     /// Fetches a package and compares its checksum with that of the list.
     pub(super) fn download(&self, package: &Package, directory: &Path) -> Result<PathBuf> {
         let file = directory.join(format!("{}.deb", package.name));
-        command::capture(&mut curl(&format!("{}/{}", self.url, package.file), &file))?;
+        let url = format!("{}/{}", self.url, package.file);
+        command::capture(&mut curl(&url, &file)).context(Unreachable)?;
         let sum = command::capture(Command::new("sha256sum").arg(&file))?;
         if sum.split_whitespace().next() != Some(&package.sha256) {
             fs::remove_file(&file)?;

@@ -89,10 +89,11 @@ pub(super) fn content(binary: &Path, tests: &[PathBuf]) -> Result<PathBuf> {
         tree.program(test, &format!("/tests/{name}"))?;
     }
     tree.python()?;
-    // The tests find the examples where they were compiled.
-    let examples = workspace::root().join("examples");
-    for example in fs::read_dir(&examples)? {
-        let path = example?.path();
+    // The tests find these where they were compiled.
+    let examples = fs::read_dir(workspace::root().join("examples"))?;
+    let objects = fs::read_dir(workspace::objects())?;
+    for entry in examples.chain(objects) {
+        let path = entry?.path();
         tree.file(&path, &path.to_string_lossy())?;
     }
     fs::create_dir_all(tree.inside(&workspace::root().join("tests").to_string_lossy()))?;

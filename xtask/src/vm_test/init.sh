@@ -20,8 +20,10 @@ if ! grep -q vm.probe /proc/cmdline; then
     for binary in /tests/*; do
         echo "vm: begin ${binary##*/}"
         "$binary" --test-threads 2 --show-output $(cat /filter) 2>&1
-        echo "vm: end"
     done
+    echo "vm: doctor"
+    tcproute doctor --output json 2>&1
+    echo "vm: end of doctor"
 fi
 echo "vm: done"
 poweroff -f

@@ -1,7 +1,7 @@
 //! The kernels of the matrix: obtained from Debian, verified, and kept.
 
 use std::{
-    fmt, fs,
+    fs,
     path::{Path, PathBuf},
     process::Command,
     str::FromStr,
@@ -50,17 +50,13 @@ impl FromStr for Source {
 /// A kernel that can be booted.
 #[derive(Debug)]
 pub(super) struct Kernel {
-    /// For people, and for file names.
-    pub(super) name: String,
+    /// As it is asked for, or the name of its file.
+    pub(super) series: String,
+    /// Of Debian's package.
+    pub(super) version: String,
     pub(super) image: PathBuf,
     /// Modules that the tests need and the image lacks, in the order in which they are loaded.
     pub(super) modules: Vec<PathBuf>,
-}
-
-impl fmt::Display for Kernel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
 }
 
 impl Source {
@@ -69,7 +65,12 @@ impl Source {
         match self {
             Self::Image(image) => {
                 let name = image.file_name().map(|name| name.to_string_lossy().into_owned());
-                Ok(Kernel { name: name.unwrap_or_default(), image: image.clone(), modules: Vec::new() })
+                Ok(Kernel {
+                    series: name.unwrap_or_default(),
+                    version: "an image".to_owned(),
+                    image: image.clone(),
+                    modules: Vec::new(),
+                })
             }
             Self::Debian { series, suite } => {
                 let archive = Archive::find();
@@ -94,10 +95,14 @@ fn from_debian(archive: &Archive, series: &str, suite: &str, directory: &Path) -
         }
         fs::write(root.join("complete"), "")?;
     }
-    let name = format!("{series} ({})", image.version).replace(['(', ')'], "");
     let vmlinuz = find(&root, &|name| name.starts_with("vmlinuz")).context("there is no kernel image")?;
     let module = |name: &str| find(&root, &|file| file.starts_with(&format!("{name}.ko")));
-    Ok(Kernel { name: name.replace(' ', "-"), image: vmlinuz, modules: module("veth").into_iter().collect() })
+    Ok(Kernel {
+        series: series.to_owned(),
+        version: image.version.clone(),
+        image: vmlinuz,
+        modules: module("veth").into_iter().collect(),
+    })
 }
 
 /// The newest cloud kernel: small, and with what a virtual machine needs built in.

@@ -1,39 +1,42 @@
-//! What became of each test, read off a guest's console.
+//! What became of each kernel test, read off what the test binaries print: on a guest's console, or here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a console tells.
+use crate::verified::{self, Verified};
+
+/// What was printed.
 #[derive(Debug, Default)]
-pub(super) struct Outcomes {
+pub(crate) struct Outcomes {
     tests: BTreeMap<String, Outcome>,
     /// Each as `test: reason`.
     skipped: Vec<String>,
     failures: String,
     last: Vec<String>,
+    programs: BTreeMap<String, Verified>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+pub(crate) enum Outcome {
     Passed,
     Failed,
     Skipped,
-    /// Begun, and the guest ended.
+    /// Begun, and it never came to its end.
     Unfinished,
 }
 
-/// So many lines of a console tell how it ended.
+/// So many lines tell how it ended.
 const LAST: usize = 30;
 
 impl Outcomes {
-    pub(super) fn read(console: &str) -> Self {
+    pub(crate) fn read(printed: &str) -> Self {
         let mut outcomes = Self::default();
         let mut binary = "";
         let mut in_failures = false;
-        for line in console.lines() {
-            if let Some(name) = line.strip_prefix("vm: begin ") {
+        for line in printed.lines() {
+            if let Some(name) = begun(line) {
                 binary = name;
                 outcomes.tests.insert(format!("{binary}::"), Outcome::Unfinished);
-            } else if line == "vm: end" {
+            } else if line.starts_with("test result:") {
                 outcomes.tests.remove(&format!("{binary}::"));
                 in_failures = false;
             } else if let Some((name, outcome)) = result(line) {
@@ -46,13 +49,15 @@ impl Outcomes {
                     *outcome = Outcome::Skipped;
                 }
                 outcomes.skipped.push(skipped.to_owned());
+            } else if let Some((program, verified)) = verified::read(line) {
+                outcomes.programs.insert(program, verified);
             }
-            in_failures = (in_failures || line == "failures:") && !line.starts_with("test result:");
+            in_failures |= line == "failures:";
             if in_failures {
                 outcomes.failures.extend([line, "\n"]);
             }
         }
-        let lines: Vec<&str> = console.lines().collect();
+        let lines: Vec<&str> = printed.lines().collect();
         outcomes.last = lines.iter().rev().take(LAST).rev().map(|&line| line.to_owned()).collect();
         outcomes
     }
@@ -61,42 +66,63 @@ impl Outcomes {
         self.tests.values().filter(|outcome| which.contains(outcome)).count()
     }
 
-    pub(super) fn passed(&self) -> usize {
+    pub(crate) fn passed(&self) -> usize {
         self.count(&[Outcome::Passed])
     }
 
     /// A test binary that did not come to its end counts as a test.
-    pub(super) fn failed(&self) -> usize {
+    pub(crate) fn failed(&self) -> usize {
         self.count(&[Outcome::Failed, Outcome::Unfinished])
     }
 
-    pub(super) fn skipped(&self) -> &[String] {
+    pub(crate) fn skipped(&self) -> &[String] {
         &self.skipped
     }
 
     /// What the tests that failed have printed.
-    pub(super) fn failures(&self) -> &str {
+    pub(crate) fn failures(&self) -> &str {
         &self.failures
     }
 
-    pub(super) fn last_lines(&self) -> String {
+    pub(crate) fn last_lines(&self) -> String {
         self.last.join("\n")
     }
 
-    /// What became of a test, in a word.
-    pub(super) fn word(&self, test: &str) -> &'static str {
-        match self.tests.get(test) {
-            Some(Outcome::Passed) => "ok",
-            Some(Outcome::Failed) => "FAILED",
-            Some(Outcome::Skipped) => "skipped",
-            Some(Outcome::Unfinished) => "unfinished",
-            None => "-",
+    /// What became of a test.
+    pub(crate) fn of(&self, test: &str) -> Option<Outcome> {
+        self.tests.get(test).copied()
+    }
+
+    /// What the verifier thinks of each program.
+    pub(crate) const fn programs(&self) -> &BTreeMap<String, Verified> {
+        &self.programs
+    }
+}
+
+impl Outcome {
+    /// In a word.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Passed => "ok",
+            Self::Failed => "FAILED",
+            Self::Skipped => "skipped",
+            Self::Unfinished => "unfinished",
         }
     }
 }
 
-/// Every test that any of the consoles names.
-pub(super) fn names<'a>(all: impl Iterator<Item = &'a Outcomes>) -> BTreeSet<&'a str> {
+/// The test binary that a line says is begun: the words of a guest's first process, or cargo's.
+fn begun(line: &str) -> Option<&str> {
+    if let Some(name) = line.strip_prefix("vm: begin ") {
+        return Some(name);
+    }
+    let path = line.trim_start().strip_prefix("Running ")?.rsplit_once('(')?.1.trim_end_matches(')');
+    // cargo puts a hash behind the name.
+    Some(path.rsplit_once('/')?.1.rsplit_once('-')?.0)
+}
+
+/// Every test that any of them names, as `binary::test`.
+pub(crate) fn names<'a>(all: impl Iterator<Item = &'a Outcomes>) -> BTreeSet<&'a str> {
     all.flat_map(|outcomes| outcomes.tests.keys().map(String::as_str)).collect()
 }
 
@@ -115,8 +141,7 @@ fn result(line: &str) -> Option<(&str, Outcome)> {
 mod tests {
     use super::*;
 
-    const CONSOLE: &str = "\
-vm: kernel 5.10.0
+    const CONSOLE: &str = r#"vm: kernel 5.10.0
 vm: begin split
 test a ... ok
 test b ... FAILED
@@ -130,16 +155,21 @@ failures:
 ---- b stdout ----
 thread 'b' panicked
 test result: FAILED. 2 passed; 1 failed
-vm: end
+     Running tests/verifier/main.rs (target/debug/deps/verifier-0b1)
+test e ... ok
+VERIFIED {"program":"connect4","instructions":651,"states":47,"stack":112,"translated":4264,"jited":2289}
+test result: ok. 1 passed
 vm: begin sockets
 test d has been running for over 60 seconds
-";
+"#;
 
     #[test]
     fn each_test_has_its_outcome() {
         let outcomes = Outcomes::read(CONSOLE);
-        let words: Vec<(&str, &str)> =
-            names([&outcomes].into_iter()).into_iter().map(|name| (name, outcomes.word(name))).collect();
+        let words: Vec<(&str, &str)> = names([&outcomes].into_iter())
+            .into_iter()
+            .map(|name| (name, outcomes.of(name).unwrap().word()))
+            .collect();
         assert_eq!(
             words,
             [
@@ -147,12 +177,14 @@ test d has been running for over 60 seconds
                 ("split::a", "ok"),
                 ("split::b", "FAILED"),
                 ("split::c", "skipped"),
+                ("verifier::e", "ok"),
             ]
         );
-        assert_eq!((outcomes.passed(), outcomes.failed()), (1, 2));
+        assert_eq!((outcomes.passed(), outcomes.failed()), (2, 2));
         assert_eq!(outcomes.skipped(), ["c: needs a newer kernel", "java: it is not installed"]);
         assert_eq!(outcomes.failures(), "failures:\n---- b stdout ----\nthread 'b' panicked\n");
         assert!(outcomes.last_lines().ends_with("over 60 seconds"));
-        assert_eq!(outcomes.word("split::x"), "-");
+        assert_eq!(outcomes.of("split::x"), None);
+        assert_eq!(outcomes.programs()["connect4"].instructions, 651);
     }
 }

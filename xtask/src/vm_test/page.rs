@@ -1,0 +1,103 @@
+//! docs/kernels.md: the record of the kernels, for people.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use serde_json::Value;
+
+use super::record::{KernelRecord, Record};
+
+const HEAD: &str = "\
+# Kernels
+
+Made by `cargo xtask vm-test --record` from what was seen on each kernel (`kernels.json`), not by hand.
+
+Everything that tcproute promises holds from 5.10 on. What an older kernel lacks is found by trying when the programs are
+loaded, `tcproute doctor` tells it, and this is what takes its place:
+
+";
+
+const PROGRAMS: &str = "
+## Programs
+
+What the verifier made of each program: instructions verified / states / bytes of stack, then bytes of the program as the
+kernel holds it / of machine code. The limits are a million instructions and 512 bytes of stack. `cargo xtask vm-test` shows
+each number that has risen by more than 20 %.
+
+";
+
+pub(super) fn render(record: &Record) -> String {
+    let mut page = HEAD.to_owned();
+    page += &row(&[
+        "Kernel",
+        "Debian's version",
+        "Kernel tests",
+        "Backend without endpoint",
+        "getpeername of MPTCP",
+    ]);
+    page += &row(&["---"; 5]);
+    for (series, kernel) in &record.kernels {
+        page += &row(&[
+            series,
+            &kernel.version,
+            &format!("{} passed, {} skipped", kernel.passed, kernel.skipped.len()),
+            &refusal(kernel),
+            peer_names(kernel),
+        ]);
+    }
+    let skipped = skipped(record);
+    if !skipped.is_empty() {
+        page += "\nSkipped:\n\n";
+    }
+    for (reason, kernels) in skipped {
+        let _ = writeln!(page, "- {}: {reason}", kernels.join(", "));
+    }
+    page += PROGRAMS;
+    let mut head = vec!["Program"];
+    head.extend(record.kernels.keys().map(String::as_str));
+    page += &row(&head);
+    page += &row(&vec!["---"; head.len()]);
+    let programs: BTreeSet<&String> =
+        record.kernels.values().flat_map(|kernel| kernel.programs.keys()).collect();
+    for program in programs {
+        let mut cells = vec![format!("`{program}`")];
+        cells.extend(record.kernels.values().map(|kernel| {
+            kernel.programs.get(program).map_or_else(String::new, |v| {
+                format!("{} / {} / {}, {} / {}", v.instructions, v.states, v.stack, v.translated, v.jited)
+            })
+        }));
+        page += &row(&cells.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    page
+}
+
+fn row(cells: &[&str]) -> String {
+    format!("| {} |\n", cells.join(" | "))
+}
+
+fn refusal(kernel: &KernelRecord) -> String {
+    match kernel.features.get("refusal").and_then(Value::as_str) {
+        Some(error) => format!("connect() fails with {error}"),
+        None => "unknown".to_owned(),
+    }
+}
+
+fn peer_names(kernel: &KernelRecord) -> &'static str {
+    match kernel.features.get("mptcpPeerNames").and_then(Value::as_bool) {
+        Some(true) => "the dialled address",
+        Some(false) => "the endpoint",
+        None => "unknown",
+    }
+}
+
+fn skipped(record: &Record) -> BTreeMap<&str, Vec<&str>> {
+    let mut skipped: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (series, kernel) in &record.kernels {
+        for reason in &kernel.skipped {
+            skipped.entry(reason).or_default().push(series);
+        }
+    }
+    skipped
+}
