@@ -14,7 +14,9 @@ pub(crate) struct Statistics {
 impl Statistics {
     /// `None` if the log has none.
     pub(crate) fn read(log: &str) -> Option<Self> {
+        // Later kernels put `max` and the deepest call chain behind the depths of the functions.
         let depths = log.lines().find_map(|line| line.strip_prefix("stack depth "))?;
+        let depths = depths.split(" max").next()?;
         let processed = log.lines().find(|line| line.starts_with("processed "))?;
         let mut words = processed.split_whitespace();
         Some(Self {
@@ -31,5 +33,7 @@ fn the_end_of_a_log_is_read() {
                max_states_per_insn 3 total_states 41 peak_states 40 mark_read 12\n";
     let statistics = Statistics { instructions: 1204, states: 41, stack: 88 };
     assert_eq!(Statistics::read(log), Some(statistics));
+    let newer = log.replace("72+16", "72+16 max 88");
+    assert_eq!(Statistics::read(&newer), Some(statistics));
     assert_eq!(Statistics::read("processed many insns"), None);
 }

@@ -94,6 +94,7 @@ fn from_debian(archive: &Archive, series: &str, suite: &str, directory: &Path) -
             fs::remove_file(&file)?;
         }
         fs::write(root.join("complete"), "")?;
+        remove_older(directory, series, &root)?;
     }
     let vmlinuz = find(&root, &|name| name.starts_with("vmlinuz")).context("there is no kernel image")?;
     let module = |name: &str| find(&root, &|file| file.starts_with(&format!("{name}.ko")));
@@ -103,6 +104,18 @@ fn from_debian(archive: &Archive, series: &str, suite: &str, directory: &Path) -
         image: vmlinuz,
         modules: module("veth").into_iter().collect(),
     })
+}
+
+/// What was kept of the series before.
+fn remove_older(directory: &Path, series: &str, newest: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() && path != newest && name.starts_with(&format!("{series}-")) {
+            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// The newest cloud kernel: small, and with what a virtual machine needs built in.

@@ -92,17 +92,21 @@ pub(super) fn boot(
     watch(start(kernel, image, accelerator, "")?, patience)
 }
 
+/// What keeps processes from spying on each other only costs time here. Without cmpxchg16b, later kernels cannot
+/// allocate from within BPF, unless from caches that are being debugged (`kmalloc_nolock` in mm/slub.c): F is the
+/// cheapest way of that.
+const APPEND: &str = "console=ttyS0 panic=-1 quiet mitigations=off slub_debug=F";
+
 fn start(kernel: &Kernel, image: &Path, accelerator: Accelerator, more: &str) -> Result<Child> {
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(match accelerator {
         Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
-        // QEMU 7.2 gets the flags of cmpxchg16b wrong, on which the allocator of 6.12 crashes.
+        // QEMU 7.2 gets the flags of cmpxchg16b wrong, on which the allocator of 6.12 crashes; see `APPEND`, too.
         Accelerator::Emulation => ["-accel", "tcg,thread=single", "-cpu", "max,cx16=off"],
     });
     qemu.args(["-smp", "2", "-m", "2048", "-display", "none", "-serial", "stdio", "-monitor", "none"]);
     qemu.args(["-nic", "none", "-no-reboot", "-kernel"]).arg(&kernel.image).arg("-initrd").arg(image);
-    // What keeps processes from spying on each other only costs time here.
-    qemu.arg("-append").arg(format!("console=ttyS0 panic=-1 quiet mitigations=off {more}"));
+    qemu.arg("-append").arg(format!("{APPEND} {more}"));
     qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     qemu.spawn().context("cannot start qemu-system-x86_64")
 }
