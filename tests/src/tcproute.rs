@@ -114,6 +114,11 @@ impl Daemon {
         daemon
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for a line of its log.
     pub fn wait_for_line(&self, text: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(20);

@@ -108,7 +108,8 @@ fn a_killed_daemon_leaves_nothing_attached_and_a_new_one_starts() {
     let second = run().output().unwrap();
     let stderr = String::from_utf8_lossy(&second.stderr);
     assert_eq!(second.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("another tcproute is running"), "{stderr}");
+    let refusal = format!("another tcproute is running on this node with pid {}", first.id());
+    assert!(stderr.contains(&refusal), "{stderr}");
     assert_eq!(name_at(Some(&cgroup), dialled), "backend", "the first is undisturbed");
 
     first.kill().unwrap();

@@ -36,6 +36,11 @@ impl Cgroup2 {
         }
     }
 
+    /// Where it is mounted.
+    pub fn mount(&self) -> &Path {
+        &self.mount
+    }
+
     /// The cgroup that a user names: an absolute path below the mount, or a path from the hierarchy's root
     /// such as `/system.slice/frontend.service`.
     pub fn open(&self, named: &Path) -> Result<Cgroup, NoSuchCgroup> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 #[expect(
     deprecated,
     reason = "its successor, cgrp_storage, needs 6.2; this one is per attachment, as wanted"
@@ -11,7 +11,7 @@ use aya::maps::CgroupStorage;
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, cgroup_storage::CgroupStorageKey},
-    programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr},
+    programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program},
 };
 use tcproute_common::{
     AddressFilter, Backend, Counter, RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
@@ -55,6 +55,19 @@ pub struct CounterValue {
     pub counter: Counter,
     /// Since the programs were loaded.
     pub value: u64,
+}
+
+/// A program as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedProgram {
+    /// Its hook.
+    pub name: String,
+    /// Bytes after the verifier has rewritten it.
+    pub translated: u32,
+    /// Bytes of machine code; 0 if the JIT is off.
+    pub jited: u32,
+    /// Instructions that the verifier went through; from 5.16 on.
+    pub verified: Option<u32>,
 }
 
 /// Programs and maps in the kernel. When it is dropped they are detached and freed, as the kernel does by
@@ -121,6 +134,27 @@ impl Datapath {
     /// The object, for the reader of its log.
     pub fn ebpf(&mut self) -> &mut Ebpf {
         &mut self.ebpf
+    }
+
+    /// The programs, by name.
+    pub fn programs(&self) -> Result<Vec<LoadedProgram>> {
+        let programs = self.ebpf.programs().map(|(name, program)| {
+            let info = match program {
+                Program::CgroupSockAddr(program) => program.info(),
+                Program::CgroupSock(program) => program.info(),
+                other => bail!("the program {name} is of type {:?}", other.prog_type()),
+            };
+            let info = info.with_context(|| format!("cannot ask the kernel about the program {name}"))?;
+            Ok(LoadedProgram {
+                name: name.to_owned(),
+                translated: info.size_translated().unwrap_or(0),
+                jited: info.size_jitted(),
+                verified: info.verified_instruction_count(),
+            })
+        });
+        let mut programs = programs.collect::<Result<Vec<_>>>()?;
+        programs.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(programs)
     }
 
     /// Attaches the programs to a workload's cgroup. The cgroup gets its identity last: until then no route

@@ -14,7 +14,7 @@ use nix::{
 use tracing::debug;
 
 /// The oldest kernel that has all that is used: 5.10, the oldest one that is tested.
-const OLDEST: KernelVersion = KernelVersion { major: 5, minor: 10 };
+pub const OLDEST: KernelVersion = KernelVersion { major: 5, minor: 10 };
 
 /// A kernel's version as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,17 +71,20 @@ pub fn check() -> Result<()> {
     if !geteuid().is_root() {
         bail!("loading eBPF programs needs root: run it with sudo, or in a privileged container");
     }
-    raise_memlock();
+    if let Err(error) = raise_memlock() {
+        debug!("cannot raise RLIMIT_MEMLOCK, which only kernels before 5.11 need: {error}");
+    }
     Ok(())
 }
 
-/// Before 5.11 maps and programs count against RLIMIT_MEMLOCK. Later kernels charge the memory cgroup, and
-/// there a failure does not matter.
-fn raise_memlock() {
+/// Maps and programs count against RLIMIT_MEMLOCK before this kernel. Later ones charge the memory cgroup, and a
+/// failure does not matter there.
+pub const WITHOUT_MEMLOCK: KernelVersion = KernelVersion { major: 5, minor: 11 };
+
+/// Lets this process lock as much memory as it likes.
+pub fn raise_memlock() -> nix::Result<()> {
     let unlimited = resource::RLIM_INFINITY;
-    if let Err(error) = resource::setrlimit(resource::Resource::RLIMIT_MEMLOCK, unlimited, unlimited) {
-        debug!("cannot raise RLIMIT_MEMLOCK, which only kernels before 5.11 need: {error}");
-    }
+    resource::setrlimit(resource::Resource::RLIMIT_MEMLOCK, unlimited, unlimited)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod diff;
+mod doctor;
 mod exec;
 mod output;
 mod resolve;
@@ -39,6 +40,8 @@ enum Command {
     Diff(diff::Diff),
     /// Check files, and tell every violation in them.
     Validate(validate::Validate),
+    /// Check whether this node has what is needed, and tell the remedy for what is missing.
+    Doctor(doctor::Doctor),
 }
 
 /// How routes are resolved.
@@ -127,6 +130,7 @@ impl Cli {
                 diff.run().await
             }
             Command::Validate(validate) => validate.run(),
+            Command::Doctor(doctor) => doctor.run(),
         };
         result.unwrap_or_else(|error| {
             report(&error);

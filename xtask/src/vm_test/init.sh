@@ -21,6 +21,7 @@ if ! grep -q vm.probe /proc/cmdline; then
         echo "vm: begin ${binary##*/}"
         "$binary" --test-threads 2 --show-output $(cat /filter) 2>&1
     done
+    cat /proc/net/netstat /proc/sys/net/ipv4/tcp_max_tw_buckets /proc/sys/net/ipv4/tcp_max_orphans
     echo "vm: doctor"
     tcproute doctor --output json 2>&1
     echo "vm: end of doctor"

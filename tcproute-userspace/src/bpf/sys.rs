@@ -1,0 +1,69 @@
+//! The calls of bpf(2) that aya does not offer for cgroups.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd},
+    ptr,
+};
+
+use nix::libc;
+
+/// `BPF_PROG_QUERY`
+const PROG_QUERY: libc::c_long = 16;
+
+/// How programs are attached to a cgroup: `BPF_F_ALLOW_*` of include/uapi/linux/bpf.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttachMode {
+    /// Alone: nothing may be attached below.
+    Exclusive,
+    /// Alone, until something is attached below.
+    Override,
+    /// Beside others, here and below.
+    Multi,
+}
+
+/// The member of `union bpf_attr` for `BPF_PROG_QUERY`.
+#[repr(C)]
+struct Query {
+    target_fd: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+    reserved: u32,
+}
+
+/// So many programs of one kind a cgroup has at most (`BPF_CGROUP_MAX_PROGS`).
+const MAX_PROGRAMS: usize = 64;
+
+/// The ids of the programs that are attached to this very cgroup, in the order in which they run.
+pub(super) fn attached(cgroup: impl AsFd, attach_type: u32) -> io::Result<(AttachMode, Vec<u32>)> {
+    let mut ids = [0_u32; MAX_PROGRAMS];
+    let mut query = Query {
+        target_fd: cgroup.as_fd().as_raw_fd().cast_unsigned(),
+        attach_type,
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: ids.as_mut_ptr().addr() as u64,
+        prog_cnt: MAX_PROGRAMS as u32,
+        reserved: 0,
+    };
+    // SAFETY: the kernel writes no more ids than `prog_cnt`, and `ids` has room for those.
+    unsafe { bpf(PROG_QUERY, &mut query) }?;
+    let mode = match query.attach_flags {
+        0 => AttachMode::Exclusive,
+        1 => AttachMode::Override,
+        _ => AttachMode::Multi,
+    };
+    Ok((mode, ids[..(query.prog_cnt as usize).min(MAX_PROGRAMS)].to_vec()))
+}
+
+/// # Safety
+///
+/// The attributes must be those of the command, and what they point at must be as long as they say.
+unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
+    // SAFETY: by the caller; the kernel takes a shorter union than its own as filled up with zeros.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attributes), size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

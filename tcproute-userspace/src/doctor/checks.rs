@@ -1,0 +1,274 @@
+//! Judging a node: what is there, what is missing, and the remedy. Pure.
+
+use serde::Serialize;
+
+use super::node::Node;
+use crate::bpf::{
+    AttachMode,
+    attached::AttachedProgram,
+    requirements::{OLDEST, WITHOUT_MEMLOCK},
+};
+
+/// How something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// The kernel lacks it, and something else takes its place.
+    Fallback,
+    /// It works, but somebody should look at it.
+    Warning,
+    /// Without it tcproute does not run.
+    Missing,
+    /// It could not be told.
+    Unknown,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What it is about.
+    pub id: &'static str,
+    /// How it stands.
+    pub status: Status,
+    /// In words.
+    pub found: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl Check {
+    fn new(id: &'static str, status: Status, found: impl Into<String>) -> Self {
+        Self { id, status, found: found.into(), remedy: None }
+    }
+
+    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+/// Everything, in the order in which a person would look.
+pub(super) fn checks(node: &Node) -> Vec<Check> {
+    let mut checks = vec![
+        kernel(node),
+        config(node),
+        cgroup2(node),
+        bpffs(node),
+        privilege(node),
+        memlock(node),
+        jit(node),
+        btf(node),
+        programs(node),
+    ];
+    checks.extend(features(node));
+    checks.extend(others(node));
+    checks.push(daemon(node));
+    checks
+}
+
+fn kernel(node: &Node) -> Check {
+    let found = &node.release;
+    match node.version {
+        Some(version) if version < OLDEST => {
+            Check::new("kernel", Status::Missing, format!("{found} is older than {OLDEST}"))
+                .remedy("boot a newer kernel")
+        }
+        Some(_) => Check::new("kernel", Status::Ok, found),
+        None => Check::new("kernel", Status::Unknown, format!("there is no version in {found}")),
+    }
+}
+
+/// Without these nothing works; with `CONFIG_CGROUP_BPF` come the others that are needed.
+const OPTIONS: [&str; 4] = ["CONFIG_BPF_SYSCALL", "CONFIG_CGROUPS", "CONFIG_CGROUP_BPF", "CONFIG_INET"];
+
+fn config(node: &Node) -> Check {
+    const ID: &str = "kernel-config";
+    match &node.config {
+        Ok(options) => {
+            let missing: Vec<&str> =
+                OPTIONS.into_iter().filter(|&option| !options.contains(option)).collect();
+            if missing.is_empty() {
+                Check::new(ID, Status::Ok, format!("has {}", OPTIONS.join(", ")))
+            } else {
+                Check::new(ID, Status::Missing, format!("lacks {}", missing.join(", ")))
+                    .remedy("boot a kernel that was built with it")
+            }
+        }
+        Err(reason) => Check::new(ID, Status::Unknown, format!("{reason}; what counts was tried")),
+    }
+}
+
+fn cgroup2(node: &Node) -> Check {
+    match &node.cgroup2 {
+        Ok(mount) => Check::new("cgroup2", Status::Ok, format!("mounted at {}", mount.display())),
+        Err(_) => Check::new("cgroup2", Status::Missing, "not mounted").remedy(
+            "mount it with `mount -t cgroup2 none /sys/fs/cgroup`, or, beside cgroup v1, at a directory of your choice",
+        ),
+    }
+}
+
+fn bpffs(node: &Node) -> Check {
+    let at = node.bpffs.display();
+    if node.bpffs_mounted {
+        Check::new("bpffs", Status::Ok, format!("mounted at {at}"))
+    } else {
+        Check::new("bpffs", Status::Missing, format!("not mounted at {at}"))
+            .remedy(format!("mount it with `mount -t bpf bpf {at}`, or name another one with --bpffs"))
+    }
+}
+
+/// `CAP_NET_ADMIN`, `CAP_SYS_ADMIN`
+const CAPABILITIES: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
+
+fn privilege(node: &Node) -> Check {
+    const ID: &str = "privilege";
+    let remedy = "run it with sudo, or in a privileged container";
+    if !node.root {
+        return Check::new(ID, Status::Missing, "not root, so the daemon could not run as this user")
+            .remedy(remedy);
+    }
+    match node.capabilities {
+        Ok(bits) => {
+            let lacking = CAPABILITIES.into_iter().filter(|(bit, _)| bits & 1 << bit == 0);
+            let missing: Vec<&str> = lacking.map(|(_, name)| name).collect();
+            if missing.is_empty() {
+                Check::new(ID, Status::Ok, "root")
+            } else {
+                Check::new(ID, Status::Missing, format!("root without {}", missing.join(", "))).remedy(remedy)
+            }
+        }
+        Err(ref reason) => Check::new(ID, Status::Unknown, format!("root; capabilities: {reason}")),
+    }
+}
+
+fn memlock(node: &Node) -> Check {
+    const ID: &str = "memlock";
+    if node.version.is_some_and(|version| version >= WITHOUT_MEMLOCK) {
+        return Check::new(ID, Status::Ok, format!("does not matter from {WITHOUT_MEMLOCK} on"));
+    }
+    match node.memlock {
+        _ if node.memlock_raised => Check::new(ID, Status::Ok, "can be raised"),
+        Ok(None) => Check::new(ID, Status::Ok, "without limit"),
+        Ok(Some(limit)) => Check::new(
+            ID,
+            Status::Warning,
+            format!("{limit} bytes, and it cannot be raised: maps may not fit"),
+        )
+        .remedy("run it with CAP_SYS_RESOURCE, or with LimitMEMLOCK=infinity in its unit"),
+        Err(ref reason) => Check::new(ID, Status::Unknown, reason),
+    }
+}
+
+fn jit(node: &Node) -> Check {
+    const ID: &str = "jit";
+    match (node.jit, node.jit_harden) {
+        (Some(0), _) => Check::new(ID, Status::Warning, "off: every connect() is several times slower")
+            .remedy("sysctl net.core.bpf_jit_enable=1"),
+        (_, Some(2)) => {
+            Check::new(ID, Status::Warning, "on, but hardened for root as well, which slows programs down")
+                .remedy("sysctl net.core.bpf_jit_harden=1, which still hardens those of other users")
+        }
+        (Some(_), _) => Check::new(ID, Status::Ok, "on"),
+        (None, _) => Check::new(ID, Status::Ok, "always on, or not visible to this user"),
+    }
+}
+
+fn btf(node: &Node) -> Check {
+    let found = if node.btf { "there" } else { "not there, and not needed" };
+    Check::new("btf", Status::Ok, found)
+}
+
+fn programs(node: &Node) -> Check {
+    const ID: &str = "programs";
+    match &node.programs {
+        Ok(programs) => {
+            let names: Vec<&str> = programs.iter().map(|program| program.name.as_str()).collect();
+            Check::new(ID, Status::Ok, format!("the kernel takes {}", names.join(", ")))
+        }
+        Err(reason) if !node.root => Check::new(ID, Status::Unknown, reason),
+        Err(reason) => Check::new(ID, Status::Missing, reason)
+            .remedy("see the error; a kernel's own message names the cause"),
+    }
+}
+
+fn features(node: &Node) -> Vec<Check> {
+    const IDS: [&str; 2] = ["refusal-error", "mptcp-peer-names"];
+    let features = match &node.features {
+        Ok(features) => features,
+        Err(reason) => return IDS.map(|id| Check::new(id, Status::Unknown, reason)).to_vec(),
+    };
+    let refusal = if features.refuses_with_econnrefused {
+        Check::new(IDS[0], Status::Ok, "a backend without endpoint refuses with ECONNREFUSED")
+    } else {
+        Check::new(
+            IDS[0],
+            Status::Fallback,
+            "a backend without endpoint refuses with EPERM; ECONNREFUSED needs 6.0",
+        )
+    };
+    let peers = if features.names_mptcp_peers {
+        Check::new(IDS[1], Status::Ok, "getpeername of MPTCP sockets names the dialled address")
+    } else {
+        Check::new(
+            IDS[1],
+            Status::Fallback,
+            "getpeername of MPTCP sockets names the endpoint; the dialled address needs 5.19",
+        )
+    };
+    vec![refusal, peers]
+}
+
+/// Programs of others.
+fn others(node: &Node) -> Vec<Check> {
+    const ID: &str = "other-programs";
+    let attached = match &node.attached {
+        Ok(attached) => attached,
+        Err(reason) => return vec![Check::new(ID, Status::Unknown, reason)],
+    };
+    let others: Vec<&AttachedProgram> = attached.iter().filter(|program| !program.ours).collect();
+    if others.is_empty() {
+        return vec![Check::new(ID, Status::Ok, "no others are attached where tcproute's are")];
+    }
+    others.into_iter().map(other).collect()
+}
+
+fn other(program: &AttachedProgram) -> Check {
+    const ID: &str = "other-programs";
+    let AttachedProgram { cgroup, hook, mode, id, name, .. } = program;
+    let what = format!("{name} (id {id}) is attached at {hook} of {}", cgroup.display());
+    let remedy = format!(
+        "have it attached with BPF_F_ALLOW_MULTI or as a link; `bpftool prog show id {id}` tells more"
+    );
+    match mode {
+        AttachMode::Exclusive => {
+            let found = format!("{what} and allows no other: tcproute cannot be attached there or below");
+            Check::new(ID, Status::Warning, found).remedy(remedy)
+        }
+        AttachMode::Override => {
+            let found = format!(
+                "{what} and gives way to others: it does not run for workloads below, and tcproute cannot be attached to that very cgroup"
+            );
+            Check::new(ID, Status::Warning, found).remedy(remedy)
+        }
+        AttachMode::Multi if hook.starts_with("connect") => Check::new(
+            ID,
+            Status::Ok,
+            format!("{what}: for workloads below it runs after tcproute and sees the endpoint"),
+        ),
+        AttachMode::Multi => Check::new(ID, Status::Ok, format!("{what}, beside tcproute's")),
+    }
+}
+
+fn daemon(node: &Node) -> Check {
+    let found = match node.daemon {
+        Some(pid) => format!("running with pid {pid}"),
+        None => "not running".to_owned(),
+    };
+    Check::new("daemon", Status::Ok, found)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::bpf::requirements::{Features, KernelVersion};
+
+fn good() -> Node {
+    let features = Features { refuses_with_econnrefused: true, names_mptcp_peers: true };
+    Node {
+        release: "6.1.0-32-cloud-amd64".to_owned(),
+        version: KernelVersion::parse("6.1"),
+        config: Ok(OPTIONS.map(str::to_owned).into()),
+        cgroup2: Ok("/sys/fs/cgroup".into()),
+        bpffs: "/sys/fs/bpf".into(),
+        bpffs_mounted: true,
+        btf: true,
+        root: true,
+        capabilities: Ok(u64::MAX),
+        memlock: Ok(None),
+        memlock_raised: true,
+        jit: Some(1),
+        jit_harden: Some(0),
+        features: Ok(features),
+        programs: Ok(Vec::new()),
+        attached: Ok(Vec::new()),
+        daemon: None,
+    }
+}
+
+/// The checks that are not well.
+fn complaints(node: &Node) -> Vec<(&'static str, Status)> {
+    let checks = checks(node);
+    for check in &checks {
+        let needs_remedy = matches!(check.status, Status::Warning | Status::Missing);
+        assert_eq!(check.remedy.is_some(), needs_remedy, "{check:?}");
+    }
+    checks.iter().filter(|check| check.status != Status::Ok).map(|check| (check.id, check.status)).collect()
+}
+
+#[test]
+fn a_good_node_has_no_complaint() {
+    assert_eq!(complaints(&good()), []);
+}
+
+#[test]
+fn what_is_missing_is_told_with_its_remedy() {
+    let mut node = good();
+    node.version = KernelVersion::parse("5.4");
+    node.config = Ok(["CONFIG_INET".to_owned()].into());
+    node.cgroup2 = Err("none".to_owned());
+    node.bpffs_mounted = false;
+    node.capabilities = Ok(!(1 << 21));
+    node.programs = Err("the kernel refuses the program connect4".to_owned());
+    let missing = ["kernel", "kernel-config", "cgroup2", "bpffs", "privilege", "programs"];
+    assert_eq!(complaints(&node), missing.map(|id| (id, Status::Missing)));
+}
+
+#[test]
+fn what_only_costs_is_a_warning() {
+    let mut node = good();
+    node.jit = Some(0);
+    assert_eq!(complaints(&node), [("jit", Status::Warning)]);
+    node.jit = Some(1);
+    node.jit_harden = Some(2);
+    assert_eq!(complaints(&node), [("jit", Status::Warning)]);
+}
+
+#[test]
+fn memlock_matters_before_5_11() {
+    let mut node = good();
+    (node.memlock, node.memlock_raised) = (Ok(Some(65_536)), false);
+    assert_eq!(complaints(&node), []);
+    node.version = KernelVersion::parse("5.10");
+    assert_eq!(complaints(&node), [("memlock", Status::Warning)]);
+    node.memlock_raised = true;
+    assert_eq!(complaints(&node), []);
+}
+
+#[test]
+fn an_older_kernel_falls_back() {
+    let mut node = good();
+    node.features = Ok(Features { refuses_with_econnrefused: false, names_mptcp_peers: false });
+    assert_eq!(
+        complaints(&node),
+        [("refusal-error", Status::Fallback), ("mptcp-peer-names", Status::Fallback)]
+    );
+}
+
+#[test]
+fn without_privilege_much_is_unknown() {
+    let mut node = good();
+    node.root = false;
+    node.config = Err("no file".to_owned());
+    let reason = || "needs root".to_owned();
+    (node.features, node.programs, node.attached) = (Err(reason()), Err(reason()), Err(reason()));
+    let unknown = |id| (id, Status::Unknown);
+    assert_eq!(
+        complaints(&node),
+        [
+            unknown("kernel-config"),
+            ("privilege", Status::Missing),
+            unknown("programs"),
+            unknown("refusal-error"),
+            unknown("mptcp-peer-names"),
+            unknown("other-programs"),
+        ]
+    );
+}
+
+#[test]
+fn programs_of_others_are_listed_and_ours_are_not() {
+    let program = |hook, mode, ours| AttachedProgram {
+        cgroup: PathBuf::from("/sys/fs/cgroup"),
+        hook,
+        mode,
+        id: 7,
+        name: "theirs".to_owned(),
+        ours,
+    };
+    let mut node = good();
+    node.attached = Ok(vec![
+        program("connect4", AttachMode::Multi, false),
+        program("connect4", AttachMode::Multi, true),
+        program("connect6", AttachMode::Exclusive, false),
+        program("sock_release", AttachMode::Override, false),
+    ]);
+    let found: Vec<Check> = checks(&node).into_iter().filter(|check| check.id == "other-programs").collect();
+    assert_eq!(
+        found.iter().map(|check| check.status).collect::<Vec<_>>(),
+        [Status::Ok, Status::Warning, Status::Warning]
+    );
+    assert!(found[0].found.contains("theirs (id 7) is attached at connect4 of /sys/fs/cgroup"), "{found:?}");
+    assert!(found[1].found.contains("cannot be attached there or below"), "{found:?}");
+}

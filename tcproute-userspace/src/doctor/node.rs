@@ -1,0 +1,161 @@
+//! What a node is like, as far as tcproute depends on it: plain values, and reading them.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use flate2::read::GzDecoder;
+use nix::{
+    sys::{
+        resource::{RLIM_INFINITY, Resource, getrlimit},
+        utsname::uname,
+    },
+    unistd::geteuid,
+};
+
+use crate::{
+    bpf::{
+        Datapath, LoadedProgram, Options,
+        attached::{self, AttachedProgram},
+        cgroup::Cgroup2,
+        pins,
+        requirements::{self, Features, KernelVersion},
+    },
+    plan::Limits,
+};
+
+/// Where something cannot be told, the reason.
+pub(super) type Known<T> = Result<T, String>;
+
+/// A node.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
+pub(super) struct Node {
+    /// Such as `6.1.0-32-cloud-amd64`.
+    pub(super) release: String,
+    /// The version in it, if there is one.
+    pub(super) version: Option<KernelVersion>,
+    /// The options of the kernel that are `y` or `m`.
+    pub(super) config: Known<BTreeSet<String>>,
+    /// Where cgroup2 is mounted.
+    pub(super) cgroup2: Known<PathBuf>,
+    /// Where bpffs was looked for.
+    pub(super) bpffs: PathBuf,
+    /// Whether it is there.
+    pub(super) bpffs_mounted: bool,
+    /// Whether the kernel describes its own types.
+    pub(super) btf: bool,
+    /// Whether this process is root.
+    pub(super) root: bool,
+    /// The effective capabilities, as a set of bits (capabilities(7)).
+    pub(super) capabilities: Known<u64>,
+    /// Bytes of memory that this process may lock; `None` without limit.
+    pub(super) memlock: Known<Option<u64>>,
+    /// Whether that could be raised.
+    pub(super) memlock_raised: bool,
+    /// `net.core.bpf_jit_enable`; `None` where it cannot be switched.
+    pub(super) jit: Option<u32>,
+    /// `net.core.bpf_jit_harden`
+    pub(super) jit_harden: Option<u32>,
+    /// What the kernel has beyond the oldest one.
+    pub(super) features: Known<Features>,
+    /// The programs, loaded once and attached nowhere.
+    pub(super) programs: Known<Vec<LoadedProgram>>,
+    /// What is attached to cgroups.
+    pub(super) attached: Known<Vec<AttachedProgram>>,
+    /// The pid of the daemon.
+    pub(super) daemon: Option<u32>,
+}
+
+/// The smallest maps there can be.
+const PROBE: Limits = Limits { routes: 1, backends: 1, endpoints: 1 };
+
+impl Node {
+    /// Reads this one. Nothing on it is changed.
+    pub(super) fn read(bpffs: &Path) -> Result<Self> {
+        let release = uname()?.release().to_string_lossy().into_owned();
+        let root = geteuid().is_root();
+        let memlock = getrlimit(Resource::RLIMIT_MEMLOCK)
+            .map(|(limit, _)| (limit != RLIM_INFINITY).then_some(limit))
+            .map_err(|error| error.to_string());
+        let memlock_raised = requirements::raise_memlock().is_ok();
+        let cgroup2 = Cgroup2::find().map_err(|error| format!("{error:#}"));
+        let privileged = |what: &str| if root { Ok(()) } else { Err(format!("{what} needs root")) };
+        let features = privileged("asking the kernel for features")
+            .and_then(|()| Features::probe().map_err(|error| format!("{error:#}")));
+        let programs = features.clone().and_then(|features| {
+            let options = Options { limits: PROBE, features, log_decisions: false, pins: None };
+            Datapath::load(&options)
+                .and_then(|datapath| datapath.programs())
+                .map_err(|error| format!("{error:#}"))
+        });
+        let attached = privileged("asking what is attached to cgroups").and_then(|()| {
+            let hierarchy = cgroup2.as_ref().map_err(|_| "there is no cgroup2".to_owned())?;
+            attached::programs(hierarchy).map_err(|error| format!("{error:#}"))
+        });
+        Ok(Self {
+            version: KernelVersion::parse(&release),
+            config: config(&release),
+            release,
+            cgroup2: cgroup2.map(|hierarchy| hierarchy.mount().to_path_buf()),
+            bpffs: bpffs.to_path_buf(),
+            bpffs_mounted: pins::is_mounted(bpffs),
+            btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
+            root,
+            capabilities: capabilities(),
+            memlock,
+            memlock_raised,
+            jit: sysctl("net/core/bpf_jit_enable"),
+            jit_harden: sysctl("net/core/bpf_jit_harden"),
+            features,
+            programs,
+            attached,
+            daemon: pins::daemon(bpffs),
+        })
+    }
+}
+
+/// From the kernel itself, or from where distributions put it.
+fn config(release: &str) -> Known<BTreeSet<String>> {
+    let mut text = String::new();
+    let running =
+        fs::File::open("/proc/config.gz").and_then(|file| GzDecoder::new(file).read_to_string(&mut text));
+    if running.is_err() {
+        let path = format!("/boot/config-{release}");
+        text = fs::read_to_string(&path)
+            .map_err(|_| format!("neither /proc/config.gz nor {path} can be read"))?;
+    }
+    Ok(options(&text))
+}
+
+fn options(config: &str) -> BTreeSet<String> {
+    let is_on = |line: &str| line.strip_suffix("=y").or_else(|| line.strip_suffix("=m")).map(str::to_owned);
+    config.lines().filter_map(is_on).collect()
+}
+
+fn capabilities() -> Known<u64> {
+    let status = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    bits.ok_or_else(|| "/proc/self/status does not tell".to_owned())
+}
+
+/// A number below `/proc/sys`; `None` where there is none or it may not be read.
+fn sysctl(name: &str) -> Option<u32> {
+    fs::read_to_string(format!("/proc/sys/{name}")).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_are_on_are_read() {
+        let config = "# CONFIG_A is not set\nCONFIG_BPF=y\nCONFIG_VETH=m\nCONFIG_HZ=250\n";
+        assert_eq!(options(config), ["CONFIG_BPF", "CONFIG_VETH"].map(str::to_owned).into());
+    }
+}

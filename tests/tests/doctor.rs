@@ -1,0 +1,164 @@
+//! `tcproute doctor` on this very node, as it is and as it could be.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use aya::{Ebpf, programs::CgroupSockAddr};
+use serde_json::Value;
+use tcproute_tests::{
+    cgroup::TestCgroup,
+    is_root,
+    mesh::Mesh,
+    tcproute::{Bpffs, Daemon, binary},
+};
+
+fn doctor(through: &mut Command, bpffs: &Path) -> Output {
+    through.args(["doctor", "--output", "json", "--bpffs"]).arg(bpffs).output().unwrap()
+}
+
+fn report(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// The status, what was found and the remedy of each check of that name.
+fn checks(report: &Value, id: &str) -> Vec<[String; 3]> {
+    let checks = report["checks"].as_array().unwrap().iter().filter(|check| check["id"] == id);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    checks.map(|check| ["status", "found", "remedy"].map(|field| text(&check[field]))).collect()
+}
+
+#[test]
+fn this_node_is_ready() {
+    if !is_root("this_node_is_ready") {
+        return;
+    }
+    let bpffs = Bpffs::mount();
+    let output = doctor(&mut Command::new(binary()), bpffs.path());
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    assert_eq!(report["ready"], true);
+    for id in ["kernel", "cgroup2", "bpffs", "privilege", "programs", "daemon"] {
+        let [status, ..] = &checks(&report, id)[0];
+        assert_eq!(status, "ok", "{id}: {report:#}");
+    }
+    let programs = report["programs"].as_array().unwrap();
+    let names: Vec<&str> = programs.iter().map(|program| program["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["connect4", "connect6", "getpeername4", "getpeername6", "sock_release"]);
+    assert!(programs.iter().all(|program| program["translatedBytes"].as_u64() > Some(0)), "{programs:#?}");
+    assert!(
+        ["ECONNREFUSED", "EPERM"].contains(&report["features"]["refusal"].as_str().unwrap()),
+        "{report:#}"
+    );
+    // Nothing was left there by looking.
+    assert!(!bpffs.path().join("tcproute").exists());
+}
+
+#[test]
+fn what_is_missing_has_a_remedy() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = doctor(&mut Command::new(binary()), directory.path());
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(report["ready"], false);
+    let [status, _, remedy] = &checks(&report, "bpffs")[0];
+    assert_eq!(status, "missing");
+    assert!(remedy.contains(&format!("mount -t bpf bpf {}", directory.path().display())), "{remedy}");
+
+    let output = doctor(Command::new("setarch").arg("--uname-2.6").arg(binary()), directory.path());
+    let [status, found, _] = &checks(&self::report(&output), "kernel")[0];
+    assert_eq!(status, "missing");
+    assert!(found.contains("older than 5.10"), "{found}");
+}
+
+#[test]
+fn a_person_reads_the_remedies_last() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new(binary()).arg("doctor").arg("--bpffs").arg(directory.path()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (findings, remedies) = text.split_once("\n\n").unwrap();
+    assert!(findings.lines().any(|line| line.starts_with("MISSING") && line.contains("bpffs")), "{text}");
+    assert!(remedies.contains("bpffs: mount it with"), "{text}");
+    assert!(text.ends_with("tcproute cannot run here yet\n"), "{text}");
+}
+
+#[test]
+fn without_privilege_it_says_what_it_cannot_tell() {
+    if !is_root("without_privilege_it_says_what_it_cannot_tell") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = directory.path().join("tcproute");
+    fs::copy(binary(), &copy).unwrap();
+    let mut user = Command::new("setpriv");
+    user.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&copy);
+    let output = doctor(&mut user, directory.path());
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(1));
+    for (id, wanted) in [("privilege", "missing"), ("programs", "unknown"), ("other-programs", "unknown")] {
+        let [status, ..] = &checks(&report, id)[0];
+        assert_eq!(status, wanted, "{id}: {report:#}");
+    }
+}
+
+/// A program of somebody else, pinned.
+fn theirs(bpffs: &Bpffs) -> PathBuf {
+    let object = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/lru-balancer.bpf.o");
+    let mut ebpf = Ebpf::load_file(&object).unwrap();
+    let program: &mut CgroupSockAddr = ebpf.program_mut("lb_empty").unwrap().try_into().unwrap();
+    program.load().unwrap();
+    let pin = bpffs.path().join("theirs");
+    program.pin(&pin).unwrap();
+    pin
+}
+
+fn attach(program: &Path, cgroup: &TestCgroup, flags: &[&str]) {
+    let mut bpftool = Command::new("bpftool");
+    bpftool
+        .args(["cgroup", "attach"])
+        .arg(cgroup.path())
+        .args(["connect4", "pinned"])
+        .arg(program)
+        .args(flags);
+    assert!(bpftool.status().unwrap().success());
+}
+
+#[test]
+fn programs_of_others_are_listed_and_ours_are_not() {
+    if !is_root("programs_of_others_are_listed_and_ours_are_not") {
+        return;
+    }
+    let bpffs = Bpffs::mount();
+    let program = theirs(&bpffs);
+    let [beside, alone] = [TestCgroup::create(), TestCgroup::create()];
+    attach(&program, &beside, &["multi"]);
+    attach(&program, &alone, &[]);
+    let mut mesh = Mesh::new();
+    mesh.outbound("db", "127.0.0.1:1".parse().unwrap());
+    let daemon = Daemon::start(&mesh.file(), &[("web", beside.path())]);
+
+    let output = doctor(&mut Command::new(binary()), daemon.bpffs.path());
+    let report = report(&output);
+    let others = checks(&report, "other-programs");
+    // Tests that run at the same time have cgroups of their own.
+    let about = |cgroup: &TestCgroup| -> Vec<&[String; 3]> {
+        let path = cgroup.path().display().to_string();
+        others.iter().filter(|[_, found, _]| found.contains(&path)).collect()
+    };
+    let [[status, found, _]] = about(&beside)[..] else { panic!("{others:#?}") };
+    assert_eq!(status, "ok");
+    assert!(found.contains("lb_empty"), "{found}");
+    let [[status, found, remedy]] = about(&alone)[..] else { panic!("{others:#?}") };
+    assert_eq!(status, "warning");
+    assert!(found.contains("tcproute cannot be attached there or below"), "{found}");
+    assert!(remedy.contains("BPF_F_ALLOW_MULTI"), "{remedy}");
+    let [_, found, _] = &checks(&report, "daemon")[0];
+    assert_eq!(found, &format!("running with pid {}", daemon.pid()));
+}
