@@ -10,6 +10,7 @@
 mod address;
 mod connection;
 mod counter;
+mod layout;
 mod pick;
 mod route;
 mod workload;
@@ -17,6 +18,7 @@ mod workload;
 pub use address::{Address, SocketAddress};
 pub use connection::{CONNECTIONS, ConnectionSlot, ConnectionState, SpinLock};
 pub use counter::Counter;
+pub use layout::LayoutVersion;
 pub use pick::{Draws, picks_own, scale};
 pub use route::{Backend, RouteKey, RouteValue};
 pub use workload::{AddressFilter, WorkloadIdentity};

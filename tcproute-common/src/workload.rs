@@ -49,6 +49,11 @@ impl AddressFilter {
         self.0[word] |= bit;
     }
 
+    /// Lets through what the other one lets through, too.
+    pub fn extend(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(word, more)| *word |= more);
+    }
+
     /// Whether the address may have been inserted.
     pub const fn may_contain(&self, socket: &SocketAddress) -> bool {
         let (word, bit) = Self::place(socket);

@@ -48,12 +48,11 @@ impl Resolved {
         let host_names = resources.external_host_names();
         let dns = dns::look_up(&host_names, &DnsAnswers::new()).await;
         let mut resolver = Resolver::new(resources, dns.clone(), settings.routing);
-        let workload = |(index, name): (usize, &String)| {
-            let routes = resolver.resolve(&settings.mesh, name)?;
-            let id = WorkloadId::nth(index).context("too many workloads")?;
-            Ok(Workload { id, routes })
+        let ids = WorkloadId::assign(&vec![None; dataplanes.len()]);
+        let workload = |(id, name): (WorkloadId, &String)| {
+            Ok(Workload { id, routes: resolver.resolve(&settings.mesh, name)? })
         };
-        let workloads = dataplanes.iter().enumerate().map(workload).collect::<Result<_>>()?;
+        let workloads = ids.into_iter().zip(&dataplanes).map(workload).collect::<Result<_>>()?;
         let mut resolved = Self { settings, resolver, host_names, dns, workloads, warned: BTreeSet::new() };
         resolved.warn();
         Ok(resolved)
@@ -109,41 +108,71 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How often the log of the programs is read, while it is on.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Loads the programs, and tells where in the maps everything is.
+fn load<'a>(options: &Options<'a>) -> Result<(Datapath<'a>, Layout)> {
+    let datapath = Datapath::load(options)?;
+    let limits = datapath.limits();
+    match datapath.contents()?.map(|contents| Layout::adopt(limits, &contents)) {
+        None => Ok((datapath, Layout::new(limits))),
+        Some(Ok(layout)) => {
+            info!("going on with the routes of an earlier daemon");
+            Ok((datapath, layout))
+        }
+        Some(Err(inconsistent)) => {
+            warn!("{inconsistent}: new ones are made");
+            drop(datapath);
+            let datapath = Datapath::load(&Options { reuse_tables: false, ..*options })?;
+            let layout = Layout::new(datapath.limits());
+            Ok((datapath, layout))
+        }
+    }
+}
+
 /// Routes in force in the kernel.
-pub struct Agent {
+pub struct Agent<'a> {
     resolved: Resolved,
-    datapath: Datapath,
+    datapath: Datapath<'a>,
     layout: Layout,
     retired: Vec<Retired>,
     /// Whether the kernel holds what was resolved.
     in_step: bool,
 }
 
-impl Agent {
-    /// Loads the programs and fills the maps, which `pins` makes visible. No workload is attached yet.
-    pub fn load(resolved: Resolved, pins: Option<&PinDirectory>) -> Result<Self> {
-        let table = Table::new(&resolved.workloads);
-        let limits = Limits::with_room_for(table.size())?;
+impl<'a> Agent<'a> {
+    /// Puts the routes in force: loads the programs, fills the maps and attaches each workload to the cgroup at the same
+    /// place in `cgroups`.
+    ///
+    /// With `pins` it goes on from what an earlier daemon has left there, and what it does outlives this process. Each
+    /// connection meanwhile goes by the routes before or by the new ones.
+    pub fn start(
+        mut resolved: Resolved,
+        pins: Option<&'a PinDirectory>,
+        cgroups: &[&Cgroup],
+    ) -> Result<Self> {
+        let limits = Limits::with_room_for(Table::new(&resolved.workloads).size())?;
         let features = Features::probe().context("cannot probe the kernel's features")?;
         let log_decisions = resolved.settings.log_decisions;
-        let datapath = Datapath::load(&Options { limits, features, log_decisions, pins })?;
-        let mut agent =
-            Self { resolved, datapath, layout: Layout::new(limits), retired: Vec::new(), in_step: false };
-        agent.put_in_force(&table)?;
+        let options = Options { limits, features, log_decisions, pins, reuse_tables: true };
+        let (mut datapath, layout) = load(&options)?;
+        let known: Vec<Option<WorkloadId>> = cgroups.iter().map(|cgroup| datapath.adopt(cgroup)).collect();
+        for (workload, id) in resolved.workloads.iter_mut().zip(WorkloadId::assign(&known)) {
+            workload.id = id;
+        }
+        // Before their numbers are given to others.
+        datapath.detach_others(cgroups)?;
+        let mut agent = Self { resolved, datapath, layout, retired: Vec::new(), in_step: false };
+        agent.put_in_force(&Table::new(&agent.resolved.workloads))?;
+        for (workload, cgroup) in agent.resolved.workloads.iter().zip(cgroups) {
+            agent.datapath.attach(cgroup, workload.id)?;
+            info!(
+                dataplane = workload.routes.dataplane,
+                cgroup = %cgroup.path().display(),
+                routes = workload.routes.routes.len(),
+                "attached"
+            );
+        }
+        agent.datapath.commit()?;
         Ok(agent)
-    }
-
-    /// Attaches the `index`-th Dataplane's routes to a cgroup.
-    pub fn attach(&mut self, index: usize, cgroup: &Cgroup) -> Result<()> {
-        let workload = &self.resolved.workloads[index];
-        self.datapath.attach(cgroup, workload.id)?;
-        info!(
-            dataplane = workload.routes.dataplane,
-            cgroup = %cgroup.path().display(),
-            routes = workload.routes.routes.len(),
-            "attached"
-        );
-        Ok(())
     }
 
     fn put_in_force(&mut self, table: &Table) -> Result<()> {

@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod chi_square;
 pub mod client;
 pub mod hosts;
+pub mod load;
 pub mod mesh;
 pub mod server;
 pub mod tcproute;

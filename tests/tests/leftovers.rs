@@ -12,7 +12,7 @@ use tcproute_tests::{
     is_root,
     mesh::Mesh,
     server::Server,
-    tcproute::{Daemon, exec},
+    tcproute::{Daemon, binary, exec},
     wait_for,
 };
 
@@ -69,6 +69,8 @@ fn nothing_is_left_behind() {
     let output = cgroup.command("python3").args(["-c", &counting(dialled, 100)]).output().unwrap();
     assert_eq!(counts(&output), [("backend".to_owned(), 100)].into());
     assert_eq!(daemon.stop(), Some(0));
+    let mut detach = Command::new(binary());
+    stdout(&detach.arg("detach").arg("--bpffs").arg(daemon.bpffs.path()).output().unwrap());
     stdout(&exec(&file, "web", &["true"]));
 
     // The kernel frees programs and maps after a grace period.

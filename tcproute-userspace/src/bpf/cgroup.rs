@@ -1,10 +1,13 @@
 //! Cgroups of the unified hierarchy: finding the mount, naming a workload's cgroup, making one for a command.
 
 use std::{
+    fmt,
     fs::{self, File},
     io,
+    num::ParseIntError,
     os::{fd::AsFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
+    str::FromStr,
     thread,
     time::{Duration, Instant},
 };
@@ -96,6 +99,20 @@ impl CgroupId {
     /// As the kernel has it.
     pub const fn get(self) -> u64 {
         self.0
+    }
+}
+
+impl fmt::Display for CgroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for CgroupId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
     }
 }
 

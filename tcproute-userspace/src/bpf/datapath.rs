@@ -1,8 +1,8 @@
 //! The loaded programs and maps, and the workloads they are attached to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 #[expect(
     deprecated,
     reason = "its successor, cgrp_storage, needs 6.2; this one is per attachment, as wanted"
@@ -11,10 +11,10 @@ use aya::maps::CgroupStorage;
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, cgroup_storage::CgroupStorageKey},
-    programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program},
+    programs::links::FdLink,
 };
 use tcproute_common::{
-    AddressFilter, Backend, Counter, RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
+    AddressFilter, Backend, Counter, LayoutVersion, RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
 };
 use tracing::warn;
 
@@ -23,17 +23,11 @@ use super::{
     cgroup::{Cgroup, CgroupId},
     object::object,
     pins::PinDirectory,
+    programs::{self, LoadedProgram},
     requirements::Features,
+    reuse::{Reuse, is_pinned},
 };
-use crate::plan::{Change, Limits, RouteChange, Table, WorkloadId};
-
-const SOCK_ADDR_PROGRAMS: [&str; 4] = ["connect4", "connect6", "getpeername4", "getpeername6"];
-/// The maps that a person reads.
-const PINNED_MAPS: [&str; 5] = ["routes", "backends", "endpoints", "connections", "counters"];
-const RELEASE_PROGRAM: &str = "sock_release";
-
-/// A link to a cgroup is always "multi": beside programs of others. The kernel takes no flags for it.
-const LINK_MODE: CgroupAttachMode = CgroupAttachMode::Single;
+use crate::plan::{Change, Contents, Limits, RouteChange, Table, WorkloadId};
 
 /// How the programs are loaded.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +38,10 @@ pub struct Options<'a> {
     pub features: Features,
     /// Whether the programs write a log record for each decision. Without, the verifier removes that code.
     pub log_decisions: bool,
-    /// Where to make the maps visible, for `bpftool map dump pinned`.
+    /// Where maps and links outlive this process; without, they end with it.
     pub pins: Option<&'a PinDirectory>,
+    /// Whether to go on with the tables that are pinned there.
+    pub reuse_tables: bool,
 }
 
 /// One of the programs' counters, summed over the CPUs.
@@ -57,23 +53,14 @@ pub struct CounterValue {
     pub value: u64,
 }
 
-/// A program as the kernel has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadedProgram {
-    /// Its hook.
-    pub name: String,
-    /// Bytes after the verifier has rewritten it.
-    pub translated: u32,
-    /// Bytes of machine code; 0 if the JIT is off.
-    pub jited: u32,
-    /// Instructions that the verifier went through; from 5.16 on.
-    pub verified: Option<u32>,
-}
-
-/// Programs and maps in the kernel. When it is dropped they are detached and freed, as the kernel does by
-/// itself when the process dies.
-pub struct Datapath {
+/// Programs and maps in the kernel. What is not pinned is detached and freed when this is dropped, as the kernel does
+/// by itself when the process dies.
+pub struct Datapath<'a> {
     ebpf: Ebpf,
+    pins: Option<&'a PinDirectory>,
+    reuse: Reuse,
+    limits: Limits,
+    links: Vec<FdLink>,
     routes: HashMap<MapData, RouteKey, RouteValue>,
     backends: Array<MapData, Backend>,
     endpoints: Array<MapData, SocketAddress>,
@@ -91,32 +78,37 @@ struct Attached {
     workload: WorkloadId,
 }
 
-impl Datapath {
-    /// Loads the programs. Nothing is attached yet.
-    pub fn load(options: &Options<'_>) -> Result<Self> {
+impl<'a> Datapath<'a> {
+    /// Loads the programs. Nothing is attached yet, and what an earlier daemon has attached runs as before.
+    pub fn load(options: &Options<'a>) -> Result<Self> {
+        let mut reuse = match options.pins {
+            Some(pins) => Reuse::decide(pins, options.limits)?,
+            None => Reuse::NOTHING,
+        };
+        reuse.tables = reuse.tables.filter(|_| options.reuse_tables);
+        let limits = reuse.tables.unwrap_or(options.limits);
         let log_level: u8 = if options.log_decisions { aya_log::Level::Debug as u8 } else { 0 };
         let has_set_retval = u32::from(options.features.refuses_with_econnrefused);
         let has_mptcp_sock = u32::from(options.features.names_mptcp_peers);
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries("routes", options.limits.routes)
-            .map_max_entries("backends", options.limits.backends)
-            .map_max_entries("endpoints", options.limits.endpoints)
+        let mut loader = EbpfLoader::new();
+        loader
+            .map_max_entries("routes", limits.routes)
+            .map_max_entries("backends", limits.backends)
+            .map_max_entries("endpoints", limits.endpoints)
             .override_global("HAS_SET_RETVAL", &has_set_retval, true)
             .override_global("HAS_MPTCP_SOCK", &has_mptcp_sock, true)
-            .override_global(aya_log::LEVEL, &log_level, true)
-            .load(object()?)
-            .context("cannot load the eBPF object")?;
-        for name in SOCK_ADDR_PROGRAMS {
-            sock_addr_program(&mut ebpf, name)?
-                .load()
-                .with_context(|| format!("the kernel refuses the program {name}"))?;
-        }
-        release_program(&mut ebpf)?
-            .load()
-            .with_context(|| format!("the kernel refuses the program {RELEASE_PROGRAM}"))?;
+            .override_global(aya_log::LEVEL, &log_level, true);
         if let Some(pins) = options.pins {
-            for (name, map) in ebpf.maps().filter(|(name, _)| PINNED_MAPS.contains(name)) {
-                map.pin(pins.path(name)).with_context(|| format!("cannot pin the map {name}"))?;
+            for name in reuse.maps() {
+                loader.map_pin_path(name, pins.map(name));
+            }
+        }
+        let mut ebpf = loader.load(object()?).context("cannot load the eBPF object")?;
+        programs::load(&mut ebpf)?;
+        if let Some(pins) = options.pins {
+            let reused: BTreeSet<&str> = reuse.maps().collect();
+            for (name, map) in ebpf.maps().filter(|(name, _)| is_pinned(name) && !reused.contains(name)) {
+                map.pin(pins.next_map(name)).with_context(|| format!("cannot pin the map {name}"))?;
             }
         }
         Ok(Self {
@@ -127,8 +119,52 @@ impl Datapath {
             workloads: take(&mut ebpf, "workloads")?,
             filters: BTreeMap::new(),
             attached: Vec::new(),
+            links: Vec::new(),
+            pins: options.pins,
+            reuse,
+            limits,
             ebpf,
         })
+    }
+
+    /// What the maps were made for.
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What is in the tables, if they are those of an earlier daemon.
+    pub fn contents(&self) -> Result<Option<Contents>> {
+        if self.reuse.tables.is_none() {
+            return Ok(None);
+        }
+        let mut contents = Contents::default();
+        for route in &self.routes {
+            let (key, value) = route.context("cannot read the map routes")?;
+            contents.routes.insert(key, value);
+            for index in value.first_backend..value.first_backend.saturating_add(value.backend_count) {
+                let backend = self.backends.get(&index, 0).context("cannot read the map backends")?;
+                contents.backends.insert(index, backend);
+                for index in
+                    backend.first_endpoint..backend.first_endpoint.saturating_add(backend.endpoint_count)
+                {
+                    let endpoint = self.endpoints.get(&index, 0).context("cannot read the map endpoints")?;
+                    contents.endpoints.insert(index, endpoint);
+                }
+            }
+        }
+        Ok(Some(contents))
+    }
+
+    /// The workload that this cgroup is to the programs already. What its routes have begun or ended at is kept.
+    pub fn adopt(&mut self, cgroup: &Cgroup) -> Option<WorkloadId> {
+        if !self.reuse.states {
+            return None;
+        }
+        let key = CgroupStorageKey::new(cgroup.id().get(), INET4_CONNECT);
+        let identity = self.workloads.get(key, 0).ok()?;
+        let workload = WorkloadId::new(identity.workload)?;
+        self.filters.entry(workload).or_insert(AddressFilter::EMPTY).extend(&identity.filter);
+        Some(workload)
     }
 
     /// The object, for the reader of its log.
@@ -136,43 +172,41 @@ impl Datapath {
         &mut self.ebpf
     }
 
-    /// The programs, by name.
-    pub fn programs(&self) -> Result<Vec<LoadedProgram>> {
-        let programs = self.ebpf.programs().map(|(name, program)| {
-            let info = match program {
-                Program::CgroupSockAddr(program) => program.info(),
-                Program::CgroupSock(program) => program.info(),
-                other => bail!("the program {name} is of type {:?}", other.prog_type()),
-            };
-            let info = info.with_context(|| format!("cannot ask the kernel about the program {name}"))?;
-            Ok(LoadedProgram {
-                name: name.to_owned(),
-                translated: info.size_translated().unwrap_or(0),
-                jited: info.size_jitted(),
-                verified: info.verified_instruction_count(),
-            })
-        });
-        let mut programs = programs.collect::<Result<Vec<_>>>()?;
-        programs.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(programs)
+    /// The programs.
+    pub fn programs(&mut self) -> Result<Vec<LoadedProgram>> {
+        programs::loaded(&mut self.ebpf)
     }
 
-    /// Attaches the programs to a workload's cgroup. The cgroup gets its identity last: until then no route
-    /// matches there.
+    /// Attaches the programs to a workload's cgroup, in place of those that are attached there. A cgroup that is new gets
+    /// its identity last: until then no route matches there.
     pub fn attach(&mut self, cgroup: &Cgroup, workload: WorkloadId) -> Result<()> {
-        let at = |name: &str| format!("cannot attach {name} to the cgroup {}", cgroup.path().display());
-        for name in SOCK_ADDR_PROGRAMS {
-            sock_addr_program(&mut self.ebpf, name)?
-                .attach(cgroup.directory(), LINK_MODE)
-                .with_context(|| at(name))?;
-        }
-        release_program(&mut self.ebpf)?
-            .attach(cgroup.directory(), LINK_MODE)
-            .with_context(|| at(RELEASE_PROGRAM))?;
         let attached = Attached { id: cgroup.id(), workload };
-        self.identify(attached).with_context(|| at("the workload's identity"))?;
+        let identity = || format!("cannot write the identity of the cgroup {}", cgroup.path().display());
+        match self.pins {
+            Some(pins) => {
+                let beside = programs::attach_pinned(&mut self.ebpf, cgroup, pins, !self.reuse.states)?;
+                self.identify(attached).with_context(identity)?;
+                beside.replace()?;
+            }
+            None => {
+                self.links.extend(programs::attach(&mut self.ebpf, cgroup)?);
+                self.identify(attached).with_context(identity)?;
+            }
+        }
         self.attached.push(attached);
         Ok(())
+    }
+
+    /// Detaches what an earlier daemon has attached to other cgroups than these.
+    pub fn detach_others(&self, cgroups: &[&Cgroup]) -> Result<()> {
+        let Some(pins) = self.pins else { return Ok(()) };
+        let ours: BTreeSet<CgroupId> = cgroups.iter().map(|cgroup| cgroup.id()).collect();
+        pins.cgroups()?.difference(&ours).try_for_each(|&cgroup| pins.remove_links(cgroup))
+    }
+
+    /// From here on a later daemon goes on with these maps.
+    pub fn commit(&self) -> Result<()> {
+        self.pins.map_or(Ok(()), |pins| pins.commit(LayoutVersion::CURRENT))
     }
 
     /// Extends the filter of a workload. To be done before the routes change for which it is needed, and
@@ -270,18 +304,6 @@ fn capacity(what: &str, needed: usize) -> Result<u32> {
 fn take<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M> {
     let map = ebpf.take_map(name).ok_or_else(|| anyhow!("the eBPF object has no map {name}"))?;
     M::try_from(map).with_context(|| format!("the map {name} of the eBPF object is of another layout"))
-}
-
-fn sock_addr_program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut CgroupSockAddr> {
-    let program = ebpf.program_mut(name).ok_or_else(|| anyhow!("the eBPF object has no program {name}"))?;
-    Ok(program.try_into()?)
-}
-
-fn release_program(ebpf: &mut Ebpf) -> Result<&mut CgroupSock> {
-    let program = ebpf
-        .program_mut(RELEASE_PROGRAM)
-        .ok_or_else(|| anyhow!("the eBPF object has no program {RELEASE_PROGRAM}"))?;
-    Ok(program.try_into()?)
 }
 
 #[cfg(test)]

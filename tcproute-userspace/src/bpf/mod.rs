@@ -6,8 +6,11 @@ pub mod cgroup;
 mod datapath;
 mod object;
 pub mod pins;
+mod programs;
 pub mod requirements;
+mod reuse;
 mod sys;
 
-pub use datapath::{CounterValue, Datapath, LoadedProgram, Options};
+pub use datapath::{CounterValue, Datapath, Options};
+pub use programs::LoadedProgram;
 pub use sys::AttachMode;

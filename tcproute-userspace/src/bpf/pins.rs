@@ -1,7 +1,16 @@
-//! The pins of a running daemon: its maps, under bpffs, for `bpftool map dump pinned`.
+//! What outlives the daemon: its maps and links, pinned under bpffs.
+//!
+//! ```text
+//! <bpffs>/tcproute/             0700, locked by the daemon
+//!     layout-1-1/               of the tables and of the sockets' states
+//!     routes, backends, …       maps, also for `bpftool map dump pinned`
+//!     links/<cgroup id>/<hook>  one link for each program and workload
+//! ```
 
 use std::{
+    collections::BTreeSet,
     fs::{self, DirBuilder, File, Permissions},
+    io,
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -14,17 +23,25 @@ use nix::{
         statfs::{BPF_FS_MAGIC, statfs},
     },
 };
+use tcproute_common::LayoutVersion;
 
-/// The directory of pins, `<bpffs>/tcproute`, with mode 0700. It is emptied and removed when this is dropped.
+use super::cgroup::CgroupId;
+
+/// The directory of pins, held by this process.
 #[derive(Debug)]
 pub struct PinDirectory {
     path: PathBuf,
-    /// Dies with the process, however that ends: so a directory that can be locked is left over.
+    /// Dies with the process, however that ends: so a directory that can be locked has no daemon.
     _lock: Flock<File>,
 }
 
+/// What is pinned under this name is not in force yet: it takes the place of what is in one step.
+const NEXT: &str = "next-";
+
+const LINKS: &str = "links";
+
 impl PinDirectory {
-    /// Makes the directory, or takes over the one that a killed daemon left.
+    /// Makes the directory, or takes over the one that a daemon has left.
     pub fn claim(bpffs: &Path) -> Result<Self> {
         if !is_mounted(bpffs) {
             let at = bpffs.display();
@@ -33,11 +50,7 @@ impl PinDirectory {
             );
         }
         let path = directory(bpffs);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("cannot make {}", path.display()))?;
+        make(&path)?;
         let directory = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         let Ok(lock) = Flock::lock(directory, FlockArg::LockExclusiveNonblock) else {
             let pid = daemon(bpffs).map_or_else(String::new, |pid| format!(" with pid {pid}"));
@@ -45,22 +58,111 @@ impl PinDirectory {
         };
         fs::set_permissions(&path, Permissions::from_mode(0o700))?;
         let pins = Self { path, _lock: lock };
-        pins.empty()?;
+        // A daemon that was killed between two steps.
+        for name in names(&pins.path)?.into_iter().filter(|name| name.starts_with(NEXT)) {
+            remove(&pins.path.join(name))?;
+        }
         Ok(pins)
     }
 
-    /// Where the pin of that name belongs.
-    pub fn path(&self, name: &str) -> PathBuf {
+    /// Where the map of that name is pinned.
+    pub fn map(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    fn empty(&self) -> Result<()> {
-        for entry in fs::read_dir(&self.path)? {
-            let path = entry?.path();
-            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-        }
-        Ok(())
+    /// Where a map is pinned that is to take its place.
+    pub fn next_map(&self, name: &str) -> PathBuf {
+        self.path.join(format!("{NEXT}{name}"))
     }
+
+    /// Puts the maps that were pinned for it in place, and notes their layout.
+    pub fn commit(&self, layout: LayoutVersion) -> Result<()> {
+        for name in names(&self.path)? {
+            if let Some(place) = name.strip_prefix(NEXT) {
+                let (from, to) = (self.path.join(&name), self.path.join(place));
+                fs::rename(&from, &to).with_context(|| format!("cannot rename {}", from.display()))?;
+            } else if name.starts_with("layout-") && name != directory_of(layout) {
+                fs::remove_dir(self.path.join(name))?;
+            }
+        }
+        make(&self.path.join(directory_of(layout)))
+    }
+
+    /// The layout of what is pinned; `None` if nothing is.
+    pub fn layout(&self) -> Result<Option<LayoutVersion>> {
+        let read = |name: String| {
+            let (tables, states) = name.strip_prefix("layout-")?.split_once('-')?;
+            Some(LayoutVersion { tables: tables.parse().ok()?, states: states.parse().ok()? })
+        };
+        Ok(names(&self.path)?.into_iter().find_map(read))
+    }
+
+    /// The cgroups that have links.
+    pub fn cgroups(&self) -> Result<BTreeSet<CgroupId>> {
+        let links = self.path.join(LINKS);
+        if !links.exists() {
+            return Ok(BTreeSet::new());
+        }
+        let names = names(&links)?;
+        names
+            .iter()
+            .map(|name| name.parse().with_context(|| format!("{name} is no cgroup's number")))
+            .collect()
+    }
+
+    /// Where the link of a program to a cgroup is pinned. The directory is made.
+    pub fn link(&self, cgroup: CgroupId, hook: &str) -> Result<PathBuf> {
+        let directory = self.path.join(LINKS).join(cgroup.to_string());
+        make(&directory)?;
+        Ok(directory.join(hook))
+    }
+
+    /// Where one is pinned that is to take its place.
+    pub fn next_link(&self, cgroup: CgroupId, hook: &str) -> Result<PathBuf> {
+        self.link(cgroup, &format!("{NEXT}{hook}"))
+    }
+
+    /// Detaches everything from a cgroup.
+    pub fn remove_links(&self, cgroup: CgroupId) -> Result<()> {
+        remove(&self.path.join(LINKS).join(cgroup.to_string()))
+    }
+
+    /// Detaches everything, frees the maps and removes the directory.
+    pub fn remove(self) -> Result<()> {
+        // First what runs.
+        let links = self.path.join(LINKS);
+        if links.exists() {
+            remove(&links)?;
+        }
+        remove(&self.path)
+    }
+}
+
+fn directory_of(layout: LayoutVersion) -> String {
+    format!("layout-{}-{}", layout.tables, layout.states)
+}
+
+fn make(directory: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.with_context(|| format!("cannot make {}", directory.display()))
+}
+
+fn names(directory: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.with_context(|| format!("cannot remove {}", path.display())),
+    }
+}
+
+/// Whether anything is pinned there.
+pub fn exists(bpffs: &Path) -> bool {
+    directory(bpffs).exists()
 }
 
 /// Whether there is a bpffs.
@@ -87,14 +189,6 @@ fn holder(locks: &str, device: u64, inode: u64) -> Option<u32> {
         (fields.get(1) == Some(&"FLOCK") && fields.get(5) == Some(&file.as_str()))
             .then(|| fields[4].parse().ok())?
     })
-}
-
-impl Drop for PinDirectory {
-    fn drop(&mut self) {
-        if let Err(error) = self.empty().and_then(|()| Ok(fs::remove_dir(&self.path)?)) {
-            tracing::warn!("{error:#}");
-        }
-    }
 }
 
 #[cfg(test)]

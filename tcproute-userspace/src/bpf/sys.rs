@@ -1,15 +1,24 @@
 //! The calls of bpf(2) that aya does not offer for cgroups.
 
 use std::{
+    ffi::CString,
     io,
-    os::fd::{AsFd, AsRawFd},
+    os::{
+        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
     ptr,
 };
 
 use nix::libc;
 
+/// `BPF_OBJ_GET`
+const OBJ_GET: libc::c_long = 7;
 /// `BPF_PROG_QUERY`
 const PROG_QUERY: libc::c_long = 16;
+/// `BPF_LINK_UPDATE`
+const LINK_UPDATE: libc::c_long = 29;
 
 /// How programs are attached to a cgroup: `BPF_F_ALLOW_*` of include/uapi/linux/bpf.h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +66,46 @@ pub(super) fn attached(cgroup: impl AsFd, attach_type: u32) -> io::Result<(Attac
         _ => AttachMode::Multi,
     };
     Ok((mode, ids[..(query.prog_cnt as usize).min(MAX_PROGRAMS)].to_vec()))
+}
+
+/// The member of `union bpf_attr` for `BPF_OBJ_GET`.
+#[repr(C)]
+struct ObjGet {
+    pathname: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+/// What is pinned there.
+pub(super) fn pinned(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut get = ObjGet { pathname: path.as_ptr().addr() as u64, bpf_fd: 0, file_flags: 0 };
+    // SAFETY: the path ends with a zero and outlives the call.
+    let fd = unsafe { bpf(OBJ_GET, &mut get) }?;
+    // SAFETY: a file descriptor that the kernel has just made for this call.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// The member of `union bpf_attr` for `BPF_LINK_UPDATE`.
+#[repr(C)]
+struct LinkUpdate {
+    link_fd: u32,
+    new_prog_fd: u32,
+    flags: u32,
+    old_prog_fd: u32,
+}
+
+/// Puts another program behind a link, in one step: each call runs the old one or the new one. `ENOLINK` if the
+/// cgroup is gone.
+pub(super) fn update_link(link: impl AsFd, program: impl AsFd) -> io::Result<()> {
+    let mut update = LinkUpdate {
+        link_fd: link.as_fd().as_raw_fd().cast_unsigned(),
+        new_prog_fd: program.as_fd().as_raw_fd().cast_unsigned(),
+        flags: 0,
+        old_prog_fd: 0,
+    };
+    // SAFETY: nothing but numbers.
+    unsafe { bpf(LINK_UPDATE, &mut update) }.map(drop)
 }
 
 /// # Safety

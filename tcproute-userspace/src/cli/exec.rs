@@ -70,8 +70,7 @@ impl Exec {
         let own = hierarchy.own()?;
         let mut signals = Signals::listen()?;
         let transient = TransientCgroup::create(&hierarchy, &own)?;
-        let mut agent = Agent::load(resolved, None)?;
-        agent.attach(0, transient.cgroup())?;
+        let mut agent = Agent::start(resolved, None, &[transient.cgroup()])?;
 
         let mut child = match spawn_inside(&self.command, &own, transient.cgroup())? {
             Ok(child) => child,

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod detach;
 mod diff;
 mod doctor;
 mod exec;
@@ -30,8 +31,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Put the routes of local workloads in force until SIGINT or SIGTERM.
+    /// Put the routes of local workloads in force. They stay when it stops, until `detach`.
     Run(run::Run),
+    /// End all routes that a daemon has put in force on this node.
+    Detach(detach::Detach),
     /// Run one command as a Dataplane, in a cgroup of its own.
     Exec(exec::Exec),
     /// Show where the connections of a Dataplane go, and why.
@@ -131,6 +134,7 @@ impl Cli {
             }
             Command::Validate(validate) => validate.run(),
             Command::Doctor(doctor) => doctor.run(),
+            Command::Detach(detach) => detach.run(),
         };
         result.unwrap_or_else(|error| {
             report(&error);

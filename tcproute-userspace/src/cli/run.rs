@@ -29,7 +29,7 @@ pub(super) struct Run {
     /// A local Dataplane and its cgroup: a path from the cgroup2 root or an absolute one.
     #[arg(long = "workload", required = true, num_args = 1.., value_name = "DATAPLANE=CGROUP")]
     workloads: Vec<WorkloadArgument>,
-    /// Where bpffs is mounted: the maps are pinned in its folder `tcproute`.
+    /// Where bpffs is mounted: maps and links are pinned in its folder `tcproute`.
     #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
     bpffs: PathBuf,
 }
@@ -80,10 +80,17 @@ impl Run {
         let pins = PinDirectory::claim(&self.bpffs)?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let mut agent = Agent::load(resolved, Some(&pins))?;
-        for (index, cgroup) in cgroups.iter().enumerate() {
-            agent.attach(index, cgroup)?;
-        }
+        let is_first = pins.layout()?.is_none();
+        let started = Agent::start(resolved, Some(&pins), &cgroups.iter().collect::<Vec<_>>());
+        let mut agent = match started {
+            Ok(agent) => agent,
+            Err(error) if is_first => {
+                // Half of it is worse than nothing. What an earlier daemon has left stays, on the other hand.
+                pins.remove()?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
         info!(workloads = cgroups.len(), "routes in force");
         agent
             .serve_until(async {
@@ -94,7 +101,7 @@ impl Run {
             })
             .await?;
         agent.log_counters();
-        info!("stopping: connections go where they are dialled again");
+        info!("stopping: the routes stay in force until `tcproute detach`");
         Ok(ExitCode::SUCCESS)
     }
 }

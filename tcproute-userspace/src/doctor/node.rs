@@ -88,9 +88,10 @@ impl Node {
         let features = privileged("asking the kernel for features")
             .and_then(|()| Features::probe().map_err(|error| format!("{error:#}")));
         let programs = features.clone().and_then(|features| {
-            let options = Options { limits: PROBE, features, log_decisions: false, pins: None };
+            let options =
+                Options { limits: PROBE, features, log_decisions: false, pins: None, reuse_tables: false };
             Datapath::load(&options)
-                .and_then(|datapath| datapath.programs())
+                .and_then(|mut datapath| datapath.programs())
                 .map_err(|error| format!("{error:#}"))
         });
         let attached = privileged("asking what is attached to cgroups").and_then(|()| {

@@ -5,8 +5,11 @@
 //! new run of backends, and then its one entry in `routes` is replaced, which is atomic. Runs of endpoints
 //! are shared by all backends that have the same ones.
 
+mod adopt;
+
 use std::collections::BTreeMap;
 
+pub use adopt::{Contents, Inconsistent};
 use tcproute_common::{Backend, RouteKey, RouteValue, SocketAddress};
 use thiserror::Error;
 
@@ -43,7 +46,7 @@ pub struct OverLimit {
 }
 
 /// What the maps hold at present.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     limits: Limits,
     routes: BTreeMap<RouteKey, Placed>,
@@ -52,7 +55,7 @@ pub struct Layout {
     endpoint_space: Space,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Placed {
     run: Run,
     table: RouteTable,
@@ -64,7 +67,7 @@ impl Placed {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct SharedRun {
     run: Run,
     /// Backends that lead here.

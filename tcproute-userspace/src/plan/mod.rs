@@ -8,5 +8,5 @@ mod space;
 mod table;
 
 pub use change::{Change, RouteChange, Run};
-pub use layout::{Layout, Limits, OverLimit};
+pub use layout::{Contents, Inconsistent, Layout, Limits, OverLimit};
 pub use table::{Table, Workload, WorkloadId};

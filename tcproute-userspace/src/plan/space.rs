@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::change::Run;
 
 /// First fit over the free runs of an array. Neighbouring free runs are joined.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Space {
     free: BTreeMap<u32, u32>,
 }
@@ -26,6 +26,23 @@ impl Space {
             self.free.insert(first + len, free - len);
         }
         Some(Run { first, len })
+    }
+
+    /// Takes this very run. `false` if it is not free.
+    pub(crate) fn take_at(&mut self, run: Run) -> bool {
+        if run.len == 0 {
+            return true;
+        }
+        let before = self.free.range(..=run.first).next_back().map(|(&first, &len)| (first, len));
+        let Some((first, len)) = before else { return false };
+        let (end, free_end) = (u64::from(run.first) + u64::from(run.len), u64::from(first) + u64::from(len));
+        if end > free_end {
+            return false;
+        }
+        self.free.remove(&first);
+        self.give_back(Run { first, len: run.first - first });
+        self.give_back(Run { first: run.first + run.len, len: (free_end - end) as u32 });
+        true
     }
 
     pub(crate) fn give_back(&mut self, run: Run) {
@@ -75,7 +92,9 @@ mod tests {
             let mut taken: Vec<Run> = Vec::new();
             for (take, len, which) in steps {
                 if take {
-                    if let Some(run) = space.take(len) {
+                    let at = Run { first: which.index(120) as u32, len };
+                    let run = if len % 2 == 0 { space.take(len) } else { space.take_at(at).then_some(at) };
+                    if let Some(run) = run {
                         for other in &taken {
                             let apart = run.first + run.len <= other.first || other.first + other.len <= run.first;
                             prop_assert!(apart || run.len == 0 || other.len == 0);

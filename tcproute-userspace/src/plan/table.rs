@@ -1,6 +1,9 @@
 //! The routes of all local workloads, as the kernel needs them.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+};
 
 use tcproute_common::{AddressFilter, RouteKey, SocketAddress};
 
@@ -12,9 +15,19 @@ use crate::routing::{Action, DataplaneRoutes, ResolvedRoute};
 pub struct WorkloadId(NonZeroU32);
 
 impl WorkloadId {
-    /// The `index`-th workload of this node, counted from 0.
-    pub fn nth(index: usize) -> Option<Self> {
-        u32::try_from(index).ok()?.checked_add(1).and_then(NonZeroU32::new).map(Self)
+    /// As the maps hold it; `None` for 0.
+    pub fn new(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+
+    /// The numbers of all workloads: those that some have already, if no two have the same, and the smallest free ones
+    /// for the others.
+    pub fn assign(known: &[Option<Self>]) -> Vec<Self> {
+        let mut taken: BTreeSet<Self> = BTreeSet::new();
+        let kept: Vec<Option<Self>> =
+            known.iter().map(|known| known.filter(|&number| taken.insert(number))).collect();
+        let mut free = (1..=u32::MAX).filter_map(Self::new).filter(|number| !taken.contains(number));
+        kept.into_iter().filter_map(|kept| kept.or_else(|| free.next())).collect()
     }
 
     /// As the maps hold it.
@@ -107,5 +120,17 @@ impl RouteTable {
             })
             .collect();
         Self { backends }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workloads_keep_their_numbers_and_others_get_the_smallest_free_ones() {
+        let known = [None, Some(3), Some(1), None, Some(3)].map(|number| number.and_then(WorkloadId::new));
+        let numbers: Vec<u32> = WorkloadId::assign(&known).into_iter().map(WorkloadId::get).collect();
+        assert_eq!(numbers, [2, 3, 1, 4, 5]);
     }
 }

@@ -59,6 +59,13 @@ impl Maps {
         })
     }
 
+    /// What a daemon that starts finds.
+    fn contents(&self) -> Contents {
+        let backends = (0..).zip(&self.backends).filter_map(|(index, entry)| Some((index, (*entry)?)));
+        let endpoints = (0..).zip(&self.endpoints).filter_map(|(index, entry)| Some((index, (*entry)?)));
+        Contents { routes: self.routes.clone(), backends: backends.collect(), endpoints: endpoints.collect() }
+    }
+
     /// Applies the change write by write, and after each one calls `look`.
     fn apply(&mut self, change: &Change, mut look: impl FnMut(&Self)) {
         for (first, entries) in &change.endpoints {
@@ -121,6 +128,31 @@ fn what_does_not_fit_names_the_limit() {
     assert_eq!(error(&[(1, vec![vec![1, 2, 3, 4]])]), OverLimit { what: "endpoints", needed: 4, limit: 3 });
 }
 
+#[test]
+fn maps_that_contradict_themselves_are_not_adopted() {
+    let wanted = table(&BTreeMap::from([(1, vec![vec![10, 11]]), (2, vec![vec![12]])]));
+    let (_, change) = Layout::new(LIMITS).plan(&wanted).unwrap();
+    let mut maps = Maps::new();
+    maps.apply(&change, |_| ());
+    let good = maps.contents();
+    assert!(Layout::adopt(LIMITS, &good).is_ok());
+
+    let mut bad = good.clone();
+    bad.backends.clear();
+    assert_eq!(Layout::adopt(LIMITS, &bad), Err(Inconsistent("a route leads to no backend")));
+    let mut bad = good.clone();
+    bad.endpoints.clear();
+    assert_eq!(Layout::adopt(LIMITS, &bad), Err(Inconsistent("a backend leads to no endpoint")));
+    let mut bad = good.clone();
+    let [one, _] = [key(1), key(2)].map(|key| bad.routes[&key]);
+    bad.routes.insert(key(2), one);
+    assert_eq!(Layout::adopt(LIMITS, &bad), Err(Inconsistent("two routes have the same backend")));
+    let mut bad = good;
+    bad.endpoints.insert(1, address(12));
+    let small = Limits { endpoints: 1, ..LIMITS };
+    assert_eq!(Layout::adopt(small, &bad), Err(Inconsistent("two runs of endpoints overlap")));
+}
+
 fn any_routes() -> impl Strategy<Value = BTreeMap<u16, Vec<Vec<u16>>>> {
     let endpoints = proptest::collection::vec(100_u16..110, 0..4);
     let backends = proptest::collection::vec(endpoints, 0..4);
@@ -131,7 +163,10 @@ proptest! {
     /// Before each write a program sees, for every route, either what was in force or what is to be; and
     /// runs are reused only after they were given back.
     #[test]
-    fn every_step_of_every_change_is_safe(tables in proptest::collection::vec(any_routes(), 1..8)) {
+    fn every_step_of_every_change_is_safe(
+        tables in proptest::collection::vec(any_routes(), 1..8),
+        adopt: bool,
+    ) {
         let mut layout = Layout::new(LIMITS);
         let mut maps = Maps::new();
         let mut before = Table::default();
@@ -150,7 +185,10 @@ proptest! {
                 prop_assert_eq!(maps.read(key(number)), wanted(&after, key(number)));
             }
             next.reuse(&change.retired_endpoints, &change.retired_backends);
-            layout = next;
+            // The next daemon finds what this one knows.
+            let adopted = Layout::adopt(LIMITS, &maps.contents()).unwrap();
+            prop_assert_eq!(&adopted, &next);
+            layout = if adopt { adopted } else { next };
             before = after;
         }
         let (mut empty, change) = layout.plan(&Table::default()).unwrap();

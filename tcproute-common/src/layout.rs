@@ -1,0 +1,15 @@
+//! The versions of what is in the maps, by which a new build knows whether it can go on with those of an older one.
+
+/// To be raised with every change of what is in the maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayoutVersion {
+    /// Of `routes`, `backends` and `endpoints`.
+    pub tables: u32,
+    /// Of `connections`, `overflow`, `workloads` and `counters`.
+    pub states: u32,
+}
+
+impl LayoutVersion {
+    /// Of this build.
+    pub const CURRENT: Self = Self { tables: 1, states: 1 };
+}

@@ -1,0 +1,159 @@
+//! The programs of the object: loading them, and attaching them to cgroups.
+
+use std::{fs, io, os::fd::AsFd as _};
+
+use anyhow::{Context, Result, anyhow, bail};
+use aya::{
+    Ebpf,
+    programs::{CgroupAttachMode, Program, links::FdLink},
+};
+use nix::libc::ENOLINK;
+
+use super::{attach_types::HOOKS, cgroup::Cgroup, pins::PinDirectory, sys};
+
+/// A program as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedProgram {
+    /// Its hook.
+    pub name: String,
+    /// Bytes after the verifier has rewritten it.
+    pub translated: u32,
+    /// Bytes of machine code; 0 if the JIT is off.
+    pub jited: u32,
+    /// Instructions that the verifier went through; from 5.16 on.
+    pub verified: Option<u32>,
+}
+
+/// A link to a cgroup is always "multi": beside programs of others. The kernel takes no flags for it.
+const LINK_MODE: CgroupAttachMode = CgroupAttachMode::Single;
+
+/// Loads every program of the object.
+pub(super) fn load(ebpf: &mut Ebpf) -> Result<()> {
+    for (hook, _) in HOOKS {
+        let loaded = match program(ebpf, hook)? {
+            Program::CgroupSockAddr(program) => program.load(),
+            Program::CgroupSock(program) => program.load(),
+            other => bail!("the program {hook} is of type {:?}", other.prog_type()),
+        };
+        loaded.with_context(|| format!("the kernel refuses the program {hook}"))?;
+    }
+    Ok(())
+}
+
+/// What the kernel has made of them, by name.
+pub(super) fn loaded(ebpf: &mut Ebpf) -> Result<Vec<LoadedProgram>> {
+    let programs = HOOKS.map(|(hook, _)| {
+        let info = match program(ebpf, hook)? {
+            Program::CgroupSockAddr(program) => program.info(),
+            Program::CgroupSock(program) => program.info(),
+            other => bail!("the program {hook} is of type {:?}", other.prog_type()),
+        };
+        let info = info.with_context(|| format!("cannot ask the kernel about the program {hook}"))?;
+        Ok(LoadedProgram {
+            name: hook.to_owned(),
+            translated: info.size_translated().unwrap_or(0),
+            jited: info.size_jitted(),
+            verified: info.verified_instruction_count(),
+        })
+    });
+    programs.into_iter().collect()
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, hook: &str) -> Result<&'a mut Program> {
+    ebpf.program_mut(hook).ok_or_else(|| anyhow!("the eBPF object has no program {hook}"))
+}
+
+/// Attaches a program by a link that lives as long as its file descriptor.
+fn link(program: &mut Program, cgroup: &Cgroup) -> Result<FdLink> {
+    let link = match program {
+        Program::CgroupSockAddr(program) => {
+            let id = program.attach(cgroup.directory(), LINK_MODE)?;
+            FdLink::try_from(program.take_link(id)?)
+        }
+        Program::CgroupSock(program) => {
+            let id = program.attach(cgroup.directory(), LINK_MODE)?;
+            FdLink::try_from(program.take_link(id)?)
+        }
+        other => bail!("it is of type {:?}", other.prog_type()),
+    };
+    Ok(link?)
+}
+
+fn at(hook: &str, cgroup: &Cgroup) -> String {
+    format!("cannot attach {hook} to the cgroup {}", cgroup.path().display())
+}
+
+/// Attaches all programs for as long as the links are kept.
+pub(super) fn attach(ebpf: &mut Ebpf, cgroup: &Cgroup) -> Result<Vec<FdLink>> {
+    let attach = |(hook, _)| link(program(ebpf, hook)?, cgroup).with_context(|| at(hook, cgroup));
+    HOOKS.map(attach).into_iter().collect()
+}
+
+/// Links that were attached beside older ones.
+#[must_use]
+pub(super) struct Beside<'a> {
+    pins: &'a PinDirectory,
+    cgroup: &'a Cgroup,
+    hooks: Vec<&'static str>,
+}
+
+/// Attaches all programs by pinned links. Where there is a link already, the program behind it is replaced, unless
+/// `anew` asks for a link of its own beside it.
+pub(super) fn attach_pinned<'a>(
+    ebpf: &mut Ebpf,
+    cgroup: &'a Cgroup,
+    pins: &'a PinDirectory,
+    anew: bool,
+) -> Result<Beside<'a>> {
+    let mut beside = Vec::new();
+    for (hook, _) in HOOKS {
+        let program = program(ebpf, hook)?;
+        let path = pins.link(cgroup.id(), hook)?;
+        if path.exists() && !anew && replace(&path, program).with_context(|| at(hook, cgroup))? {
+            continue;
+        }
+        let link = link(program, cgroup).with_context(|| at(hook, cgroup))?;
+        let pin = if path.exists() {
+            beside.push(hook);
+            pins.next_link(cgroup.id(), hook)?
+        } else {
+            path
+        };
+        link.pin(&pin).with_context(|| format!("cannot pin {}", pin.display()))?;
+    }
+    Ok(Beside { pins, cgroup, hooks: beside })
+}
+
+impl Beside<'_> {
+    /// Detaches the older ones.
+    pub(super) fn replace(self) -> Result<()> {
+        for hook in self.hooks {
+            let from = self.pins.next_link(self.cgroup.id(), hook)?;
+            let to = self.pins.link(self.cgroup.id(), hook)?;
+            fs::rename(&from, &to).with_context(|| format!("cannot rename {}", from.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// `false` if the link has lost its cgroup, and then its pin is removed.
+fn replace(path: &std::path::Path, program: &Program) -> Result<bool> {
+    let program = match program {
+        Program::CgroupSockAddr(program) => program.fd()?.as_fd(),
+        Program::CgroupSock(program) => program.fd()?.as_fd(),
+        other => bail!("it is of type {:?}", other.prog_type()),
+    };
+    let updated = sys::pinned(path).and_then(|link| sys::update_link(link, program));
+    match updated {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(ENOLINK) => {
+            fs::remove_file(path)?;
+            Ok(false)
+        }
+        Err(error) => Err(link_error(error, path)),
+    }
+}
+
+fn link_error(error: io::Error, path: &std::path::Path) -> anyhow::Error {
+    anyhow!(error).context(format!("cannot replace the program of the link {}", path.display()))
+}

@@ -1,0 +1,286 @@
+//! What outlives the daemon, and how the next one goes on with it while connections flow.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use tcproute_tests::{
+    Loopback,
+    cgroup::TestCgroup,
+    client::{counting, counts, stdout},
+    is_root,
+    load::Load,
+    mesh::Mesh,
+    server::Server,
+    tcproute::{Bpffs, binary},
+    wait_for,
+};
+
+/// So many connections are made between two changes.
+const PHASE: u64 = 400;
+
+/// A node on which daemons come and go.
+struct Node {
+    bpffs: Bpffs,
+    cgroup: TestCgroup,
+    daemon: Option<Child>,
+}
+
+impl Node {
+    fn new() -> Self {
+        Self { bpffs: Bpffs::mount(), cgroup: TestCgroup::create(), daemon: None }
+    }
+
+    /// Starts a daemon, and waits until its routes are in force.
+    fn run(&mut self, mesh: &Mesh, more: &[&str]) {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut command = Command::new(binary());
+        command.args(["run", "--resources"]).arg(mesh.file()).arg("--bpffs").arg(self.bpffs.path());
+        command.arg("--workload").arg(format!("web={}", self.cgroup.path().display())).args(more);
+        command.stdin(Stdio::null()).stderr(log.reopen().unwrap());
+        let daemon = self.daemon.insert(command.spawn().unwrap());
+        wait_for("the routes are in force", || {
+            let text = fs::read_to_string(log.path()).unwrap();
+            assert!(daemon.try_wait().unwrap().is_none(), "the daemon has ended: {text}");
+            text.contains("routes in force")
+        });
+        print!("{}", fs::read_to_string(log.path()).unwrap());
+    }
+
+    /// kill -9
+    fn kill(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    fn pins(&self) -> std::path::PathBuf {
+        self.bpffs.path().join("tcproute")
+    }
+
+    /// Makes the next daemon believe that another build has written the maps.
+    fn age(&self, older: &str) {
+        let current = fs::read_dir(self.pins()).unwrap().map(|entry| entry.unwrap().path());
+        let current =
+            current.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("layout-"));
+        current.for_each(|path| fs::remove_dir(path).unwrap());
+        fs::create_dir(self.pins().join(older)).unwrap();
+    }
+
+    /// The ids of the maps of the tables that are pinned.
+    fn tables(&self) -> BTreeSet<u64> {
+        let id = |name: &str| {
+            let mut bpftool = Command::new("bpftool");
+            let show = bpftool.args(["-j", "map", "show", "pinned"]).arg(self.pins().join(name));
+            let text = stdout(&show.output().unwrap());
+            serde_json::from_str::<serde_json::Value>(&text).unwrap()["id"].as_u64().unwrap()
+        };
+        ["routes", "backends", "endpoints"].map(id).into()
+    }
+
+    /// Who answers how often.
+    fn ask(&self, dialled: SocketAddr, count: u32) -> std::collections::BTreeMap<String, u64> {
+        counts(&self.cgroup.command("python3").args(["-c", &counting(dialled, count)]).output().unwrap())
+    }
+
+    fn detach(&self) -> String {
+        let output =
+            Command::new(binary()).arg("detach").arg("--bpffs").arg(self.bpffs.path()).output().unwrap();
+        stdout(&output)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}
+
+/// Two servers, and the mesh that splits between them.
+struct Split {
+    dialled: SocketAddr,
+    servers: Vec<Server>,
+}
+
+impl Split {
+    fn new() -> Self {
+        let net = Loopback::claim();
+        let server = |(last, name)| Server::start((net.ip(1, last), 0), name);
+        let servers = (1_u8..).zip(["v1", "v2", "v3"]).map(server).collect();
+        Self { dialled: (net.ip(0, 1), 5432).into(), servers }
+    }
+
+    fn mesh(&self, weights: &[(&str, u32)]) -> Mesh {
+        let mut mesh = Mesh::new();
+        mesh.outbound("db", self.dialled).split("db", weights);
+        for (version, server) in ["1", "2", "3"].into_iter().zip(&self.servers) {
+            mesh.endpoint("db", version, server.address());
+        }
+        mesh
+    }
+}
+
+#[test]
+fn nothing_is_lost_while_daemons_are_killed_restarted_and_upgraded() {
+    if !is_root("nothing_is_lost_while_daemons_are_killed_restarted_and_upgraded") {
+        return;
+    }
+    let split = Split::new();
+    let mut node = Node::new();
+    node.run(&split.mesh(&[("1", 90), ("2", 10)]), &[]);
+    let load = Load::start(&node.cgroup, split.dialled, 4);
+    load.wait_for_more(PHASE);
+    let first = node.tables();
+
+    // A killed daemon leaves its routes.
+    node.kill();
+    load.wait_for_more(PHASE);
+    // The next one goes on with its maps, with other weights.
+    node.run(&split.mesh(&[("1", 10), ("2", 90)]), &[]);
+    load.wait_for_more(PHASE);
+    assert_eq!(node.tables(), first);
+
+    // A build with other tables makes new ones.
+    node.kill();
+    node.age("layout-0-1");
+    node.run(&split.mesh(&[("1", 50), ("2", 50)]), &[]);
+    load.wait_for_more(PHASE);
+    let second = node.tables();
+    assert!(second.is_disjoint(&first), "{first:?} {second:?}");
+
+    // The last one sends all to where nobody was sent before.
+    node.kill();
+    node.run(&split.mesh(&[("3", 1)]), &[]);
+    assert_eq!(node.ask(split.dialled, 50), [("v3".to_owned(), 50)].into());
+    load.wait_for_more(PHASE);
+    let seen = load.finish();
+    println!("{seen:?}");
+    assert_eq!((seen.failures, seen.other_peers), ([].into(), [].into()));
+    assert_eq!(seen.names.keys().collect::<Vec<_>>(), ["v1", "v2", "v3"]);
+}
+
+/// The new programs run beside the old ones for a moment. Connections that are open then show their endpoint.
+#[test]
+fn a_build_that_cannot_read_the_states_of_sockets_loses_no_connection() {
+    if !is_root("a_build_that_cannot_read_the_states_of_sockets_loses_no_connection") {
+        return;
+    }
+    let split = Split::new();
+    let mut node = Node::new();
+    node.run(&split.mesh(&[("1", 1)]), &[]);
+    let load = Load::start(&node.cgroup, split.dialled, 4);
+    for round in 0..3 {
+        load.wait_for_more(PHASE);
+        node.kill();
+        node.age("layout-0-0");
+        node.run(&split.mesh(&[(["2", "1"][round % 2], 1)]), &[]);
+    }
+    load.wait_for_more(PHASE);
+    let seen = load.finish();
+    println!("{seen:?}");
+    assert_eq!(seen.failures, [].into());
+    assert_eq!(seen.names.keys().collect::<Vec<_>>(), ["v1", "v2"]);
+    assert_eq!(node.ask(split.dialled, 50), [("v2".to_owned(), 50)].into());
+}
+
+#[test]
+fn connections_that_were_made_before_keep_their_peer_name() {
+    if !is_root("connections_that_were_made_before_keep_their_peer_name") {
+        return;
+    }
+    let split = Split::new();
+    let mut node = Node::new();
+    let mesh = split.mesh(&[("1", 1)]);
+    node.run(&mesh, &[]);
+    let (host, port) = (split.dialled.ip(), split.dialled.port());
+    let body = format!(
+        "
+s = dial('{host}', {port})
+print('connected', flush=True)
+sys.stdin.readline()
+print(s.getpeername() == ('{host}', {port}))
+"
+    );
+    let mut command = node.cgroup.command("python3");
+    let script = tcproute_tests::client::script(&body);
+    let mut client =
+        command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(client.stdout.take().unwrap()));
+    assert_eq!(lines.next().unwrap().unwrap(), "connected");
+    node.kill();
+    node.age("layout-0-1");
+    node.run(&mesh, &[]);
+    drop(client.stdin.take());
+    assert_eq!(lines.next().unwrap().unwrap(), "True");
+    client.wait().unwrap();
+}
+
+#[test]
+fn detach_ends_all_and_a_daemon_must_have_ended_before() {
+    if !is_root("detach_ends_all_and_a_daemon_must_have_ended_before") {
+        return;
+    }
+    let split = Split::new();
+    let plain = Server::start(split.dialled, "plain");
+    let mut node = Node::new();
+    assert_eq!(node.detach(), "nothing is attached");
+    node.run(&split.mesh(&[("1", 1)]), &[]);
+    let output = Command::new(binary()).arg("detach").arg("--bpffs").arg(node.bpffs.path()).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let pid = node.daemon.as_ref().unwrap().id();
+    assert!(stderr.contains(&format!("another tcproute is running on this node with pid {pid}")), "{stderr}");
+
+    node.kill();
+    assert_eq!(node.ask(split.dialled, 10), [("v1".to_owned(), 10)].into());
+    assert_eq!(node.detach(), "detached from 1 cgroups: connections go where they are dialled");
+    assert_eq!(node.ask(plain.address(), 10), [("plain".to_owned(), 10)].into());
+    assert!(!Path::new(&node.pins()).exists());
+}
+
+#[test]
+fn a_workload_that_is_not_named_any_more_is_detached_and_the_others_keep_their_numbers() {
+    if !is_root("a_workload_that_is_not_named_any_more_is_detached_and_the_others_keep_their_numbers") {
+        return;
+    }
+    let split = Split::new();
+    let plain = Server::start(split.dialled, "plain");
+    let mut mesh = split.mesh(&[("1", 1)]);
+    let (ip, port) = (split.dialled.ip(), split.dialled.port());
+    mesh.document(&format!(
+        "type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n  outbound:\n  - {{address: {ip}, \
+         port: {port}, tags: {{kuma.io/service: batch-db}}}}\n"
+    ));
+    mesh.endpoint("batch-db", "x", split.servers[1].address());
+    let batch = TestCgroup::create();
+    let mut node = Node::new();
+    let argument = format!("batch={}", batch.path().display());
+    node.run(&mesh, &["--workload", &argument]);
+    let ask = |cgroup: &TestCgroup| {
+        counts(&cgroup.command("python3").args(["-c", &counting(split.dialled, 5)]).output().unwrap())
+    };
+    assert_eq!(ask(&batch), [("v2".to_owned(), 5)].into());
+    node.kill();
+
+    // Without `web`, which had the first number.
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = Command::new(binary());
+    command.args(["run", "--resources"]).arg(mesh.file()).arg("--bpffs").arg(node.bpffs.path());
+    command.args(["--workload", &argument]).stderr(log.reopen().unwrap());
+    node.daemon = Some(command.spawn().unwrap());
+    wait_for("the routes are in force", || {
+        fs::read_to_string(log.path()).unwrap().contains("routes in force")
+    });
+    assert_eq!(ask(&batch), [("v2".to_owned(), 5)].into());
+    assert_eq!(ask(&node.cgroup), [("plain".to_owned(), 5)].into());
+    drop(plain);
+}
