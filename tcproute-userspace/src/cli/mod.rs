@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod completions;
 mod detach;
 mod diff;
 mod doctor;
@@ -45,6 +46,8 @@ enum Command {
     Validate(validate::Validate),
     /// Check whether this node has what is needed, and tell the remedy for what is missing.
     Doctor(doctor::Doctor),
+    /// Print a script by which a shell completes commands and options.
+    Completions(completions::Completions),
 }
 
 /// How routes are resolved.
@@ -135,6 +138,7 @@ impl Cli {
             Command::Validate(validate) => validate.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::Detach(detach) => detach.run(),
+            Command::Completions(completions) => completions.run(),
         };
         result.unwrap_or_else(|error| {
             report(&error);

@@ -20,7 +20,7 @@ use super::{
 use crate::outcome::Outcomes;
 
 /// Longer than any guest needs: one that takes so long hangs.
-const PATIENCE: Duration = Duration::from_mins(9);
+const PATIENCE: Duration = Duration::from_mins(20);
 
 /// What one kernel came to.
 pub(crate) struct Run {
