@@ -3,6 +3,7 @@
 mod attach_types;
 pub mod cgroup;
 mod datapath;
+pub mod links;
 mod object;
 pub mod pins;
 pub mod requirements;

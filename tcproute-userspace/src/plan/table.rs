@@ -1,6 +1,6 @@
 //! The routes of all local workloads, as the kernel needs them.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use tcproute_common::{AddressFilter, RouteKey, SocketAddress};
 
@@ -29,7 +29,7 @@ pub struct Workload {
     /// Its number in the maps.
     pub id: WorkloadId,
     /// Its routes.
-    pub routes: DataplaneRoutes,
+    pub routes: Arc<DataplaneRoutes>,
 }
 
 /// The content that the maps shall have, without saying where in them it stands.
