@@ -17,8 +17,6 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::client::stdout;
-
 /// The binary: `TCPROUTE_BIN`, or the release build of this workspace.
 pub fn binary() -> PathBuf {
     std::env::var_os("TCPROUTE_BIN").map_or_else(
@@ -72,15 +70,17 @@ impl Drop for Bpffs {
     }
 }
 
-/// Its name in a directory of the daemon's own.
-const ADMIN_SOCKET: &str = "admin.sock";
+/// In a directory of the daemon's own.
+const ADMIN_SOCKET: &str = "tcproute/admin.sock";
 
 /// The status code and the body that curl gets.
 pub fn get(arguments: &[&OsStr], url: &str) -> (u16, String) {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--max-time", "20", "--write-out", "\n%{http_code}"]);
     let output = curl.args(arguments).arg(url).output().expect("curl can be started");
-    let text = stdout(&output);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{url}: {stderr}");
+    let text = String::from_utf8_lossy(&output.stdout);
     let (body, code) = text.rsplit_once('\n').expect("the code is on a line of its own");
     (code.parse().expect("a code is a number"), body.to_owned())
 }
@@ -133,9 +133,14 @@ impl Daemon {
         daemon
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for a line of its log.
     pub fn wait_for_line(&self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.stderr.recv_timeout(left) {
@@ -170,6 +175,13 @@ impl Daemon {
         let value = body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let value = value.unwrap_or_else(|| panic!("no {name} in {body}"));
         value.parse().unwrap_or_else(|_| panic!("{name}: {value:?}"))
+    }
+
+    /// `tcproute status` of it.
+    pub fn status(&self, more: &[&str]) -> Output {
+        let mut status = Command::new(binary());
+        status.arg("status").arg("--admin-socket").arg(self.admin_socket()).args(more);
+        status.output().expect("tcproute can be started")
     }
 
     /// Stops it as systemd would, and answers with its exit code.

@@ -42,13 +42,14 @@ struct Snapshot {
     decisions: Vec<(&'static str, u64)>,
     states: Vec<(&'static str, u64)>,
     maps: Vec<MapUse>,
-    gauges: [(&'static str, &'static str, f64); 6],
+    gauges: [(&'static str, &'static str, u32); 5],
+    last_reconcile: f64,
 }
 
 impl Snapshot {
     fn new(state: &State, counters: &[CounterValue], attached: &[bool]) -> Self {
-        let flag = |is: bool| f64::from(u8::from(is));
-        let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        let flag = u32::from;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let mut decisions = Vec::new();
         let mut states = Vec::new();
         for &CounterValue { counter, value } in counters {
@@ -70,21 +71,21 @@ impl Snapshot {
             states,
             maps: maps(state),
             gauges: [
-                ("ready", "Whether the kernel holds what was resolved", flag(state.ready)),
+                ("ready", "Whether the kernel holds what was resolved.", flag(state.ready)),
                 (
                     "source_errors",
-                    "Whether the resources cannot be used, so that the last good ones stay in force",
+                    "Whether the resources cannot be used, so that the last good ones stay in force.",
                     flag(state.source_error.is_some()),
                 ),
-                ("workloads", "Local workloads", count(state.workloads.len())),
+                ("workloads", "Local workloads.", count(state.workloads.len())),
                 (
                     "workloads_attached",
-                    "Local workloads whose cgroup has the programs",
+                    "Local workloads whose cgroup has the programs.",
                     count(attached.iter().filter(|attached| **attached).count()),
                 ),
-                ("outbounds", "Outbounds of all local workloads", count(routes)),
-                ("last_reconcile_timestamp_seconds", "When something outside last changed", last),
+                ("outbounds", "Outbounds of all local workloads.", count(routes)),
             ],
+            last_reconcile: last,
         }
     }
 }
@@ -95,16 +96,19 @@ impl Collector for Snapshot {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
+        let last = ConstGauge::new(self.last_reconcile);
+        let (name, help) = ("last_reconcile_timestamp_seconds", "When something outside last changed.");
+        last.encode(encoder.encode_descriptor(name, help, None, last.metric_type())?)?;
         let decisions = self.decisions.iter().map(|&(name, value)| (name, ConstCounter::new(value)));
-        let help = "Decisions of the programs at connect()";
+        let help = "Decisions of the programs at connect().";
         family(&mut encoder, "connections", help, "decision", decisions)?;
         let states = self.states.iter().map(|&(name, value)| (name, ConstCounter::new(value)));
-        let help = "States of routed connections that are not in their own place";
+        let help = "States of routed connections that are not in their own place.";
         family(&mut encoder, "connection_states", help, "place", states)?;
         let entries = self.maps.iter().map(|map| (map.name.as_str(), ConstGauge::new(map.entries)));
-        family(&mut encoder, "map_entries", "Entries of a map that are taken", "map", entries)?;
+        family(&mut encoder, "map_entries", "Entries of a map that are taken.", "map", entries)?;
         let capacity = self.maps.iter().map(|map| (map.name.as_str(), ConstGauge::new(map.capacity)));
-        family(&mut encoder, "map_capacity", "Entries that a map was made for", "map", capacity)
+        family(&mut encoder, "map_capacity", "Entries that a map was made for.", "map", capacity)
     }
 }
 

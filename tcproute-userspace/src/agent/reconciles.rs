@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
+    encoding::EncodeLabelSet,
     metrics::{
         counter::Counter,
         family::Family,
@@ -13,7 +13,7 @@ use prometheus_client::{
 };
 
 /// What came of a reconcile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// New routes are in force.
     Applied,
@@ -36,7 +36,7 @@ impl Outcome {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
-    result: Outcome,
+    result: &'static str,
 }
 
 /// Copies share what they count.
@@ -51,7 +51,7 @@ impl Default for Reconciles {
         let total = Family::<Labels, Counter>::default();
         // All of them are there from the beginning, so that a rate is known after the first.
         for result in [Outcome::Applied, Outcome::Unchanged, Outcome::Failed] {
-            drop(total.get_or_create(&Labels { result }));
+            drop(total.get_or_create(&Labels { result: result.name() }));
         }
         // From 1 ms to 16 s.
         Self { total, duration: Histogram::new(exponential_buckets(0.001, 2.0, 15)) }
@@ -60,7 +60,7 @@ impl Default for Reconciles {
 
 impl Reconciles {
     pub(super) fn count(&self, result: Outcome, duration: Duration) {
-        self.total.get_or_create(&Labels { result }).inc();
+        self.total.get_or_create(&Labels { result: result.name() }).inc();
         self.duration.observe(duration.as_secs_f64());
     }
 
