@@ -7,8 +7,9 @@
 //! ```
 //!
 //! `resources`, `policy`, `routing` and `plan` are pure: values in, values out, no clock and no I/O.
-//! Effects live in `sources` and `bpf`, and `cli` drives them.
+//! Effects live in `sources` and `bpf`. `agent` drives them, `admin` shows it to others, and `cli` starts both.
 
+pub mod admin;
 pub mod agent;
 pub mod bpf;
 pub mod cli;

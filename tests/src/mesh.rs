@@ -65,6 +65,13 @@ impl Mesh {
 
     /// Writes the file.
     pub fn file(&self) -> PathBuf {
+        let path = self.directory.path().join("mesh.yaml");
+        std::fs::write(&path, self.text()).expect("the file can be written");
+        path
+    }
+
+    /// What is in the file.
+    pub fn text(&self) -> String {
         let mut web = "---\ntype: Dataplane\nname: web\nnetworking:\n  address: 127.0.0.1\n  inbound:\n  \
                        - {port: 80, tags: {kuma.io/service: web, kuma.io/protocol: tcp}}\n"
             .to_owned();
@@ -76,8 +83,6 @@ impl Mesh {
             let _ =
                 writeln!(web, "  - {{address: '{ip}', port: {port}, tags: {{kuma.io/service: {service}}}}}");
         }
-        let path = self.directory.path().join("mesh.yaml");
-        std::fs::write(&path, format!("{}{web}", self.text)).expect("the file can be written");
-        path
+        format!("{}{web}", self.text)
     }
 }

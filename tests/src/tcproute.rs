@@ -15,6 +15,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::Value;
 
 /// The binary: `TCPROUTE_BIN`, or the release build of this workspace.
 pub fn binary() -> PathBuf {
@@ -69,12 +70,28 @@ impl Drop for Bpffs {
     }
 }
 
+/// In a directory of the daemon's own.
+const ADMIN_SOCKET: &str = "tcproute/admin.sock";
+
+/// The status code and the body that curl gets.
+pub fn get(arguments: &[&OsStr], url: &str) -> (u16, String) {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--max-time", "20", "--write-out", "\n%{http_code}"]);
+    let output = curl.args(arguments).arg(url).output().expect("curl can be started");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{url}: {stderr}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (body, code) = text.rsplit_once('\n').expect("the code is on a line of its own");
+    (code.parse().expect("a code is a number"), body.to_owned())
+}
+
 /// A running `tcproute run`. It is stopped by SIGTERM when this is dropped.
 pub struct Daemon {
     child: Child,
     stderr: Receiver<String>,
     /// Where its maps are pinned.
     pub bpffs: Bpffs,
+    run: tempfile::TempDir,
 }
 
 impl Daemon {
@@ -91,7 +108,9 @@ impl Daemon {
         more: &[impl AsRef<OsStr>],
     ) -> Self {
         let bpffs = Bpffs::mount();
+        let run = tempfile::tempdir().expect("a temporary directory can be made");
         command.arg("run").arg("--resources").arg(resources).arg("--bpffs").arg(bpffs.path());
+        command.arg("--admin-socket").arg(run.path().join(ADMIN_SOCKET));
         for (dataplane, cgroup) in workloads {
             command.arg("--workload").arg(format!("{dataplane}={}", cgroup.display()));
         }
@@ -109,7 +128,7 @@ impl Daemon {
                 let _ = sender.send(line);
             }
         });
-        let daemon = Self { child, stderr, bpffs };
+        let daemon = Self { child, stderr, bpffs, run };
         daemon.wait_for_line("routes in force");
         daemon
     }
@@ -121,7 +140,7 @@ impl Daemon {
 
     /// Waits for a line of its log.
     pub fn wait_for_line(&self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.stderr.recv_timeout(left) {
@@ -130,6 +149,39 @@ impl Daemon {
                 Err(error) => panic!("no line {text:?}: {error}"),
             }
         }
+    }
+
+    /// The socket of its admin endpoint.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.run.path().join(ADMIN_SOCKET)
+    }
+
+    /// Asks its admin endpoint: the status code and the body.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        get(&["--unix-socket".as_ref(), self.admin_socket().as_os_str()], &format!("http://localhost{path}"))
+    }
+
+    /// As [`Self::get`], where the answer must be 200 and JSON.
+    pub fn json(&self, path: &str) -> Value {
+        let (code, body) = self.get(path);
+        assert_eq!(code, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+    }
+
+    /// A value of `/metrics`, by its name and labels as they are written there.
+    pub fn metric(&self, name: &str) -> f64 {
+        let (code, body) = self.get("/metrics");
+        assert_eq!(code, 200, "{body}");
+        let value = body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = value.unwrap_or_else(|| panic!("no {name} in {body}"));
+        value.parse().unwrap_or_else(|_| panic!("{name}: {value:?}"))
+    }
+
+    /// `tcproute status` of it.
+    pub fn status(&self, more: &[&str]) -> Output {
+        let mut status = Command::new(binary());
+        status.arg("status").arg("--admin-socket").arg(self.admin_socket()).args(more);
+        status.output().expect("tcproute can be started")
     }
 
     /// Stops it as systemd would, and answers with its exit code.

@@ -96,9 +96,11 @@ fn a_second_daemon_is_refused_with_the_pid_of_the_first() {
     let file = mesh.file();
     let cgroup = TestCgroup::create();
     let bpffs = Bpffs::mount();
+    let directory = tempfile::tempdir().unwrap();
     let run = || {
         let mut command = Command::new(binary());
         command.arg("run").arg("--resources").arg(&file).arg("--bpffs").arg(bpffs.path());
+        command.arg("--admin-socket").arg(directory.path().join("admin.sock"));
         command.arg("--workload").arg(format!("web={}", cgroup.path().display()));
         command
     };

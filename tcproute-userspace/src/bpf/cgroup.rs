@@ -96,6 +96,10 @@ fn unescape(field: &str) -> String {
 pub struct CgroupId(u64);
 
 impl CgroupId {
+    pub(super) const fn new(id: u64) -> Self {
+        Self(id)
+    }
+
     /// As the kernel has it.
     pub const fn get(self) -> u64 {
         self.0

@@ -1,6 +1,9 @@
 //! The loaded programs and maps, and the workloads they are attached to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::OwnedFd,
+};
 
 use anyhow::{Context, Result, anyhow};
 #[expect(
@@ -61,6 +64,8 @@ pub struct Datapath<'a> {
     reuse: Reuse,
     limits: Limits,
     links: Vec<FdLink>,
+    /// Held so that the kernel can be asked about them.
+    pinned_links: Vec<OwnedFd>,
     routes: HashMap<MapData, RouteKey, RouteValue>,
     backends: Array<MapData, Backend>,
     endpoints: Array<MapData, SocketAddress>,
@@ -120,6 +125,7 @@ impl<'a> Datapath<'a> {
             filters: BTreeMap::new(),
             attached: Vec::new(),
             links: Vec::new(),
+            pinned_links: Vec::new(),
             pins: options.pins,
             reuse,
             limits,
@@ -184,9 +190,9 @@ impl<'a> Datapath<'a> {
         let identity = || format!("cannot write the identity of the cgroup {}", cgroup.path().display());
         match self.pins {
             Some(pins) => {
-                let beside = programs::attach_pinned(&mut self.ebpf, cgroup, pins, !self.reuse.states)?;
+                let pinned = programs::attach_pinned(&mut self.ebpf, cgroup, pins, !self.reuse.states)?;
                 self.identify(attached).with_context(identity)?;
-                beside.replace()?;
+                self.pinned_links.extend(pinned.replace()?);
             }
             None => {
                 self.links.extend(programs::attach(&mut self.ebpf, cgroup)?);

@@ -4,6 +4,7 @@ mod attach_types;
 pub mod attached;
 pub mod cgroup;
 mod datapath;
+pub mod links;
 mod object;
 pub mod pins;
 mod programs;

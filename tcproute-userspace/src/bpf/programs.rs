@@ -1,6 +1,10 @@
 //! The programs of the object: loading them, and attaching them to cgroups.
 
-use std::{fs, io, os::fd::AsFd as _};
+use std::{
+    fs,
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use aya::{
@@ -89,12 +93,13 @@ pub(super) fn attach(ebpf: &mut Ebpf, cgroup: &Cgroup) -> Result<Vec<FdLink>> {
     HOOKS.map(attach).into_iter().collect()
 }
 
-/// Links that were attached beside older ones.
+/// Links of all programs to a cgroup, some of them beside older ones.
 #[must_use]
-pub(super) struct Beside<'a> {
+pub(super) struct Pinned<'a> {
     pins: &'a PinDirectory,
     cgroup: &'a Cgroup,
-    hooks: Vec<&'static str>,
+    links: Vec<OwnedFd>,
+    beside: Vec<&'static str>,
 }
 
 /// Attaches all programs by pinned links. Where there is a link already, the program behind it is replaced, unless
@@ -104,12 +109,16 @@ pub(super) fn attach_pinned<'a>(
     cgroup: &'a Cgroup,
     pins: &'a PinDirectory,
     anew: bool,
-) -> Result<Beside<'a>> {
-    let mut beside = Vec::new();
+) -> Result<Pinned<'a>> {
+    let (mut links, mut beside) = (Vec::new(), Vec::new());
     for (hook, _) in HOOKS {
         let program = program(ebpf, hook)?;
         let path = pins.link(cgroup.id(), hook)?;
-        if path.exists() && !anew && replace(&path, program).with_context(|| at(hook, cgroup))? {
+        if path.exists()
+            && !anew
+            && let Some(link) = replace(&path, program).with_context(|| at(hook, cgroup))?
+        {
+            links.push(link);
             continue;
         }
         let link = link(program, cgroup).with_context(|| at(hook, cgroup))?;
@@ -120,40 +129,38 @@ pub(super) fn attach_pinned<'a>(
             path
         };
         link.pin(&pin).with_context(|| format!("cannot pin {}", pin.display()))?;
+        links.push(sys::pinned(&pin).with_context(|| format!("cannot open {}", pin.display()))?);
     }
-    Ok(Beside { pins, cgroup, hooks: beside })
+    Ok(Pinned { pins, cgroup, links, beside })
 }
 
-impl Beside<'_> {
+impl Pinned<'_> {
     /// Detaches the older ones.
-    pub(super) fn replace(self) -> Result<()> {
-        for hook in self.hooks {
+    pub(super) fn replace(self) -> Result<Vec<OwnedFd>> {
+        for hook in self.beside {
             let from = self.pins.next_link(self.cgroup.id(), hook)?;
             let to = self.pins.link(self.cgroup.id(), hook)?;
             fs::rename(&from, &to).with_context(|| format!("cannot rename {}", from.display()))?;
         }
-        Ok(())
+        Ok(self.links)
     }
 }
 
-/// `false` if the link has lost its cgroup, and then its pin is removed.
-fn replace(path: &std::path::Path, program: &Program) -> Result<bool> {
+/// `None` if the link has lost its cgroup, and then its pin is removed.
+fn replace(path: &Path, program: &Program) -> Result<Option<OwnedFd>> {
     let program = match program {
         Program::CgroupSockAddr(program) => program.fd()?.as_fd(),
         Program::CgroupSock(program) => program.fd()?.as_fd(),
         other => bail!("it is of type {:?}", other.prog_type()),
     };
-    let updated = sys::pinned(path).and_then(|link| sys::update_link(link, program));
-    match updated {
-        Ok(()) => Ok(true),
+    let what = || format!("cannot replace the program of the link {}", path.display());
+    let link = sys::pinned(path).with_context(what)?;
+    match sys::update_link(&link, program) {
+        Ok(()) => Ok(Some(link)),
         Err(error) if error.raw_os_error() == Some(ENOLINK) => {
             fs::remove_file(path)?;
-            Ok(false)
+            Ok(None)
         }
-        Err(error) => Err(link_error(error, path)),
+        Err(error) => Err(error).with_context(what),
     }
-}
-
-fn link_error(error: io::Error, path: &std::path::Path) -> anyhow::Error {
-    anyhow!(error).context(format!("cannot replace the program of the link {}", path.display()))
 }

@@ -21,7 +21,7 @@ use tokio::{
 
 use super::Input;
 use crate::{
-    agent::{Agent, Resolved},
+    agent::{self, Agent, Resolved},
     bpf::{
         cgroup::{Cgroup, Cgroup2, TransientCgroup},
         requirements,
@@ -70,7 +70,7 @@ impl Exec {
         let own = hierarchy.own()?;
         let mut signals = Signals::listen()?;
         let transient = TransientCgroup::create(&hierarchy, &own)?;
-        let mut agent = Agent::start(resolved, None, &[transient.cgroup()])?;
+        let mut agent = Agent::start(resolved, None, &[transient.cgroup()], agent::desk().0)?;
 
         let mut child = match spawn_inside(&self.command, &own, transient.cgroup())? {
             Ok(child) => child,
@@ -85,7 +85,7 @@ impl Exec {
             child.id().and_then(|id| i32::try_from(id).ok()).context("the command has no pid")?,
         );
         let status = agent
-            .serve_until(async {
+            .serve_until(None, async {
                 loop {
                     tokio::select! {
                         status = child.wait() => return status,

@@ -8,6 +8,7 @@ mod exec;
 mod output;
 mod resolve;
 mod run;
+mod status;
 mod validate;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
@@ -42,6 +43,8 @@ enum Command {
     Resolve(resolve::Resolve),
     /// Show which connections would go elsewhere with other resources.
     Diff(diff::Diff),
+    /// Show what the daemon of this node does.
+    Status(status::Status),
     /// Check files, and tell every violation in them.
     Validate(validate::Validate),
     /// Check whether this node has what is needed, and tell the remedy for what is missing.
@@ -97,6 +100,14 @@ impl Input {
     }
 }
 
+/// Where the daemon is asked.
+#[derive(Debug, Args)]
+struct AdminSocket {
+    /// The unix socket of the admin endpoint.
+    #[arg(long, default_value = "/run/tcproute/admin.sock", value_name = "PATH")]
+    admin_socket: PathBuf,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     if !(0.1..=86400.0).contains(&number) {
@@ -134,6 +145,10 @@ impl Cli {
             Command::Diff(diff) => {
                 start_log(LevelFilter::WARN, false);
                 diff.run().await
+            }
+            Command::Status(status) => {
+                start_log(LevelFilter::WARN, false);
+                status.run().await
             }
             Command::Validate(validate) => validate.run(),
             Command::Doctor(doctor) => doctor.run(),

@@ -1,6 +1,7 @@
 //! `tcproute run`: the daemon.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     str::FromStr,
@@ -13,13 +14,14 @@ use tracing::info;
 
 use super::{BadUsage, Input};
 use crate::{
-    agent::{Agent, Resolved},
+    admin::Admin,
+    agent::{self, Agent, Resolved},
     bpf::{
         cgroup::{Cgroup, Cgroup2},
         pins::PinDirectory,
         requirements,
     },
-    sources,
+    sources::{self, Watch},
 };
 
 #[derive(Debug, Args)]
@@ -32,6 +34,12 @@ pub(super) struct Run {
     /// Where bpffs is mounted: maps and links are pinned in its folder `tcproute`.
     #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
     bpffs: PathBuf,
+    #[command(flatten)]
+    admin: super::AdminSocket,
+    /// Serve the admin endpoint at this loopback address, too, such as 127.0.0.1:9901. Whoever is on this node may
+    /// read it there.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    admin_listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Clone)]
@@ -61,7 +69,17 @@ impl Run {
     }
 
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let resources = sources::load(&self.input.resources)?;
+        if let Some(address) = self.admin_listen
+            && !address.ip().is_loopback()
+        {
+            return Err(BadUsage(format!(
+                "--admin-listen {address}: only a loopback address will do, since whoever reaches it may read it"
+            ))
+            .into());
+        }
+        // Before they are read, so that no change is missed.
+        let watch = Watch::start(self.input.resources.clone());
+        let resources = sources::load_settled(&self.input.resources)?;
         let dataplanes = self.workloads.iter().map(|workload| workload.dataplane.clone()).collect();
         let resolved = Resolved::new(self.input.settings(), resources, dataplanes).await?;
 
@@ -80,8 +98,10 @@ impl Run {
         let pins = PinDirectory::claim(&self.bpffs)?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let (desk, handle) = agent::desk();
+        let _admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
         let is_first = pins.layout()?.is_none();
-        let started = Agent::start(resolved, Some(&pins), &cgroups.iter().collect::<Vec<_>>());
+        let started = Agent::start(resolved, Some(&pins), &cgroups.iter().collect::<Vec<_>>(), desk);
         let mut agent = match started {
             Ok(agent) => agent,
             Err(error) if is_first => {
@@ -93,7 +113,7 @@ impl Run {
         };
         info!(workloads = cgroups.len(), "routes in force");
         agent
-            .serve_until(async {
+            .serve_until(Some(watch), async {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}

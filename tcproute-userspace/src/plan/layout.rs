@@ -126,6 +126,20 @@ impl Layout {
         }
     }
 
+    /// How many entries are taken, counted and not read from the maps. Retired runs are, until they are reused.
+    pub fn taken(&self) -> Limits {
+        Limits {
+            routes: u32::try_from(self.routes.len()).unwrap_or(u32::MAX),
+            backends: self.limits.backends - self.backend_space.free_entries(),
+            endpoints: self.limits.endpoints - self.endpoint_space.free_entries(),
+        }
+    }
+
+    /// How many there can be.
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
     fn place(
         &mut self,
         key: RouteKey,

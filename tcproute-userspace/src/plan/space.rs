@@ -63,8 +63,7 @@ impl Space {
         self.free.insert(first, len);
     }
 
-    #[cfg(test)]
-    fn free_entries(&self) -> u32 {
+    pub(crate) fn free_entries(&self) -> u32 {
         self.free.values().sum()
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZeroU32,
+    sync::Arc,
 };
 
 use tcproute_common::{AddressFilter, RouteKey, SocketAddress};
@@ -42,7 +43,7 @@ pub struct Workload {
     /// Its number in the maps.
     pub id: WorkloadId,
     /// Its routes.
-    pub routes: DataplaneRoutes,
+    pub routes: Arc<DataplaneRoutes>,
 }
 
 /// The content that the maps shall have, without saying where in them it stands.

@@ -16,7 +16,7 @@ pub struct UnknownDataplane {
 }
 
 /// The Dataplane with this name, or, on Kubernetes, `name.namespace`; the name alone will do where it is unique.
-pub(super) fn find<'a>(
+pub(crate) fn find<'a>(
     resources: &'a Resources,
     mesh: &MeshName,
     name: &str,

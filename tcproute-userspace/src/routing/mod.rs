@@ -19,6 +19,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 pub use difference::{DataplaneDifference, Fate, RouteDifference, Shift, difference};
 pub use explain::{Considered, Explanation, UnknownService, Verdict};
 pub use find::UnknownDataplane;
+pub(crate) use find::find;
 pub use resolved::{Action, DataplaneRoutes, Destination, ResolvedBackend, ResolvedRoute};
 pub use resolver::{Resolver, Update};
 

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     fs::{self, File},
     io::{self, Read},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -51,6 +52,19 @@ fn list_directory(directory: &Path) -> io::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// What tells one state of a file from another: where it is, its size and when it was changed.
+pub(super) type Stamp = (PathBuf, Option<(u64, u64, u64, i64, i64)>);
+
+/// The stamps of the files that these paths name.
+pub(super) fn stamps(paths: &[PathBuf]) -> Vec<Stamp> {
+    let stamp = |path: PathBuf| {
+        let metadata = fs::metadata(&path).ok();
+        let stamp = metadata.map(|m| (m.dev(), m.ino(), m.size(), m.ctime(), m.ctime_nsec()));
+        (path, stamp)
+    };
+    list(paths, &mut Vec::new()).into_iter().map(stamp).collect()
 }
 
 /// The bytes of a file, unless there are too many of them.

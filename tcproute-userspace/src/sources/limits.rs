@@ -17,3 +17,6 @@ pub(super) const ALIASED_TEXT: usize = 16 << 20;
 
 /// Violations that are told. Nobody reads more, and a wrong file might have millions.
 pub(super) const VIOLATIONS: usize = 20_000;
+
+/// How often files are read until they have not changed meanwhile. Whoever writes longer is not waited for.
+pub(super) const TRIES: usize = 3;

@@ -11,6 +11,7 @@ mod node;
 mod notes;
 mod path;
 mod scalar;
+mod watch;
 mod yaml;
 
 use std::{
@@ -20,6 +21,7 @@ use std::{
 };
 
 pub use error::{InputError, InputErrors};
+pub use watch::Watch;
 
 use crate::resources::{Key, Resources};
 use documents::{Content, Found};
@@ -28,6 +30,19 @@ use node::Mark;
 /// Reads all resources of these files and directories, or tells everything that is wrong with them.
 pub fn load(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
     read(paths).finish()
+}
+
+/// As [`load`], but of files that may be changing: what is answered stood in them at one moment, and is no mix of
+/// some before and some after a change.
+pub fn load_settled(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
+    for _ in 0..limits::TRIES {
+        let before = files::stamps(paths);
+        let loaded = load(paths);
+        if files::stamps(paths) == before {
+            return loaded;
+        }
+    }
+    load(paths)
 }
 
 /// As [`load`], from the bytes of one file, which `name` stands for in errors.

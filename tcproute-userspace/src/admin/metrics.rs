@@ -1,0 +1,130 @@
+//! `/metrics`. What is counted elsewhere, in the kernel or by the agent, is read when it is scraped.
+
+use std::fmt;
+
+use anyhow::Result;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{counter::ConstCounter, gauge::ConstGauge, info::Info},
+    registry::Registry,
+};
+use tcproute_common::Counter;
+
+use super::status::{MapUse, maps};
+use crate::{
+    agent::{Handle, State},
+    bpf::CounterValue,
+};
+
+/// Of the text.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The text of all metrics.
+pub(super) fn text(handle: &Handle, counters: &[CounterValue], attached: &[bool]) -> Result<String> {
+    let mut registry = Registry::with_prefix("tcproute");
+    registry.register(
+        "build",
+        "The version of tcproute",
+        Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+    );
+    handle.reconciles().register(&mut registry);
+    let snapshot = Snapshot::new(&handle.state(), counters, attached);
+    registry.register_collector(Box::new(snapshot));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// Values that are kept elsewhere.
+#[derive(Debug)]
+struct Snapshot {
+    decisions: Vec<(&'static str, u64)>,
+    states: Vec<(&'static str, u64)>,
+    maps: Vec<MapUse>,
+    gauges: [(&'static str, &'static str, u32); 5],
+    last_reconcile: f64,
+}
+
+impl Snapshot {
+    fn new(state: &State, counters: &[CounterValue], attached: &[bool]) -> Self {
+        let flag = u32::from;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let mut decisions = Vec::new();
+        let mut states = Vec::new();
+        for &CounterValue { counter, value } in counters {
+            match counter {
+                Counter::Routed => decisions.push(("routed", value)),
+                Counter::Refused => decisions.push(("refused", value)),
+                Counter::Internal => decisions.push(("internal_error", value)),
+                Counter::Overflowed => states.push(("overflow", value)),
+                Counter::Unrecorded => states.push(("nowhere", value)),
+            }
+        }
+        let routes = state.workloads.iter().map(|workload| workload.routes.routes.len()).sum();
+        let last = state.last.map_or(0.0, |last| {
+            let since = last.at.duration_since(std::time::UNIX_EPOCH);
+            since.map_or(0.0, |since| since.as_secs_f64())
+        });
+        Self {
+            decisions,
+            states,
+            maps: maps(state),
+            gauges: [
+                ("ready", "Whether the kernel holds what was resolved.", flag(state.ready)),
+                (
+                    "source_errors",
+                    "Whether the resources cannot be used, so that the last good ones stay in force.",
+                    flag(state.source_error.is_some()),
+                ),
+                ("workloads", "Local workloads.", count(state.workloads.len())),
+                (
+                    "workloads_attached",
+                    "Local workloads whose cgroup has the programs.",
+                    count(attached.iter().filter(|attached| **attached).count()),
+                ),
+                ("outbounds", "Outbounds of all local workloads.", count(routes)),
+            ],
+            last_reconcile: last,
+        }
+    }
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        for (name, help, value) in self.gauges {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let last = ConstGauge::new(self.last_reconcile);
+        let (name, help) = ("last_reconcile_timestamp_seconds", "When something outside last changed.");
+        last.encode(encoder.encode_descriptor(name, help, None, last.metric_type())?)?;
+        let decisions = self.decisions.iter().map(|&(name, value)| (name, ConstCounter::new(value)));
+        let help = "Decisions of the programs at connect().";
+        family(&mut encoder, "connections", help, "decision", decisions)?;
+        let states = self.states.iter().map(|&(name, value)| (name, ConstCounter::new(value)));
+        let help = "States of routed connections that are not in their own place.";
+        family(&mut encoder, "connection_states", help, "place", states)?;
+        let entries = self.maps.iter().map(|map| (map.name.as_str(), ConstGauge::new(map.entries)));
+        family(&mut encoder, "map_entries", "Entries of a map that are taken.", "map", entries)?;
+        let capacity = self.maps.iter().map(|map| (map.name.as_str(), ConstGauge::new(map.capacity)));
+        family(&mut encoder, "map_capacity", "Entries that a map was made for.", "map", capacity)
+    }
+}
+
+/// One metric for each value of a label.
+fn family<'a, M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: impl Iterator<Item = (&'a str, M)>,
+) -> Result<(), fmt::Error> {
+    let mut values = values.peekable();
+    let Some((_, first)) = values.peek() else { return Ok(()) };
+    let mut family = encoder.encode_descriptor(name, help, None, first.metric_type())?;
+    for (value_of_label, metric) in values {
+        metric.encode(family.encode_family(&[(label, value_of_label)])?)?;
+    }
+    Ok(())
+}

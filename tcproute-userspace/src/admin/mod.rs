@@ -1,0 +1,136 @@
+//! What the daemon tells of itself, over HTTP on a unix socket and, when asked, on loopback TCP. All of it is for
+//! reading only.
+//!
+//! | Path | What |
+//! |---|---|
+//! | `/healthz` | 200 as long as the agent runs |
+//! | `/readyz` | 200 if the kernel holds what was resolved, else 503 and why |
+//! | `/metrics` | OpenMetrics text, as Prometheus reads it |
+//! | `/v1/status` | the daemon, its workloads, errors and warnings, as JSON |
+//! | `/v1/routes` | the routes in force, as JSON like that of `tcproute resolve --all` |
+
+pub mod client;
+mod listen;
+mod metrics;
+pub mod status;
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::Result;
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::json;
+use tokio::task::{JoinSet, spawn_blocking};
+use tracing::{error, info};
+
+use crate::agent::Handle;
+use listen::Socket;
+use status::Status;
+
+/// The admin endpoint. It is closed when this is dropped.
+pub struct Admin {
+    _socket: Socket,
+    _servers: JoinSet<()>,
+}
+
+impl Admin {
+    /// Opens it. To be called inside of the runtime.
+    pub fn open(socket: &Path, loopback: Option<SocketAddr>, handle: Handle) -> Result<Self> {
+        status::started();
+        let router = router(handle);
+        let (guard, listener) = Socket::bind(socket)?;
+        let mut servers = JoinSet::new();
+        servers.spawn(serve(listener, router.clone()));
+        if let Some(address) = loopback {
+            let listener = listen::tcp(address)?;
+            info!("admin endpoint at http://{}", listener.local_addr()?);
+            servers.spawn(serve(listener, router));
+        }
+        Ok(Self { _socket: guard, _servers: servers })
+    }
+}
+
+async fn serve<L: axum::serve::Listener>(listener: L, router: Router)
+where
+    L::Addr: std::fmt::Debug,
+{
+    if let Err(error) = axum::serve(listener, router).await {
+        error!("the admin endpoint has failed: {error}");
+    }
+}
+
+fn router(handle: Handle) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(scrape))
+        .route("/v1/status", get(show_status))
+        .route("/v1/routes", get(show_routes))
+        .with_state(handle)
+}
+
+async fn healthz(State(handle): State<Handle>) -> Response {
+    if handle.is_alive() {
+        (StatusCode::OK, "ok\n").into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the agent has stopped\n").into_response()
+    }
+}
+
+async fn readyz(State(handle): State<Handle>) -> Response {
+    let state = handle.state();
+    if handle.is_alive() && state.ready {
+        return (StatusCode::OK, "ready\n").into_response();
+    }
+    let why = match &state.kernel_error {
+        Some(failure) => failure.violations.join("\n"),
+        None => "the routes are not in force yet".to_owned(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, why + "\n").into_response()
+}
+
+async fn scrape(State(handle): State<Handle>) -> Result<Response, Failed> {
+    // While the daemon starts there is nobody to ask.
+    let counters = if handle.state().features.is_some() { handle.counters().await? } else { Vec::new() };
+    let attached = attached(&handle).await?;
+    let text = metrics::text(&handle, &counters, &attached)?;
+    Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+}
+
+async fn show_status(State(handle): State<Handle>) -> Result<Response, Failed> {
+    let attached = attached(&handle).await?;
+    Ok(Json(Status::new(&handle.state(), &attached)).into_response())
+}
+
+async fn show_routes(State(handle): State<Handle>) -> Response {
+    let state = handle.state();
+    let routes: Vec<_> = state.workloads.iter().map(|workload| &*workload.routes).collect();
+    Json(routes).into_response()
+}
+
+/// Whether each of the workloads is attached, as the kernel tells it.
+async fn attached(handle: &Handle) -> Result<Vec<bool>> {
+    let state = handle.state();
+    spawn_blocking(move || status::attached(&state.workloads)).await?
+}
+
+/// A request that could not be answered.
+struct Failed(anyhow::Error);
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let error = format!("{:#}", self.0);
+        (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "error": error }))).into_response()
+    }
+}

@@ -1,0 +1,186 @@
+//! `/v1/status`: its JSON, which `tcproute status` reads.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+    sync::OnceLock,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Result;
+use jiff::Timestamp;
+use nix::sys::utsname::uname;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    agent::{State, WorkloadState},
+    bpf::links,
+};
+
+/// The daemon at one moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Of tcproute.
+    pub version: String,
+    /// Of the daemon.
+    pub pid: u32,
+    /// When the daemon was started.
+    pub started: Timestamp,
+    /// The kernel's release.
+    pub kernel: String,
+    /// What the kernel can do; absent while the daemon starts.
+    pub features: Option<Features>,
+    /// Whether the kernel holds what was last resolved.
+    pub ready: bool,
+    /// Whether changes of files are seen at once. Otherwise, why they are only found at an interval.
+    pub unwatched: Option<String>,
+    /// The last time that something outside changed.
+    pub last_reconcile: Option<LastReconcile>,
+    /// What keeps the daemon from putting the resources in force, if anything does.
+    pub error: Option<Error>,
+    /// The local workloads.
+    pub workloads: Vec<Workload>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+    /// How full the maps are.
+    pub maps: Vec<MapUse>,
+}
+
+/// What the kernel can do beyond the oldest one.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Features {
+    /// A refused connection fails with ECONNREFUSED; otherwise with EPERM.
+    pub refuses_with_econnrefused: bool,
+    /// `getpeername` of an MPTCP socket answers with the dialled address.
+    pub names_mptcp_peers: bool,
+}
+
+/// One pass from a change outside to the kernel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastReconcile {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Since the change.
+    pub duration_seconds: f64,
+    /// `applied`, `unchanged` or `failed`.
+    pub result: String,
+}
+
+/// Why the last good state is in force and not what the resources say.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Error {
+    /// Since when.
+    pub since: Timestamp,
+    /// Every single thing that is wrong.
+    pub violations: Vec<String>,
+}
+
+/// A workload of this node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Workload {
+    /// Its Dataplane.
+    pub dataplane: String,
+    /// The Dataplane's mesh.
+    pub mesh: String,
+    /// Its cgroup.
+    pub cgroup: PathBuf,
+    /// How many outbounds it has.
+    pub routes: usize,
+    /// Whether the programs are attached there, as the kernel tells it.
+    pub attached: bool,
+}
+
+/// How full a map is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MapUse {
+    /// As the kernel has it.
+    pub name: String,
+    /// How many are taken, those among them that wait to be reused.
+    pub entries: u32,
+    /// How many there can be.
+    pub capacity: u32,
+}
+
+impl Status {
+    pub(super) fn new(state: &State, attached: &[bool]) -> Self {
+        let failures = || state.source_error.iter().chain(&state.kernel_error);
+        let error = failures().map(|failure| failure.since).min().map(|since| Error {
+            since: timestamp(since),
+            violations: failures().flat_map(|failure| failure.violations.clone()).collect(),
+        });
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: started(),
+            kernel: uname()
+                .map_or_else(|_| "unknown".to_owned(), |name| name.release().to_string_lossy().into_owned()),
+            features: state.features.map(|features| Features {
+                refuses_with_econnrefused: features.refuses_with_econnrefused,
+                names_mptcp_peers: features.names_mptcp_peers,
+            }),
+            ready: state.ready,
+            unwatched: state.blind.clone(),
+            last_reconcile: state.last.map(|last| LastReconcile {
+                at: timestamp(last.at),
+                duration_seconds: last.duration.as_secs_f64(),
+                result: last.outcome.name().to_owned(),
+            }),
+            error,
+            workloads: state.workloads.iter().zip(attached).map(workload).collect(),
+            warnings: state.warnings.clone(),
+            maps: maps(state),
+        }
+    }
+}
+
+fn workload((workload, attached): (&WorkloadState, &bool)) -> Workload {
+    Workload {
+        dataplane: workload.routes.dataplane.clone(),
+        mesh: workload.routes.mesh.to_string(),
+        cgroup: workload.cgroup.clone(),
+        routes: workload.routes.routes.len(),
+        attached: *attached,
+    }
+}
+
+/// How full the maps are.
+pub(super) fn maps(state: &State) -> Vec<MapUse> {
+    let Some((taken, limits)) = state.maps else { return Vec::new() };
+    let of = |name: &str, entries, capacity| MapUse { name: name.to_owned(), entries, capacity };
+    vec![
+        of("routes", taken.routes, limits.routes),
+        of("backends", taken.backends, limits.backends),
+        of("endpoints", taken.endpoints, limits.endpoints),
+    ]
+}
+
+/// Whether each workload's cgroup is there and has links of this process.
+pub(super) fn attached(workloads: &[WorkloadState]) -> Result<Vec<bool>> {
+    let links = links::by_cgroup()?;
+    let attached = |workload: &WorkloadState| {
+        // A cgroup of the same name may be another one.
+        let there = fs::metadata(&workload.cgroup).is_ok_and(|metadata| metadata.ino() == workload.id.get());
+        there && links.contains_key(&workload.id)
+    };
+    Ok(workloads.iter().map(attached).collect())
+}
+
+/// When this process was started, as far as it matters here: when that was asked first.
+pub(super) fn started() -> Timestamp {
+    static STARTED: OnceLock<Timestamp> = OnceLock::new();
+    *STARTED.get_or_init(Timestamp::now)
+}
+
+/// To the millisecond.
+fn timestamp(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let milliseconds = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}

@@ -1,0 +1,170 @@
+//! The reconcile loop: what has changed outside is put in force, and whatever goes wrong leaves what was in
+//! force before.
+
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context, Result};
+use aya_log::EbpfLogger;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tracing::{error, info};
+
+use super::{
+    Agent, Failure, Outcome, Reconcile,
+    follow::{self, News},
+};
+use crate::{plan::Table, sources::Watch};
+
+/// How often the log of the programs is read, while it is on.
+const LOG_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often to try again while the kernel does not hold what was resolved: space in the maps comes back.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Agent<'_> {
+    /// Keeps the kernel in step with DNS, and with files if they are watched, until `until` is done, and answers with
+    /// what that gave.
+    pub async fn serve_until<T>(
+        &mut self,
+        watch: Option<Watch>,
+        until: impl Future<Output = T>,
+    ) -> Result<T> {
+        let mut log = if self.resolved.settings.log_decisions {
+            let logger = EbpfLogger::init(self.datapath.ebpf()).context("cannot read the programs' log")?;
+            Some(logger)
+        } else {
+            None
+        };
+        let mut log_ticks = interval(LOG_INTERVAL);
+        let mut retry_ticks = interval(RETRY_INTERVAL);
+        retry_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (news_sender, mut news) = mpsc::channel(1);
+        let (names_sender, names) = watch::channel(self.resolved.names());
+        // They end with this function.
+        let mut followers = JoinSet::new();
+        if let Some(watch) = watch {
+            self.state.blind = watch.blind().map(str::to_owned);
+            followers.spawn(follow::files(watch, names.clone(), news_sender.clone()));
+        }
+        followers.spawn(follow::addresses(self.resolved.settings.dns_interval, names, news_sender));
+        self.publish();
+        tokio::pin!(until);
+        loop {
+            tokio::select! {
+                done = &mut until => return Ok(done),
+                Some(news) = news.recv() => {
+                    self.take(news);
+                    names_sender.send_replace(self.resolved.names());
+                }
+                Some(question) = self.desk.questions.recv() => {
+                    // Whoever asked may have gone.
+                    let _ = question.send(self.datapath.counters());
+                }
+                _ = retry_ticks.tick(), if !self.in_step => self.bring_in_step(Instant::now(), "the failure"),
+                _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
+                Some(ended) = followers.join_next() => {
+                    let why = ended.err().map_or_else(|| "they were given up".to_owned(), |error| error.to_string());
+                    let what = "changes of files or addresses are not followed any more, start tcproute anew";
+                    self.refuse(vec![format!("{what}: {why}")], Instant::now());
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, news: News) {
+        match news {
+            News::Resources { since, resources, dns } => match self.resolved.take_resources(resources, dns) {
+                Ok(touched) => {
+                    if self.state.source_error.take().is_some() {
+                        info!("the resources are in order again");
+                    }
+                    self.follow_up(touched, since, "the files");
+                }
+                Err(error) => self.refuse(vec![error.to_string()], since),
+            },
+            News::Invalid { since, errors } => {
+                self.refuse(errors.0.iter().map(ToString::to_string).collect(), since);
+            }
+            News::Addresses { since, dns } => match self.resolved.take_answers(dns) {
+                Ok(touched) => self.follow_up(touched, since, "the addresses of external services"),
+                Err(error) => error!("the routes before stay in force: {error}"),
+            },
+            News::Sight(blind) => {
+                self.state.blind = blind;
+                self.publish();
+            }
+        }
+    }
+
+    /// Keeps the last good state.
+    fn refuse(&mut self, violations: Vec<String>, since: Instant) {
+        if self.state.source_error.as_ref().is_none_or(|before| before.violations != violations) {
+            error!(
+                "the routes before stay in force, since the resources are wrong: {}",
+                violations.join("\n")
+            );
+            self.state.source_error = Some(failure(violations));
+        }
+        self.done(Outcome::Failed, since);
+    }
+
+    fn follow_up(&mut self, touched: bool, since: Instant, what: &str) {
+        if touched || !self.in_step {
+            self.bring_in_step(since, what);
+        } else {
+            self.done(Outcome::Unchanged, since);
+        }
+    }
+
+    fn bring_in_step(&mut self, since: Instant, what: &str) {
+        let outcome = match self.put_in_force(&Table::new(&self.resolved.workloads)) {
+            Ok(changed) => {
+                self.in_step = true;
+                self.state.kernel_error = None;
+                for (shown, workload) in self.state.workloads.iter_mut().zip(&self.resolved.workloads) {
+                    shown.routes = Arc::clone(&workload.routes);
+                }
+                if changed > 0 {
+                    let ms = since.elapsed().as_secs_f64() * 1000.0;
+                    info!("new routes in force: {changed} changed, {ms:.1} ms after {what}");
+                }
+                self.warn();
+                if changed > 0 { Outcome::Applied } else { Outcome::Unchanged }
+            }
+            Err(error) => {
+                self.in_step = false;
+                let violations = vec![format!("{error:#}")];
+                if self.state.kernel_error.as_ref().is_none_or(|before| before.violations != violations) {
+                    error!("the routes before stay in force: {error:#}");
+                    self.state.kernel_error = Some(failure(violations));
+                }
+                Outcome::Failed
+            }
+        };
+        self.done(outcome, since);
+    }
+
+    fn done(&mut self, outcome: Outcome, since: Instant) {
+        let duration = since.elapsed();
+        self.desk.reconciles.count(outcome, duration);
+        self.state.last = Some(Reconcile { at: SystemTime::now(), duration, outcome });
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        self.state.ready = self.in_step;
+        self.state.maps = Some((self.layout.taken(), self.layout.limits()));
+        self.desk.state.send_replace(Arc::new(self.state.clone()));
+    }
+}
+
+fn failure(violations: Vec<String>) -> Failure {
+    Failure { since: SystemTime::now(), violations }
+}

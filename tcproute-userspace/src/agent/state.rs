@@ -1,0 +1,131 @@
+//! What others may know of the agent: a snapshot that it replaces after each change, and a way to ask it for
+//! what only the kernel knows.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context, Result};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::reconciles::{Outcome, Reconciles};
+use crate::{
+    bpf::{CounterValue, cgroup::CgroupId, requirements::Features},
+    plan::Limits,
+    routing::DataplaneRoutes,
+};
+
+/// A moment of the agent.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Whether the kernel holds what was last resolved. Files that cannot be used do not change that.
+    pub ready: bool,
+    /// What the kernel can do; `None` until it was asked.
+    pub features: Option<Features>,
+    /// The last time that something outside changed.
+    pub last: Option<Reconcile>,
+    /// Why the files cannot be used, if they cannot.
+    pub source_error: Option<Failure>,
+    /// Why the kernel does not hold what was resolved, if it does not.
+    pub kernel_error: Option<Failure>,
+    /// The workloads, with the routes that are in force.
+    pub workloads: Vec<WorkloadState>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+    /// How many entries of the maps are taken, and how many there are.
+    pub maps: Option<(Limits, Limits)>,
+    /// Why changes of files are only found at an interval, if so.
+    pub blind: Option<String>,
+}
+
+/// One pass from a change outside to the kernel.
+#[derive(Debug, Clone, Copy)]
+pub struct Reconcile {
+    /// When it ended.
+    pub at: SystemTime,
+    /// Since the change.
+    pub duration: Duration,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Since when.
+    pub since: SystemTime,
+    /// Every single thing.
+    pub violations: Vec<String>,
+}
+
+/// A workload of this node.
+#[derive(Debug, Clone)]
+pub struct WorkloadState {
+    /// The directory of its cgroup.
+    pub cgroup: PathBuf,
+    /// The number of its cgroup.
+    pub id: CgroupId,
+    /// Its routes.
+    pub routes: Arc<DataplaneRoutes>,
+}
+
+/// A question to the agent: the programs' counters.
+type Question = oneshot::Sender<Result<Vec<CounterValue>>>;
+
+/// The agent's side.
+pub struct Desk {
+    pub(super) state: watch::Sender<Arc<State>>,
+    pub(super) questions: mpsc::Receiver<Question>,
+    pub(super) reconciles: Reconciles,
+}
+
+/// The side of those who want to know.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    state: watch::Receiver<Arc<State>>,
+    questions: mpsc::Sender<Question>,
+    reconciles: Reconciles,
+}
+
+/// How long an answer of the agent may take: it may be busy with a large change.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A desk, and the way to it.
+pub fn desk() -> (Desk, Handle) {
+    let (state, states) = watch::channel(Arc::default());
+    let (sender, questions) = mpsc::channel(16);
+    let reconciles = Reconciles::default();
+    (
+        Desk { state, questions, reconciles: reconciles.clone() },
+        Handle { state: states, questions: sender, reconciles },
+    )
+}
+
+impl Handle {
+    /// As the agent has it at present.
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state.borrow())
+    }
+
+    /// Whether the agent still runs.
+    pub fn is_alive(&self) -> bool {
+        self.state.has_changed().is_ok()
+    }
+
+    /// The programs' counters, as they are in the kernel.
+    pub async fn counters(&self) -> Result<Vec<CounterValue>> {
+        let (question, answer) = oneshot::channel();
+        let asked = async {
+            self.questions.send(question).await.context("the agent has stopped")?;
+            answer.await.context("the agent has stopped")?
+        };
+        tokio::time::timeout(PATIENCE, asked).await.context("the agent is busy")?
+    }
+
+    /// What was counted of reconciles.
+    pub const fn reconciles(&self) -> &Reconciles {
+        &self.reconciles
+    }
+}

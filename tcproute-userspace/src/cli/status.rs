@@ -1,0 +1,96 @@
+//! `tcproute status`: what the daemon of this node does.
+
+use std::{fmt::Write, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::{
+    AdminSocket,
+    output::{self, Format, align, percent},
+};
+use crate::admin::{
+    client,
+    status::{Error, Features, LastReconcile, Status as Report},
+};
+
+/// So many violations are shown in the table.
+const SHOWN: usize = 10;
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    admin: AdminSocket,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+impl Status {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let body = client::get(&self.admin.admin_socket, "/v1/status").await?;
+        let report: Report =
+            serde_json::from_slice(&body).context("the daemon is another version of tcproute")?;
+        output::print(self.output, &report, table)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn table(report: &Report) -> String {
+    let mut text = head(report);
+    let rows = report.workloads.iter().map(|workload| {
+        let attached = if workload.attached { "yes" } else { "no" };
+        vec![
+            workload.dataplane.clone(),
+            workload.mesh.clone(),
+            workload.routes.to_string(),
+            attached.to_owned(),
+            workload.cgroup.display().to_string(),
+        ]
+    });
+    text.push('\n');
+    text.push_str(&align(&["DATAPLANE", "MESH", "ROUTES", "ATTACHED", "CGROUP"], &[2], rows.collect()));
+    let rows = report.maps.iter().map(|map| {
+        let share = f64::from(map.entries) / f64::from(map.capacity.max(1));
+        vec![map.name.clone(), map.entries.to_string(), map.capacity.to_string(), percent(share)]
+    });
+    text.push('\n');
+    text.push_str(&align(&["MAP", "ENTRIES", "CAPACITY", "FULL"], &[1, 2, 3], rows.collect()));
+    if !report.warnings.is_empty() {
+        text.push('\n');
+        text.extend(report.warnings.iter().map(|warning| format!("warning: {warning}\n")));
+    }
+    if let Some(Error { since, violations }) = &report.error {
+        let _ = writeln!(text, "\nerror since {since:.0}: the routes before stay in force");
+        text.extend(violations.iter().take(SHOWN).map(|violation| format!("  {violation}\n")));
+        if violations.len() > SHOWN {
+            let _ = writeln!(text, "  and {} more: see --output json", violations.len() - SHOWN);
+        }
+    }
+    text
+}
+
+fn head(report: &Report) -> String {
+    let Report { version, pid, started, kernel, features, ready, unwatched, last_reconcile, .. } = report;
+    let ready = if *ready { "ready" } else { "not ready: the kernel does not hold what was resolved" };
+    let mut lines = vec![
+        format!("tcproute {version}, pid {pid}, since {started:.0}: {ready}"),
+        format!("kernel   {kernel}"),
+    ];
+    if let Some(Features { refuses_with_econnrefused, names_mptcp_peers }) = features {
+        let refusal = if *refuses_with_econnrefused { "ECONNREFUSED" } else { "EPERM" };
+        let mptcp = if *names_mptcp_peers { "the dialled address" } else { "the endpoint" };
+        lines.push(format!("refusal  {refusal}"));
+        lines.push(format!("MPTCP    getpeername() shows {mptcp}"));
+    }
+    lines.push(match last_reconcile {
+        None => "change   none yet".to_owned(),
+        Some(LastReconcile { at, duration_seconds, result }) => {
+            format!("change   {result} at {at:.0}, {:.1} ms after it was made", duration_seconds * 1000.0)
+        }
+    });
+    if let Some(why) = unwatched {
+        lines.push(format!("files    looked at every second, since they cannot be watched: {why}"));
+    }
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,207 @@
+//! Says when files may have changed, without saying how: whoever asks reads all of them again.
+//!
+//! The directories are watched and not the files, since editors rename a new file into place and Kubernetes
+//! swaps the symbolic link `..data` of a mounted ConfigMap. Where that fails, or something is not seen, looking
+//! again at an interval takes its place.
+
+mod debounce;
+mod places;
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use notify::{
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode, ModifyKind},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use tracing::{info, warn};
+
+use debounce::{Burst, Sign};
+use places::{Places, places};
+
+/// How long to wait before looking again while watching does not work.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// A watch over everything that decides what some paths lead to.
+pub struct Watch {
+    paths: Vec<PathBuf>,
+    watcher: Option<RecommendedWatcher>,
+    events: mpsc::UnboundedReceiver<Seen>,
+    places: Places,
+    watched: BTreeMap<PathBuf, Identity>,
+    burst: Option<Burst>,
+    blind: Option<String>,
+}
+
+/// An event and when it came.
+type Seen = (Instant, notify::Result<Event>);
+
+/// Device and inode: another directory of the same name has others.
+type Identity = (u64, u64);
+
+impl Watch {
+    /// Everything that changes from now on is told.
+    pub fn start(paths: Vec<PathBuf>) -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        let handler = move |event| {
+            // Nobody listens any more when the daemon stops.
+            let _ = sender.send((Instant::now(), event));
+        };
+        let (watcher, blind) = match notify::recommended_watcher(handler) {
+            Ok(watcher) => (Some(watcher), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let (places, watched) = (Places::new(), BTreeMap::new());
+        let mut watch = Self { paths, watcher, events, places, watched, burst: None, blind: None };
+        watch.now_blind(blind);
+        watch.renew();
+        watch
+    }
+
+    /// What is watched, as it was named.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Why watching does not work, if it does not.
+    pub fn blind(&self) -> Option<&str> {
+        self.blind.as_deref()
+    }
+
+    /// Waits until something may have changed and its writers have come to rest. When it began to change. Can be
+    /// dropped while waiting: no change gets lost.
+    pub async fn changed(&mut self) -> Instant {
+        let again = Instant::now() + INTERVAL;
+        loop {
+            let until = self.burst.as_ref().map(Burst::over).or(self.blind.is_some().then_some(again));
+            tokio::select! {
+                Some((at, event)) = self.events.recv() => self.take(at, event),
+                () = sleep_until(until.unwrap_or(again)), if until.is_some() => {
+                    let first = self.burst.take().map_or(again, |burst| burst.first());
+                    return first;
+                }
+            }
+        }
+    }
+
+    /// To be called before files are read: what leads to them may have changed, too.
+    pub fn renew(&mut self) {
+        let renewed = (0..3).try_for_each(|_| self.renew_once());
+        let Err(error) = renewed else { return self.now_blind(None) };
+        self.now_blind(Some(format!("{error:#}")));
+    }
+
+    /// Watches what leads to the files at present. What changed before a watch was there is found the next time.
+    fn renew_once(&mut self) -> Result<()> {
+        let Some(watcher) = &mut self.watcher else {
+            anyhow::bail!(self.blind.clone().unwrap_or_default());
+        };
+        let places = places(&self.paths);
+        let identity =
+            |directory: &Path| fs::metadata(directory).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+        let wanted: BTreeMap<PathBuf, Identity> =
+            places.keys().filter_map(|directory| Some((directory.clone(), identity(directory)?))).collect();
+        // First those that go: a directory that was moved is the same to the kernel.
+        let gone = self.watched.extract_if(.., |directory, identity| wanted.get(directory) != Some(identity));
+        for (directory, _) in gone {
+            // One that was removed is not watched any more.
+            let _ = watcher.unwatch(&directory);
+        }
+        for (directory, identity) in wanted {
+            let Entry::Vacant(entry) = self.watched.entry(directory) else { continue };
+            match watcher.watch(entry.key(), RecursiveMode::NonRecursive) {
+                // It went away meanwhile: the next look finds it missing.
+                Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {}
+                result => {
+                    result.with_context(|| format!("cannot watch {}", entry.key().display()))?;
+                    entry.insert(identity);
+                }
+            }
+        }
+        self.places = places;
+        Ok(())
+    }
+
+    fn now_blind(&mut self, why: Option<String>) {
+        match (&self.blind, &why) {
+            (None, Some(why)) => {
+                warn!("changed files are only found by looking every {} s: {why}", INTERVAL.as_secs());
+            }
+            (Some(_), None) => info!("files are watched again"),
+            _ => {}
+        }
+        self.blind = why;
+    }
+
+    fn take(&mut self, at: Instant, event: notify::Result<Event>) {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => return self.now_blind(Some(error.to_string())),
+        };
+        let sign = if event.need_rescan() {
+            warn!("changes of files came faster than they could be taken: looking at all of them again");
+            Sign::Other
+        } else {
+            self.forget_moved(&event);
+            match self.sign(&event) {
+                Some(sign) => sign,
+                None => return,
+            }
+        };
+        match &mut self.burst {
+            Some(burst) => burst.add(at, sign),
+            None => self.burst = Some(Burst::begin(at, sign)),
+        }
+    }
+
+    /// A directory that was moved or removed may come back, and then is not watched.
+    fn forget_moved(&mut self, event: &Event) {
+        if matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
+            for path in &event.paths {
+                for (directory, _) in self.watched.extract_if(.., |directory, _| directory.starts_with(path))
+                {
+                    if let Some(watcher) = &mut self.watcher {
+                        let _ = watcher.unwatch(&directory);
+                    }
+                }
+            }
+        }
+    }
+
+    /// `None` if the event is of no interest. Reading is not, or this process would wake itself.
+    fn sign(&self, event: &Event) -> Option<Sign> {
+        if !event.paths.iter().any(|path| self.concerns(path)) {
+            return None;
+        }
+        let path = event.paths.first().cloned();
+        match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => path.map(Sign::Closed),
+            EventKind::Access(_) => None,
+            EventKind::Modify(ModifyKind::Data(_)) => path.map(Sign::Written),
+            _ => Some(Sign::Other),
+        }
+    }
+
+    fn concerns(&self, path: &Path) -> bool {
+        // What happens to a watched directory itself, or to what leads to it.
+        let above = self.places.keys().any(|directory| directory.starts_with(path));
+        let inside = || {
+            let interest = path.parent().and_then(|directory| self.places.get(directory));
+            interest.zip(path.file_name()).is_some_and(|(interest, name)| interest.includes(name))
+        };
+        above || inside()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+use std::{fs::File, io::Write, os::unix::fs::symlink, time::Duration};
+
+use tokio::time::timeout;
+
+use super::*;
+
+/// Waits for a change, with a bound.
+async fn changed(watch: &mut Watch, what: &str) {
+    let change = timeout(Duration::from_secs(20), watch.changed()).await;
+    assert!(change.is_ok(), "not seen: {what}");
+    watch.renew();
+}
+
+/// Nothing has been told that was not asked for: a change made now is the only one there is.
+async fn quiet(watch: &mut Watch, what: &str) {
+    assert!(timeout(Duration::from_millis(150), watch.changed()).await.is_err(), "seen: {what}");
+}
+
+fn watch(path: &Path) -> Watch {
+    let watch = Watch::start(vec![path.to_path_buf()]);
+    assert_eq!(watch.blind(), None);
+    watch
+}
+
+#[tokio::test]
+async fn writing_replacing_removing_and_making_a_file_are_seen() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("mesh.yaml");
+    fs::write(&file, "a").unwrap();
+    let mut watch = watch(&file);
+    fs::write(&file, "b").unwrap();
+    changed(&mut watch, "written in place").await;
+    fs::write(root.path().join(".swp"), "c").unwrap();
+    fs::rename(root.path().join(".swp"), &file).unwrap();
+    changed(&mut watch, "renamed into place").await;
+    fs::remove_file(&file).unwrap();
+    changed(&mut watch, "removed").await;
+    fs::write(&file, "d").unwrap();
+    changed(&mut watch, "made again").await;
+}
+
+#[tokio::test]
+async fn reading_and_files_beside_it_are_of_no_interest() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("mesh.yaml");
+    fs::write(&file, "a").unwrap();
+    let mut watch = watch(&file);
+    fs::read(&file).unwrap();
+    fs::write(root.path().join("other.yaml"), "b").unwrap();
+    quiet(&mut watch, "another file").await;
+}
+
+#[tokio::test]
+async fn every_swap_of_a_config_map_is_seen() {
+    let root = tempfile::tempdir().unwrap();
+    let mount = root.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    let swap = |number: u32| {
+        let data = mount.join(format!("..{number}"));
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("a.yaml"), number.to_string()).unwrap();
+        symlink(format!("..{number}"), mount.join("..data_tmp")).unwrap();
+        fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
+        let _ = fs::remove_dir_all(mount.join(format!("..{}", number - 1)));
+    };
+    swap(1);
+    symlink("..data/a.yaml", mount.join("a.yaml")).unwrap();
+    for named in [mount.clone(), mount.join("a.yaml")] {
+        let mut watch = watch(&named);
+        for number in 2..5 {
+            swap(number);
+            changed(&mut watch, "a swap").await;
+        }
+        // Inside what the last swap led to.
+        fs::write(mount.join("a.yaml"), "x").unwrap();
+        changed(&mut watch, "the file behind the links").await;
+        fs::remove_dir_all(mount.join("..4")).unwrap();
+        swap(1);
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_replaced_is_watched_again() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = root.path().join("routes");
+    let make = || {
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("a.yaml"), "a").unwrap();
+    };
+    make();
+    let mut watch = watch(&directory);
+    fs::rename(&directory, root.path().join("away")).unwrap();
+    changed(&mut watch, "moved away").await;
+    fs::rename(root.path().join("away"), &directory).unwrap();
+    changed(&mut watch, "moved back").await;
+    fs::write(directory.join("a.yaml"), "b").unwrap();
+    changed(&mut watch, "written after it came back").await;
+    fs::remove_dir_all(&directory).unwrap();
+    changed(&mut watch, "removed").await;
+    make();
+    changed(&mut watch, "made anew").await;
+    fs::write(directory.join("a.yaml"), "b").unwrap();
+    changed(&mut watch, "written in the new one").await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_written_is_waited_for() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("mesh.yaml");
+    let mut watch = watch(&path);
+    let mut file = File::create(&path).unwrap();
+    file.write_all(b"half").unwrap();
+    let begun = Instant::now();
+    let first = timeout(Duration::from_secs(20), watch.changed()).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(30), "it did not wait for the writer");
+    assert!(first <= Instant::now());
+}

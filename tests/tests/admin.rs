@@ -1,0 +1,257 @@
+//! The admin endpoint and `tcproute status`: what they tell is what the kernel does.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::{Value, json};
+use tcproute_tests::{
+    Loopback,
+    cgroup::TestCgroup,
+    client::{counting, counts, script, stdout},
+    is_root,
+    mesh::Mesh,
+    server::Server,
+    tcproute::{Bpffs, Daemon, binary, get},
+    wait_for,
+};
+
+/// Routes to `db`, which is served, and to `nobody`, which is refused.
+struct World {
+    net: Loopback,
+    dialled: SocketAddr,
+    refused: SocketAddr,
+    _backend: Server,
+    mesh: Mesh,
+    cgroup: TestCgroup,
+}
+
+impl World {
+    fn new() -> Self {
+        let net = Loopback::claim();
+        let (dialled, refused) = ((net.ip(0, 1), 5432).into(), (net.ip(0, 2), 5432).into());
+        let backend = Server::start((net.ip(1, 1), 0), "backend");
+        let mut mesh = Mesh::new();
+        mesh.outbound("db", dialled).endpoint("db", "x", backend.address());
+        mesh.outbound("nobody", refused);
+        Self { net, dialled, refused, _backend: backend, mesh, cgroup: TestCgroup::create() }
+    }
+
+    fn daemon(&self) -> Daemon {
+        Daemon::start(&self.mesh.file(), &[("web", self.cgroup.path())])
+    }
+
+    fn connect(&self, count: u32) {
+        let client = counting(self.dialled, count);
+        let output = self.cgroup.command("python3").args(["-c", &client]).output().unwrap();
+        assert_eq!(counts(&output), [("backend".to_owned(), u64::from(count))].into());
+    }
+
+    fn be_refused(&self, count: u32) {
+        let (ip, port) = (self.refused.ip(), self.refused.port());
+        let client = script(&format!(
+            "
+for _ in range({count}):
+    try: dial('{ip}', {port})
+    except (ConnectionRefusedError, PermissionError): pass
+    else: sys.exit('not refused')
+"
+        ));
+        stdout(&self.cgroup.command("python3").args(["-c", &client]).output().unwrap());
+    }
+}
+
+#[test]
+fn metrics_count_every_connection() {
+    if !is_root("metrics_count_every_connection") {
+        return;
+    }
+    let world = World::new();
+    let daemon = world.daemon();
+    let decisions = || {
+        ["routed", "refused", "internal_error"]
+            .map(|decision| daemon.metric(&format!("tcproute_connections_total{{decision=\"{decision}\"}}")))
+    };
+    assert_eq!(decisions(), [0.0, 0.0, 0.0]);
+    world.connect(300);
+    world.be_refused(20);
+    assert_eq!(decisions(), [300.0, 20.0, 0.0]);
+    assert_eq!(daemon.metric("tcproute_workloads"), 1.0);
+    assert_eq!(daemon.metric("tcproute_workloads_attached"), 1.0);
+    assert_eq!(daemon.metric("tcproute_ready"), 1.0);
+    assert_eq!(daemon.metric("tcproute_map_entries{map=\"routes\"}"), 2.0);
+    assert_eq!(daemon.metric("tcproute_map_capacity{map=\"routes\"}"), 4096.0);
+    assert_eq!(daemon.metric("tcproute_map_entries{map=\"endpoints\"}"), 1.0);
+    assert_eq!(daemon.metric("tcproute_reconcile_duration_seconds_count"), 0.0);
+    fs::write(world.mesh.file(), world.mesh.text() + "---\ntype: Mesh\nname: other\n").unwrap();
+    let unchanged = "tcproute_reconciles_total{result=\"unchanged\"}";
+    wait_for("the change was looked at", || {
+        daemon.metric(unchanged) + daemon.metric("tcproute_reconciles_total{result=\"applied\"}") > 0.0
+    });
+    assert!(daemon.metric("tcproute_reconcile_duration_seconds_count") > 0.0);
+    parse(&daemon.get("/metrics").1);
+}
+
+/// Every line is what a scraper of OpenMetrics text reads, each metric is explained, and the text is whole.
+fn parse(text: &str) {
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let mut explained = Vec::new();
+    for line in text.lines().take_while(|line| *line != "# EOF") {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let mut words = comment.splitn(3, ' ');
+            let (what, name) = (words.next().unwrap(), words.next().unwrap());
+            assert!(["HELP", "TYPE", "UNIT"].contains(&what), "{line}");
+            explained.push(name);
+            continue;
+        }
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+        let name = series.split('{').next().unwrap();
+        assert!(name.starts_with("tcproute_"), "{line}");
+        assert!(explained.iter().any(|known| name.starts_with(known)), "{line}");
+    }
+    assert!(text.contains("tcproute_build_info{version=\""), "{text}");
+}
+
+#[test]
+fn status_tells_what_the_kernel_has() {
+    if !is_root("status_tells_what_the_kernel_has") {
+        return;
+    }
+    let mut world = World::new();
+    let mut daemon = world.daemon();
+    assert_eq!(daemon.get("/healthz"), (200, "ok\n".to_owned()));
+    assert_eq!(daemon.get("/readyz"), (200, "ready\n".to_owned()));
+    assert_eq!(daemon.get("/v1/nothing").0, 404);
+    let status = daemon.json("/v1/status");
+    assert_eq!(status["ready"], true);
+    assert_eq!(status["error"], Value::Null);
+    assert_eq!(status["pid"], daemon.pid());
+    let cgroup = world.cgroup.path().to_path_buf();
+    let workload =
+        json!({"dataplane": "web", "mesh": "default", "cgroup": cgroup, "routes": 2, "attached": true});
+    assert_eq!(status["workloads"], json!([workload]));
+
+    let resolved = Command::new(binary())
+        .args(["resolve", "--all", "--output", "json", "--resources"])
+        .arg(world.mesh.file())
+        .output()
+        .unwrap();
+    let mut resolved: Value = serde_json::from_str(&stdout(&resolved)).unwrap();
+    resolved.as_array_mut().unwrap().retain(|dataplane| dataplane["dataplane"] == "web");
+    assert_eq!(daemon.json("/v1/routes"), resolved);
+
+    let shown = stdout(&daemon.status(&[]));
+    println!("{shown}");
+    let has = |parts: &[&str]| shown.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(has(&["tcproute", &format!("pid {}", daemon.pid()), "ready"]));
+    assert!(has(&["web", "default", "2", "yes", &cgroup.display().to_string()]));
+    assert!(has(&["routes", "4096"]));
+    let shown: Value = serde_json::from_str(&stdout(&daemon.status(&["--output", "json"]))).unwrap();
+    assert_eq!(shown["workloads"], status["workloads"]);
+
+    // The daemon believes that it is attached; the kernel knows better.
+    drop(std::mem::replace(&mut world.cgroup, TestCgroup::create()));
+    wait_for("it is not attached", || daemon.json("/v1/status")["workloads"][0]["attached"] == false);
+    assert_eq!(daemon.metric("tcproute_workloads_attached"), 0.0);
+
+    let socket = daemon.admin_socket();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&socket), mode(socket.parent().unwrap())), (0o600, 0o700));
+    assert_eq!(daemon.stop(), Some(0));
+    assert!(!socket.exists(), "the socket is left");
+    let output = daemon.status(&[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("no tcproute answers at") && stderr.contains("tcproute run"), "{stderr}");
+}
+
+#[test]
+fn loopback_is_served_when_asked_for() {
+    if !is_root("loopback_is_served_when_asked_for") {
+        return;
+    }
+    let world = World::new();
+    let address = format!("{}:9901", world.net.ip(9, 1));
+    let daemon = Daemon::start_with(
+        &mut Command::new(binary()),
+        &world.mesh.file(),
+        &[("web", world.cgroup.path())],
+        &["--admin-listen", &address],
+    );
+    assert_eq!(get(&[], &format!("http://{address}/readyz")), (200, "ready\n".to_owned()));
+    assert_eq!(get(&[], &format!("http://{address}/v1/routes")), daemon.get("/v1/routes"));
+}
+
+fn run(world: &World, bpffs: &Bpffs, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.arg("run").arg("--resources").arg(world.mesh.file()).arg("--bpffs").arg(bpffs.path());
+    command.arg("--workload").arg(format!("web={}", world.cgroup.path().display())).args(arguments);
+    command
+}
+
+fn assert_fails(output: &Output, code: i32, part: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert!(stderr.contains(part), "{part:?} is not in {stderr:?}");
+}
+
+#[test]
+fn addresses_that_others_reach_are_refused() {
+    if !is_root("addresses_that_others_reach_are_refused") {
+        return;
+    }
+    let (world, bpffs) = (World::new(), Bpffs::mount());
+    for address in ["0.0.0.0:9901", "[::]:9901", "10.0.0.1:9901"] {
+        let output = run(&world, &bpffs, &["--admin-listen", address]).output().unwrap();
+        assert_fails(&output, 2, "only a loopback address will do");
+    }
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_nothing_else() {
+    if !is_root("a_stale_socket_is_replaced_and_nothing_else") {
+        return;
+    }
+    let (world, bpffs) = (World::new(), Bpffs::mount());
+    let daemon = world.daemon();
+    let answered = daemon.admin_socket();
+    let output = run(&world, &bpffs, &["--admin-socket", answered.to_str().unwrap()]).output().unwrap();
+    assert_fails(&output, 1, "another tcproute answers at");
+    assert_eq!(daemon.get("/readyz").0, 200, "the first is undisturbed");
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("admin.sock");
+    fs::write(&path, "precious").unwrap();
+    let output = run(&world, &bpffs, &["--admin-socket", path.to_str().unwrap()]).output().unwrap();
+    assert_fails(&output, 1, "is no socket");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+
+    fs::remove_file(&path).unwrap();
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "a socket that nobody answers");
+    let mut command = run(&world, &bpffs, &["--admin-socket", path.to_str().unwrap()]);
+    let mut child = Killed(command.stderr(Stdio::null()).spawn().unwrap());
+    let answers = || {
+        let status = Command::new(binary()).arg("status").arg("--admin-socket").arg(&path).output();
+        status.unwrap().status.success() || child.0.try_wait().unwrap().is_some()
+    };
+    wait_for("the new daemon answers", answers);
+    assert!(child.0.try_wait().unwrap().is_none(), "it has ended");
+}
+
+/// A process that is killed when this is dropped.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,365 @@
+//! Files that change while the daemon runs: connections flow on, each by the state before or the one after.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+    net::SocketAddr,
+    os::unix::fs::symlink,
+    path::Path,
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tcproute_tests::{
+    Loopback,
+    cgroup::TestCgroup,
+    client::{counting, counts, script, stdout},
+    is_root,
+    mesh::Mesh,
+    server::Server,
+    tcproute::Daemon,
+    wait_for,
+};
+
+const CLIENTS: usize = 4;
+/// Of each client, at least.
+const CONNECTIONS: u32 = 500;
+
+/// By version; what has no weight has no endpoint either.
+type Weights = &'static [(&'static str, u32)];
+
+const STATES: [Weights; 8] = [
+    &[("a", 90), ("b", 10)],
+    &[("b", 50), ("c", 50)],
+    &[("c", 1)],
+    &[("a", 1), ("b", 1), ("c", 1)],
+    &[("a", 1)],
+    &[("b", 99), ("c", 1)],
+    &[("c", 10), ("a", 10)],
+    &[("b", 1)],
+];
+
+/// A client that connects until it is told to stop. It counts by the state that had been reported when a connection
+/// began. Nobody listens where it dials, so that a missing route would be an error.
+fn client(dialled: SocketAddr, reported: &Path, stop: &Path) -> String {
+    script(&format!(
+        "
+names = collections.Counter()
+while True:
+    stopped = os.path.exists('{}')
+    reported = open('{}').read()
+    with dial('{}', {}) as s: names[reported + ' ' + name(s)] += 1
+    if stopped and names.total() >= {CONNECTIONS}: break
+for n, c in sorted(names.items()): print(n, c)
+",
+        stop.display(),
+        reported.display(),
+        dialled.ip(),
+        dialled.port()
+    ))
+}
+
+/// As an editor or a configuration agent does it.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::rename(&new, path).unwrap();
+}
+
+/// Clients that are stopped also when a test fails.
+struct Clients(Vec<Child>);
+
+impl Drop for Clients {
+    fn drop(&mut self) {
+        for client in &mut self.0 {
+            let _ = client.kill();
+            let _ = client.wait();
+        }
+    }
+}
+
+#[test]
+fn every_connection_goes_by_the_state_before_or_after() {
+    if !is_root("every_connection_goes_by_the_state_before_or_after") {
+        return;
+    }
+    let net = Loopback::claim();
+    let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
+    let servers: Vec<Server> =
+        (1..).zip(["a", "b", "c"]).map(|(n, name)| Server::start((net.ip(1, n), 0), name)).collect();
+    let state = |weights: Weights| {
+        let mut mesh = Mesh::new();
+        mesh.outbound("db", dialled).split("db", weights);
+        for (version, _) in weights {
+            let number = usize::from(version.as_bytes()[0] - b'a');
+            mesh.endpoint("db", version, servers[number].address());
+        }
+        mesh.text()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let [file, reported, stop] = ["mesh.yaml", "reported", "stop"].map(|name| directory.path().join(name));
+    fs::write(&file, state(STATES[0])).unwrap();
+    fs::write(&reported, "0").unwrap();
+    let cgroup = TestCgroup::create();
+    let daemon = Daemon::start(&file, &[("web", cgroup.path())]);
+    let start = || {
+        let mut client_command = cgroup.command("python3");
+        client_command.args(["-c", &client(dialled, &reported, &stop)]);
+        client_command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut clients = Clients((0..CLIENTS).map(|_| start()).collect());
+
+    let mut latencies = Vec::new();
+    for (number, weights) in STATES.iter().enumerate().skip(1) {
+        let text = state(weights);
+        let begun = Instant::now();
+        // In place and by renaming, in turn.
+        if number % 2 == 0 {
+            fs::write(&file, text).unwrap()
+        } else {
+            replace(&file, &text)
+        }
+        daemon.wait_for_line("new routes in force");
+        latencies.push(begun.elapsed());
+        replace(&reported, &number.to_string());
+        let output = cgroup.command("python3").args(["-c", &counting(dialled, 100)]).output().unwrap();
+        assert_only(counts(&output).keys().map(String::as_str), &names_of(number), number);
+    }
+    println!("from the write to the report: {latencies:?}");
+    fs::write(&stop, "").unwrap();
+    let mut total = 0;
+    for client in std::mem::take(&mut clients.0) {
+        let seen = counts(&client.wait_with_output().unwrap());
+        total += seen.values().sum::<u64>();
+        let mut by_state: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
+        for line in seen.keys() {
+            let (number, name) = line.split_once(' ').unwrap();
+            by_state.entry(number.parse().unwrap()).or_default().insert(name);
+        }
+        for (number, names) in by_state {
+            let next = (number + 1).min(STATES.len() - 1);
+            let allowed = &names_of(number) | &names_of(next);
+            assert_only(names.into_iter(), &allowed, number);
+        }
+    }
+    println!("{total} connections by {CLIENTS} clients, {} changes", STATES.len() - 1);
+    assert_eq!(daemon.metric("tcproute_reconciles_total{result=\"failed\"}"), 0.0);
+}
+
+fn names_of(number: usize) -> BTreeSet<&'static str> {
+    STATES[number].iter().map(|(name, _)| *name).collect()
+}
+
+fn assert_only<'a>(names: impl Iterator<Item = &'a str>, allowed: &BTreeSet<&str>, number: usize) {
+    for name in names {
+        assert!(allowed.contains(name), "{name} after state {number} was reported, and not {allowed:?}");
+    }
+}
+
+/// One server for each of two states of a mesh.
+struct World {
+    dialled: SocketAddr,
+    old: Server,
+    new: Server,
+    cgroup: TestCgroup,
+}
+
+impl World {
+    fn new() -> Self {
+        let net = Loopback::claim();
+        Self {
+            dialled: (net.ip(0, 1), 5432).into(),
+            old: Server::start((net.ip(1, 1), 0), "old"),
+            new: Server::start((net.ip(1, 2), 0), "new"),
+            cgroup: TestCgroup::create(),
+        }
+    }
+
+    fn text(&self, server: &Server) -> String {
+        let mut mesh = Mesh::new();
+        mesh.outbound("db", self.dialled).endpoint("db", "x", server.address()).text()
+    }
+
+    fn daemon(&self, resources: &Path) -> Daemon {
+        Daemon::start(resources, &[("web", self.cgroup.path())])
+    }
+
+    fn reaches(&self, name: &str) {
+        let client = counting(self.dialled, 20);
+        let output = self.cgroup.command("python3").args(["-c", &client]).output().unwrap();
+        assert_eq!(counts(&output), [(name.to_owned(), 20)].into());
+    }
+}
+
+#[test]
+fn a_config_map_is_swapped() {
+    if !is_root("a_config_map_is_swapped") {
+        return;
+    }
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    let mount = directory.path().join("mesh");
+    fs::create_dir(&mount).unwrap();
+    // As the kubelet does it (pkg/volume/util/atomic_writer.go).
+    let swap = |version: &str, text: &str| {
+        let data = mount.join(version);
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("mesh.yaml"), text).unwrap();
+        symlink(version, mount.join("..data_tmp")).unwrap();
+        let old = fs::read_link(mount.join("..data"));
+        fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
+        if let Ok(old) = old {
+            fs::remove_dir_all(mount.join(old)).unwrap();
+        }
+    };
+    swap("..1", &world.text(&world.old));
+    symlink("..data/mesh.yaml", mount.join("mesh.yaml")).unwrap();
+    let daemon = world.daemon(&mount);
+    world.reaches("old");
+    for (number, (server, name)) in
+        [(&world.new, "new"), (&world.old, "old")].iter().cycle().take(6).enumerate()
+    {
+        let begun = Instant::now();
+        swap(&format!("..{}", number + 2), &world.text(server));
+        daemon.wait_for_line("new routes in force");
+        println!("from the swap to the report: {:?}", begun.elapsed());
+        world.reaches(name);
+    }
+}
+
+fn error_of(daemon: &Daemon) -> Value {
+    daemon.json("/v1/status")["error"].clone()
+}
+
+/// What is wrong is shown until it is mended, and routes are as before.
+#[test]
+fn what_cannot_be_used_changes_nothing() {
+    if !is_root("what_cannot_be_used_changes_nothing") {
+        return;
+    }
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mesh.yaml");
+    let good = world.text(&world.old);
+    fs::write(&file, &good).unwrap();
+    let daemon = world.daemon(&file);
+    let (before, shown) = (daemon.json("/v1/routes"), file.display());
+    let without_web = "type: Mesh\nname: default\n".to_owned();
+    let half = good.replace("address: '", "address: [");
+    type Break<'a> = Box<dyn Fn() + 'a>;
+    let cases: [(Break, String); 3] = [
+        (Box::new(|| fs::write(&file, &half).unwrap()), format!("{shown}:")),
+        (Box::new(|| fs::remove_file(&file).unwrap()), format!("{shown}: cannot read: No such file")),
+        (Box::new(|| replace(&file, &without_web)), "no Dataplane \"web\" in mesh \"default\"".to_owned()),
+    ];
+    for (break_it, message) in cases {
+        assert_eq!(error_of(&daemon), Value::Null);
+        assert_eq!(daemon.metric("tcproute_source_errors"), 0.0);
+        break_it();
+        daemon.wait_for_line("the routes before stay in force");
+        wait_for("the error is in the status", || error_of(&daemon) != Value::Null);
+        let error = error_of(&daemon).to_string();
+        println!("{error}");
+        assert!(error.contains(&message.replace('"', "\\\"")), "{error}");
+        assert_eq!(daemon.metric("tcproute_source_errors"), 1.0);
+        assert!(stdout(&daemon.status(&[])).contains(&message), "{message}");
+        assert_eq!(daemon.get("/readyz").0, 200, "the last good state is in force");
+        assert_eq!(daemon.json("/v1/routes"), before);
+        world.reaches("old");
+        replace(&file, &good);
+        daemon.wait_for_line("the resources are in order again");
+        wait_for("the error is gone", || error_of(&daemon) == Value::Null);
+    }
+    replace(&file, &world.text(&world.new));
+    daemon.wait_for_line("new routes in force");
+    world.reaches("new");
+}
+
+/// The maps were made for a small mesh.
+#[test]
+fn a_table_that_outgrows_the_maps_changes_nothing() {
+    if !is_root("a_table_that_outgrows_the_maps_changes_nothing") {
+        return;
+    }
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mesh.yaml");
+    fs::write(&file, world.text(&world.old)).unwrap();
+    let daemon = world.daemon(&file);
+    assert_eq!(daemon.get("/readyz").0, 200);
+    // The outbounds come last in the text.
+    let mut large = world.text(&world.new);
+    for port in 10_000..15_000 {
+        let _ = writeln!(large, "  - {{address: 10.0.0.1, port: {port}, tags: {{kuma.io/service: db}}}}");
+    }
+    replace(&file, &large);
+    daemon.wait_for_line("5001 routes are needed at once, but the map was made for 4096");
+    wait_for("it is not ready", || daemon.get("/readyz").0 == 503);
+    assert!(daemon.get("/readyz").1.contains("5001 routes"));
+    assert!(error_of(&daemon).to_string().contains("5001 routes"));
+    assert_eq!(daemon.metric("tcproute_ready"), 0.0);
+    assert_eq!(daemon.metric("tcproute_source_errors"), 0.0);
+    world.reaches("old");
+    replace(&file, &world.text(&world.new));
+    daemon.wait_for_line("new routes in force");
+    wait_for("it is ready", || daemon.get("/readyz").0 == 200);
+    assert_eq!(error_of(&daemon), Value::Null);
+    world.reaches("new");
+}
+
+/// A name that is new is looked up before its route is in force, and not at the next interval.
+#[test]
+fn a_new_name_is_looked_up_at_once() {
+    if !is_root("a_new_name_is_looked_up_at_once") {
+        return;
+    }
+    let world = World::new();
+    let local = Server::start(([127, 0, 0, 1], 0), "local");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mesh.yaml");
+    fs::write(&file, world.text(&world.old)).unwrap();
+    let workloads = [("web", world.cgroup.path())];
+    let daemon = Daemon::start_with(
+        &mut std::process::Command::new(tcproute_tests::tcproute::binary()),
+        &file,
+        &workloads,
+        &["--dns-interval", "3600"],
+    );
+    let mut mesh = Mesh::new();
+    mesh.outbound("db", world.dialled).document(&format!(
+        "type: ExternalService\nname: db\ntags: {{kuma.io/service: db}}\nnetworking: {{address: 'localhost:{}'}}\n",
+        local.address().port()
+    ));
+    replace(&file, &mesh.text());
+    daemon.wait_for_line("new routes in force");
+    world.reaches("local");
+}
+
+/// Many small writes one after the other are taken up as they come, or at once.
+#[test]
+fn a_burst_of_changes_ends_in_the_last_one() {
+    if !is_root("a_burst_of_changes_ends_in_the_last_one") {
+        return;
+    }
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mesh.yaml");
+    fs::write(&file, world.text(&world.old)).unwrap();
+    let daemon = world.daemon(&file);
+    let (old, new) = (world.text(&world.old), world.text(&world.new));
+    let until = Instant::now() + Duration::from_millis(300);
+    while Instant::now() < until {
+        replace(&file, &old);
+        replace(&file, &new);
+    }
+    let address = json!([world.new.address().to_string()]);
+    wait_for("the last one is in force", || {
+        daemon.json("/v1/routes")[0]["routes"][0]["backends"][0]["endpoints"] == address
+    });
+    wait_for("it is ready", || daemon.get("/readyz").0 == 200);
+    world.reaches("new");
+}
