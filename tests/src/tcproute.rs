@@ -140,7 +140,7 @@ impl Daemon {
 
     /// Waits for a line of its log.
     pub fn wait_for_line(&self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.stderr.recv_timeout(left) {
@@ -168,8 +168,8 @@ impl Daemon {
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
     }
 
-    /// A value of `/metrics`, by its name and labels as they are written there.
-    pub fn metric(&self, name: &str) -> f64 {
+    /// A whole number of `/metrics`, by its name and labels as they are written there.
+    pub fn metric(&self, name: &str) -> u64 {
         let (code, body) = self.get("/metrics");
         assert_eq!(code, 200, "{body}");
         let value = body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -53,7 +53,7 @@ while True:
     stopped = os.path.exists('{}')
     reported = open('{}').read()
     with dial('{}', {}) as s: names[reported + ' ' + name(s)] += 1
-    if stopped and names.total() >= {CONNECTIONS}: break
+    if stopped and sum(names.values()) >= {CONNECTIONS}: break
 for n, c in sorted(names.items()): print(n, c)
 ",
         stop.display(),
@@ -119,9 +119,9 @@ fn every_connection_goes_by_the_state_before_or_after() {
         let begun = Instant::now();
         // In place and by renaming, in turn.
         if number % 2 == 0 {
-            fs::write(&file, text).unwrap()
+            fs::write(&file, text).unwrap();
         } else {
-            replace(&file, &text)
+            replace(&file, &text);
         }
         daemon.wait_for_line("new routes in force");
         latencies.push(begun.elapsed());
@@ -147,7 +147,7 @@ fn every_connection_goes_by_the_state_before_or_after() {
         }
     }
     println!("{total} connections by {CLIENTS} clients, {} changes", STATES.len() - 1);
-    assert_eq!(daemon.metric("tcproute_reconciles_total{result=\"failed\"}"), 0.0);
+    assert_eq!(daemon.metric("tcproute_reconciles_total{result=\"failed\"}"), 0);
 }
 
 fn names_of(number: usize) -> BTreeSet<&'static str> {
@@ -250,22 +250,21 @@ fn what_cannot_be_used_changes_nothing() {
     let (before, shown) = (daemon.json("/v1/routes"), file.display());
     let without_web = "type: Mesh\nname: default\n".to_owned();
     let half = good.replace("address: '", "address: [");
-    type Break<'a> = Box<dyn Fn() + 'a>;
-    let cases: [(Break, String); 3] = [
+    let cases: [(Box<dyn Fn()>, String); 3] = [
         (Box::new(|| fs::write(&file, &half).unwrap()), format!("{shown}:")),
         (Box::new(|| fs::remove_file(&file).unwrap()), format!("{shown}: cannot read: No such file")),
         (Box::new(|| replace(&file, &without_web)), "no Dataplane \"web\" in mesh \"default\"".to_owned()),
     ];
     for (break_it, message) in cases {
         assert_eq!(error_of(&daemon), Value::Null);
-        assert_eq!(daemon.metric("tcproute_source_errors"), 0.0);
+        assert_eq!(daemon.metric("tcproute_source_errors"), 0);
         break_it();
         daemon.wait_for_line("the routes before stay in force");
         wait_for("the error is in the status", || error_of(&daemon) != Value::Null);
         let error = error_of(&daemon).to_string();
         println!("{error}");
         assert!(error.contains(&message.replace('"', "\\\"")), "{error}");
-        assert_eq!(daemon.metric("tcproute_source_errors"), 1.0);
+        assert_eq!(daemon.metric("tcproute_source_errors"), 1);
         assert!(stdout(&daemon.status(&[])).contains(&message), "{message}");
         assert_eq!(daemon.get("/readyz").0, 200, "the last good state is in force");
         assert_eq!(daemon.json("/v1/routes"), before);
@@ -301,8 +300,8 @@ fn a_table_that_outgrows_the_maps_changes_nothing() {
     wait_for("it is not ready", || daemon.get("/readyz").0 == 503);
     assert!(daemon.get("/readyz").1.contains("5001 routes"));
     assert!(error_of(&daemon).to_string().contains("5001 routes"));
-    assert_eq!(daemon.metric("tcproute_ready"), 0.0);
-    assert_eq!(daemon.metric("tcproute_source_errors"), 0.0);
+    assert_eq!(daemon.metric("tcproute_ready"), 0);
+    assert_eq!(daemon.metric("tcproute_source_errors"), 0);
     world.reaches("old");
     replace(&file, &world.text(&world.new));
     daemon.wait_for_line("new routes in force");

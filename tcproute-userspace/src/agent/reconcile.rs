@@ -28,6 +28,9 @@ const LOG_INTERVAL: Duration = Duration::from_millis(100);
 /// How often to try again while the kernel does not hold what was resolved: space in the maps comes back.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// So many violations are logged.
+const LOGGED: usize = 20;
+
 impl Agent<'_> {
     /// Keeps the kernel in step with DNS, and with files if they are watched, until `until` is done, and answers with
     /// what that gave.
@@ -106,10 +109,20 @@ impl Agent<'_> {
     /// Keeps the last good state.
     fn refuse(&mut self, violations: Vec<String>, since: Instant) {
         if self.state.source_error.as_ref().is_none_or(|before| before.violations != violations) {
-            error!(
-                "the routes before stay in force, since the resources are wrong: {}",
-                violations.join("\n")
+            let more = violations.len().saturating_sub(LOGGED);
+            let more = if more > 0 {
+                format!(
+                    "
+and {more} more: see tcproute status --output json"
+                )
+            } else {
+                String::new()
+            };
+            let logged = violations[..violations.len().min(LOGGED)].join(
+                "
+",
             );
+            error!("the routes before stay in force, since the resources are wrong: {logged}{more}");
             self.state.source_error = Some(failure(violations));
         }
         self.done(Outcome::Failed, since);

@@ -181,7 +181,8 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 
 /// Logs to stderr; `RUST_LOG` overrides what is shown. The programs' decisions come as this crate's DEBUG.
 fn start_log(level: LevelFilter, decisions: bool) {
-    let shown = if decisions { format!("{level},tcproute=debug") } else { level.to_string() };
+    // What goes wrong with watching files is told in our words.
+    let shown = format!("{level},notify=off{}", if decisions { ",tcproute=debug" } else { "" });
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(shown));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

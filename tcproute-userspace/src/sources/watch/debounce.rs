@@ -9,7 +9,7 @@ const QUIET: Duration = Duration::from_millis(10);
 /// and a burst without end counts as over after so long.
 const BURST: Duration = Duration::from_millis(50);
 /// The same while a file that has changed is still open for writing: it may be written only half,
-const QUIET_OPEN: Duration = Duration::from_millis(50);
+pub(super) const QUIET_OPEN: Duration = Duration::from_millis(50);
 /// or by someone who never closes it.
 const BURST_OPEN: Duration = Duration::from_millis(500);
 

@@ -36,6 +36,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub struct Watch {
     paths: Vec<PathBuf>,
     watcher: Option<RecommendedWatcher>,
+    sender: mpsc::UnboundedSender<Seen>,
     events: mpsc::UnboundedReceiver<Seen>,
     places: Places,
     watched: BTreeMap<PathBuf, Identity>,
@@ -53,17 +54,9 @@ impl Watch {
     /// Everything that changes from now on is told.
     pub fn start(paths: Vec<PathBuf>) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        let handler = move |event| {
-            // Nobody listens any more when the daemon stops.
-            let _ = sender.send((Instant::now(), event));
-        };
-        let (watcher, blind) = match notify::recommended_watcher(handler) {
-            Ok(watcher) => (Some(watcher), None),
-            Err(error) => (None, Some(error.to_string())),
-        };
         let (places, watched) = (Places::new(), BTreeMap::new());
-        let mut watch = Self { paths, watcher, events, places, watched, burst: None, blind: None };
-        watch.now_blind(blind);
+        let mut watch =
+            Self { paths, watcher: None, sender, events, places, watched, burst: None, blind: None };
         watch.renew();
         watch
     }
@@ -103,33 +96,40 @@ impl Watch {
 
     /// Watches what leads to the files at present. What changed before a watch was there is found the next time.
     fn renew_once(&mut self) -> Result<()> {
-        let Some(watcher) = &mut self.watcher else {
-            anyhow::bail!(self.blind.clone().unwrap_or_default());
+        self.places = places(&self.paths);
+        let watcher = match &mut self.watcher {
+            Some(watcher) => watcher,
+            none => none.insert(watcher(self.sender.clone())?),
         };
-        let places = places(&self.paths);
         let identity =
             |directory: &Path| fs::metadata(directory).map(|metadata| (metadata.dev(), metadata.ino())).ok();
-        let wanted: BTreeMap<PathBuf, Identity> =
-            places.keys().filter_map(|directory| Some((directory.clone(), identity(directory)?))).collect();
+        let wanted: BTreeMap<PathBuf, Identity> = self
+            .places
+            .keys()
+            .filter_map(|directory| Some((directory.clone(), identity(directory)?)))
+            .collect();
         // First those that go: a directory that was moved is the same to the kernel.
         let gone = self.watched.extract_if(.., |directory, identity| wanted.get(directory) != Some(identity));
         for (directory, _) in gone {
             // One that was removed is not watched any more.
             let _ = watcher.unwatch(&directory);
         }
+        let mut result = Ok(());
         for (directory, identity) in wanted {
             let Entry::Vacant(entry) = self.watched.entry(directory) else { continue };
             match watcher.watch(entry.key(), RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    entry.insert(identity);
+                }
                 // It went away meanwhile: the next look finds it missing.
                 Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {}
-                result => {
-                    result.with_context(|| format!("cannot watch {}", entry.key().display()))?;
-                    entry.insert(identity);
+                Err(error) => {
+                    let at = || format!("cannot watch {}", entry.key().display());
+                    result = Err(error).with_context(at);
                 }
             }
         }
-        self.places = places;
-        Ok(())
+        result
     }
 
     fn now_blind(&mut self, why: Option<String>) {
@@ -201,6 +201,13 @@ impl Watch {
         };
         above || inside()
     }
+}
+
+fn watcher(sender: mpsc::UnboundedSender<Seen>) -> notify::Result<RecommendedWatcher> {
+    notify::recommended_watcher(move |event| {
+        // Nobody listens any more when the daemon stops.
+        let _ = sender.send((Instant::now(), event));
+    })
 }
 
 #[cfg(test)]

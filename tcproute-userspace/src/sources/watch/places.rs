@@ -138,7 +138,7 @@ mod tests {
         let of_file = places(&[mount.join("a.yaml")]);
         let expected = [(mount.clone(), only(&["..data", "a.yaml"])), (mount.join("..1"), only(&["a.yaml"]))];
         assert_eq!(of_file, expected.into());
-        let of_directory = places(&[mount.clone()]);
+        let of_directory = places(std::slice::from_ref(&mount));
         let expected = [
             (root, only(&["mount"])),
             (mount.clone(), Interest::All),

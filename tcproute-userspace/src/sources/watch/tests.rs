@@ -109,9 +109,29 @@ async fn a_file_that_is_being_written_is_waited_for() {
     let path = root.path().join("mesh.yaml");
     let mut watch = watch(&path);
     let mut file = File::create(&path).unwrap();
+    changed(&mut watch, "made").await;
     file.write_all(b"half").unwrap();
-    let begun = Instant::now();
     let first = timeout(Duration::from_secs(20), watch.changed()).await.unwrap();
-    assert!(begun.elapsed() >= Duration::from_millis(30), "it did not wait for the writer");
+    assert!(first.elapsed() >= debounce::QUIET_OPEN, "it did not wait for the writer");
+}
+
+#[tokio::test]
+async fn while_watching_does_not_work_it_looks_at_an_interval() {
+    let root = tempfile::tempdir().unwrap();
+    let mut watch = watch(&root.path().join("mesh.yaml"));
+    watch.sender.send((Instant::now(), Err(notify::Error::generic("out of order")))).unwrap();
+    let first = timeout(Duration::from_secs(20), watch.changed()).await.unwrap();
+    assert_eq!(watch.blind(), Some("out of order"));
     assert!(first <= Instant::now());
+    watch.renew();
+    assert_eq!(watch.blind(), None);
+}
+
+#[tokio::test]
+async fn lost_events_are_a_reason_to_look() {
+    let root = tempfile::tempdir().unwrap();
+    let mut watch = watch(&root.path().join("mesh.yaml"));
+    let lost = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+    watch.sender.send((Instant::now(), Ok(lost))).unwrap();
+    changed(&mut watch, "lost events").await;
 }
