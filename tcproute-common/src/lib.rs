@@ -10,13 +10,15 @@
 mod address;
 mod connection;
 mod counter;
+mod outcomes;
 mod pick;
 mod route;
 mod workload;
 
 pub use address::{Address, SocketAddress};
-pub use connection::{CONNECTIONS, ConnectionSlot, ConnectionState, SpinLock};
+pub use connection::{CONNECTIONS, ConnectionState, Kept, Phase, SpinLock};
 pub use counter::Counter;
+pub use outcomes::{LATENCY_BUCKETS, OutcomeCounts, latency_bucket};
 pub use pick::{Draws, picks_own, scale};
 pub use route::{Backend, RouteKey, RouteValue};
 pub use workload::{AddressFilter, WorkloadIdentity};

@@ -43,6 +43,8 @@ pub struct Backend {
     pub first_endpoint: u32,
     /// How many endpoints it has; without one the connection is refused.
     pub endpoint_count: u32,
+    /// Index in the map `outcomes`; 0 if what becomes of its connections is not counted.
+    pub outcomes: u32,
 }
 
-crate::shared!(Backend, 20);
+crate::shared!(Backend, 24);

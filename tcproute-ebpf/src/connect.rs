@@ -48,7 +48,8 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
                 count(Counter::Internal);
                 return ALLOW;
             }
-            connection::remember(ctx, &ConnectionState { dialled, chosen: *chosen, workload, backend });
+            let state = ConnectionState { dialled, chosen: *chosen, outcomes: backend.outcomes, started: 0 };
+            connection::remember(ctx, &state);
             count(Counter::Routed);
             debug!(
                 ctx,
@@ -86,9 +87,9 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
 
 /// First the backendRef by weight, then one of its endpoints evenly: never one flattened list.
 #[inline(always)]
-fn choose(route: &RouteValue) -> Result<(u32, &'static SocketAddress), NoEndpoint> {
+fn choose(route: &RouteValue) -> Result<(&'static Backend, &'static SocketAddress), NoEndpoint> {
     let draws = &mut KernelDraws;
-    let (index, backend) = choose_backend(route, draws)?;
+    let backend = choose_backend(route, draws)?;
     let (first, count) = (backend.first_endpoint, backend.endpoint_count);
     let offset = match count {
         0 => return Err(NoEndpoint::Refused),
@@ -96,27 +97,22 @@ fn choose(route: &RouteValue) -> Result<(u32, &'static SocketAddress), NoEndpoin
         _ => scale(draws.draw(), count),
     };
     let endpoint = ENDPOINTS.get(first + offset).ok_or(NoEndpoint::Internal)?;
-    Ok((index, endpoint))
+    Ok((backend, endpoint))
 }
 
 #[inline(always)]
-fn choose_backend(
-    route: &RouteValue,
-    draws: &mut KernelDraws,
-) -> Result<(u32, &'static Backend), NoEndpoint> {
+fn choose_backend(route: &RouteValue, draws: &mut KernelDraws) -> Result<&'static Backend, NoEndpoint> {
     let RouteValue { first_backend, backend_count } = *route;
     if backend_count == 0 {
         return Err(NoEndpoint::Refused);
     }
     if backend_count == 1 {
-        let only = BACKENDS.get(first_backend).ok_or(NoEndpoint::Internal)?;
-        return Ok((first_backend, only));
+        return BACKENDS.get(first_backend).ok_or(NoEndpoint::Internal);
     }
     let drawn = first_backend + scale(draws.draw(), backend_count);
     let own = BACKENDS.get(drawn).ok_or(NoEndpoint::Internal)?;
     if picks_own(draws, own.threshold) {
-        return Ok((drawn, own));
+        return Ok(own);
     }
-    let alias = first_backend + own.alias;
-    Ok((alias, BACKENDS.get(alias).ok_or(NoEndpoint::Internal)?))
+    BACKENDS.get(first_backend + own.alias).ok_or(NoEndpoint::Internal)
 }

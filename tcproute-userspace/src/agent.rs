@@ -13,9 +13,10 @@ use tracing::{error, info, warn};
 
 use crate::{
     bpf::{Datapath, Options, cgroup::Cgroup, pins::PinDirectory, requirements::Features},
-    plan::{Layout, Limits, Run, Table, Workload, WorkloadId},
+    outcomes::{BackendOutcomes, DataplaneOutcomes, RouteOutcomes},
+    plan::{Layout, Limits, RefName, Run, Table, Workload, WorkloadId},
     resources::{MeshName, Resources},
-    routing::{self, DataplaneRoutes, DnsAnswers, Resolver},
+    routing::{self, Action, DataplaneRoutes, DnsAnswers, ResolvedRoute, Resolver},
     sources::dns,
 };
 
@@ -124,7 +125,13 @@ impl Agent {
     pub fn load(resolved: Resolved, pins: Option<&PinDirectory>) -> Result<Self> {
         let table = Table::new(&resolved.workloads);
         let limits = Limits::with_room_for(table.size())?;
+        if table.size().outcomes >= limits.outcomes as usize {
+            warn!("what becomes of connections is counted for {} backendRefs only", limits.outcomes - 1);
+        }
         let features = Features::probe().context("cannot probe the kernel's features")?;
+        if features.socket_error_offset.is_none() {
+            warn!("this kernel has no BTF: why connections fail is not told apart");
+        }
         let log_decisions = resolved.settings.log_decisions;
         let datapath = Datapath::load(&Options { limits, features, log_decisions, pins })?;
         let mut agent =
@@ -155,6 +162,9 @@ impl Agent {
             }
             wait
         });
+        if let Err(error) = self.reuse_drained() {
+            warn!("cannot count for other backendRefs what counted for those that have left: {error:#}");
+        }
         let (next, change) = self.layout.plan(table)?;
         for workload in &self.resolved.workloads {
             self.datapath.extend_filter(table, workload.id)?;
@@ -168,6 +178,56 @@ impl Agent {
         });
         self.in_step = true;
         Ok(())
+    }
+
+    /// Gives the counts of backendRefs to others that left so long ago that no program can add to them, and of which all
+    /// connections have ended.
+    fn reuse_drained(&mut self) -> Result<()> {
+        if !self.retired.is_empty() {
+            return Ok(());
+        }
+        for departed in self.layout.departed() {
+            if self.datapath.outcomes(departed.slot)?.is_drained() {
+                self.datapath.clear_outcomes(departed.slot)?;
+                self.layout.reuse_slot(&departed);
+            }
+        }
+        Ok(())
+    }
+
+    /// What became of the connections of each Dataplane, by route and backendRef.
+    pub fn outcomes(&self) -> Result<Vec<DataplaneOutcomes>> {
+        let of_workload = |workload: &Workload| {
+            let mut seen = BTreeSet::new();
+            let routed = workload.routes.routes.iter().filter(|route| {
+                // Of two routes with the same address the first stands.
+                route.destination.action == Action::Route && seen.insert(route.dialled)
+            });
+            let routes = routed.map(|route| self.route_outcomes(workload, route)).collect::<Result<_>>()?;
+            let DataplaneRoutes { mesh, dataplane, .. } = &workload.routes;
+            Ok(DataplaneOutcomes { mesh: mesh.clone(), dataplane: dataplane.clone(), routes })
+        };
+        self.resolved.workloads.iter().map(of_workload).collect()
+    }
+
+    fn route_outcomes(&self, workload: &Workload, route: &ResolvedRoute) -> Result<RouteOutcomes> {
+        let key = workload.key(route);
+        let names = RefName::of_route(route);
+        let backends = names.into_iter().zip(&route.destination.backends).map(|(name, backend)| {
+            let slot = self.layout.slot(&key, &name);
+            Ok(BackendOutcomes {
+                target: name.target,
+                weight: backend.weight,
+                share: backend.share,
+                outcomes: slot.map(|slot| self.datapath.outcomes(slot)).transpose()?,
+            })
+        });
+        Ok(RouteOutcomes {
+            service: route.destination.service.to_string(),
+            address: route.dialled.ip(),
+            port: route.dialled.port(),
+            backends: backends.collect::<Result<_>>()?,
+        })
     }
 
     /// Keeps the kernel in step with DNS until `until` is done, and answers with what that gave.
@@ -218,6 +278,14 @@ impl Agent {
                 info!("connections: {}", list.join(", "));
             }
             Err(error) => warn!("cannot read the counters: {error:#}"),
+        }
+        match self.outcomes() {
+            Ok(dataplanes) => {
+                for line in dataplanes.iter().flat_map(DataplaneOutcomes::lines) {
+                    info!("{line}");
+                }
+            }
+            Err(error) => warn!("cannot read what became of the connections: {error:#}"),
         }
     }
 }

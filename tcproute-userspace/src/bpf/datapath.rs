@@ -11,7 +11,7 @@ use aya::maps::CgroupStorage;
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, cgroup_storage::CgroupStorageKey},
-    programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr},
+    programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, SockOps},
 };
 use tcproute_common::{
     AddressFilter, Backend, Counter, RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
@@ -22,15 +22,20 @@ use super::{
     attach_types::{INET4_CONNECT, INET6_CONNECT},
     cgroup::{Cgroup, CgroupId},
     object::object,
+    outcomes::{self, OutcomeMap},
     pins::PinDirectory,
     requirements::Features,
 };
-use crate::plan::{Change, Limits, RouteChange, Table, WorkloadId};
+use crate::{
+    outcomes::Outcomes,
+    plan::{Change, Limits, RouteChange, Size, Table, WorkloadId},
+};
 
 const SOCK_ADDR_PROGRAMS: [&str; 4] = ["connect4", "connect6", "getpeername4", "getpeername6"];
 /// The maps that a person reads.
-const PINNED_MAPS: [&str; 5] = ["routes", "backends", "endpoints", "connections", "counters"];
+const PINNED_MAPS: [&str; 6] = ["routes", "backends", "endpoints", "connections", "counters", "outcomes"];
 const RELEASE_PROGRAM: &str = "sock_release";
+const SOCK_OPS_PROGRAM: &str = "sock_ops";
 
 /// A link to a cgroup is always "multi": beside programs of others. The kernel takes no flags for it.
 const LINK_MODE: CgroupAttachMode = CgroupAttachMode::Single;
@@ -65,6 +70,7 @@ pub struct Datapath {
     backends: Array<MapData, Backend>,
     endpoints: Array<MapData, SocketAddress>,
     counters: PerCpuArray<MapData, u64>,
+    outcomes: OutcomeMap,
     #[expect(deprecated, reason = "see the import")]
     workloads: CgroupStorage<MapData, WorkloadIdentity>,
     filters: BTreeMap<WorkloadId, AddressFilter>,
@@ -82,14 +88,16 @@ impl Datapath {
     /// Loads the programs. Nothing is attached yet.
     pub fn load(options: &Options<'_>) -> Result<Self> {
         let log_level: u8 = if options.log_decisions { aya_log::Level::Debug as u8 } else { 0 };
-        let has_set_retval = u32::from(options.features.refuses_with_econnrefused);
-        let has_mptcp_sock = u32::from(options.features.names_mptcp_peers);
-        let mut ebpf = EbpfLoader::new()
+        let globals = options.features.globals();
+        let mut loader = EbpfLoader::new();
+        for (name, value) in &globals {
+            loader.override_global(name, value, true);
+        }
+        let mut ebpf = loader
             .map_max_entries("routes", options.limits.routes)
             .map_max_entries("backends", options.limits.backends)
             .map_max_entries("endpoints", options.limits.endpoints)
-            .override_global("HAS_SET_RETVAL", &has_set_retval, true)
-            .override_global("HAS_MPTCP_SOCK", &has_mptcp_sock, true)
+            .map_max_entries("outcomes", options.limits.outcomes)
             .override_global(aya_log::LEVEL, &log_level, true)
             .load(object()?)
             .context("cannot load the eBPF object")?;
@@ -101,6 +109,9 @@ impl Datapath {
         release_program(&mut ebpf)?
             .load()
             .with_context(|| format!("the kernel refuses the program {RELEASE_PROGRAM}"))?;
+        sock_ops_program(&mut ebpf)?
+            .load()
+            .with_context(|| format!("the kernel refuses the program {SOCK_OPS_PROGRAM}"))?;
         if let Some(pins) = options.pins {
             for (name, map) in ebpf.maps().filter(|(name, _)| PINNED_MAPS.contains(name)) {
                 map.pin(pins.path(name)).with_context(|| format!("cannot pin the map {name}"))?;
@@ -111,6 +122,7 @@ impl Datapath {
             backends: take(&mut ebpf, "backends")?,
             endpoints: take(&mut ebpf, "endpoints")?,
             counters: take(&mut ebpf, "counters")?,
+            outcomes: OutcomeMap(take(&mut ebpf, "outcomes")?),
             workloads: take(&mut ebpf, "workloads")?,
             filters: BTreeMap::new(),
             attached: Vec::new(),
@@ -135,6 +147,9 @@ impl Datapath {
         release_program(&mut self.ebpf)?
             .attach(cgroup.directory(), LINK_MODE)
             .with_context(|| at(RELEASE_PROGRAM))?;
+        sock_ops_program(&mut self.ebpf)?
+            .attach(cgroup.directory(), LINK_MODE)
+            .with_context(|| at(SOCK_OPS_PROGRAM))?;
         let attached = Attached { id: cgroup.id(), workload };
         self.identify(attached).with_context(|| at("the workload's identity"))?;
         self.attached.push(attached);
@@ -201,6 +216,16 @@ impl Datapath {
         }
     }
 
+    /// What became of the connections that an entry of `outcomes` counts.
+    pub fn outcomes(&self, slot: u32) -> Result<Outcomes> {
+        self.outcomes.read(slot)
+    }
+
+    /// Empties an entry of `outcomes`. No route and no socket may lead there.
+    pub fn clear_outcomes(&mut self, slot: u32) -> Result<()> {
+        self.outcomes.clear(slot)
+    }
+
     /// All counters.
     pub fn counters(&self) -> Result<Vec<CounterValue>> {
         let sum = |counter: Counter| {
@@ -213,11 +238,12 @@ impl Datapath {
 
 impl Limits {
     /// Maps for a table of this size, with room to grow and to hold a second version of all of it.
-    pub fn with_room_for((routes, backends, endpoints): (usize, usize, usize)) -> Result<Self> {
+    pub fn with_room_for(size: Size) -> Result<Self> {
         Ok(Self {
-            routes: capacity("routes", routes)?,
-            backends: capacity("backendRefs", backends)?,
-            endpoints: capacity("endpoints", endpoints)?,
+            routes: capacity("routes", size.routes)?,
+            backends: capacity("backendRefs", size.backends)?,
+            endpoints: capacity("endpoints", size.endpoints)?,
+            outcomes: outcomes::entries(size.outcomes, outcomes::possible_cpus()?),
         })
     }
 }
@@ -250,15 +276,23 @@ fn release_program(ebpf: &mut Ebpf) -> Result<&mut CgroupSock> {
     Ok(program.try_into()?)
 }
 
+fn sock_ops_program(ebpf: &mut Ebpf) -> Result<&mut SockOps> {
+    let program = ebpf
+        .program_mut(SOCK_OPS_PROGRAM)
+        .ok_or_else(|| anyhow!("the eBPF object has no program {SOCK_OPS_PROGRAM}"))?;
+    Ok(program.try_into()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn limits_have_room_for_a_second_version_and_more_is_refused_by_name() {
-        let limits = Limits::with_room_for((1, 2_097_152, 5000)).unwrap();
+        let size = Size { routes: 1, backends: 2_097_152, endpoints: 5000, ..Size::default() };
+        let limits = Limits::with_room_for(size).unwrap();
         assert_eq!((limits.routes, limits.backends, limits.endpoints), (4096, 1 << 22, 16_384));
-        let error = Limits::with_room_for((1, 2_097_153, 1)).unwrap_err();
+        let error = Limits::with_room_for(Size { backends: 2_097_153, ..size }).unwrap_err();
         assert_eq!(
             error.to_string(),
             "2097153 backendRefs for the workloads of this node: the limit is 2097152"

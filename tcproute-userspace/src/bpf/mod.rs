@@ -3,7 +3,9 @@
 mod attach_types;
 pub mod cgroup;
 mod datapath;
+mod kernel_btf;
 mod object;
+mod outcomes;
 pub mod pins;
 pub mod requirements;
 

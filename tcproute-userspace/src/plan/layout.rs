@@ -5,13 +5,14 @@
 //! new run of backends, and then its one entry in `routes` is replaced, which is atomic. Runs of endpoints
 //! are shared by all backends that have the same ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tcproute_common::{Backend, RouteKey, RouteValue, SocketAddress};
 use thiserror::Error;
 
 use super::{
     change::{Change, RouteChange, Run},
+    slots::{Departed, RefName, Slots},
     space::Space,
     table::{BackendTable, RouteTable, Table},
 };
@@ -25,6 +26,8 @@ pub struct Limits {
     pub backends: u32,
     /// Entries of `endpoints`.
     pub endpoints: u32,
+    /// Entries of `outcomes`.
+    pub outcomes: u32,
 }
 
 /// The table does not fit into the maps. Nothing was changed.
@@ -50,6 +53,7 @@ pub struct Layout {
     endpoint_runs: BTreeMap<Vec<SocketAddress>, SharedRun>,
     backend_space: Space,
     endpoint_space: Space,
+    slots: Slots,
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +84,7 @@ impl Layout {
             endpoint_runs: BTreeMap::new(),
             backend_space: Space::new(limits.backends),
             endpoint_space: Space::new(limits.endpoints),
+            slots: Slots::new(limits.outcomes),
         }
     }
 
@@ -123,6 +128,24 @@ impl Layout {
         }
     }
 
+    /// The entry of `outcomes` that counts for a backendRef.
+    pub fn slot(&self, key: &RouteKey, name: &RefName) -> Option<u32> {
+        Some(self.slots.get(key, name)).filter(|&slot| slot != 0)
+    }
+
+    /// The entries of `outcomes` of backendRefs that have left their routes.
+    pub fn departed(&self) -> Vec<Departed> {
+        self.slots.departed(|key| {
+            self.routes.get(key).map_or_else(BTreeSet::new, |placed| placed.table.names().collect())
+        })
+    }
+
+    /// Gives an entry of `outcomes` back for use. To be called when neither a program nor a socket can lead there any
+    /// more, and it was emptied.
+    pub fn reuse_slot(&mut self, departed: &Departed) {
+        self.slots.give_back(departed);
+    }
+
     fn place(
         &mut self,
         key: RouteKey,
@@ -135,13 +158,16 @@ impl Layout {
         let run = self
             .backend_space
             .take(len)
-            .ok_or_else(|| over("backends", table.size().1, self.limits.backends))?;
+            .ok_or_else(|| over("backends", table.size().backends, self.limits.backends))?;
         let mut entries = Vec::with_capacity(wanted.backends.len());
         for backend in &wanted.backends {
             let endpoints = self
                 .share(&backend.endpoints, change)
-                .ok_or_else(|| over("endpoints", table.size().2, self.limits.endpoints))?;
-            entries.push(entry(backend, endpoints));
+                .ok_or_else(|| over("endpoints", table.size().endpoints, self.limits.endpoints))?;
+            entries.push(entry(backend, endpoints, self.slots.take(key, &backend.name)));
+        }
+        for name in &wanted.idle {
+            self.slots.take(key, name);
         }
         if !entries.is_empty() {
             change.backends.push((run.first, entries));
@@ -183,13 +209,14 @@ impl Layout {
     }
 }
 
-const fn entry(backend: &BackendTable, endpoints: Run) -> Backend {
+const fn entry(backend: &BackendTable, endpoints: Run, outcomes: u32) -> Backend {
     Backend {
         weight: backend.weight,
         threshold: backend.threshold,
         alias: backend.alias,
         first_endpoint: endpoints.first,
         endpoint_count: endpoints.len,
+        outcomes,
     }
 }
 

@@ -4,9 +4,11 @@
 mod alias;
 mod change;
 mod layout;
+mod slots;
 mod space;
 mod table;
 
 pub use change::{Change, RouteChange, Run};
 pub use layout::{Layout, Limits, OverLimit};
-pub use table::{Table, Workload, WorkloadId};
+pub use slots::{Departed, RefName};
+pub use table::{Size, Table, Workload, WorkloadId};

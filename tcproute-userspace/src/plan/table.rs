@@ -1,10 +1,13 @@
 //! The routes of all local workloads, as the kernel needs them.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+};
 
 use tcproute_common::{AddressFilter, RouteKey, SocketAddress};
 
-use super::alias::alias_slots;
+use super::{alias::alias_slots, slots::RefName};
 use crate::routing::{Action, DataplaneRoutes, ResolvedRoute};
 
 /// The number by which the maps know a workload of this node. 0 stands for "not a workload".
@@ -32,20 +35,44 @@ pub struct Workload {
     pub routes: DataplaneRoutes,
 }
 
+impl Workload {
+    /// By which the maps know one of its routes.
+    pub fn key(&self, route: &ResolvedRoute) -> RouteKey {
+        RouteKey { dialled: route.dialled.into(), workload: self.id.get() }
+    }
+}
+
 /// The content that the maps shall have, without saying where in them it stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
     pub(crate) routes: BTreeMap<RouteKey, RouteTable>,
 }
 
-/// The backends of one route that have a weight, in the order of the policy.
+/// How much room a table takes in the maps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Entries of `routes`.
+    pub routes: usize,
+    /// Entries of `backends`.
+    pub backends: usize,
+    /// Entries of `endpoints`.
+    pub endpoints: usize,
+    /// Entries of `outcomes`: backendRefs, also those without weight.
+    pub outcomes: usize,
+}
+
+/// One route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RouteTable {
+    /// Those that have a weight, in the order of the policy.
     pub(crate) backends: Vec<BackendTable>,
+    /// Those that have none. They may still have connections from when they had one.
+    pub(crate) idle: Vec<RefName>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BackendTable {
+    pub(crate) name: RefName,
     pub(crate) weight: u32,
     pub(crate) threshold: u32,
     pub(crate) alias: u32,
@@ -60,8 +87,7 @@ impl Table {
         for workload in workloads {
             for route in &workload.routes.routes {
                 if route.destination.action == Action::Route {
-                    let key = RouteKey { dialled: route.dialled.into(), workload: workload.id.get() };
-                    routes.entry(key).or_insert_with(|| RouteTable::new(route));
+                    routes.entry(workload.key(route)).or_insert_with(|| RouteTable::new(route));
                 }
             }
         }
@@ -78,34 +104,44 @@ impl Table {
         }
     }
 
-    /// How many routes, backends and endpoints it takes at most.
-    pub fn size(&self) -> (usize, usize, usize) {
+    /// The room that it takes at most.
+    pub fn size(&self) -> Size {
         let backends = || self.routes.values().flat_map(|route| &route.backends);
-        let endpoints: std::collections::BTreeSet<&[SocketAddress]> =
+        let endpoints: BTreeSet<&[SocketAddress]> =
             backends().map(|backend| backend.endpoints.as_slice()).collect();
-        (self.routes.len(), backends().count(), endpoints.into_iter().map(<[_]>::len).sum())
+        Size {
+            routes: self.routes.len(),
+            backends: backends().count(),
+            endpoints: endpoints.into_iter().map(<[_]>::len).sum(),
+            outcomes: self.routes.values().map(|route| route.names().count()).sum(),
+        }
     }
 }
 
 impl RouteTable {
     fn new(route: &ResolvedRoute) -> Self {
-        let weighted: Vec<_> = route
-            .destination
-            .backends
-            .iter()
-            .filter_map(|backend| NonZeroU32::new(backend.weight.get()).map(|weight| (weight, backend)))
-            .collect();
-        let weights: Vec<NonZeroU32> = weighted.iter().map(|&(weight, _)| weight).collect();
+        let (weighted, idle): (Vec<_>, Vec<_>) = RefName::of_route(route)
+            .into_iter()
+            .zip(&route.destination.backends)
+            .map(|(name, backend)| (NonZeroU32::new(backend.weight.get()), name, backend))
+            .partition(|(weight, ..)| weight.is_some());
+        let weights: Vec<NonZeroU32> = weighted.iter().filter_map(|&(weight, ..)| weight).collect();
         let backends = alias_slots(&weights)
             .into_iter()
             .zip(weighted)
-            .map(|(slot, (weight, backend))| BackendTable {
-                weight: weight.get(),
+            .map(|(slot, (_, name, backend))| BackendTable {
+                name,
+                weight: backend.weight.get(),
                 threshold: slot.threshold,
                 alias: slot.alias,
                 endpoints: backend.endpoints.iter().map(|&endpoint| endpoint.into()).collect(),
             })
             .collect();
-        Self { backends }
+        Self { backends, idle: idle.into_iter().map(|(_, name, _)| name).collect() }
+    }
+
+    /// The names of all backendRefs.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &RefName> {
+        self.backends.iter().map(|backend| &backend.name).chain(&self.idle)
     }
 }

@@ -5,7 +5,7 @@ use tcproute_common::{Backend, RouteKey, RouteValue, SocketAddress};
 
 use super::*;
 
-const LIMITS: Limits = Limits { routes: 64, backends: 512, endpoints: 512 };
+const LIMITS: Limits = Limits { routes: 64, backends: 512, endpoints: 512, outcomes: 64 };
 
 fn address(number: u16) -> SocketAddress {
     SocketAddr::from(([127, 0, 0, 1], number)).into()
@@ -15,17 +15,24 @@ fn key(number: u16) -> RouteKey {
     RouteKey { dialled: address(number), workload: 1 }
 }
 
+fn name(nth: usize) -> RefName {
+    RefName { target: "db".to_owned(), nth: nth.try_into().unwrap() }
+}
+
 fn table(routes: &BTreeMap<u16, Vec<Vec<u16>>>) -> Table {
     let route = |backends: &Vec<Vec<u16>>| RouteTable {
         backends: backends
             .iter()
-            .map(|endpoints| BackendTable {
+            .enumerate()
+            .map(|(nth, endpoints)| BackendTable {
+                name: name(nth),
                 weight: 1,
                 threshold: u32::MAX,
                 alias: 0,
                 endpoints: endpoints.iter().map(|&port| address(port)).collect(),
             })
             .collect(),
+        idle: vec![name(9)],
     };
     Table { routes: routes.iter().map(|(&number, backends)| (key(number), route(backends))).collect() }
 }
@@ -109,7 +116,7 @@ fn backends_with_the_same_endpoints_share_a_run() {
 
 #[test]
 fn what_does_not_fit_names_the_limit() {
-    let small = Limits { routes: 1, backends: 2, endpoints: 3 };
+    let small = Limits { routes: 1, backends: 2, endpoints: 3, outcomes: 1 };
     let error = |routes: &[(u16, Vec<Vec<u16>>)]| {
         Layout::new(small).plan(&table(&routes.iter().cloned().collect())).map(|_| ()).unwrap_err()
     };
@@ -119,6 +126,42 @@ fn what_does_not_fit_names_the_limit() {
         OverLimit { what: "backends", needed: 3, limit: 2 }
     );
     assert_eq!(error(&[(1, vec![vec![1, 2, 3, 4]])]), OverLimit { what: "endpoints", needed: 4, limit: 3 });
+}
+
+#[test]
+fn a_backend_ref_keeps_its_counts_until_it_has_left_and_is_drained() {
+    let both = table(&BTreeMap::from([(1, vec![vec![10], vec![11]])]));
+    let (layout, first) = Layout::new(LIMITS).plan(&both).unwrap();
+    let slots = |change: &Change| change.backends[0].1.iter().map(|entry| entry.outcomes).collect::<Vec<_>>();
+    assert_eq!(slots(&first), [1, 2]);
+    assert_eq!(layout.slot(&key(1), &name(9)), Some(3), "also without a weight");
+    // Another order, other endpoints.
+    let mut moved = table(&BTreeMap::from([(1, vec![vec![12], vec![]])]));
+    moved.routes.get_mut(&key(1)).unwrap().backends.reverse();
+    let (layout, second) = layout.plan(&moved).unwrap();
+    assert_eq!(slots(&second), [2, 1]);
+    let (layout, _) = layout.plan(&table(&BTreeMap::from([(1, vec![vec![12]])]))).unwrap();
+    assert_eq!(layout.departed(), [Departed { key: key(1), name: name(1), slot: 2 }]);
+    let (back, third) = layout.plan(&both).unwrap();
+    assert_eq!((slots(&third), back.departed()), (vec![1, 2], vec![]));
+    let (mut layout, _) = layout.plan(&Table::default()).unwrap();
+    let departed = layout.departed();
+    assert_eq!(departed.len(), 3);
+    for departed in &departed {
+        layout.reuse_slot(departed);
+    }
+    assert_eq!(layout.departed(), []);
+    let (_, fourth) = layout.plan(&table(&BTreeMap::from([(2, vec![vec![10]])]))).unwrap();
+    assert_eq!(slots(&fourth), [1]);
+}
+
+#[test]
+fn without_room_to_count_routes_are_routes_all_the_same() {
+    let few = Limits { outcomes: 2, ..LIMITS };
+    let (layout, change) =
+        Layout::new(few).plan(&table(&BTreeMap::from([(1, vec![vec![1], vec![2]])]))).unwrap();
+    assert_eq!(change.backends[0].1.iter().map(|entry| entry.outcomes).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(layout.slot(&key(1), &name(1)), None);
 }
 
 fn any_routes() -> impl Strategy<Value = BTreeMap<u16, Vec<Vec<u16>>>> {
