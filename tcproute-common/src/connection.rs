@@ -59,9 +59,14 @@ const _: () = assert!(core::mem::size_of::<Kept>() == 64);
 
 /// `struct bpf_spin_lock` of the kernel, which finds it in the map's BTF by this name.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct bpf_spin_lock {
     val: u32,
+}
+
+impl bpf_spin_lock {
+    /// As nobody holds it.
+    pub const FREE: Self = Self { val: 0 };
 }
 
 /// A lock inside a map value.

@@ -20,7 +20,7 @@ pub use connection::{CONNECTIONS, ConnectionState, Kept, Phase, SpinLock};
 pub use counter::Counter;
 pub use outcomes::{LATENCY_BUCKETS, OutcomeCounts, latency_bucket};
 pub use pick::{Draws, picks_own, scale};
-pub use route::{Backend, RouteKey, RouteValue};
+pub use route::{Backend, Cursor, RouteKey, RouteValue};
 pub use workload::{AddressFilter, WorkloadIdentity};
 
 /// Asserts the size of a shared type and, for the loader, that it is plain bytes.

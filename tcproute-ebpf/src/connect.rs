@@ -2,16 +2,20 @@
 
 use core::ptr;
 
+use aya_ebpf::{
+    bindings,
+    helpers::generated::{bpf_spin_lock, bpf_spin_unlock},
+};
 use aya_log_ebpf::debug;
 use tcproute_common::{
-    AddressFilter, Backend, ConnectionState, Counter, Draws, RouteKey, RouteValue, SocketAddress, picks_own,
-    scale,
+    AddressFilter, Backend, ConnectionState, Counter, Cursor, Draws, RouteKey, RouteValue, SocketAddress,
+    picks_own, scale,
 };
 
 use crate::{
     connection,
     context::{ALLOW, ConnectContext, DENY, KernelDraws, set_refused},
-    maps::{BACKENDS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, WORKLOADS, count},
+    maps::{BACKENDS, CURSORS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, TURNS, WORKLOADS, count},
 };
 
 /// Why no endpoint was chosen.
@@ -102,12 +106,17 @@ fn choose(route: &RouteValue) -> Result<(&'static Backend, &'static SocketAddres
 
 #[inline(always)]
 fn choose_backend(route: &RouteValue, draws: &mut KernelDraws) -> Result<&'static Backend, NoEndpoint> {
-    let RouteValue { first_backend, backend_count } = *route;
+    let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = *route;
     if backend_count == 0 {
         return Err(NoEndpoint::Refused);
     }
     if backend_count == 1 {
         return BACKENDS.get(first_backend).ok_or(NoEndpoint::Internal);
+    }
+    if turn_count > 0 {
+        let cursor = CURSORS.get_ptr_mut(cursor).ok_or(NoEndpoint::Internal)?;
+        let turn = TURNS.get(first_turn + take_turn(cursor, turn_count)).ok_or(NoEndpoint::Internal)?;
+        return BACKENDS.get(first_backend + *turn).ok_or(NoEndpoint::Internal);
     }
     let drawn = first_backend + scale(draws.draw(), backend_count);
     let own = BACKENDS.get(drawn).ok_or(NoEndpoint::Internal)?;
@@ -115,4 +124,21 @@ fn choose_backend(route: &RouteValue, draws: &mut KernelDraws) -> Result<&'stati
         return Ok(own);
     }
     BACKENDS.get(first_backend + own.alias).ok_or(NoEndpoint::Internal)
+}
+
+/// The next turn of a round of `count`. No two connections get the same, on whatever CPUs they are.
+#[inline(always)]
+fn take_turn(cursor: *mut Cursor, count: u32) -> u32 {
+    // SAFETY: a field of a map value.
+    let lock = unsafe { &raw mut (*cursor).lock }.cast::<bindings::bpf_spin_lock>();
+    // SAFETY: the lock lies in a map value whose BTF names it, and is released below on the only way out.
+    unsafe { bpf_spin_lock(lock) };
+    // SAFETY: a field of a map value, under the lock.
+    let turn = unsafe { ptr::read_volatile(&raw const (*cursor).next) };
+    let next = if turn + 1 < count { turn + 1 } else { 0 };
+    // SAFETY: as above.
+    unsafe { ptr::write_volatile(&raw mut (*cursor).next, next) };
+    // SAFETY: taken above.
+    unsafe { bpf_spin_unlock(lock) };
+    turn
 }

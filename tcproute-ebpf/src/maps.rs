@@ -14,7 +14,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use tcproute_common::{
-    Backend, CONNECTIONS, Counter, Kept, OutcomeCounts, RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
+    Backend, CONNECTIONS, Counter, Cursor, Kept, OutcomeCounts, RouteKey, RouteValue, SocketAddress,
+    WorkloadIdentity,
 };
 
 /// Identity of the attached cgroup. Written by the loader after attaching, freed with the attachment.
@@ -30,6 +31,15 @@ pub(crate) static ROUTES: HashMap<RouteKey, RouteValue, 1, { BPF_F_NO_PREALLOC a
 /// Runs of backendRefs, one run a route. Written by the loader, and only where no route points.
 #[btf_map(name = "backends")]
 pub(crate) static BACKENDS: Array<Backend, 1> = Array::new();
+
+/// Runs of turns: offsets of backends in their run, in the order in which they are taken. Shared by the routes with
+/// the same weights. Written like `backends`.
+#[btf_map(name = "turns")]
+pub(crate) static TURNS: Array<u32, 1> = Array::new();
+
+/// Where each route with turns stands in its round. Set to the beginning by the loader before a route points here.
+#[btf_map(name = "cursors")]
+pub(crate) static CURSORS: Array<Cursor, 1> = Array::new();
 
 /// Runs of endpoints, shared by the backendRefs that have the same. Written like `backends`.
 #[btf_map(name = "endpoints")]

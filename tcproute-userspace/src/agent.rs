@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::{
     bpf::{Datapath, Options, cgroup::Cgroup, pins::PinDirectory, requirements::Features},
     outcomes::{BackendOutcomes, DataplaneOutcomes, RouteOutcomes},
-    plan::{Layout, Limits, RefName, Run, Table, Workload, WorkloadId},
+    plan::{self, Layout, Limits, RefName, Selection, Table, Workload, WorkloadId},
     resources::{MeshName, Resources},
     routing::{self, Action, DataplaneRoutes, DnsAnswers, ResolvedRoute, Resolver},
     sources::dns,
@@ -31,6 +31,8 @@ pub struct Settings {
     pub dns_interval: Duration,
     /// Whether to log each decision of the programs.
     pub log_decisions: bool,
+    /// How connections are given to backends.
+    pub selection: Selection,
 }
 
 /// The routes of some Dataplanes, resolved but not in force anywhere. Making it needs no privilege.
@@ -75,6 +77,11 @@ impl Resolved {
         Ok(touched)
     }
 
+    /// What the maps shall hold.
+    fn table(&self) -> Table {
+        Table::new(&self.workloads, self.settings.selection)
+    }
+
     /// Says each warning once.
     fn warn(&mut self) {
         for routes in self.workloads.iter().map(|workload| &workload.routes) {
@@ -85,6 +92,19 @@ impl Resolved {
                 if !self.warned.contains(&warning) {
                     warn!("{warning}");
                     self.warned.insert(warning);
+                }
+            }
+            for route in &routes.routes {
+                if self.settings.selection == Selection::Even && plan::has_too_many_turns(route) {
+                    let (service, dialled) = (&route.destination.service, route.dialled);
+                    let warning = format!(
+                        "{service} at {dialled}: the weights make more than {} turns, so backends are chosen at random",
+                        plan::MOST_TURNS
+                    );
+                    if !self.warned.contains(&warning) {
+                        warn!("{warning}");
+                        self.warned.insert(warning);
+                    }
                 }
             }
             for warning in routes.warnings() {
@@ -100,8 +120,7 @@ impl Resolved {
 /// Runs that no route leads to any more, and since when.
 struct Retired {
     since: Instant,
-    endpoints: Vec<Run>,
-    backends: Vec<Run>,
+    runs: plan::Retired,
 }
 
 /// Longer than any program can still be reading a run: they run with preemption by RCU and for microseconds.
@@ -123,7 +142,7 @@ pub struct Agent {
 impl Agent {
     /// Loads the programs and fills the maps, which `pins` makes visible. No workload is attached yet.
     pub fn load(resolved: Resolved, pins: Option<&PinDirectory>) -> Result<Self> {
-        let table = Table::new(&resolved.workloads);
+        let table = resolved.table();
         let limits = Limits::with_room_for(table.size())?;
         if table.size().outcomes >= limits.outcomes as usize {
             warn!("what becomes of connections is counted for {} backendRefs only", limits.outcomes - 1);
@@ -158,7 +177,7 @@ impl Agent {
         self.retired.retain(|retired| {
             let wait = retired.since.elapsed() < GRACE;
             if !wait {
-                layout.reuse(&retired.endpoints, &retired.backends);
+                layout.reuse(&retired.runs);
             }
             wait
         });
@@ -171,11 +190,7 @@ impl Agent {
         }
         self.datapath.apply(&change)?;
         self.layout = next;
-        self.retired.push(Retired {
-            since: Instant::now(),
-            endpoints: change.retired_endpoints,
-            backends: change.retired_backends,
-        });
+        self.retired.push(Retired { since: Instant::now(), runs: change.retired });
         self.in_step = true;
         Ok(())
     }
@@ -260,7 +275,7 @@ impl Agent {
         if self.in_step {
             return;
         }
-        match self.put_in_force(&Table::new(&self.resolved.workloads)) {
+        match self.put_in_force(&self.resolved.table()) {
             Ok(()) => {
                 info!("addresses of external services have changed: new routes in force");
                 self.resolved.warn();

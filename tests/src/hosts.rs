@@ -59,7 +59,8 @@ impl Hosts {
         ip(&format!("-n {} route add {kind} {network}", self.server.0)).expect("a route can be added");
     }
 
-    fn set_on_server(&self, name: &str, value: u32) {
+    /// Sets `net.ipv4.name` of the server.
+    pub fn set_on_server(&self, name: &str, value: u32) {
         set(&self.server, name, value);
     }
 

@@ -14,7 +14,7 @@ use aya::{
     programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, SockOps},
 };
 use tcproute_common::{
-    AddressFilter, Backend, Counter, RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
+    AddressFilter, Backend, Counter, Cursor, RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
 };
 use tracing::warn;
 
@@ -28,12 +28,13 @@ use super::{
 };
 use crate::{
     outcomes::Outcomes,
-    plan::{Change, Limits, RouteChange, Size, Table, WorkloadId},
+    plan::{Change, Limits, MOST_TURNS, RouteChange, Size, Table, WorkloadId},
 };
 
 const SOCK_ADDR_PROGRAMS: [&str; 4] = ["connect4", "connect6", "getpeername4", "getpeername6"];
 /// The maps that a person reads.
-const PINNED_MAPS: [&str; 6] = ["routes", "backends", "endpoints", "connections", "counters", "outcomes"];
+const PINNED_MAPS: [&str; 8] =
+    ["routes", "backends", "endpoints", "turns", "cursors", "connections", "counters", "outcomes"];
 const RELEASE_PROGRAM: &str = "sock_release";
 const SOCK_OPS_PROGRAM: &str = "sock_ops";
 
@@ -69,6 +70,8 @@ pub struct Datapath {
     routes: HashMap<MapData, RouteKey, RouteValue>,
     backends: Array<MapData, Backend>,
     endpoints: Array<MapData, SocketAddress>,
+    turns: Array<MapData, u32>,
+    cursors: Array<MapData, Cursor>,
     counters: PerCpuArray<MapData, u64>,
     outcomes: OutcomeMap,
     #[expect(deprecated, reason = "see the import")]
@@ -98,6 +101,8 @@ impl Datapath {
             .map_max_entries("backends", options.limits.backends)
             .map_max_entries("endpoints", options.limits.endpoints)
             .map_max_entries("outcomes", options.limits.outcomes)
+            .map_max_entries("turns", options.limits.turns)
+            .map_max_entries("cursors", options.limits.cursors)
             .override_global(aya_log::LEVEL, &log_level, true)
             .load(object()?)
             .context("cannot load the eBPF object")?;
@@ -121,6 +126,8 @@ impl Datapath {
             routes: take(&mut ebpf, "routes")?,
             backends: take(&mut ebpf, "backends")?,
             endpoints: take(&mut ebpf, "endpoints")?,
+            turns: take(&mut ebpf, "turns")?,
+            cursors: take(&mut ebpf, "cursors")?,
             counters: take(&mut ebpf, "counters")?,
             outcomes: OutcomeMap(take(&mut ebpf, "outcomes")?),
             workloads: take(&mut ebpf, "workloads")?,
@@ -192,6 +199,14 @@ impl Datapath {
                 self.backends.set(index, backend, 0).context("cannot write the map backends")?;
             }
         }
+        for (first, turns) in &change.turns {
+            for (index, turn) in (*first..).zip(turns) {
+                self.turns.set(index, turn, 0).context("cannot write the map turns")?;
+            }
+        }
+        for &cursor in &change.cursors {
+            self.cursors.set(cursor, Cursor::START, 0).context("cannot write the map cursors")?;
+        }
         for (done, route) in change.routes.iter().enumerate() {
             if let Err(error) = self.write_route(route.key, route.new) {
                 let undone = change.routes[..done]
@@ -244,6 +259,14 @@ impl Limits {
             backends: capacity("backendRefs", size.backends)?,
             endpoints: capacity("endpoints", size.endpoints)?,
             outcomes: outcomes::entries(size.outcomes, outcomes::possible_cpus()?),
+            turns: match size.cursors {
+                0 => 1,
+                _ => capacity("turns", size.turns)?.max(2 * MOST_TURNS),
+            },
+            cursors: match size.cursors {
+                0 => 1,
+                cursors => capacity("routes", cursors)?,
+            },
         })
     }
 }

@@ -7,7 +7,11 @@ use std::{
 
 use tcproute_common::{AddressFilter, RouteKey, SocketAddress};
 
-use super::{alias::alias_slots, slots::RefName};
+use super::{
+    alias::alias_slots,
+    slots::RefName,
+    turns::{Selection, reduced},
+};
 use crate::routing::{Action, DataplaneRoutes, ResolvedRoute};
 
 /// The number by which the maps know a workload of this node. 0 stands for "not a workload".
@@ -46,6 +50,7 @@ impl Workload {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
     pub(crate) routes: BTreeMap<RouteKey, RouteTable>,
+    pub(crate) selection: Selection,
 }
 
 /// How much room a table takes in the maps.
@@ -59,6 +64,10 @@ pub struct Size {
     pub endpoints: usize,
     /// Entries of `outcomes`: backendRefs, also those without weight.
     pub outcomes: usize,
+    /// Entries of `turns`.
+    pub turns: usize,
+    /// Entries of `cursors`.
+    pub cursors: usize,
 }
 
 /// One route.
@@ -68,6 +77,8 @@ pub(crate) struct RouteTable {
     pub(crate) backends: Vec<BackendTable>,
     /// Those that have none. They may still have connections from when they had one.
     pub(crate) idle: Vec<RefName>,
+    /// The weights from which its turns are made; `None` if the backends are chosen by chance.
+    pub(crate) turns: Option<Vec<u32>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,16 +93,16 @@ pub(crate) struct BackendTable {
 impl Table {
     /// Destinations that are left to the proxy have no entry. Of two routes of one workload with the same
     /// address the first stands, as resolution has warned.
-    pub fn new(workloads: &[Workload]) -> Self {
+    pub fn new(workloads: &[Workload], selection: Selection) -> Self {
         let mut routes = BTreeMap::new();
         for workload in workloads {
             for route in &workload.routes.routes {
                 if route.destination.action == Action::Route {
-                    routes.entry(workload.key(route)).or_insert_with(|| RouteTable::new(route));
+                    routes.entry(workload.key(route)).or_insert_with(|| RouteTable::new(route, selection));
                 }
             }
         }
-        Self { routes }
+        Self { routes, selection }
     }
 
     /// Lets the addresses through at which this workload's routes begin and end.
@@ -109,23 +120,38 @@ impl Table {
         let backends = || self.routes.values().flat_map(|route| &route.backends);
         let endpoints: BTreeSet<&[SocketAddress]> =
             backends().map(|backend| backend.endpoints.as_slice()).collect();
+        let turns: BTreeSet<&[u32]> =
+            self.routes.values().filter_map(|route| route.turns.as_deref()).collect();
         Size {
             routes: self.routes.len(),
             backends: backends().count(),
             endpoints: endpoints.into_iter().map(<[_]>::len).sum(),
             outcomes: self.routes.values().map(|route| route.names().count()).sum(),
+            turns: turns.into_iter().flatten().map(|&weight| weight as usize).sum(),
+            cursors: if self.selection == Selection::Even { self.routes.len() } else { 0 },
         }
     }
 }
 
+/// Whether a route's weights make too many turns, so that its backends are chosen by chance.
+pub fn has_too_many_turns(route: &ResolvedRoute) -> bool {
+    let weights =
+        route.destination.backends.iter().filter_map(|backend| NonZeroU32::new(backend.weight.get()));
+    reduced(&weights.collect::<Vec<_>>()).is_none()
+}
+
 impl RouteTable {
-    fn new(route: &ResolvedRoute) -> Self {
+    fn new(route: &ResolvedRoute, selection: Selection) -> Self {
         let (weighted, idle): (Vec<_>, Vec<_>) = RefName::of_route(route)
             .into_iter()
             .zip(&route.destination.backends)
             .map(|(name, backend)| (NonZeroU32::new(backend.weight.get()), name, backend))
             .partition(|(weight, ..)| weight.is_some());
         let weights: Vec<NonZeroU32> = weighted.iter().filter_map(|&(weight, ..)| weight).collect();
+        let turns = match selection {
+            Selection::Even if weights.len() > 1 => reduced(&weights),
+            Selection::Even | Selection::Random => None,
+        };
         let backends = alias_slots(&weights)
             .into_iter()
             .zip(weighted)
@@ -137,7 +163,7 @@ impl RouteTable {
                 endpoints: backend.endpoints.iter().map(|&endpoint| endpoint.into()).collect(),
             })
             .collect();
-        Self { backends, idle: idle.into_iter().map(|(_, name, _)| name).collect() }
+        Self { backends, idle: idle.into_iter().map(|(_, name, _)| name).collect(), turns }
     }
 
     /// The names of all backendRefs.

@@ -3,9 +3,10 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use proptest::prelude::*;
 use tcproute_common::{Backend, RouteKey, RouteValue, SocketAddress};
 
-use super::*;
+use super::{super::turns::Selection, *};
 
-const LIMITS: Limits = Limits { routes: 64, backends: 512, endpoints: 512, outcomes: 64 };
+const LIMITS: Limits =
+    Limits { routes: 64, backends: 512, endpoints: 512, outcomes: 64, turns: 512, cursors: 64 };
 
 fn address(number: u16) -> SocketAddress {
     SocketAddr::from(([127, 0, 0, 1], number)).into()
@@ -13,6 +14,11 @@ fn address(number: u16) -> SocketAddress {
 
 fn key(number: u16) -> RouteKey {
     RouteKey { dialled: address(number), workload: 1 }
+}
+
+/// Some weight, that some changes change and others not.
+fn weight(endpoints: &[u16]) -> u32 {
+    endpoints.len() as u32 + 1
 }
 
 fn name(nth: usize) -> RefName {
@@ -26,15 +32,17 @@ fn table(routes: &BTreeMap<u16, Vec<Vec<u16>>>) -> Table {
             .enumerate()
             .map(|(nth, endpoints)| BackendTable {
                 name: name(nth),
-                weight: 1,
+                weight: weight(endpoints),
                 threshold: u32::MAX,
                 alias: 0,
                 endpoints: endpoints.iter().map(|&port| address(port)).collect(),
             })
             .collect(),
         idle: vec![name(9)],
+        turns: (backends.len() > 1).then(|| backends.iter().map(|endpoints| weight(endpoints)).collect()),
     };
-    Table { routes: routes.iter().map(|(&number, backends)| (key(number), route(backends))).collect() }
+    let routes = routes.iter().map(|(&number, backends)| (key(number), route(backends))).collect();
+    Table { routes, selection: Selection::Even }
 }
 
 /// The maps, as the programs read them.
@@ -43,11 +51,19 @@ struct Maps {
     routes: BTreeMap<RouteKey, RouteValue>,
     backends: Vec<Option<Backend>>,
     endpoints: Vec<Option<SocketAddress>>,
+    turns: Vec<Option<u32>>,
+    cursors: Vec<Option<u32>>,
 }
 
 impl Maps {
     fn new() -> Self {
-        Self { routes: BTreeMap::new(), backends: vec![None; 512], endpoints: vec![None; 512] }
+        Self {
+            routes: BTreeMap::new(),
+            backends: vec![None; 512],
+            endpoints: vec![None; 512],
+            turns: vec![None; 512],
+            cursors: vec![None; 64],
+        }
     }
 
     /// What a program would find: the endpoints of each backend of the route.
@@ -66,6 +82,23 @@ impl Maps {
         })
     }
 
+    /// The turns that a program would find, and where the route stands.
+    fn read_turns(&self, key: RouteKey) -> Option<(Vec<u32>, u32)> {
+        let route = self.routes.get(&key).filter(|route| route.turn_count > 0)?;
+        let turns = (route.first_turn..route.first_turn + route.turn_count)
+            .map(|index| self.turns[index as usize].expect("a route leads to written turns"));
+        let cursor = self.cursors[route.cursor as usize].expect("a route leads to a written cursor");
+        assert!(cursor < route.turn_count);
+        Some((turns.collect(), cursor))
+    }
+
+    /// A connection takes its turn.
+    fn connect(&mut self, key: RouteKey) {
+        let Some((turns, cursor)) = self.read_turns(key) else { return };
+        let route = self.routes[&key];
+        self.cursors[route.cursor as usize] = Some((cursor + 1) % turns.len() as u32);
+    }
+
     /// Applies the change write by write, and after each one calls `look`.
     fn apply(&mut self, change: &Change, mut look: impl FnMut(&Self)) {
         for (first, entries) in &change.endpoints {
@@ -79,6 +112,16 @@ impl Maps {
                 self.backends[*first as usize + offset] = Some(*entry);
                 look(self);
             }
+        }
+        for (first, entries) in &change.turns {
+            for (offset, entry) in entries.iter().enumerate() {
+                self.turns[*first as usize + offset] = Some(*entry);
+                look(self);
+            }
+        }
+        for &cursor in &change.cursors {
+            self.cursors[cursor as usize] = Some(0);
+            look(self);
         }
         for RouteChange { key, old, new } in &change.routes {
             assert_eq!(self.routes.get(key), old.as_ref());
@@ -96,6 +139,38 @@ fn wanted(table: &Table, key: RouteKey) -> Option<Vec<Vec<SocketAddress>>> {
         .routes
         .get(&key)
         .map(|route| route.backends.iter().map(|backend| backend.endpoints.clone()).collect())
+}
+
+fn wanted_turns(table: &Table, key: RouteKey) -> Option<Vec<u32>> {
+    table.routes.get(&key)?.turns.as_deref().map(order)
+}
+
+#[test]
+fn other_weights_begin_a_round_and_other_endpoints_do_not() {
+    let plan = |layout: &Layout, backends: [Vec<u16>; 2]| {
+        layout.plan(&table(&BTreeMap::from([(1, backends.into())]))).unwrap()
+    };
+    let mut maps = Maps::new();
+    let (layout, first) = plan(&Layout::new(LIMITS), [vec![10], vec![]]);
+    maps.apply(&first, |_| {});
+    assert_eq!(maps.read_turns(key(1)), Some((vec![0, 0, 1], 0)));
+    maps.connect(key(1));
+    let (layout, second) = plan(&layout, [vec![11], vec![]]);
+    maps.apply(&second, |_| {});
+    assert_eq!(maps.read_turns(key(1)), Some((vec![0, 0, 1], 1)));
+    assert_eq!((second.retired.turns.len(), second.retired.cursors.len()), (0, 0));
+    let (_, third) = plan(&layout, [vec![11, 12], vec![]]);
+    maps.apply(&third, |_| {});
+    assert_eq!(maps.read_turns(key(1)).map(|(_, cursor)| cursor), Some(0));
+    assert_eq!((third.retired.turns.len(), third.retired.cursors.len()), (1, 1));
+}
+
+#[test]
+fn routes_with_the_same_weights_share_the_turns_and_not_the_cursor() {
+    let same = vec![vec![10], vec![11]];
+    let (_, change) =
+        Layout::new(LIMITS).plan(&table(&BTreeMap::from([(1, same.clone()), (2, same)]))).unwrap();
+    assert_eq!((change.turns.len(), change.cursors.len()), (1, 2));
 }
 
 #[test]
@@ -116,7 +191,7 @@ fn backends_with_the_same_endpoints_share_a_run() {
 
 #[test]
 fn what_does_not_fit_names_the_limit() {
-    let small = Limits { routes: 1, backends: 2, endpoints: 3, outcomes: 1 };
+    let small = Limits { routes: 1, backends: 2, endpoints: 3, outcomes: 1, ..LIMITS };
     let error = |routes: &[(u16, Vec<Vec<u16>>)]| {
         Layout::new(small).plan(&table(&routes.iter().cloned().collect())).map(|_| ()).unwrap_err()
     };
@@ -185,20 +260,27 @@ proptest! {
             maps.apply(&change, |maps| {
                 all_good &= (0..6).map(key).all(|key| {
                     let seen = maps.read(key);
-                    seen == wanted(&before, key) || seen == wanted(&after, key)
+                    let turns = maps.read_turns(key).map(|(turns, _)| turns);
+                    (seen == wanted(&before, key) && turns == wanted_turns(&before, key))
+                        || (seen == wanted(&after, key) && turns == wanted_turns(&after, key))
                 });
             });
             prop_assert!(all_good);
             for number in 0..6 {
                 prop_assert_eq!(maps.read(key(number)), wanted(&after, key(number)));
             }
-            next.reuse(&change.retired_endpoints, &change.retired_backends);
+            for number in 0..6 {
+                maps.connect(key(number));
+            }
+            next.reuse(&change.retired);
             layout = next;
             before = after;
         }
         let (mut empty, change) = layout.plan(&Table::default()).unwrap();
-        empty.reuse(&change.retired_endpoints, &change.retired_backends);
-        prop_assert_eq!(empty.backend_space.take(LIMITS.backends).map(|run| run.first), Some(0));
-        prop_assert_eq!(empty.endpoint_space.take(LIMITS.endpoints).map(|run| run.first), Some(0));
+        empty.reuse(&change.retired);
+        prop_assert_eq!(empty.backends.take(LIMITS.backends).map(|run| run.first), Some(0));
+        prop_assert!(empty.endpoints.is_all_free(LIMITS.endpoints));
+        prop_assert!(empty.turns.is_all_free(LIMITS.turns));
+        prop_assert_eq!(empty.cursors.take(LIMITS.cursors).map(|run| run.first), Some(0));
     }
 }
