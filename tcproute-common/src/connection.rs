@@ -1,4 +1,5 @@
-//! What is remembered of a connection, so that `getpeername` can answer with the dialled address.
+//! What is remembered of a connection: so that `getpeername` can answer with the dialled address, and that
+//! its outcome is counted where it belongs.
 
 use crate::SocketAddress;
 
@@ -13,40 +14,63 @@ pub struct ConnectionState {
     pub dialled: SocketAddress,
     /// Where the connection was sent. The state holds only while the socket's peer equals this.
     pub chosen: SocketAddress,
-    /// The workload that dialled.
-    pub workload: u32,
-    /// Index of the chosen entry in the map `backends`.
-    pub backend: u32,
+    /// Index in the map `outcomes` of the chosen backend; 0 if it has none.
+    pub outcomes: u32,
+    /// When the first SYN was sent, in microseconds since the boot, modulo 2^32.
+    pub started: u32,
 }
 
 crate::shared!(ConnectionState, 48);
 
-/// A slot of the map `connections`, one cache line.
+/// How far a connection has come, and so what is counted of it already. A value of [`Kept::phase`].
+#[repr(u16)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// TCP is at its end, and its outcome is counted.
+    Over = 0,
+    /// connect() was sent to a backend. Counted as attempted.
+    Attempted = 1,
+    /// The first SYN is being sent. From here on TCP tells of its end.
+    Dialling = 2,
+    /// The handshake is complete. Counted as established.
+    Established = 3,
+}
+
+/// The state of a socket where it is kept: as a slot of the map `connections`, one cache line, or as a value of the
+/// map `overflow`.
 ///
-/// The map is an array indexed by the low bits of the socket cookie. Cookies are handed out in sequence, so
-/// live sockets spread over it; the few that meet a slot of another live socket keep their state in the map
-/// `overflow` (`sk_storage`) instead, at five times the price. Nothing is ever evicted.
+/// The map `connections` is an array indexed by the low bits of the socket cookie. Cookies are handed out in
+/// sequence, so live sockets spread over it; the few that meet a slot of another live socket keep their state in
+/// the map `overflow` (`sk_storage`) instead, at five times the price. Nothing is ever evicted.
 #[repr(C)]
 #[derive(Debug)]
-pub struct ConnectionSlot {
-    /// Held only to claim the slot: 5.10 has no atomic compare-and-exchange in BPF.
+pub struct Kept {
+    /// Held only to claim a slot: 5.10 has no atomic compare-and-exchange in BPF.
     pub lock: SpinLock,
-    /// Fills the gap before `cookie`.
-    pub reserved: u32,
-    /// The socket that owns the slot; 0 when it is free (the kernel never hands out 0).
+    /// A [`Phase`].
+    pub phase: u16,
+    /// Of the map `outcomes` that the state means. A daemon that makes the map anew raises it, and what sockets from
+    /// before come to is not counted for others.
+    pub generation: u16,
+    /// The socket that owns the slot; 0 when it is free (the kernel never hands out 0). Unused in `overflow`.
     pub cookie: u64,
     /// Written and read by the owner only.
     pub state: ConnectionState,
 }
 
-const _: () = assert!(core::mem::size_of::<ConnectionSlot>() == 64);
+const _: () = assert!(core::mem::size_of::<Kept>() == 64);
 
 /// `struct bpf_spin_lock` of the kernel, which finds it in the map's BTF by this name.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct bpf_spin_lock {
     val: u32,
 }
 
-/// The lock inside a [`ConnectionSlot`].
+impl bpf_spin_lock {
+    /// As nobody holds it.
+    pub const FREE: Self = Self { val: 0 };
+}
+
+/// A lock inside a map value.
 pub type SpinLock = bpf_spin_lock;

@@ -8,19 +8,23 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 mod address;
+mod backend_ref;
 mod connection;
 mod counter;
 mod layout;
+mod outcomes;
 mod pick;
 mod route;
 mod workload;
 
 pub use address::{Address, SocketAddress};
-pub use connection::{CONNECTIONS, ConnectionSlot, ConnectionState, SpinLock};
+pub use backend_ref::{BackendRef, TARGET_LEN};
+pub use connection::{CONNECTIONS, ConnectionState, Kept, Phase, SpinLock};
 pub use counter::Counter;
 pub use layout::LayoutVersion;
+pub use outcomes::{LATENCY_BUCKETS, OutcomeCounts, latency_bucket};
 pub use pick::{Draws, picks_own, scale};
-pub use route::{Backend, RouteKey, RouteValue};
+pub use route::{Backend, Cursor, RouteKey, RouteValue};
 pub use workload::{AddressFilter, WorkloadIdentity};
 
 /// Asserts the size of a shared type and, for the loader, that it is plain bytes.

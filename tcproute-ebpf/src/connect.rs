@@ -2,16 +2,20 @@
 
 use core::ptr;
 
+use aya_ebpf::{
+    bindings,
+    helpers::generated::{bpf_spin_lock, bpf_spin_unlock},
+};
 use aya_log_ebpf::debug;
 use tcproute_common::{
-    AddressFilter, Backend, ConnectionState, Counter, Draws, RouteKey, RouteValue, SocketAddress, picks_own,
-    scale,
+    AddressFilter, Backend, ConnectionState, Counter, Cursor, Draws, RouteKey, RouteValue, SocketAddress,
+    picks_own, scale,
 };
 
 use crate::{
     connection,
     context::{ALLOW, ConnectContext, DENY, KernelDraws, set_refused},
-    maps::{BACKENDS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, WORKLOADS, count},
+    maps::{BACKENDS, CURSORS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, TURNS, WORKLOADS, count},
 };
 
 /// Why no endpoint was chosen.
@@ -48,7 +52,8 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
                 count(Counter::Internal);
                 return ALLOW;
             }
-            connection::remember(ctx, &ConnectionState { dialled, chosen: *chosen, workload, backend });
+            let state = ConnectionState { dialled, chosen: *chosen, outcomes: backend.outcomes, started: 0 };
+            connection::remember(ctx, &state);
             count(Counter::Routed);
             debug!(
                 ctx,
@@ -86,9 +91,9 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
 
 /// First the backendRef by weight, then one of its endpoints evenly: never one flattened list.
 #[inline(always)]
-fn choose(route: &RouteValue) -> Result<(u32, &'static SocketAddress), NoEndpoint> {
+fn choose(route: &RouteValue) -> Result<(&'static Backend, &'static SocketAddress), NoEndpoint> {
     let draws = &mut KernelDraws;
-    let (index, backend) = choose_backend(route, draws)?;
+    let backend = choose_backend(route, draws)?;
     let (first, count) = (backend.first_endpoint, backend.endpoint_count);
     let offset = match count {
         0 => return Err(NoEndpoint::Refused),
@@ -96,27 +101,44 @@ fn choose(route: &RouteValue) -> Result<(u32, &'static SocketAddress), NoEndpoin
         _ => scale(draws.draw(), count),
     };
     let endpoint = ENDPOINTS.get(first + offset).ok_or(NoEndpoint::Internal)?;
-    Ok((index, endpoint))
+    Ok((backend, endpoint))
 }
 
 #[inline(always)]
-fn choose_backend(
-    route: &RouteValue,
-    draws: &mut KernelDraws,
-) -> Result<(u32, &'static Backend), NoEndpoint> {
-    let RouteValue { first_backend, backend_count } = *route;
+fn choose_backend(route: &RouteValue, draws: &mut KernelDraws) -> Result<&'static Backend, NoEndpoint> {
+    let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = *route;
     if backend_count == 0 {
         return Err(NoEndpoint::Refused);
     }
     if backend_count == 1 {
-        let only = BACKENDS.get(first_backend).ok_or(NoEndpoint::Internal)?;
-        return Ok((first_backend, only));
+        return BACKENDS.get(first_backend).ok_or(NoEndpoint::Internal);
+    }
+    if turn_count > 0 {
+        let cursor = CURSORS.get_ptr_mut(cursor).ok_or(NoEndpoint::Internal)?;
+        let turn = TURNS.get(first_turn + take_turn(cursor, turn_count)).ok_or(NoEndpoint::Internal)?;
+        return BACKENDS.get(first_backend + *turn).ok_or(NoEndpoint::Internal);
     }
     let drawn = first_backend + scale(draws.draw(), backend_count);
     let own = BACKENDS.get(drawn).ok_or(NoEndpoint::Internal)?;
     if picks_own(draws, own.threshold) {
-        return Ok((drawn, own));
+        return Ok(own);
     }
-    let alias = first_backend + own.alias;
-    Ok((alias, BACKENDS.get(alias).ok_or(NoEndpoint::Internal)?))
+    BACKENDS.get(first_backend + own.alias).ok_or(NoEndpoint::Internal)
+}
+
+/// The next turn of a round of `count`. No two connections get the same, on whatever CPUs they are.
+#[inline(always)]
+fn take_turn(cursor: *mut Cursor, count: u32) -> u32 {
+    // SAFETY: a field of a map value.
+    let lock = unsafe { &raw mut (*cursor).lock }.cast::<bindings::bpf_spin_lock>();
+    // SAFETY: the lock lies in a map value whose BTF names it, and is released below on the only way out.
+    unsafe { bpf_spin_lock(lock) };
+    // SAFETY: a field of a map value, under the lock.
+    let turn = unsafe { ptr::read_volatile(&raw const (*cursor).next) };
+    let next = if turn + 1 < count { turn + 1 } else { 0 };
+    // SAFETY: as above.
+    unsafe { ptr::write_volatile(&raw mut (*cursor).next, next) };
+    // SAFETY: taken above.
+    unsafe { bpf_spin_unlock(lock) };
+    turn
 }

@@ -1,25 +1,20 @@
 //! Where the state of a socket lives: a slot of `connections`, or else `overflow`.
 
-use core::ptr;
+use core::{ffi::c_void, ptr};
 
 use aya_ebpf::{
     bindings::{self, BPF_SK_STORAGE_GET_F_CREATE},
     helpers::generated::{bpf_sk_storage_delete, bpf_sk_storage_get, bpf_spin_lock, bpf_spin_unlock},
 };
-use tcproute_common::{CONNECTIONS, ConnectionSlot, ConnectionState, Counter};
+use tcproute_common::{CONNECTIONS, ConnectionState, Counter, Kept, Phase};
 
 use crate::{
     context::ConnectContext,
-    maps::{CONNECTION_SLOTS, count, overflow},
+    maps::{CONNECTION_SLOTS, GENERATION, count, overflow},
+    outcomes,
 };
 
-/// The slot in which a socket may have its state.
-#[inline(always)]
-pub(crate) fn slot_of(cookie: u64) -> Option<*mut ConnectionSlot> {
-    CONNECTION_SLOTS.get_ptr_mut(cookie as u32 & (CONNECTIONS - 1))
-}
-
-/// Keeps `state` as the last decision for the socket.
+/// Keeps `state` as the last decision for the socket, and counts the attempt.
 #[inline(always)]
 pub(crate) fn remember(ctx: &ConnectContext, state: &ConnectionState) {
     // getpeername() of an MPTCP socket sees the MPTCP socket and never the subflow that connects, and the
@@ -32,9 +27,7 @@ pub(crate) fn remember(ctx: &ConnectContext, state: &ConnectionState) {
     if let Some(slot) = slot_of(cookie)
         && claim(slot, cookie)
     {
-        // SAFETY: the slot is this socket's, and the socket is locked during connect().
-        unsafe { (*slot).state = *state };
-        return;
+        return keep(slot, state);
     }
     count(Counter::Overflowed);
     remember_in_storage(ctx.socket(), state);
@@ -46,60 +39,85 @@ pub(crate) fn remember(ctx: &ConnectContext, state: &ConnectionState) {
 /// the very endpoint that was chosen before.
 #[inline(always)]
 pub(crate) fn forget(ctx: &ConnectContext) {
-    let cookie = ctx.cookie();
-    if let Some(slot) = slot_of(cookie) {
-        release(slot, cookie);
+    if let Some(slot) = owned_slot(ctx.cookie()) {
+        outcomes::settle(slot);
+        free(slot);
     }
     // A socket may have states in both places: its slot was taken the first time and free the second.
-    delete_from_storage(ctx.socket());
+    forget_in_storage(ctx.socket());
     let mptcp = ctx.mptcp_socket();
     if !mptcp.is_null() {
-        delete_from_storage(mptcp);
-    }
-}
-
-/// Frees the slot if the socket owns it.
-#[inline(always)]
-pub(crate) fn release(slot: *mut ConnectionSlot, cookie: u64) {
-    // SAFETY: a map value, aligned to 8 bytes, so that the load is one instruction.
-    if unsafe { ptr::read_volatile(&raw const (*slot).cookie) } == cookie {
-        // SAFETY: as above, and only the owner writes an owned slot.
-        unsafe { ptr::write_volatile(&raw mut (*slot).cookie, 0) };
+        forget_in_storage(mptcp);
     }
 }
 
 /// The state of the socket, if it has one.
 #[inline(always)]
 pub(crate) fn recall(ctx: &ConnectContext) -> Option<*const ConnectionState> {
-    let cookie = ctx.cookie();
-    if let Some(slot) = slot_of(cookie) {
-        // SAFETY: a map value, aligned to 8 bytes, so that the load is one instruction.
-        if unsafe { ptr::read_volatile(&raw const (*slot).cookie) } == cookie {
-            // SAFETY: a field of a map value.
-            return Some(unsafe { &raw const (*slot).state });
-        }
-    }
+    let kept = owned_slot(ctx.cookie()).or_else(
+        #[inline(always)]
+        || stored(ctx.socket()),
+    )?;
+    // SAFETY: a field of a map value.
+    Some(unsafe { &raw const (*kept).state })
+}
+
+/// The slot of the socket with this cookie, if it has its state there.
+#[inline(always)]
+pub(crate) fn owned_slot(cookie: u64) -> Option<*mut Kept> {
+    let slot = slot_of(cookie)?;
+    (owner(slot) == cookie).then_some(slot)
+}
+
+/// What is kept in `overflow` for a socket: any that a helper of this program type takes.
+#[inline(always)]
+pub(crate) fn stored(socket: *mut c_void) -> Option<*mut Kept> {
     // SAFETY: the map and the socket are valid; without the create flag nothing is written.
-    let state = unsafe { bpf_sk_storage_get(overflow(), ctx.socket(), ptr::null_mut(), 0) };
-    if state.is_null() { None } else { Some(state.cast()) }
+    let kept = unsafe { bpf_sk_storage_get(overflow(), socket, ptr::null_mut(), 0) };
+    (!kept.is_null()).then_some(kept.cast())
+}
+
+/// Gives the slot back, which the socket owns. Under the lock, so that the next owner sees all that this one
+/// has written.
+#[inline(always)]
+pub(crate) fn free(slot: *mut Kept) {
+    // SAFETY: a field of a map value.
+    let lock = unsafe { &raw mut (*slot).lock }.cast::<bindings::bpf_spin_lock>();
+    // SAFETY: the lock lies in a map value whose BTF names it, and is released below on the only way out.
+    unsafe { bpf_spin_lock(lock) };
+    // SAFETY: under the lock, and only the owner frees an owned slot.
+    unsafe { ptr::write_volatile(&raw mut (*slot).cookie, 0) };
+    // SAFETY: taken above.
+    unsafe { bpf_spin_unlock(lock) };
+}
+
+/// The slot in which a socket may have its state.
+#[inline(always)]
+fn slot_of(cookie: u64) -> Option<*mut Kept> {
+    CONNECTION_SLOTS.get_ptr_mut(cookie as u32 & (CONNECTIONS - 1))
+}
+
+/// The cookie of the socket that has the slot; 0 if it is free.
+#[inline(always)]
+fn owner(slot: *mut Kept) -> u64 {
+    // SAFETY: a map value, aligned to 8 bytes, so that the load is one instruction.
+    unsafe { ptr::read_volatile(&raw const (*slot).cookie) }
 }
 
 /// Makes the slot the socket's. `false` if another live socket has it.
 #[inline(always)]
-fn claim(slot: *mut ConnectionSlot, cookie: u64) -> bool {
-    // SAFETY: a map value, aligned to 8 bytes, so that the load is one instruction.
-    let owner = unsafe { ptr::read_volatile(&raw const (*slot).cookie) };
-    if owner != 0 {
-        return owner == cookie;
+fn claim(slot: *mut Kept, cookie: u64) -> bool {
+    let before = owner(slot);
+    if before != 0 {
+        return before == cookie;
     }
     // SAFETY: a field of a map value.
     let lock = unsafe { &raw mut (*slot).lock }.cast::<bindings::bpf_spin_lock>();
     // SAFETY: the lock lies in a map value whose BTF names it, and is released below on the only way out.
     unsafe { bpf_spin_lock(lock) };
-    // SAFETY: as above.
-    let free = unsafe { ptr::read_volatile(&raw const (*slot).cookie) } == 0;
+    let free = owner(slot) == 0;
     if free {
-        // SAFETY: as above, under the lock.
+        // SAFETY: a map value, under the lock.
         unsafe { ptr::write_volatile(&raw mut (*slot).cookie, cookie) };
     }
     // SAFETY: taken above.
@@ -107,22 +125,36 @@ fn claim(slot: *mut ConnectionSlot, cookie: u64) -> bool {
     free
 }
 
+/// Writes the state of a new attempt where the socket keeps its states.
 #[inline(always)]
-fn remember_in_storage(socket: *mut core::ffi::c_void, state: &ConnectionState) {
-    let value = ptr::from_ref(state).cast_mut().cast();
-    // SAFETY: the map, the socket and the initial value are valid; the helper only reads the last.
-    let stored =
-        unsafe { bpf_sk_storage_get(overflow(), socket, value, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) };
-    if stored.is_null() {
-        return count(Counter::Unrecorded);
-    }
-    // An existing value is not overwritten by the helper.
-    // SAFETY: the helper answered a value of this map, and the socket is locked during connect().
-    unsafe { *stored.cast::<ConnectionState>() = *state };
+fn keep(kept: *mut Kept, state: &ConnectionState) {
+    outcomes::settle(kept);
+    // SAFETY: a map value that is this socket's, and the socket is locked during connect().
+    unsafe { (*kept).state = *state };
+    // SAFETY: as above.
+    unsafe { (*kept).phase = Phase::Attempted as u16 };
+    // SAFETY: as above.
+    unsafe { (*kept).generation = GENERATION.load() as u16 };
+    outcomes::attempted(state.outcomes);
 }
 
 #[inline(always)]
-fn delete_from_storage(socket: *mut core::ffi::c_void) {
-    // SAFETY: the map and the socket are valid. The helper fails where there is no state, as is usual.
-    let _ = unsafe { bpf_sk_storage_delete(overflow(), socket) };
+fn remember_in_storage(socket: *mut c_void, state: &ConnectionState) {
+    // SAFETY: the map and the socket are valid; a new value is all zeros.
+    let kept = unsafe {
+        bpf_sk_storage_get(overflow(), socket, ptr::null_mut(), u64::from(BPF_SK_STORAGE_GET_F_CREATE))
+    };
+    if kept.is_null() {
+        return count(Counter::Unrecorded);
+    }
+    keep(kept.cast(), state);
+}
+
+#[inline(always)]
+fn forget_in_storage(socket: *mut c_void) {
+    if let Some(kept) = stored(socket) {
+        outcomes::settle(kept);
+        // SAFETY: the map and the socket are valid.
+        let _ = unsafe { bpf_sk_storage_delete(overflow(), socket) };
+    }
 }

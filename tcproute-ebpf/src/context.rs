@@ -4,13 +4,19 @@ use core::ptr;
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::bpf_sock_addr,
-    helpers::generated::{bpf_get_prandom_u32, bpf_get_socket_cookie, bpf_set_retval, bpf_skc_to_mptcp_sock},
-    programs::SockAddrContext,
+    bindings::{BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock_addr, bpf_sock_ops},
+    helpers::generated::{
+        bpf_get_prandom_u32, bpf_get_socket_cookie, bpf_set_retval, bpf_skc_to_mptcp_sock,
+        bpf_skc_to_tcp_sock, bpf_sock_ops_cb_flags_set,
+    },
+    programs::{SockAddrContext, SockOpsContext},
 };
 use tcproute_common::{Address, Draws, SocketAddress};
 
-use crate::maps::HAS_MPTCP_SOCK;
+use crate::{
+    maps::{HAS_MPTCP_SOCK, SOCKET_ERROR_OFFSET},
+    outcomes::End,
+};
 
 /// What a `cgroup_sock_addr` program answers: go on.
 pub(crate) const ALLOW: i32 = 1;
@@ -18,7 +24,7 @@ pub(crate) const ALLOW: i32 = 1;
 pub(crate) const DENY: i32 = 0;
 
 pub(crate) const IPPROTO_TCP: u32 = 6;
-const IPPROTO_MPTCP: u32 = 262;
+pub(crate) const IPPROTO_MPTCP: u32 = 262;
 const ECONNREFUSED: i32 = 111;
 
 /// Which of the two forms of a hook is running: it decides which fields of the context may be touched.
@@ -135,11 +141,104 @@ impl ConnectContext {
     /// The MPTCP socket of which this socket is a subflow; null if it is none.
     #[inline(always)]
     pub(crate) fn mptcp_socket(&self) -> *mut core::ffi::c_void {
-        if HAS_MPTCP_SOCK.load() == 0 {
-            return ptr::null_mut();
+        mptcp_socket(self.socket())
+    }
+}
+
+#[inline(always)]
+fn mptcp_socket(socket: *mut core::ffi::c_void) -> *mut core::ffi::c_void {
+    if HAS_MPTCP_SOCK.load() == 0 {
+        return ptr::null_mut();
+    }
+    // SAFETY: the helper takes any socket and answers null for those that are no MPTCP subflow.
+    unsafe { bpf_skc_to_mptcp_sock(socket) }.cast()
+}
+
+/// The context of `sock_ops`.
+pub(crate) struct TcpContext(SockOpsContext);
+
+impl TcpContext {
+    #[inline(always)]
+    pub(crate) const fn new(inner: SockOpsContext) -> Self {
+        Self(inner)
+    }
+
+    const fn raw(&self) -> *mut bpf_sock_ops {
+        self.0.ops
+    }
+
+    /// What is told: one of `BPF_SOCK_OPS_*`.
+    #[inline(always)]
+    pub(crate) fn op(&self) -> u32 {
+        // SAFETY: the kernel passes a valid context; `op` is readable.
+        unsafe { ptr::read_volatile(&raw const (*self.raw()).op) }
+    }
+
+    /// The state that a socket enters, when that is what is told.
+    #[inline(always)]
+    pub(crate) fn new_state(&self) -> u32 {
+        // SAFETY: valid context; the arguments are readable.
+        unsafe { ptr::read_volatile(&raw const (*self.raw()).__bindgen_anon_1.args[1]) }
+    }
+
+    /// Asks TCP to tell of the socket's changes of state, from now on and also when it is used again. What other
+    /// programs ask for stays.
+    #[inline(always)]
+    pub(crate) fn follow_states(&self) {
+        // SAFETY: valid context; the flags are readable.
+        let flags = unsafe { ptr::read_volatile(&raw const (*self.raw()).bpf_sock_ops_cb_flags) };
+        if flags & BPF_SOCK_OPS_STATE_CB_FLAG == 0 {
+            // SAFETY: the helper takes the context of this program type.
+            unsafe { bpf_sock_ops_cb_flags_set(self.raw(), (flags | BPF_SOCK_OPS_STATE_CB_FLAG) as i32) };
         }
-        // SAFETY: the helper takes any socket and answers null for those that are no MPTCP subflow.
-        unsafe { bpf_skc_to_mptcp_sock(self.socket()) }.cast()
+    }
+
+    /// The cookie of the socket, which no other socket of this boot has.
+    #[inline(always)]
+    pub(crate) fn cookie(&self) -> u64 {
+        // SAFETY: the helper takes the context of this program type.
+        unsafe { bpf_get_socket_cookie(self.raw().cast()) }
+    }
+
+    /// The socket, for helpers; null in no callback that is used, but the verifier does not know.
+    #[inline(always)]
+    pub(crate) fn socket(&self) -> *mut core::ffi::c_void {
+        // SAFETY: valid context; `sk` is readable.
+        unsafe { (*self.raw()).__bindgen_anon_2.sk }.cast()
+    }
+
+    /// The MPTCP socket of which this socket is a subflow; null if it is none.
+    #[inline(always)]
+    pub(crate) fn mptcp_socket(&self, socket: *mut core::ffi::c_void) -> *mut core::ffi::c_void {
+        mptcp_socket(socket)
+    }
+
+    /// How TCP has ended. The kernel sets the socket's error before it enters the state CLOSE.
+    #[inline(always)]
+    pub(crate) fn end(&self) -> End {
+        // SAFETY: valid context; the field is readable.
+        let received = unsafe { ptr::read_volatile(&raw const (*self.raw()).bytes_received) };
+        // SAFETY: as above.
+        let acknowledged = unsafe { ptr::read_volatile(&raw const (*self.raw()).bytes_acked) };
+        // The SYN counts as one byte.
+        End { error: self.error(), peer_took_part: received > 0 || acknowledged > 1 }
+    }
+
+    #[inline(always)]
+    fn error(&self) -> Option<u32> {
+        let offset = SOCKET_ERROR_OFFSET.load();
+        let socket = self.socket();
+        if offset == 0 || socket.is_null() {
+            return None;
+        }
+        // SAFETY: the helper takes any socket and answers null for one that is none of TCP.
+        let socket = unsafe { bpf_skc_to_tcp_sock(socket) };
+        if socket.is_null() {
+            return None;
+        }
+        // SAFETY: `struct tcp_sock` begins with the `struct sock`, in which `sk_err`, an int, stands there: the
+        // verifier compares it with the kernel's BTF.
+        Some(unsafe { ptr::read_volatile(socket.byte_add(offset as usize).cast::<u32>()) })
     }
 }
 

@@ -2,21 +2,24 @@
 
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![allow(clippy::needless_pass_by_value, reason = "the macros hand the contexts over")]
 
 mod connect;
 mod connection;
 mod context;
 mod maps;
+mod outcomes;
 mod peername;
 mod release;
+mod sock_ops;
 
 use aya_ebpf::{
-    macros::{cgroup_sock, cgroup_sock_addr},
-    programs::{SockAddrContext, SockContext},
+    macros::{cgroup_sock, cgroup_sock_addr, sock_ops},
+    programs::{SockAddrContext, SockContext, SockOpsContext},
 };
 
-use crate::context::{ConnectContext, Family};
+use crate::context::{ConnectContext, Family, TcpContext};
 
 #[cgroup_sock_addr(connect4)]
 fn connect4(ctx: SockAddrContext) -> i32 {
@@ -42,6 +45,13 @@ fn getpeername6(ctx: SockAddrContext) -> i32 {
 fn sock_release(ctx: SockContext) -> i32 {
     let SockContext { sock } = ctx;
     release::on_release(sock)
+}
+
+/// Answers what leaves every decision of TCP as it is.
+#[sock_ops]
+fn sock_ops(ctx: SockOpsContext) -> u32 {
+    sock_ops::on_sock_ops(&TcpContext::new(ctx));
+    1
 }
 
 #[cfg(target_arch = "bpf")]

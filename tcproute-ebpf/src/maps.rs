@@ -5,6 +5,8 @@
     reason = "its successor, cgrp_storage, needs 6.2; this one is per attachment, as wanted"
 )]
 use aya_ebpf::btf_maps::CgroupStorage;
+use core::arch::asm;
+
 use aya_ebpf::{
     Global,
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
@@ -12,7 +14,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use tcproute_common::{
-    Backend, CONNECTIONS, ConnectionSlot, ConnectionState, Counter, RouteKey, RouteValue, SocketAddress,
+    Backend, BackendRef, CONNECTIONS, Counter, Cursor, Kept, OutcomeCounts, RouteKey, RouteValue, SocketAddress,
     WorkloadIdentity,
 };
 
@@ -30,23 +32,29 @@ pub(crate) static ROUTES: HashMap<RouteKey, RouteValue, 1, { BPF_F_NO_PREALLOC a
 #[btf_map(name = "backends")]
 pub(crate) static BACKENDS: Array<Backend, 1> = Array::new();
 
+/// Runs of turns: offsets of backends in their run, in the order in which they are taken. Shared by the routes with
+/// the same weights. Written like `backends`.
+#[btf_map(name = "turns")]
+pub(crate) static TURNS: Array<u32, 1> = Array::new();
+
+/// Where each route with turns stands in its round. Set to the beginning by the loader before a route points here.
+#[btf_map(name = "cursors")]
+pub(crate) static CURSORS: Array<Cursor, 1> = Array::new();
+
 /// Runs of endpoints, shared by the backendRefs that have the same. Written like `backends`.
 #[btf_map(name = "endpoints")]
 pub(crate) static ENDPOINTS: Array<SocketAddress, 1> = Array::new();
 
-/// States of routed sockets, by cookie. Written by `connect4/6`, read by `getpeername4/6`, freed by
-/// `sock_release`. Nobody maps it: the flag makes the kernel begin the array at a page, so that each slot is
-/// one cache line and not two halves.
+/// States of routed sockets, by cookie. Written by `connect4/6`, read by `getpeername4/6`, freed by `sock_ops`
+/// or, if no SYN was sent, by `sock_release`. Nobody maps it: the flag makes the kernel begin the array at a
+/// page, so that each slot is one cache line and not two halves.
 #[btf_map(name = "connections")]
-pub(crate) static CONNECTION_SLOTS: Array<
-    ConnectionSlot,
-    { CONNECTIONS as usize },
-    { BPF_F_MMAPABLE as usize },
-> = Array::new();
+pub(crate) static CONNECTION_SLOTS: Array<Kept, { CONNECTIONS as usize }, { BPF_F_MMAPABLE as usize }> =
+    Array::new();
 
 /// States that found their slot in `connections` taken, and those of MPTCP sockets. They die with the socket.
 #[btf_map(name = "overflow")]
-static OVERFLOW: SkStorage<ConnectionState> = SkStorage::new();
+static OVERFLOW: SkStorage<Kept> = SkStorage::new();
 
 /// The map `overflow`, for the raw helpers: aya's wrapper takes the socket of a `sock_addr` context only,
 /// and here it may be an MPTCP socket.
@@ -59,6 +67,20 @@ pub(crate) const fn overflow() -> *mut core::ffi::c_void {
 #[btf_map(name = "counters")]
 pub(crate) static COUNTERS: PerCpuArray<u64, { Counter::ALL.len() }> = PerCpuArray::new();
 
+/// What became of the connections, by [`Backend::outcomes`]. Read by the loader, and emptied by it before an
+/// entry serves another backend.
+#[btf_map(name = "outcomes")]
+pub(crate) static OUTCOMES: PerCpuArray<OutcomeCounts, 1> = PerCpuArray::new();
+
+/// The backendRef for which each entry of `outcomes` counts. Written and read by the loader.
+#[used]
+#[btf_map(name = "backend_refs")]
+pub(crate) static BACKEND_REFS: HashMap<u32, BackendRef, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// Of the map `outcomes`. See [`Kept::generation`].
+#[unsafe(no_mangle)]
+pub(crate) static GENERATION: Global<u32> = Global::new(0);
+
 /// 1 when `bpf_set_retval` is there (6.0 for these hooks): then a refusal is ECONNREFUSED and not EPERM.
 #[unsafe(no_mangle)]
 pub(crate) static HAS_SET_RETVAL: Global<u32> = Global::new(0);
@@ -67,12 +89,29 @@ pub(crate) static HAS_SET_RETVAL: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub(crate) static HAS_MPTCP_SOCK: Global<u32> = Global::new(0);
 
-/// Adds 1 on this CPU.
+/// Where `sk_err` stands in the kernel's `struct sock`; 0 when the kernel's BTF does not tell.
+#[unsafe(no_mangle)]
+pub(crate) static SOCKET_ERROR_OFFSET: Global<u32> = Global::new(0);
+
+/// Counts one on this CPU.
 #[inline(always)]
 pub(crate) fn count(counter: Counter) {
     if let Some(value) = COUNTERS.get_ptr_mut(counter as u32) {
-        // SAFETY: the entry is this CPU's own, and BPF programs of this kind are not preempted by another
-        // that would write it at the same time; a lost increment is the worst that could happen.
-        unsafe { *value += 1 };
+        // SAFETY: a value of a map of u64.
+        unsafe { add(value, 1) };
     }
+}
+
+/// Adds to a number of this CPU. Atomically, since a program in process context may be interrupted between its
+/// load and its store by one in softirq, or be preempted. Nothing is fetched, so 5.10 has the instruction.
+///
+/// # Safety
+/// `number` must point to an aligned number in a map value.
+#[inline(always)]
+pub(crate) unsafe fn add(number: *mut u64, amount: u64) {
+    // Rust's atomics have no addition on this target.
+    // SAFETY: as the caller says.
+    unsafe {
+        asm!("lock *(u64 *)({number} + 0) += {amount}", number = in(reg) number, amount = in(reg) amount)
+    };
 }

@@ -1,24 +1,43 @@
-//! The last close of a socket: free its slot in `connections`.
+//! The last close of a socket: an attempt that never came to a SYN ends here.
+//!
+//! All others end in `sock_ops`, when TCP is at its end, which may be long after the close. That must not be
+//! touched here, since this hook runs without the socket's lock.
 
 use core::ptr;
 
 use aya_ebpf::{bindings::bpf_sock, helpers::generated::bpf_get_socket_cookie};
+use tcproute_common::{Kept, Phase};
 
 use crate::{
-    connection::{release, slot_of},
-    context::{ALLOW, IPPROTO_TCP},
+    connection::{free, owned_slot, stored},
+    context::{ALLOW, IPPROTO_MPTCP, IPPROTO_TCP},
+    outcomes::{phase, settle},
 };
 
 #[inline(always)]
 pub(crate) fn on_release(socket: *mut bpf_sock) -> i32 {
     // SAFETY: the kernel passes a valid socket; `protocol` is readable in this hook.
     let protocol = unsafe { ptr::read_volatile(&raw const (*socket).protocol) };
-    if protocol == IPPROTO_TCP {
+    if matches!(protocol, IPPROTO_TCP | IPPROTO_MPTCP) {
         // SAFETY: the helper takes the context of this program type.
         let cookie = unsafe { bpf_get_socket_cookie(socket.cast()) };
-        if let Some(slot) = slot_of(cookie) {
-            release(slot, cookie);
+        if let Some(slot) = owned_slot(cookie)
+            && is_unsent(slot)
+        {
+            settle(slot);
+            free(slot);
+        }
+        if let Some(kept) = stored(socket.cast())
+            && is_unsent(kept)
+        {
+            settle(kept);
         }
     }
     ALLOW
+}
+
+/// Nobody else writes the state then: no connect() is under way at the last close, and TCP does nothing before one.
+#[inline(always)]
+fn is_unsent(kept: *mut Kept) -> bool {
+    phase(kept) == Phase::Attempted as u16
 }

@@ -7,6 +7,8 @@ use std::{
     sync::atomic::{AtomicU8, Ordering},
 };
 
+use crate::cgroup::TestCgroup;
+
 /// A client and a server. The server is the client's router as well, so that what it does with packets for others
 /// is what a network would do.
 pub struct Hosts {
@@ -57,7 +59,8 @@ impl Hosts {
         ip(&format!("-n {} route add {kind} {network}", self.server.0)).expect("a route can be added");
     }
 
-    fn set_on_server(&self, name: &str, value: u32) {
+    /// Sets `net.ipv4.name` of the server.
+    pub fn set_on_server(&self, name: &str, value: u32) {
         set(&self.server, name, value);
     }
 
@@ -69,6 +72,13 @@ impl Hosts {
     /// A command that will run on the client.
     pub fn on_client(&self, program: &str) -> Command {
         self.client.command(program)
+    }
+
+    /// As [`Self::on_client`], in a cgroup.
+    pub fn on_client_in(&self, cgroup: &TestCgroup, program: &str) -> Command {
+        let mut command = cgroup.command("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.client.0)).arg(program);
+        command
     }
 
     /// Runs a program on the server until the answer is dropped. It must print a line once it is ready.

@@ -61,8 +61,14 @@ fn only_the_workloads_processes_are_routed() {
 
     let mut attached = attached_to(workload.path());
     attached.sort();
-    let expected =
-        ["inet4_connect", "inet4_getpeername", "inet6_connect", "inet6_getpeername", "inet_sock_release"];
+    let expected = [
+        "inet4_connect",
+        "inet4_getpeername",
+        "inet6_connect",
+        "inet6_getpeername",
+        "inet_sock_release",
+        "sock_ops",
+    ];
     assert_eq!(attached, expected.map(|hook| format!("cgroup_{hook}")));
 
     let pins = daemon.bpffs.path().join("tcproute");

@@ -2,10 +2,12 @@
 //!
 //! - `resolved`: from resources and DNS answers to routes, and what a change of them touches.
 //! - `follow`: the tasks that watch files and DNS.
+//! - `outcomes`: what the kernel has counted.
 //! - `reconcile`: the loop that takes what they find and puts it in force.
 //! - `state`: what others may know of it.
 
 mod follow;
+mod outcomes;
 mod reconcile;
 mod reconciles;
 mod resolved;
@@ -19,7 +21,8 @@ use tracing::{info, warn};
 
 use crate::{
     bpf::{Datapath, Options, cgroup::Cgroup, pins::PinDirectory, requirements::Features},
-    plan::{Layout, Limits, Run, Table, WorkloadId},
+    outcomes::DataplaneOutcomes,
+    plan::{self, Layout, Limits, Selection, Table, WorkloadId},
     resources::MeshName,
     routing,
 };
@@ -39,13 +42,14 @@ pub struct Settings {
     pub dns_interval: Duration,
     /// Whether to log each decision of the programs.
     pub log_decisions: bool,
+    /// How connections are given to backends.
+    pub selection: Selection,
 }
 
 /// Runs that no route leads to any more, and since when.
 struct Retired {
     since: Instant,
-    endpoints: Vec<Run>,
-    backends: Vec<Run>,
+    runs: plan::Retired,
 }
 
 /// Longer than any program can still be reading a run: they run with preemption by RCU and for microseconds.
@@ -96,8 +100,15 @@ impl<'a> Agent<'a> {
         cgroups: &[&Cgroup],
         desk: Desk,
     ) -> Result<Self> {
-        let limits = Limits::with_room_for(Table::new(&resolved.workloads).size())?;
+        let size = resolved.table().size();
+        let limits = Limits::with_room_for(size)?;
+        if size.outcomes >= limits.outcomes as usize {
+            warn!("what becomes of connections is counted for {} backendRefs only", limits.outcomes - 1);
+        }
         let features = Features::probe().context("cannot probe the kernel's features")?;
+        if features.socket_error_offset.is_none() {
+            warn!("this kernel has no BTF: why connections fail is not told apart");
+        }
         let log_decisions = resolved.settings.log_decisions;
         let options = Options { limits, features, log_decisions, pins, reuse_tables: true };
         let (mut datapath, layout) = load(&options)?;
@@ -109,7 +120,7 @@ impl<'a> Agent<'a> {
         datapath.detach_others(cgroups)?;
         let state = State { features: Some(features), ..State::default() };
         let mut agent = Self { resolved, datapath, layout, retired: Vec::new(), in_step: false, state, desk };
-        agent.put_in_force(&Table::new(&agent.resolved.workloads))?;
+        agent.put_in_force(&agent.resolved.table())?;
         for (index, cgroup) in cgroups.iter().enumerate() {
             agent.attach(index, cgroup)?;
         }
@@ -143,22 +154,24 @@ impl<'a> Agent<'a> {
         self.retired.retain(|retired| {
             let wait = retired.since.elapsed() < GRACE;
             if !wait {
-                layout.reuse(&retired.endpoints, &retired.backends);
+                layout.reuse(&retired.runs);
             }
             wait
         });
+        if let Err(error) = self.reuse_drained() {
+            warn!("cannot count for other backendRefs what counted for those that have left: {error:#}");
+        }
         let (next, change) = self.layout.plan(table)?;
         for workload in &self.resolved.workloads {
             self.datapath.extend_filter(table, workload.id)?;
         }
         self.datapath.apply(&change)?;
         self.layout = next;
-        self.retired.push(Retired {
-            since: Instant::now(),
-            endpoints: change.retired_endpoints,
-            backends: change.retired_backends,
-        });
-        Ok(change.routes.len())
+        let changed = change.routes.len();
+        if changed > 0 {
+            self.retired.push(Retired { since: Instant::now(), runs: change.retired });
+        }
+        Ok(changed)
     }
 
     /// Says each warning when it comes up.
@@ -181,6 +194,14 @@ impl<'a> Agent<'a> {
                 info!("connections: {}", list.join(", "));
             }
             Err(error) => warn!("cannot read the counters: {error:#}"),
+        }
+        match self.outcomes() {
+            Ok(dataplanes) => {
+                for line in dataplanes.iter().flat_map(DataplaneOutcomes::lines) {
+                    info!("{line}");
+                }
+            }
+            Err(error) => warn!("cannot read what became of the connections: {error:#}"),
         }
     }
 }

@@ -19,8 +19,9 @@ use tracing::{error, info};
 use super::{
     Agent, Failure, Outcome, Reconcile,
     follow::{self, News},
+    state::Question,
 };
-use crate::{plan::Table, sources::Watch};
+use crate::sources::Watch;
 
 /// How often the log of the programs is read, while it is on.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
@@ -67,8 +68,7 @@ impl Agent<'_> {
                     names_sender.send_replace(self.resolved.names());
                 }
                 Some(question) = self.desk.questions.recv() => {
-                    // Whoever asked may have gone.
-                    let _ = question.send(self.datapath.counters());
+                    self.answer(question);
                 }
                 _ = retry_ticks.tick(), if !self.in_step => self.bring_in_step(Instant::now(), "the failure"),
                 _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
@@ -78,6 +78,14 @@ impl Agent<'_> {
                     self.refuse(vec![format!("{what}: {why}")], Instant::now());
                 }
             }
+        }
+    }
+
+    /// Whoever asked may have gone.
+    fn answer(&self, question: Question) {
+        match question {
+            Question::Counters(answer) => drop(answer.send(self.datapath.counters())),
+            Question::Outcomes(answer) => drop(answer.send(self.outcomes())),
         }
     }
 
@@ -111,17 +119,11 @@ impl Agent<'_> {
         if self.state.source_error.as_ref().is_none_or(|before| before.violations != violations) {
             let more = violations.len().saturating_sub(LOGGED);
             let more = if more > 0 {
-                format!(
-                    "
-and {more} more: see tcproute status --output json"
-                )
+                format!("\nand {more} more: see tcproute status --output json")
             } else {
                 String::new()
             };
-            let logged = violations[..violations.len().min(LOGGED)].join(
-                "
-",
-            );
+            let logged = violations[..violations.len().min(LOGGED)].join("\n");
             error!("the routes before stay in force, since the resources are wrong: {logged}{more}");
             self.state.source_error = Some(failure(violations));
         }
@@ -137,7 +139,7 @@ and {more} more: see tcproute status --output json"
     }
 
     fn bring_in_step(&mut self, since: Instant, what: &str) {
-        let outcome = match self.put_in_force(&Table::new(&self.resolved.workloads)) {
+        let outcome = match self.put_in_force(&self.resolved.table()) {
             Ok(changed) => {
                 self.in_step = true;
                 self.state.kernel_error = None;

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Settings;
 use crate::{
-    plan::{Workload, WorkloadId},
+    plan::{self, Selection, Table, Workload, WorkloadId},
     resources::Resources,
     routing::{DataplaneRoutes, DnsAnswers, Resolver, UnknownDataplane, find},
     sources::dns,
@@ -78,6 +78,11 @@ impl Resolved {
         Ok(touched)
     }
 
+    /// What the maps shall hold.
+    pub(super) fn table(&self) -> Table {
+        Table::new(&self.workloads, self.settings.selection)
+    }
+
     /// What the operator should know.
     pub(super) fn warnings(&self) -> BTreeSet<String> {
         let mut warnings = BTreeSet::new();
@@ -87,6 +92,15 @@ impl Resolved {
                 format!("{policy} is not enforced on connections of {dataplane} that bypass the proxy")
             }));
             warnings.extend(routes.warnings().into_iter().map(str::to_owned));
+            let is_even = self.settings.selection == Selection::Even;
+            let uneven = routes.routes.iter().filter(|route| is_even && plan::has_too_many_turns(route));
+            warnings.extend(uneven.map(|route| {
+                let (service, dialled) = (&route.destination.service, route.dialled);
+                format!(
+                    "{service} at {dialled}: the weights make more than {} turns, so backends are chosen at random",
+                    plan::MOST_TURNS
+                )
+            }));
         }
         warnings
     }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::reconciles::{Outcome, Reconciles};
 use crate::{
     bpf::{CounterValue, cgroup::CgroupId, requirements::Features},
+    outcomes::DataplaneOutcomes,
     plan::Limits,
     routing::DataplaneRoutes,
 };
@@ -71,8 +72,16 @@ pub struct WorkloadState {
     pub routes: Arc<DataplaneRoutes>,
 }
 
-/// A question to the agent: the programs' counters.
-type Question = oneshot::Sender<Result<Vec<CounterValue>>>;
+/// A question to the agent about what only the kernel knows, with the way back.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// The programs' counters.
+    Counters(Answer<Vec<CounterValue>>),
+    /// What became of the connections.
+    Outcomes(Answer<Vec<DataplaneOutcomes>>),
+}
+
+type Answer<T> = oneshot::Sender<Result<T>>;
 
 /// The agent's side.
 pub struct Desk {
@@ -116,9 +125,18 @@ impl Handle {
 
     /// The programs' counters, as they are in the kernel.
     pub async fn counters(&self) -> Result<Vec<CounterValue>> {
-        let (question, answer) = oneshot::channel();
+        self.ask(Question::Counters).await
+    }
+
+    /// What became of the connections of each workload, as it is in the kernel.
+    pub async fn outcomes(&self) -> Result<Vec<DataplaneOutcomes>> {
+        self.ask(Question::Outcomes).await
+    }
+
+    async fn ask<T>(&self, question: fn(Answer<T>) -> Question) -> Result<T> {
+        let (sender, answer) = oneshot::channel();
         let asked = async {
-            self.questions.send(question).await.context("the agent has stopped")?;
+            self.questions.send(question(sender)).await.ok().context("the agent has stopped")?;
             answer.await.context("the agent has stopped")?
         };
         tokio::time::timeout(PATIENCE, asked).await.context("the agent is busy")?

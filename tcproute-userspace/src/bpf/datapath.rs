@@ -1,7 +1,7 @@
 //! The loaded programs and maps, and the workloads they are attached to.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     os::fd::OwnedFd,
 };
 
@@ -17,7 +17,8 @@ use aya::{
     programs::links::FdLink,
 };
 use tcproute_common::{
-    AddressFilter, Backend, Counter, LayoutVersion, RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
+    AddressFilter, Backend, BackendRef, Counter, Cursor, LayoutVersion, RouteKey, RouteValue, SocketAddress,
+    WorkloadIdentity,
 };
 use tracing::warn;
 
@@ -25,12 +26,16 @@ use super::{
     attach_types::{INET4_CONNECT, INET6_CONNECT},
     cgroup::{Cgroup, CgroupId},
     object::object,
-    pins::PinDirectory,
+    outcomes::{self, OutcomeMap},
+    pins::{PinDirectory, PinnedLayout},
     programs::{self, LoadedProgram},
     requirements::Features,
     reuse::{Reuse, is_pinned},
 };
-use crate::plan::{Change, Contents, Limits, RouteChange, Table, WorkloadId};
+use crate::{
+    outcomes::Outcomes,
+    plan::{Change, Contents, Limits, MOST_TURNS, RouteChange, Size, Table, WorkloadId},
+};
 
 /// How the programs are loaded.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +74,11 @@ pub struct Datapath<'a> {
     routes: HashMap<MapData, RouteKey, RouteValue>,
     backends: Array<MapData, Backend>,
     endpoints: Array<MapData, SocketAddress>,
+    turns: Array<MapData, u32>,
+    cursors: Array<MapData, Cursor>,
     counters: PerCpuArray<MapData, u64>,
+    outcomes: OutcomeMap,
+    backend_refs: HashMap<MapData, u32, BackendRef>,
     #[expect(deprecated, reason = "see the import")]
     workloads: CgroupStorage<MapData, WorkloadIdentity>,
     filters: BTreeMap<WorkloadId, AddressFilter>,
@@ -90,18 +99,26 @@ impl<'a> Datapath<'a> {
             Some(pins) => Reuse::decide(pins, options.limits)?,
             None => Reuse::NOTHING,
         };
-        reuse.tables = reuse.tables.filter(|_| options.reuse_tables);
+        if reuse.tables.is_some() && !options.reuse_tables {
+            reuse = reuse.without_tables();
+        }
         let limits = reuse.tables.unwrap_or(options.limits);
         let log_level: u8 = if options.log_decisions { aya_log::Level::Debug as u8 } else { 0 };
-        let has_set_retval = u32::from(options.features.refuses_with_econnrefused);
-        let has_mptcp_sock = u32::from(options.features.names_mptcp_peers);
+        let globals = options.features.globals();
+        let generation = u32::from(reuse.generation);
         let mut loader = EbpfLoader::new();
+        loader.override_global("GENERATION", &generation, true);
+        for (name, value) in &globals {
+            loader.override_global(name, value, true);
+        }
         loader
             .map_max_entries("routes", limits.routes)
             .map_max_entries("backends", limits.backends)
             .map_max_entries("endpoints", limits.endpoints)
-            .override_global("HAS_SET_RETVAL", &has_set_retval, true)
-            .override_global("HAS_MPTCP_SOCK", &has_mptcp_sock, true)
+            .map_max_entries("turns", limits.turns)
+            .map_max_entries("cursors", limits.cursors)
+            .map_max_entries("outcomes", limits.outcomes)
+            .map_max_entries("backend_refs", limits.outcomes)
             .override_global(aya_log::LEVEL, &log_level, true);
         if let Some(pins) = options.pins {
             for name in reuse.maps() {
@@ -120,7 +137,11 @@ impl<'a> Datapath<'a> {
             routes: take(&mut ebpf, "routes")?,
             backends: take(&mut ebpf, "backends")?,
             endpoints: take(&mut ebpf, "endpoints")?,
+            turns: take(&mut ebpf, "turns")?,
+            cursors: take(&mut ebpf, "cursors")?,
             counters: take(&mut ebpf, "counters")?,
+            outcomes: OutcomeMap(take(&mut ebpf, "outcomes")?),
+            backend_refs: take(&mut ebpf, "backend_refs")?,
             workloads: take(&mut ebpf, "workloads")?,
             filters: BTreeMap::new(),
             attached: Vec::new(),
@@ -157,6 +178,15 @@ impl<'a> Datapath<'a> {
                     contents.endpoints.insert(index, endpoint);
                 }
             }
+            for index in value.first_turn..value.first_turn.saturating_add(value.turn_count) {
+                if let Entry::Vacant(turn) = contents.turns.entry(index) {
+                    turn.insert(self.turns.get(&index, 0).context("cannot read the map turns")?);
+                }
+            }
+        }
+        for backend_ref in &self.backend_refs {
+            let (slot, backend_ref) = backend_ref.context("cannot read the map backend_refs")?;
+            contents.backend_refs.insert(slot, backend_ref);
         }
         Ok(Some(contents))
     }
@@ -212,7 +242,11 @@ impl<'a> Datapath<'a> {
 
     /// From here on a later daemon goes on with these maps.
     pub fn commit(&self) -> Result<()> {
-        self.pins.map_or(Ok(()), |pins| pins.commit(LayoutVersion::CURRENT))
+        self.pins.map_or(Ok(()), |pins| {
+            let layout =
+                PinnedLayout { version: LayoutVersion::CURRENT, generation: self.reuse.generation };
+            pins.commit(layout)
+        })
     }
 
     /// Extends the filter of a workload. To be done before the routes change for which it is needed, and
@@ -251,6 +285,17 @@ impl<'a> Datapath<'a> {
                 self.backends.set(index, backend, 0).context("cannot write the map backends")?;
             }
         }
+        for (first, turns) in &change.turns {
+            for (index, turn) in (*first..).zip(turns) {
+                self.turns.set(index, turn, 0).context("cannot write the map turns")?;
+            }
+        }
+        for (slot, backend_ref) in &change.backend_refs {
+            self.backend_refs.insert(slot, backend_ref, 0).context("cannot write the map backend_refs")?;
+        }
+        for &cursor in &change.cursors {
+            self.cursors.set(cursor, Cursor::START, 0).context("cannot write the map cursors")?;
+        }
         for (done, route) in change.routes.iter().enumerate() {
             if let Err(error) = self.write_route(route.key, route.new) {
                 let undone = change.routes[..done]
@@ -275,6 +320,20 @@ impl<'a> Datapath<'a> {
         }
     }
 
+    /// What became of the connections that an entry of `outcomes` counts.
+    pub fn outcomes(&self, slot: u32) -> Result<Outcomes> {
+        self.outcomes.read(slot)
+    }
+
+    /// Empties an entry of `outcomes`. No route and no socket may lead there.
+    pub fn clear_outcomes(&mut self, slot: u32) -> Result<()> {
+        self.outcomes.clear(slot)?;
+        match self.backend_refs.remove(&slot) {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(error) => Err(error).context("cannot write the map backend_refs"),
+        }
+    }
+
     /// All counters.
     pub fn counters(&self) -> Result<Vec<CounterValue>> {
         let sum = |counter: Counter| {
@@ -287,11 +346,20 @@ impl<'a> Datapath<'a> {
 
 impl Limits {
     /// Maps for a table of this size, with room to grow and to hold a second version of all of it.
-    pub fn with_room_for((routes, backends, endpoints): (usize, usize, usize)) -> Result<Self> {
+    pub fn with_room_for(size: Size) -> Result<Self> {
         Ok(Self {
-            routes: capacity("routes", routes)?,
-            backends: capacity("backendRefs", backends)?,
-            endpoints: capacity("endpoints", endpoints)?,
+            routes: capacity("routes", size.routes)?,
+            backends: capacity("backendRefs", size.backends)?,
+            endpoints: capacity("endpoints", size.endpoints)?,
+            outcomes: outcomes::entries(size.outcomes, outcomes::possible_cpus()?),
+            turns: match size.cursors {
+                0 => 1,
+                _ => capacity("turns", size.turns)?.max(2 * MOST_TURNS),
+            },
+            cursors: match size.cursors {
+                0 => 1,
+                cursors => capacity("routes", cursors)?,
+            },
         })
     }
 }
@@ -318,9 +386,10 @@ mod tests {
 
     #[test]
     fn limits_have_room_for_a_second_version_and_more_is_refused_by_name() {
-        let limits = Limits::with_room_for((1, 2_097_152, 5000)).unwrap();
+        let size = Size { routes: 1, backends: 2_097_152, endpoints: 5000, ..Size::default() };
+        let limits = Limits::with_room_for(size).unwrap();
         assert_eq!((limits.routes, limits.backends, limits.endpoints), (4096, 1 << 22, 16_384));
-        let error = Limits::with_room_for((1, 2_097_153, 1)).unwrap_err();
+        let error = Limits::with_room_for(Size { backends: 2_097_153, ..size }).unwrap_err();
         assert_eq!(
             error.to_string(),
             "2097153 backendRefs for the workloads of this node: the limit is 2097152"

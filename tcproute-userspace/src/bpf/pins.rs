@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <bpffs>/tcproute/             0700, locked by the daemon
-//!     layout-1-1/               of the tables and of the sockets' states
+//!     layout-2-2-0/             versions of the tables and of the sockets' states, and the generation of the counts
 //!     routes, backends, …       maps, also for `bpftool map dump pinned`
 //!     links/<cgroup id>/<hook>  one link for each program and workload
 //! ```
@@ -33,6 +33,15 @@ pub struct PinDirectory {
     path: PathBuf,
     /// Dies with the process, however that ends: so a directory that can be locked has no daemon.
     _lock: Flock<File>,
+}
+
+/// What the maps that are pinned are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PinnedLayout {
+    /// What is in them.
+    pub version: LayoutVersion,
+    /// Of the map `outcomes`: raised whenever that is made anew.
+    pub generation: u16,
 }
 
 /// What is pinned under this name is not in force yet: it takes the place of what is in one step.
@@ -76,7 +85,7 @@ impl PinDirectory {
     }
 
     /// Puts the maps that were pinned for it in place, and notes their layout.
-    pub fn commit(&self, layout: LayoutVersion) -> Result<()> {
+    pub fn commit(&self, layout: PinnedLayout) -> Result<()> {
         for name in names(&self.path)? {
             if let Some(place) = name.strip_prefix(NEXT) {
                 let (from, to) = (self.path.join(&name), self.path.join(place));
@@ -89,10 +98,12 @@ impl PinDirectory {
     }
 
     /// The layout of what is pinned; `None` if nothing is.
-    pub fn layout(&self) -> Result<Option<LayoutVersion>> {
+    pub fn layout(&self) -> Result<Option<PinnedLayout>> {
         let read = |name: String| {
-            let (tables, states) = name.strip_prefix("layout-")?.split_once('-')?;
-            Some(LayoutVersion { tables: tables.parse().ok()?, states: states.parse().ok()? })
+            let mut numbers = name.strip_prefix("layout-")?.split('-');
+            let version =
+                LayoutVersion { tables: numbers.next()?.parse().ok()?, states: numbers.next()?.parse().ok()? };
+            Some(PinnedLayout { version, generation: numbers.next()?.parse().ok()? })
         };
         Ok(names(&self.path)?.into_iter().find_map(read))
     }
@@ -138,8 +149,8 @@ impl PinDirectory {
     }
 }
 
-fn directory_of(layout: LayoutVersion) -> String {
-    format!("layout-{}-{}", layout.tables, layout.states)
+fn directory_of(PinnedLayout { version, generation }: PinnedLayout) -> String {
+    format!("layout-{}-{}-{generation}", version.tables, version.states)
 }
 
 fn make(directory: &Path) -> Result<()> {

@@ -37,6 +37,7 @@ pub(super) fn load(ebpf: &mut Ebpf) -> Result<()> {
         let loaded = match program(ebpf, hook)? {
             Program::CgroupSockAddr(program) => program.load(),
             Program::CgroupSock(program) => program.load(),
+            Program::SockOps(program) => program.load(),
             other => bail!("the program {hook} is of type {:?}", other.prog_type()),
         };
         loaded.with_context(|| format!("the kernel refuses the program {hook}"))?;
@@ -50,6 +51,7 @@ pub(super) fn loaded(ebpf: &mut Ebpf) -> Result<Vec<LoadedProgram>> {
         let info = match program(ebpf, hook)? {
             Program::CgroupSockAddr(program) => program.info(),
             Program::CgroupSock(program) => program.info(),
+            Program::SockOps(program) => program.info(),
             other => bail!("the program {hook} is of type {:?}", other.prog_type()),
         };
         let info = info.with_context(|| format!("cannot ask the kernel about the program {hook}"))?;
@@ -75,6 +77,10 @@ fn link(program: &mut Program, cgroup: &Cgroup) -> Result<FdLink> {
             FdLink::try_from(program.take_link(id)?)
         }
         Program::CgroupSock(program) => {
+            let id = program.attach(cgroup.directory(), LINK_MODE)?;
+            FdLink::try_from(program.take_link(id)?)
+        }
+        Program::SockOps(program) => {
             let id = program.attach(cgroup.directory(), LINK_MODE)?;
             FdLink::try_from(program.take_link(id)?)
         }
@@ -151,6 +157,7 @@ fn replace(path: &Path, program: &Program) -> Result<Option<OwnedFd>> {
     let program = match program {
         Program::CgroupSockAddr(program) => program.fd()?.as_fd(),
         Program::CgroupSock(program) => program.fd()?.as_fd(),
+        Program::SockOps(program) => program.fd()?.as_fd(),
         other => bail!("it is of type {:?}", other.prog_type()),
     };
     let what = || format!("cannot replace the program of the link {}", path.display());

@@ -13,6 +13,8 @@ use nix::{
 };
 use tracing::debug;
 
+use super::kernel_btf;
+
 /// The oldest kernel that has all that is used: 5.10, the oldest one that is tested.
 pub const OLDEST: KernelVersion = KernelVersion { major: 5, minor: 10 };
 
@@ -44,6 +46,8 @@ pub struct Features {
     pub refuses_with_econnrefused: bool,
     /// `getpeername` of an MPTCP socket answers with the dialled address.
     pub names_mptcp_peers: bool,
+    /// Where `sk_err` stands in `struct sock`. Without it, failed attempts are not told apart.
+    pub socket_error_offset: Option<u32>,
 }
 
 impl Features {
@@ -53,7 +57,17 @@ impl Features {
         Ok(Self {
             refuses_with_econnrefused: has(BpfHelper::BPF_FUNC_set_retval)?,
             names_mptcp_peers: has(BpfHelper::BPF_FUNC_skc_to_mptcp_sock)?,
+            socket_error_offset: kernel_btf::socket_error_offset(),
         })
+    }
+
+    /// As the programs know them: global constants.
+    pub fn globals(&self) -> [(&'static str, u32); 3] {
+        [
+            ("HAS_SET_RETVAL", u32::from(self.refuses_with_econnrefused)),
+            ("HAS_MPTCP_SOCK", u32::from(self.names_mptcp_peers)),
+            ("SOCKET_ERROR_OFFSET", self.socket_error_offset.unwrap_or(0)),
+        ]
     }
 }
 

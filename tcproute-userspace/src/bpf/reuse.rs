@@ -3,11 +3,11 @@
 use anyhow::Result;
 use aya::maps::{MapInfo, cgroup_storage::CgroupStorageKey};
 use tcproute_common::{
-    Backend, ConnectionSlot, ConnectionState, LayoutVersion, RouteKey, RouteValue, SocketAddress,
+    Backend, BackendRef, Cursor, Kept, LayoutVersion, OutcomeCounts, RouteKey, RouteValue, SocketAddress,
     WorkloadIdentity,
 };
 
-use super::pins::PinDirectory;
+use super::pins::{PinDirectory, PinnedLayout};
 use crate::plan::Limits;
 
 /// A map, as this build has it.
@@ -30,17 +30,21 @@ impl Definition {
     }
 }
 
-/// Where connections go.
-const TABLES: [Definition; 3] = [
+/// Where connections go, and what became of them.
+const TABLES: [Definition; 7] = [
     Definition::new::<RouteKey, RouteValue>("routes"),
     Definition::new::<u32, Backend>("backends"),
     Definition::new::<u32, SocketAddress>("endpoints"),
+    Definition::new::<u32, u32>("turns"),
+    Definition::new::<u32, Cursor>("cursors"),
+    Definition::new::<u32, OutcomeCounts>("outcomes"),
+    Definition::new::<u32, BackendRef>("backend_refs"),
 ];
 
 /// What sockets and cgroups have.
 const STATES: [Definition; 4] = [
-    Definition::new::<u32, ConnectionSlot>("connections"),
-    Definition::new::<u32, ConnectionState>("overflow"),
+    Definition::new::<u32, Kept>("connections"),
+    Definition::new::<u32, Kept>("overflow"),
     Definition::new::<CgroupStorageKey, WorkloadIdentity>("workloads"),
     Definition::new::<u32, u64>("counters"),
 ];
@@ -58,26 +62,32 @@ pub(super) struct Reuse {
     /// The states. Without them the tables are not used either: programs that still run would look up the new
     /// numbers of workloads by their old ones.
     pub(super) states: bool,
+    /// Of the map `outcomes` that this daemon uses.
+    pub(super) generation: u16,
 }
 
 impl Reuse {
-    pub(super) const NOTHING: Self = Self { tables: None, states: false };
+    pub(super) const NOTHING: Self = Self { tables: None, states: false, generation: 0 };
 
     /// The tables must be as large as is wanted now.
     pub(super) fn decide(pins: &PinDirectory, wanted: Limits) -> Result<Self> {
-        let Some(layout) = pins.layout()? else { return Ok(Self::NOTHING) };
-        let states = layout.states == LayoutVersion::CURRENT.states
+        let Some(PinnedLayout { version, generation }) = pins.layout()? else { return Ok(Self::NOTHING) };
+        let states = version.states == LayoutVersion::CURRENT.states
             && STATES.iter().all(|definition| definition.find(pins).is_some());
         if !states {
             return Ok(Self::NOTHING);
         }
-        let [routes, backends, endpoints] =
+        let [routes, backends, endpoints, turns, cursors, outcomes, backend_refs] =
             TABLES.map(|definition| definition.find(pins).map_or(0, |info| info.max_entries()));
-        let large_enough =
-            routes >= wanted.routes && backends >= wanted.backends && endpoints >= wanted.endpoints;
-        let same = layout.tables == LayoutVersion::CURRENT.tables;
-        let tables = (same && large_enough).then_some(Limits { routes, backends, endpoints });
-        Ok(Self { tables, states })
+        let found = Limits { routes, backends, endpoints, turns, cursors, outcomes };
+        let same = version.tables == LayoutVersion::CURRENT.tables && backend_refs == outcomes;
+        let reuse = Self { tables: Some(found), states, generation };
+        Ok(if same && found.has_room_for(wanted) { reuse } else { reuse.without_tables() })
+    }
+
+    /// With tables that are made anew.
+    pub(super) const fn without_tables(self) -> Self {
+        Self { tables: None, generation: self.generation.wrapping_add(1), ..self }
     }
 
     /// Their names.

@@ -20,7 +20,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    agent::Settings, bpf::cgroup::NoSuchCgroup, policy::Compat, resources::MeshName, routing, sources,
+    agent::Settings, bpf::cgroup::NoSuchCgroup, plan::Selection, policy::Compat, resources::MeshName,
+    routing, sources,
 };
 
 /// Routes TCP connections by MeshTCPRoute, in the kernel, at connect() time.
@@ -84,6 +85,9 @@ struct Input {
     /// Seconds between two look-ups of the DNS names of ExternalServices.
     #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     dns_interval: Duration,
+    /// How connections are given to backends: random, each by chance, or even, in turns.
+    #[arg(long, default_value_t, value_name = "MODE")]
+    selection: Selection,
     /// Log each decision of the eBPF programs.
     #[arg(long)]
     log_decisions: bool,
@@ -96,6 +100,7 @@ impl Input {
             routing: self.routing.options(),
             dns_interval: self.dns_interval,
             log_decisions: self.log_decisions,
+            selection: self.selection,
         }
     }
 }

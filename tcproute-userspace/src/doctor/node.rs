@@ -72,7 +72,7 @@ pub(super) struct Node {
 }
 
 /// The smallest maps there can be.
-const PROBE: Limits = Limits { routes: 1, backends: 1, endpoints: 1 };
+const PROBE: Limits = Limits { routes: 1, backends: 1, endpoints: 1, outcomes: 1, turns: 1, cursors: 1 };
 
 impl Node {
     /// Reads this one. Nothing on it is changed.

@@ -1,6 +1,6 @@
 //! What is to be written to the maps, in an order in which every connection sees the old route or the new.
 
-use tcproute_common::{Backend, RouteKey, RouteValue, SocketAddress};
+use tcproute_common::{Backend, BackendRef, RouteKey, RouteValue, SocketAddress};
 
 /// A run of entries in one of the flat arrays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,12 +30,29 @@ pub struct Change {
     pub endpoints: Vec<(u32, Vec<SocketAddress>)>,
     /// Runs of backends to write.
     pub backends: Vec<(u32, Vec<Backend>)>,
+    /// Entries of `backend_refs` to set.
+    pub backend_refs: Vec<(u32, BackendRef)>,
+    /// Runs of turns to write.
+    pub turns: Vec<(u32, Vec<u32>)>,
+    /// Cursors to set to the beginning.
+    pub cursors: Vec<u32>,
     /// Routes to set or to remove.
     pub routes: Vec<RouteChange>,
-    /// Runs of endpoints that no route leads to any more.
-    pub retired_endpoints: Vec<Run>,
-    /// Runs of backends that no route leads to any more.
-    pub retired_backends: Vec<Run>,
+    /// What no route leads to any more.
+    pub retired: Retired,
+}
+
+/// Runs that no route leads to any more.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Retired {
+    /// In the map `endpoints`.
+    pub endpoints: Vec<Run>,
+    /// In the map `backends`.
+    pub backends: Vec<Run>,
+    /// In the map `turns`.
+    pub turns: Vec<Run>,
+    /// In the map `cursors`.
+    pub cursors: Vec<Run>,
 }
 
 impl Change {

@@ -7,16 +7,19 @@
 
 mod adopt;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use adopt::{Contents, Inconsistent};
 use tcproute_common::{Backend, RouteKey, RouteValue, SocketAddress};
 use thiserror::Error;
 
 use super::{
-    change::{Change, RouteChange, Run},
+    change::{Change, Retired, RouteChange, Run},
+    shared::SharedRuns,
+    slots::{Departed, RefName, Slots},
     space::Space,
     table::{BackendTable, RouteTable, Table},
+    turns::order,
 };
 
 /// How many entries the maps were made for.
@@ -28,6 +31,24 @@ pub struct Limits {
     pub backends: u32,
     /// Entries of `endpoints`.
     pub endpoints: u32,
+    /// Entries of `outcomes`.
+    pub outcomes: u32,
+    /// Entries of `turns`.
+    pub turns: u32,
+    /// Entries of `cursors`.
+    pub cursors: u32,
+}
+
+impl Limits {
+    /// Whether each map is as large as wanted.
+    pub const fn has_room_for(&self, wanted: Self) -> bool {
+        self.routes >= wanted.routes
+            && self.backends >= wanted.backends
+            && self.endpoints >= wanted.endpoints
+            && self.outcomes >= wanted.outcomes
+            && self.turns >= wanted.turns
+            && self.cursors >= wanted.cursors
+    }
 }
 
 /// The table does not fit into the maps. Nothing was changed.
@@ -37,7 +58,7 @@ pub struct Limits {
      the map is made larger when tcproute is started anew with these resources"
 )]
 pub struct OverLimit {
-    /// `routes`, `backends` or `endpoints`.
+    /// The map: `routes`, `backends`, …
     pub what: &'static str,
     /// What the table takes, beside what is still in use from before.
     pub needed: usize,
@@ -50,28 +71,35 @@ pub struct OverLimit {
 pub struct Layout {
     limits: Limits,
     routes: BTreeMap<RouteKey, Placed>,
-    endpoint_runs: BTreeMap<Vec<SocketAddress>, SharedRun>,
-    backend_space: Space,
-    endpoint_space: Space,
+    backends: Space,
+    endpoints: SharedRuns<SocketAddress>,
+    /// By the weights that they are made from.
+    turns: SharedRuns<u32>,
+    cursors: Space,
+    slots: Slots,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Placed {
     run: Run,
+    turns: Option<Round>,
     table: RouteTable,
 }
 
-impl Placed {
-    const fn value(&self) -> RouteValue {
-        RouteValue { first_backend: self.run.first, backend_count: self.run.len }
-    }
+/// The turns of a route, and its place in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Round {
+    run: Run,
+    cursor: Run,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct SharedRun {
-    run: Run,
-    /// Backends that lead here.
-    users: usize,
+impl Placed {
+    fn value(&self) -> RouteValue {
+        let Run { first: first_backend, len: backend_count } = self.run;
+        let (first_turn, turn_count, cursor) =
+            self.turns.map_or((0, 0, 0), |Round { run, cursor }| (run.first, run.len, cursor.first));
+        RouteValue { first_backend, backend_count, first_turn, turn_count, cursor }
+    }
 }
 
 impl Layout {
@@ -80,9 +108,11 @@ impl Layout {
         Self {
             limits,
             routes: BTreeMap::new(),
-            endpoint_runs: BTreeMap::new(),
-            backend_space: Space::new(limits.backends),
-            endpoint_space: Space::new(limits.endpoints),
+            backends: Space::new(limits.backends),
+            endpoints: SharedRuns::new(limits.endpoints),
+            turns: SharedRuns::new(limits.turns),
+            cursors: Space::new(limits.cursors),
+            slots: Slots::new(limits.outcomes),
         }
     }
 
@@ -103,9 +133,10 @@ impl Layout {
             }
         }
         for (&key, placed) in &self.routes {
-            let stays = table.routes.get(&key).is_some_and(|wanted| placed.table == *wanted);
-            if !stays {
-                next.retire(placed, &mut change);
+            let wanted = table.routes.get(&key);
+            if wanted.is_none_or(|wanted| placed.table != *wanted) {
+                let keeps_turns = wanted.is_some_and(|wanted| placed.table.turns == wanted.turns);
+                next.retire(placed, keeps_turns, &mut change.retired);
             }
             if !table.routes.contains_key(&key) {
                 next.routes.remove(&key);
@@ -117,21 +148,42 @@ impl Layout {
 
     /// Gives the runs that `change` retired back for use. To be called when no program can still be reading
     /// them.
-    pub fn reuse(&mut self, endpoints: &[Run], backends: &[Run]) {
-        for &run in endpoints {
-            self.endpoint_space.give_back(run);
-        }
-        for &run in backends {
-            self.backend_space.give_back(run);
-        }
+    pub fn reuse(&mut self, retired: &Retired) {
+        let Retired { endpoints, backends, turns, cursors } = retired;
+        endpoints.iter().for_each(|&run| self.endpoints.give_back(run));
+        backends.iter().for_each(|&run| self.backends.give_back(run));
+        turns.iter().for_each(|&run| self.turns.give_back(run));
+        cursors.iter().for_each(|&run| self.cursors.give_back(run));
+    }
+
+    /// The entry of `outcomes` that counts for a backendRef.
+    pub fn slot(&self, key: &RouteKey, name: &RefName) -> Option<u32> {
+        Some(self.slots.get(key, name)).filter(|&slot| slot != 0)
+    }
+
+    /// The entries of `outcomes` of backendRefs that have left their routes.
+    pub fn departed(&self) -> Vec<Departed> {
+        self.slots.departed(|key| {
+            self.routes.get(key).map_or_else(BTreeSet::new, |placed| placed.table.names().collect())
+        })
+    }
+
+    /// Gives an entry of `outcomes` back for use. To be called when neither a program nor a socket can lead there any
+    /// more, and it was emptied.
+    pub fn reuse_slot(&mut self, departed: &Departed) {
+        self.slots.give_back(departed);
     }
 
     /// How many entries are taken, counted and not read from the maps. Retired runs are, until they are reused.
     pub fn taken(&self) -> Limits {
         Limits {
             routes: u32::try_from(self.routes.len()).unwrap_or(u32::MAX),
-            backends: self.limits.backends - self.backend_space.free_entries(),
-            endpoints: self.limits.endpoints - self.endpoint_space.free_entries(),
+            backends: self.limits.backends - self.backends.free_entries(),
+            endpoints: self.limits.endpoints - self.endpoints.free_entries(),
+            // The first entry stands for none.
+            outcomes: self.limits.outcomes - 1 - self.slots.free_entries(),
+            turns: self.limits.turns - self.turns.free_entries(),
+            cursors: self.limits.cursors - self.cursors.free_entries(),
         }
     }
 
@@ -150,63 +202,98 @@ impl Layout {
         let over = |what, needed, limit| OverLimit { what, needed, limit };
         let len = u32::try_from(wanted.backends.len()).unwrap_or(u32::MAX);
         let run = self
-            .backend_space
+            .backends
             .take(len)
-            .ok_or_else(|| over("backends", table.size().1, self.limits.backends))?;
+            .ok_or_else(|| over("backends", table.size().backends, self.limits.backends))?;
         let mut entries = Vec::with_capacity(wanted.backends.len());
         for backend in &wanted.backends {
             let endpoints = self
                 .share(&backend.endpoints, change)
-                .ok_or_else(|| over("endpoints", table.size().2, self.limits.endpoints))?;
-            entries.push(entry(backend, endpoints));
+                .ok_or_else(|| over("endpoints", table.size().endpoints, self.limits.endpoints))?;
+            entries.push(entry(backend, endpoints, self.count(key, &backend.name, change)));
+        }
+        for name in &wanted.idle {
+            self.count(key, name, change);
         }
         if !entries.is_empty() {
             change.backends.push((run.first, entries));
         }
-        let placed = Placed { run, table: wanted.clone() };
+        let turns = self.place_turns(&key, wanted, table, change)?;
+        let placed = Placed { run, turns, table: wanted.clone() };
         let value = placed.value();
         self.routes.insert(key, placed);
         Ok(value)
     }
 
+    /// The entry of `outcomes` for a backendRef, a new one if it has none.
+    fn count(&mut self, key: RouteKey, name: &RefName, change: &mut Change) -> u32 {
+        let (slot, is_new) = self.slots.take(key, name);
+        if is_new {
+            change.backend_refs.push((slot, name.entry(key)));
+        }
+        slot
+    }
+
     /// The run of these endpoints, a new one if no backend has the same.
     fn share(&mut self, endpoints: &[SocketAddress], change: &mut Change) -> Option<Run> {
-        if let Some(shared) = self.endpoint_runs.get_mut(endpoints) {
-            shared.users += 1;
-            return Some(shared.run);
-        }
-        let run = self.endpoint_space.take(u32::try_from(endpoints.len()).ok()?)?;
-        if run.len > 0 {
+        let (run, is_new) = self.endpoints.take(endpoints, u32::try_from(endpoints.len()).ok()?)?;
+        if is_new {
             change.endpoints.push((run.first, endpoints.to_vec()));
         }
-        self.endpoint_runs.insert(endpoints.to_vec(), SharedRun { run, users: 1 });
         Some(run)
     }
 
-    fn retire(&mut self, placed: &Placed, change: &mut Change) {
+    /// The turns of a route. While its weights stay it goes on where it stands, also with other endpoints; else it begins
+    /// a round anew.
+    fn place_turns(
+        &mut self,
+        key: &RouteKey,
+        wanted: &RouteTable,
+        table: &Table,
+        change: &mut Change,
+    ) -> Result<Option<Round>, OverLimit> {
+        let Some(weights) = &wanted.turns else { return Ok(None) };
+        if let Some(placed) = self.routes.get(key)
+            && placed.table.turns == wanted.turns
+        {
+            return Ok(placed.turns);
+        }
+        let over = |what, needed, limit| OverLimit { what, needed, limit };
+        let (run, is_new) = self
+            .turns
+            .take(weights, weights.iter().sum())
+            .ok_or_else(|| over("turns", table.size().turns, self.limits.turns))?;
+        if is_new {
+            change.turns.push((run.first, order(weights)));
+        }
+        let cursor =
+            self.cursors.take(1).ok_or_else(|| over("cursors", table.size().cursors, self.limits.cursors))?;
+        change.cursors.push(cursor.first);
+        Ok(Some(Round { run, cursor }))
+    }
+
+    fn retire(&mut self, placed: &Placed, keeps_turns: bool, retired: &mut Retired) {
         if placed.run.len > 0 {
-            change.retired_backends.push(placed.run);
+            retired.backends.push(placed.run);
         }
         for backend in &placed.table.backends {
-            let Some(shared) = self.endpoint_runs.get_mut(&backend.endpoints) else { continue };
-            shared.users -= 1;
-            if shared.users == 0 {
-                if shared.run.len > 0 {
-                    change.retired_endpoints.push(shared.run);
-                }
-                self.endpoint_runs.remove(&backend.endpoints);
-            }
+            retired.endpoints.extend(self.endpoints.leave(&backend.endpoints));
+        }
+        if let (Some(weights), Some(round), false) = (&placed.table.turns, placed.turns, keeps_turns) {
+            retired.turns.extend(self.turns.leave(weights));
+            retired.cursors.push(round.cursor);
         }
     }
 }
 
-const fn entry(backend: &BackendTable, endpoints: Run) -> Backend {
+const fn entry(backend: &BackendTable, endpoints: Run, outcomes: u32) -> Backend {
     Backend {
         weight: backend.weight,
         threshold: backend.threshold,
         alias: backend.alias,
         first_endpoint: endpoints.first,
         endpoint_count: endpoints.len,
+        outcomes,
     }
 }
 

@@ -4,9 +4,14 @@
 mod alias;
 mod change;
 mod layout;
+mod shared;
+mod slots;
 mod space;
 mod table;
+mod turns;
 
-pub use change::{Change, RouteChange, Run};
+pub use change::{Change, Retired, RouteChange, Run};
 pub use layout::{Contents, Inconsistent, Layout, Limits, OverLimit};
-pub use table::{Table, Workload, WorkloadId};
+pub use slots::{Departed, RefName};
+pub use table::{Size, Table, Workload, WorkloadId, has_too_many_turns};
+pub use turns::{MOST_TURNS, Selection};

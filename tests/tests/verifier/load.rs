@@ -12,8 +12,7 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     maps::MapData,
-    programs::{CgroupSock, CgroupSockAddr, Program, ProgramType},
-    sys::{BpfHelper, is_helper_supported},
+    programs::{CgroupSock, CgroupSockAddr, Program, SockOps},
 };
 use aya_obj::{
     Object,
@@ -21,6 +20,7 @@ use aya_obj::{
 };
 use nix::libc;
 use serde_json::json;
+use tcproute::bpf::requirements::Features;
 use tcproute_tests::tcproute::Bpffs;
 
 use crate::statistics::Statistics;
@@ -78,13 +78,11 @@ pub(crate) fn verify() -> Vec<Verified> {
 }
 
 fn load(object: &[u8]) -> Ebpf {
-    let has =
-        |helper| u32::from(is_helper_supported(ProgramType::CgroupSockAddr, helper).is_ok_and(|has| has));
-    let (set_retval, mptcp) =
-        (has(BpfHelper::BPF_FUNC_set_retval), has(BpfHelper::BPF_FUNC_skc_to_mptcp_sock));
+    let globals = Features::probe().unwrap().globals();
     let mut loader = EbpfLoader::new();
-    loader.override_global("HAS_SET_RETVAL", &set_retval, true);
-    loader.override_global("HAS_MPTCP_SOCK", &mptcp, true);
+    for (name, value) in &globals {
+        loader.override_global(name, value, true);
+    }
     loader.override_global("AYA_LOG_LEVEL", &0_u8, true);
     loader.load(object).unwrap()
 }
@@ -99,6 +97,7 @@ fn sizes(ebpf: &mut Ebpf) -> BTreeMap<String, (Kind, [u32; 2])> {
             "connect6" => bpf_attach_type::BPF_CGROUP_INET6_CONNECT,
             "getpeername4" => bpf_attach_type::BPF_CGROUP_INET4_GETPEERNAME,
             "getpeername6" => bpf_attach_type::BPF_CGROUP_INET6_GETPEERNAME,
+            "sock_ops" => bpf_attach_type::BPF_CGROUP_SOCK_OPS,
             "sock_release" => bpf_attach_type::BPF_CGROUP_INET_SOCK_RELEASE,
             other => panic!("what is {other} attached to?"),
         };
@@ -112,6 +111,11 @@ fn sizes(ebpf: &mut Ebpf) -> BTreeMap<String, (Kind, [u32; 2])> {
                 let program: &mut CgroupSock = program.try_into().unwrap();
                 program.load().unwrap();
                 (bpf_prog_type::BPF_PROG_TYPE_CGROUP_SOCK, program.info().unwrap())
+            }
+            Program::SockOps(_) => {
+                let program: &mut SockOps = program.try_into().unwrap();
+                program.load().unwrap();
+                (bpf_prog_type::BPF_PROG_TYPE_SOCK_OPS, program.info().unwrap())
             }
             other => panic!("{name} is of type {:?}", other.prog_type()),
         };

@@ -4,7 +4,7 @@ use super::*;
 use crate::bpf::requirements::{Features, KernelVersion};
 
 fn good() -> Node {
-    let features = Features { refuses_with_econnrefused: true, names_mptcp_peers: true };
+    let features = Features { refuses_with_econnrefused: true, names_mptcp_peers: true, socket_error_offset: Some(8) };
     Node {
         release: "6.1.0-32-cloud-amd64".to_owned(),
         version: KernelVersion::parse("6.1"),
@@ -78,7 +78,7 @@ fn memlock_matters_before_5_11() {
 #[test]
 fn an_older_kernel_falls_back() {
     let mut node = good();
-    node.features = Ok(Features { refuses_with_econnrefused: false, names_mptcp_peers: false });
+    node.features = Ok(Features { refuses_with_econnrefused: false, names_mptcp_peers: false, socket_error_offset: None });
     assert_eq!(
         complaints(&node),
         [("refusal-error", Status::Fallback), ("mptcp-peer-names", Status::Fallback)]

@@ -1,11 +1,15 @@
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use proptest::prelude::*;
-use tcproute_common::{Backend, RouteKey, RouteValue, SocketAddress};
+use tcproute_common::{Backend, BackendRef, RouteKey, RouteValue, SocketAddress};
 
-use super::*;
+use super::{super::turns::Selection, *};
 
-const LIMITS: Limits = Limits { routes: 64, backends: 512, endpoints: 512 };
+const LIMITS: Limits =
+    Limits { routes: 64, backends: 512, endpoints: 512, outcomes: 64, turns: 512, cursors: 64 };
 
 fn address(number: u16) -> SocketAddress {
     SocketAddr::from(([127, 0, 0, 1], number)).into()
@@ -15,19 +19,33 @@ fn key(number: u16) -> RouteKey {
     RouteKey { dialled: address(number), workload: 1 }
 }
 
+/// Some weight, that some changes change and others not.
+fn weight(endpoints: &[u16]) -> u32 {
+    endpoints.len() as u32 + 1
+}
+
+fn name(nth: usize) -> RefName {
+    RefName { target: "db".to_owned(), nth: nth.try_into().unwrap() }
+}
+
 fn table(routes: &BTreeMap<u16, Vec<Vec<u16>>>) -> Table {
     let route = |backends: &Vec<Vec<u16>>| RouteTable {
         backends: backends
             .iter()
-            .map(|endpoints| BackendTable {
-                weight: 1,
+            .enumerate()
+            .map(|(nth, endpoints)| BackendTable {
+                name: name(nth),
+                weight: weight(endpoints),
                 threshold: u32::MAX,
                 alias: 0,
                 endpoints: endpoints.iter().map(|&port| address(port)).collect(),
             })
             .collect(),
+        idle: BTreeSet::from([name(9)]),
+        turns: (backends.len() > 1).then(|| backends.iter().map(|endpoints| weight(endpoints)).collect()),
     };
-    Table { routes: routes.iter().map(|(&number, backends)| (key(number), route(backends))).collect() }
+    let routes = routes.iter().map(|(&number, backends)| (key(number), route(backends))).collect();
+    Table { routes, selection: Selection::Even }
 }
 
 /// The maps, as the programs read them.
@@ -36,11 +54,21 @@ struct Maps {
     routes: BTreeMap<RouteKey, RouteValue>,
     backends: Vec<Option<Backend>>,
     endpoints: Vec<Option<SocketAddress>>,
+    turns: Vec<Option<u32>>,
+    cursors: Vec<Option<u32>>,
+    backend_refs: BTreeMap<u32, BackendRef>,
 }
 
 impl Maps {
     fn new() -> Self {
-        Self { routes: BTreeMap::new(), backends: vec![None; 512], endpoints: vec![None; 512] }
+        Self {
+            routes: BTreeMap::new(),
+            backends: vec![None; 512],
+            endpoints: vec![None; 512],
+            turns: vec![None; 512],
+            cursors: vec![None; 64],
+            backend_refs: BTreeMap::new(),
+        }
     }
 
     /// What a program would find: the endpoints of each backend of the route.
@@ -61,9 +89,33 @@ impl Maps {
 
     /// What a daemon that starts finds.
     fn contents(&self) -> Contents {
-        let backends = (0..).zip(&self.backends).filter_map(|(index, entry)| Some((index, (*entry)?)));
-        let endpoints = (0..).zip(&self.endpoints).filter_map(|(index, entry)| Some((index, (*entry)?)));
-        Contents { routes: self.routes.clone(), backends: backends.collect(), endpoints: endpoints.collect() }
+        fn written<T: Copy>(entries: &[Option<T>]) -> BTreeMap<u32, T> {
+            (0..).zip(entries).filter_map(|(index, entry)| Some((index, (*entry)?))).collect()
+        }
+        Contents {
+            routes: self.routes.clone(),
+            backends: written(&self.backends),
+            endpoints: written(&self.endpoints),
+            turns: written(&self.turns),
+            backend_refs: self.backend_refs.clone(),
+        }
+    }
+
+    /// The turns that a program would find, and where the route stands.
+    fn read_turns(&self, key: RouteKey) -> Option<(Vec<u32>, u32)> {
+        let route = self.routes.get(&key).filter(|route| route.turn_count > 0)?;
+        let turns = (route.first_turn..route.first_turn + route.turn_count)
+            .map(|index| self.turns[index as usize].expect("a route leads to written turns"));
+        let cursor = self.cursors[route.cursor as usize].expect("a route leads to a written cursor");
+        assert!(cursor < route.turn_count);
+        Some((turns.collect(), cursor))
+    }
+
+    /// A connection takes its turn.
+    fn connect(&mut self, key: RouteKey) {
+        let Some((turns, cursor)) = self.read_turns(key) else { return };
+        let route = self.routes[&key];
+        self.cursors[route.cursor as usize] = Some((cursor + 1) % turns.len() as u32);
     }
 
     /// Applies the change write by write, and after each one calls `look`.
@@ -80,6 +132,17 @@ impl Maps {
                 look(self);
             }
         }
+        for (first, entries) in &change.turns {
+            for (offset, entry) in entries.iter().enumerate() {
+                self.turns[*first as usize + offset] = Some(*entry);
+                look(self);
+            }
+        }
+        self.backend_refs.extend(change.backend_refs.iter().copied());
+        for &cursor in &change.cursors {
+            self.cursors[cursor as usize] = Some(0);
+            look(self);
+        }
         for RouteChange { key, old, new } in &change.routes {
             assert_eq!(self.routes.get(key), old.as_ref());
             match new {
@@ -91,11 +154,54 @@ impl Maps {
     }
 }
 
+/// As the next daemon knows it: it cannot tell backendRefs that have left from those that have no weight.
+fn as_found(layout: &Layout) -> Layout {
+    let mut found = layout.clone();
+    for (key, placed) in &mut found.routes {
+        let weighted: BTreeSet<&RefName> = placed.table.backends.iter().map(|backend| &backend.name).collect();
+        let idle = layout.slots.of_route(key).filter(|name| !weighted.contains(name)).cloned();
+        placed.table.idle = idle.collect();
+    }
+    found
+}
+
 fn wanted(table: &Table, key: RouteKey) -> Option<Vec<Vec<SocketAddress>>> {
     table
         .routes
         .get(&key)
         .map(|route| route.backends.iter().map(|backend| backend.endpoints.clone()).collect())
+}
+
+fn wanted_turns(table: &Table, key: RouteKey) -> Option<Vec<u32>> {
+    table.routes.get(&key)?.turns.as_deref().map(order)
+}
+
+#[test]
+fn other_weights_begin_a_round_and_other_endpoints_do_not() {
+    let plan = |layout: &Layout, backends: [Vec<u16>; 2]| {
+        layout.plan(&table(&BTreeMap::from([(1, backends.into())]))).unwrap()
+    };
+    let mut maps = Maps::new();
+    let (layout, first) = plan(&Layout::new(LIMITS), [vec![10], vec![]]);
+    maps.apply(&first, |_| {});
+    assert_eq!(maps.read_turns(key(1)), Some((vec![0, 0, 1], 0)));
+    maps.connect(key(1));
+    let (layout, second) = plan(&layout, [vec![11], vec![]]);
+    maps.apply(&second, |_| {});
+    assert_eq!(maps.read_turns(key(1)), Some((vec![0, 0, 1], 1)));
+    assert_eq!((second.retired.turns.len(), second.retired.cursors.len()), (0, 0));
+    let (_, third) = plan(&layout, [vec![11, 12], vec![]]);
+    maps.apply(&third, |_| {});
+    assert_eq!(maps.read_turns(key(1)).map(|(_, cursor)| cursor), Some(0));
+    assert_eq!((third.retired.turns.len(), third.retired.cursors.len()), (1, 1));
+}
+
+#[test]
+fn routes_with_the_same_weights_share_the_turns_and_not_the_cursor() {
+    let same = vec![vec![10], vec![11]];
+    let (_, change) =
+        Layout::new(LIMITS).plan(&table(&BTreeMap::from([(1, same.clone()), (2, same)]))).unwrap();
+    assert_eq!((change.turns.len(), change.cursors.len()), (1, 2));
 }
 
 #[test]
@@ -116,7 +222,7 @@ fn backends_with_the_same_endpoints_share_a_run() {
 
 #[test]
 fn what_does_not_fit_names_the_limit() {
-    let small = Limits { routes: 1, backends: 2, endpoints: 3 };
+    let small = Limits { routes: 1, backends: 2, endpoints: 3, outcomes: 1, ..LIMITS };
     let error = |routes: &[(u16, Vec<Vec<u16>>)]| {
         Layout::new(small).plan(&table(&routes.iter().cloned().collect())).map(|_| ()).unwrap_err()
     };
@@ -153,6 +259,42 @@ fn maps_that_contradict_themselves_are_not_adopted() {
     assert_eq!(Layout::adopt(small, &bad), Err(Inconsistent("two runs of endpoints overlap")));
 }
 
+#[test]
+fn a_backend_ref_keeps_its_counts_until_it_has_left_and_is_drained() {
+    let both = table(&BTreeMap::from([(1, vec![vec![10], vec![11]])]));
+    let (layout, first) = Layout::new(LIMITS).plan(&both).unwrap();
+    let slots = |change: &Change| change.backends[0].1.iter().map(|entry| entry.outcomes).collect::<Vec<_>>();
+    assert_eq!(slots(&first), [1, 2]);
+    assert_eq!(layout.slot(&key(1), &name(9)), Some(3), "also without a weight");
+    // Another order, other endpoints.
+    let mut moved = table(&BTreeMap::from([(1, vec![vec![12], vec![]])]));
+    moved.routes.get_mut(&key(1)).unwrap().backends.reverse();
+    let (layout, second) = layout.plan(&moved).unwrap();
+    assert_eq!(slots(&second), [2, 1]);
+    let (layout, _) = layout.plan(&table(&BTreeMap::from([(1, vec![vec![12]])]))).unwrap();
+    assert_eq!(layout.departed(), [Departed { key: key(1), name: name(1), slot: 2 }]);
+    let (back, third) = layout.plan(&both).unwrap();
+    assert_eq!((slots(&third), back.departed()), (vec![1, 2], vec![]));
+    let (mut layout, _) = layout.plan(&Table::default()).unwrap();
+    let departed = layout.departed();
+    assert_eq!(departed.len(), 3);
+    for departed in &departed {
+        layout.reuse_slot(departed);
+    }
+    assert_eq!(layout.departed(), []);
+    let (_, fourth) = layout.plan(&table(&BTreeMap::from([(2, vec![vec![10]])]))).unwrap();
+    assert_eq!(slots(&fourth), [1]);
+}
+
+#[test]
+fn without_room_to_count_routes_are_routes_all_the_same() {
+    let few = Limits { outcomes: 2, ..LIMITS };
+    let (layout, change) =
+        Layout::new(few).plan(&table(&BTreeMap::from([(1, vec![vec![1], vec![2]])]))).unwrap();
+    assert_eq!(change.backends[0].1.iter().map(|entry| entry.outcomes).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(layout.slot(&key(1), &name(1)), None);
+}
+
 fn any_routes() -> impl Strategy<Value = BTreeMap<u16, Vec<Vec<u16>>>> {
     let endpoints = proptest::collection::vec(100_u16..110, 0..4);
     let backends = proptest::collection::vec(endpoints, 0..4);
@@ -177,23 +319,34 @@ proptest! {
             maps.apply(&change, |maps| {
                 all_good &= (0..6).map(key).all(|key| {
                     let seen = maps.read(key);
-                    seen == wanted(&before, key) || seen == wanted(&after, key)
+                    let turns = maps.read_turns(key).map(|(turns, _)| turns);
+                    (seen == wanted(&before, key) && turns == wanted_turns(&before, key))
+                        || (seen == wanted(&after, key) && turns == wanted_turns(&after, key))
                 });
             });
             prop_assert!(all_good);
             for number in 0..6 {
                 prop_assert_eq!(maps.read(key(number)), wanted(&after, key(number)));
             }
-            next.reuse(&change.retired_endpoints, &change.retired_backends);
+            for number in 0..6 {
+                maps.connect(key(number));
+            }
+            next.reuse(&change.retired);
             // The next daemon finds what this one knows.
             let adopted = Layout::adopt(LIMITS, &maps.contents()).unwrap();
-            prop_assert_eq!(&adopted, &next);
+            prop_assert_eq!(&adopted, &as_found(&next));
             layout = if adopt { adopted } else { next };
+            for departed in layout.departed() {
+                layout.reuse_slot(&departed);
+                maps.backend_refs.remove(&departed.slot);
+            }
             before = after;
         }
         let (mut empty, change) = layout.plan(&Table::default()).unwrap();
-        empty.reuse(&change.retired_endpoints, &change.retired_backends);
-        prop_assert_eq!(empty.backend_space.take(LIMITS.backends).map(|run| run.first), Some(0));
-        prop_assert_eq!(empty.endpoint_space.take(LIMITS.endpoints).map(|run| run.first), Some(0));
+        empty.reuse(&change.retired);
+        for departed in empty.departed() {
+            empty.reuse_slot(&departed);
+        }
+        prop_assert_eq!(empty, Layout::new(LIMITS));
     }
 }

@@ -1,0 +1,179 @@
+//! Counting what becomes of connections, each step of each exactly once.
+
+use core::{arch::asm, ptr};
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use tcproute_common::{Kept, LATENCY_BUCKETS, OutcomeCounts, Phase, latency_bucket};
+
+use crate::maps::{GENERATION, OUTCOMES, add};
+
+const EACCES: u32 = 13;
+const ENONET: u32 = 64;
+const ENOPROTOOPT: u32 = 92;
+const ENETDOWN: u32 = 100;
+const ENETUNREACH: u32 = 101;
+const ECONNRESET: u32 = 104;
+const ETIMEDOUT: u32 = 110;
+const ECONNREFUSED: u32 = 111;
+const EHOSTDOWN: u32 = 112;
+const EHOSTUNREACH: u32 = 113;
+
+/// How TCP has ended.
+pub(crate) struct End {
+    /// The socket's error; `None` where it cannot be read.
+    pub(crate) error: Option<u32>,
+    /// Whether the peer has sent or acknowledged any byte of data.
+    pub(crate) peer_took_part: bool,
+}
+
+/// How far the connection has come: a [`Phase`].
+#[inline(always)]
+pub(crate) fn phase(kept: *mut Kept) -> u16 {
+    // SAFETY: a field of a map value.
+    unsafe { ptr::read_volatile(&raw const (*kept).phase) }
+}
+
+/// connect() was sent to a backend.
+#[inline(always)]
+pub(crate) fn attempted(index: u32) {
+    if let Some(counts) = counts(index) {
+        // SAFETY: a field of a map value.
+        unsafe { add(&raw mut (*counts).attempted, 1) };
+    }
+}
+
+/// The first SYN is about to be sent.
+#[inline(always)]
+pub(crate) fn dialling(kept: *mut Kept) {
+    // SAFETY: a field of a map value; the socket is locked.
+    unsafe { (*kept).state.started = now() };
+    set_phase(kept, Phase::Dialling);
+}
+
+/// The handshake is complete.
+#[inline(always)]
+pub(crate) fn established(kept: *mut Kept) {
+    set_phase(kept, Phase::Established);
+    let Some(counts) = counts_of(kept) else { return };
+    // SAFETY: a field of a map value.
+    let microseconds = now().wrapping_sub(unsafe { (*kept).state.started });
+    let bucket = unknown(latency_bucket(microseconds));
+    if bucket < LATENCY_BUCKETS {
+        // SAFETY: one of the array's buckets, in a map value.
+        unsafe { add((&raw mut (*counts).latency).cast::<u64>().add(bucket), 1) };
+    }
+    // SAFETY: a field of a map value.
+    unsafe { add(&raw mut (*counts).latency_us, u64::from(microseconds)) };
+    // SAFETY: as above.
+    unsafe { add(&raw mut (*counts).established, 1) };
+}
+
+/// The same number, of which the compiler knows nothing: else it leaves a comparison out that the verifier needs.
+#[inline(always)]
+fn unknown(mut number: usize) -> usize {
+    // SAFETY: no instruction.
+    unsafe { asm!("/* {number} */", number = inout(reg) number, options(nomem, nostack, preserves_flags)) };
+    number
+}
+
+/// TCP has come to its end.
+#[inline(always)]
+pub(crate) fn ended(kept: *mut Kept, end: &End) {
+    let before = phase(kept);
+    if before == Phase::Dialling as u16 {
+        if let Some(counts) = counts_of(kept) {
+            count_failure(counts, end);
+        }
+        set_phase(kept, Phase::Over);
+        return;
+    }
+    if before == Phase::Established as u16
+        && end.error == Some(ECONNRESET)
+        && !end.peer_took_part
+        && let Some(counts) = counts_of(kept)
+    {
+        // SAFETY: a field of a map value.
+        unsafe { add(&raw mut (*counts).reset, 1) };
+    }
+    settle(kept);
+}
+
+#[inline(always)]
+fn count_failure(counts: *mut OutcomeCounts, end: &End) {
+    // SAFETY: these are fields of a map value.
+    let number = unsafe {
+        match end.error {
+            Some(ECONNREFUSED) => &raw mut (*counts).refused,
+            Some(ETIMEDOUT) => &raw mut (*counts).timed_out,
+            // What ICMP and ICMPv6 say, as the kernel translates it.
+            Some(EHOSTUNREACH | ENETUNREACH | EHOSTDOWN | ENETDOWN | ENONET | ENOPROTOOPT | EACCES) => {
+                &raw mut (*counts).unreachable
+            }
+            Some(0) => &raw mut (*counts).aborted,
+            _ => &raw mut (*counts).failed,
+        }
+    };
+    // SAFETY: a field of a map value.
+    unsafe { add(number, 1) };
+    // An RST is ECONNREFUSED in SYN_SENT; ECONNRESET it is in SYN_RECV, where both sides dial at once.
+    if end.error == Some(ECONNRESET) {
+        // SAFETY: as above.
+        unsafe { add(&raw mut (*counts).reset, 1) };
+    }
+}
+
+/// Counts how the attempt has ended of which nobody has told: the socket is used again or closed, and so the
+/// attempt before cannot be under way any more.
+#[inline(always)]
+pub(crate) fn settle(kept: *mut Kept) {
+    let before = phase(kept);
+    if before == Phase::Over as u16 {
+        return;
+    }
+    set_phase(kept, Phase::Over);
+    let Some(counts) = counts_of(kept) else { return };
+    // SAFETY: these are fields of a map value.
+    let number = unsafe {
+        if before == Phase::Established as u16 {
+            &raw mut (*counts).closed
+        } else if before == Phase::Attempted as u16 {
+            &raw mut (*counts).unsent
+        } else {
+            // The callbacks of TCP were switched off by another program.
+            &raw mut (*counts).failed
+        }
+    };
+    // SAFETY: a field of a map value.
+    unsafe { add(number, 1) };
+}
+
+#[inline(always)]
+fn set_phase(kept: *mut Kept, phase: Phase) {
+    // SAFETY: a field of a map value that is this socket's; the socket is locked, or nobody else has it.
+    unsafe { ptr::write_volatile(&raw mut (*kept).phase, phase as u16) };
+}
+
+#[inline(always)]
+fn counts_of(kept: *mut Kept) -> Option<*mut OutcomeCounts> {
+    // SAFETY: a field of a map value.
+    if unsafe { (*kept).generation } != GENERATION.load() as u16 {
+        return None;
+    }
+    // SAFETY: a field of a map value.
+    counts(unsafe { (*kept).state.outcomes })
+}
+
+#[inline(always)]
+fn counts(index: u32) -> Option<*mut OutcomeCounts> {
+    if index == 0 {
+        return None;
+    }
+    OUTCOMES.get_ptr_mut(index)
+}
+
+/// Microseconds since the boot, modulo 2^32.
+#[inline(always)]
+fn now() -> u32 {
+    // SAFETY: takes nothing, cannot fail.
+    (unsafe { bpf_ktime_get_ns() } / 1000) as u32
+}

@@ -1,0 +1,95 @@
+//! What TCP tells of a connection: that its first SYN is being sent, that the handshake is complete, that it is at its
+//! end.
+//!
+//! This may run in softirq, where "current" is anybody: everything is taken from the socket's state. All runs for one
+//! socket come one after the other, under its lock.
+//!
+//! A connection counts as closed when TCP is at its end and not when the application closes it: until then there may be
+//! data on the way, so a backend with no open connections can be stopped without loss. TIME_WAIT is after that
+//! end. For an MPTCP connection it is the end of its first subflow, the one that was routed.
+
+use aya_ebpf::bindings::{
+    BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_TCP_CLOSE, BPF_TCP_ESTABLISHED,
+};
+use tcproute_common::{Kept, Phase};
+
+use crate::{
+    connection::{free, owned_slot, stored},
+    context::TcpContext,
+    outcomes::{self, phase},
+};
+
+/// The other callbacks come to sockets of others, too, and end at the first comparisons.
+#[inline(always)]
+pub(crate) fn on_sock_ops(ctx: &TcpContext) {
+    match ctx.op() {
+        BPF_SOCK_OPS_TCP_CONNECT_CB => on_first_syn(ctx),
+        BPF_SOCK_OPS_STATE_CB => match ctx.new_state() {
+            BPF_TCP_ESTABLISHED => on_established(ctx),
+            BPF_TCP_CLOSE => on_end(ctx),
+            _ => {}
+        },
+        _ => {}
+    }
+}
+
+/// Within connect(), or, with TCP_FASTOPEN_CONNECT, within the first send().
+///
+/// A connect() may fail after `connect4/6` and before this: then the state waits in `Attempted`, and the socket's next
+/// routed connect() or its close settles it. (Should the application first dial an address with which no route has to do
+/// on the same socket, that connection is counted as the one that failed. Comparing the peer would prevent it, but
+/// lose all connections whose destination another program, such as Cilium's at the root, rewrites once more.)
+#[inline(always)]
+fn on_first_syn(ctx: &TcpContext) {
+    if let Some((kept, _)) = find(ctx)
+        && phase(kept) == Phase::Attempted as u16
+    {
+        outcomes::dialling(kept);
+        ctx.follow_states();
+    }
+}
+
+#[inline(always)]
+fn on_established(ctx: &TcpContext) {
+    if let Some((kept, _)) = find(ctx)
+        && phase(kept) == Phase::Dialling as u16
+    {
+        outcomes::established(kept);
+    }
+}
+
+/// The last that TCP does with a socket, unless it is used again. getpeername() fails from here on, so the
+/// state has served.
+#[inline(always)]
+fn on_end(ctx: &TcpContext) {
+    let Some((kept, place)) = find(ctx) else { return };
+    outcomes::ended(kept, &ctx.end());
+    // A state in `overflow` dies with the socket.
+    if matches!(place, Place::Slot) {
+        free(kept);
+    }
+}
+
+/// Where a state is kept.
+#[derive(Clone, Copy)]
+enum Place {
+    Slot,
+    Storage,
+}
+
+#[inline(always)]
+fn find(ctx: &TcpContext) -> Option<(*mut Kept, Place)> {
+    if let Some(slot) = owned_slot(ctx.cookie()) {
+        return Some((slot, Place::Slot));
+    }
+    let socket = ctx.socket();
+    if socket.is_null() {
+        return None;
+    }
+    let mptcp = ctx.mptcp_socket(socket);
+    let kept = if mptcp.is_null() { stored(socket) } else { stored(mptcp) };
+    kept.map(
+        #[inline(always)]
+        |kept| (kept, Place::Storage),
+    )
+}

@@ -1,0 +1,210 @@
+//! What became of connections, as values to be printed, compared and exported.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use serde::Serialize;
+use tcproute_common::{LATENCY_BUCKETS, OutcomeCounts};
+
+use crate::resources::{MeshName, Weight};
+
+/// What became of the connections to one backendRef of one route, over all CPUs and since it got its entry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcomes {
+    /// Calls of connect() that were sent there.
+    pub attempted: u64,
+    /// Handshakes that were completed.
+    pub established: u64,
+    /// Answered by RST or as a closed port: ECONNREFUSED.
+    pub refused: u64,
+    /// No way there, as a router said: EHOSTUNREACH and the like.
+    pub unreachable: u64,
+    /// Not answered in time: ETIMEDOUT.
+    pub timed_out: u64,
+    /// Given up by the application before there was an answer.
+    pub aborted: u64,
+    /// Failed on this host before the first SYN.
+    pub unsent: u64,
+    /// Failed before the handshake was complete for any other reason, or, where the kernel has no BTF, for any.
+    pub failed: u64,
+    /// Established, and TCP has come to its end.
+    pub closed: u64,
+    /// Established and not closed.
+    pub open: u64,
+    /// Reset by the peer before it had sent or acknowledged a byte. Each is counted as closed or failed, too.
+    pub reset: u64,
+    /// How long the handshakes took.
+    pub latency: Latency,
+}
+
+/// A histogram of the time from the first SYN to the end of the handshake.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Latency {
+    /// Of all that were established.
+    pub sum_us: u64,
+    /// Bucket `i` counts those of less than [`Latency::bound`]`(i)` and of no less than the bound before.
+    pub buckets: [u64; LATENCY_BUCKETS],
+}
+
+impl Latency {
+    /// Where a bucket ends; `None` for the last, which does not.
+    pub fn bound(bucket: usize) -> Option<Duration> {
+        (bucket + 1 < LATENCY_BUCKETS).then(|| Duration::from_micros(1 << bucket))
+    }
+}
+
+impl Outcomes {
+    /// Sums what each CPU has counted. The counting goes on meanwhile, so the numbers may be a connection apart.
+    pub fn sum(per_cpu: &[OutcomeCounts]) -> Self {
+        let sum = |field: fn(&OutcomeCounts) -> u64| per_cpu.iter().map(field).sum::<u64>();
+        let mut buckets = [0; LATENCY_BUCKETS];
+        for counts in per_cpu {
+            for (bucket, count) in buckets.iter_mut().zip(counts.latency) {
+                *bucket += count;
+            }
+        }
+        let (established, closed) = (sum(|counts| counts.established), sum(|counts| counts.closed));
+        Self {
+            attempted: sum(|counts| counts.attempted),
+            established,
+            refused: sum(|counts| counts.refused),
+            unreachable: sum(|counts| counts.unreachable),
+            timed_out: sum(|counts| counts.timed_out),
+            aborted: sum(|counts| counts.aborted),
+            unsent: sum(|counts| counts.unsent),
+            failed: sum(|counts| counts.failed),
+            closed,
+            open: established.saturating_sub(closed),
+            reset: sum(|counts| counts.reset),
+            latency: Latency { sum_us: sum(|counts| counts.latency_us), buckets },
+        }
+    }
+
+    /// Attempts of which there is no end yet.
+    pub const fn pending(&self) -> u64 {
+        let ended = self.established
+            + self.refused
+            + self.unreachable
+            + self.timed_out
+            + self.aborted
+            + self.unsent
+            + self.failed;
+        self.attempted.saturating_sub(ended)
+    }
+
+    /// Whether nothing more can come of what was attempted.
+    pub const fn is_drained(&self) -> bool {
+        self.pending() == 0 && self.open == 0
+    }
+}
+
+/// What there is any of.
+impl fmt::Display for Outcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} attempted", self.attempted)?;
+        let rest = [
+            (self.established, "established"),
+            (self.refused, "refused"),
+            (self.unreachable, "unreachable"),
+            (self.timed_out, "timed out"),
+            (self.aborted, "aborted"),
+            (self.unsent, "unsent"),
+            (self.failed, "failed"),
+            (self.closed, "closed"),
+            (self.open, "open"),
+            (self.reset, "reset"),
+        ];
+        rest.into_iter()
+            .filter(|(count, _)| *count > 0)
+            .try_for_each(|(count, what)| write!(f, ", {count} {what}"))
+    }
+}
+
+/// What became of a Dataplane's connections.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DataplaneOutcomes {
+    /// The Dataplane's mesh.
+    pub mesh: MeshName,
+    /// The Dataplane's name.
+    pub dataplane: String,
+    /// Its routes; not those that are left to the proxy.
+    pub routes: Vec<RouteOutcomes>,
+}
+
+impl DataplaneOutcomes {
+    /// A line for each backendRef to which there was a connection.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for route in &self.routes {
+            for backend in &route.backends {
+                let Some(outcomes) = backend.outcomes.filter(|outcomes| outcomes.attempted > 0) else {
+                    continue;
+                };
+                let RouteOutcomes { service, address, port, .. } = route;
+                let dialled = SocketAddr::new(*address, *port);
+                let (dataplane, target) = (&self.dataplane, &backend.target);
+                lines.push(format!("{dataplane}: {service} at {dialled} to {target}: {outcomes}"));
+            }
+        }
+        lines
+    }
+}
+
+/// What became of the connections to one address.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RouteOutcomes {
+    /// The destination service.
+    pub service: String,
+    /// What the application dials.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// In the order of the policy.
+    pub backends: Vec<BackendOutcomes>,
+}
+
+/// What became of the connections to one backendRef.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BackendOutcomes {
+    /// The backendRef's target, as people read it.
+    pub target: String,
+    /// As configured.
+    pub weight: Weight,
+    /// Weight over the sum of all weights.
+    pub share: f64,
+    /// `None` if they are not counted: the map has no entry left.
+    pub outcomes: Option<Outcomes>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_may_begin_on_one_cpu_and_end_on_another() {
+        let mut first =
+            OutcomeCounts { attempted: 4, established: 2, latency_us: 9, ..OutcomeCounts::default() };
+        first.latency[2] = 1;
+        let mut second =
+            OutcomeCounts { established: 1, closed: 2, latency_us: 3, ..OutcomeCounts::default() };
+        second.latency[2] = 2;
+        let sum = Outcomes::sum(&[first, second]);
+        assert_eq!((sum.attempted, sum.established, sum.closed, sum.open), (4, 3, 2, 1));
+        assert_eq!((sum.latency.sum_us, sum.latency.buckets[2]), (12, 3));
+        assert_eq!((sum.pending(), sum.is_drained()), (1, false));
+        let end = OutcomeCounts { closed: 1, timed_out: 1, ..OutcomeCounts::default() };
+        assert!(Outcomes::sum(&[first, second, end]).is_drained());
+    }
+
+    #[test]
+    fn the_last_bucket_has_no_bound() {
+        assert_eq!(Latency::bound(0), Some(Duration::from_micros(1)));
+        assert_eq!(Latency::bound(23), Some(Duration::from_micros(1 << 23)));
+        assert_eq!(Latency::bound(24), None);
+    }
+}

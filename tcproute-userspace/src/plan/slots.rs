@@ -1,0 +1,164 @@
+//! Which entry of the map `outcomes` counts for which backendRef of which route.
+//!
+//! A backendRef keeps its entry whatever its weight and its endpoints become, and also when it has left its route:
+//! it may come back, and its connections are still open. The entry is given back on the word of who can see
+//! that they have ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tcproute_common::{BackendRef, RouteKey, TARGET_LEN};
+
+use super::{change::Run, space::Space};
+use crate::routing::ResolvedRoute;
+
+/// What a backendRef is known by within its route.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RefName {
+    /// Its target, as people read it.
+    pub target: String,
+    /// Which one it is of those in the route that have the same target, counted from 0.
+    pub nth: u32,
+}
+
+impl RefName {
+    /// The names of a route's backendRefs, in the order of the policy.
+    pub fn of_route(route: &ResolvedRoute) -> Vec<Self> {
+        let mut names: Vec<Self> = Vec::new();
+        let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+        for backend in &route.destination.backends {
+            let target = backend.target.to_string();
+            let count = seen.entry(target.clone()).or_default();
+            names.push(Self { target, nth: *count });
+            *count += 1;
+        }
+        names
+    }
+}
+
+impl RefName {
+    /// As the map `backend_refs` has it.
+    pub(crate) fn entry(&self, route: RouteKey) -> BackendRef {
+        let mut target = [0; TARGET_LEN];
+        for (byte, &of_name) in target.iter_mut().zip(self.target.as_bytes()) {
+            *byte = of_name;
+        }
+        let target_len = u32::try_from(self.target.len()).unwrap_or(u32::MAX);
+        BackendRef { route, nth: self.nth, target_len, target }
+    }
+
+    /// Whose entry that is. One that is too long for the map comes back as the name of nobody, and so its counts end
+    /// with the daemon.
+    fn of_entry(slot: u32, BackendRef { nth, target_len, target, .. }: &BackendRef) -> Self {
+        let kept = target.get(..*target_len as usize).and_then(|target| str::from_utf8(target).ok());
+        let target = kept.map_or_else(|| format!("(entry {slot})"), str::to_owned);
+        Self { target, nth: *nth }
+    }
+}
+
+/// An entry that no route leads to any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Departed {
+    /// The route that had it.
+    pub key: RouteKey,
+    /// The backendRef.
+    pub name: RefName,
+    /// The entry.
+    pub slot: u32,
+}
+
+/// The entries of the map `outcomes`. Entry 0 stands for none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Slots {
+    free: Space,
+    taken: BTreeMap<RouteKey, BTreeMap<RefName, u32>>,
+}
+
+impl Slots {
+    pub(crate) fn new(entries: u32) -> Self {
+        let mut free = Space::new(entries);
+        free.take(1);
+        Self { free, taken: BTreeMap::new() }
+    }
+
+    /// The entry of a backendRef, and whether it is new. 0 when all are taken: counting is no reason to refuse a route.
+    pub(crate) fn take(&mut self, key: RouteKey, name: &RefName) -> (u32, bool) {
+        let slot = self.get(&key, name);
+        if slot != 0 {
+            return (slot, false);
+        }
+        let Some(run) = self.free.take(1) else { return (0, false) };
+        self.taken.entry(key).or_default().insert(name.clone(), run.first);
+        (run.first, true)
+    }
+
+    /// Takes an entry that counts for a backendRef already, and answers with the name of that. `None` if it cannot be.
+    pub(crate) fn take_at(&mut self, slot: u32, backend_ref: &BackendRef) -> Option<RefName> {
+        let name = RefName::of_entry(slot, backend_ref);
+        let is_free = self.free.take_at(Run { first: slot, len: 1 });
+        let of_route = self.taken.entry(backend_ref.route).or_default();
+        (is_free && of_route.insert(name.clone(), slot).is_none()).then_some(name)
+    }
+
+    /// The backendRefs of a route that have an entry.
+    pub(crate) fn of_route(&self, key: &RouteKey) -> impl Iterator<Item = &RefName> {
+        self.taken.get(key).into_iter().flat_map(BTreeMap::keys)
+    }
+
+    pub(crate) fn free_entries(&self) -> u32 {
+        self.free.free_entries()
+    }
+
+    /// The entry of a backendRef; 0 if it has none.
+    pub(crate) fn get(&self, key: &RouteKey, name: &RefName) -> u32 {
+        self.taken.get(key).and_then(|slots| slots.get(name)).copied().unwrap_or(0)
+    }
+
+    /// The entries of all backendRefs but these.
+    pub(crate) fn departed<'a>(
+        &self,
+        mut present: impl FnMut(&RouteKey) -> BTreeSet<&'a RefName>,
+    ) -> Vec<Departed> {
+        let mut departed = Vec::new();
+        for (&key, slots) in &self.taken {
+            let present = present(&key);
+            let gone = slots.iter().filter(|(name, _)| !present.contains(name));
+            departed.extend(gone.map(|(name, &slot)| Departed { key, name: name.clone(), slot }));
+        }
+        departed
+    }
+
+    pub(crate) fn give_back(&mut self, Departed { key, name, .. }: &Departed) {
+        let Some(slots) = self.taken.get_mut(key) else { return };
+        if let Some(slot) = slots.remove(name) {
+            self.free.give_back(Run { first: slot, len: 1 });
+        }
+        if slots.is_empty() {
+            self.taken.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tcproute_common::{Address, SocketAddress};
+
+    use super::*;
+
+    #[test]
+    fn a_name_comes_back_from_its_entry_unless_it_is_too_long() {
+        let route = RouteKey {
+            dialled: SocketAddress { address: Address { bytes: [0; 16] }, port: 1 },
+            workload: 1,
+        };
+        let back = |target: &str| {
+            let name = RefName { target: target.to_owned(), nth: 2 };
+            (RefName::of_entry(7, &name.entry(route)), name)
+        };
+        let (found, name) = back("MeshServiceSubset backend, version: 1.0");
+        assert_eq!(found, name);
+        let (found, name) = back(&"ä".repeat(TARGET_LEN / 2));
+        assert_eq!(found, name);
+        let (found, _) = back(&"a".repeat(TARGET_LEN + 1));
+        assert_eq!(found, RefName { target: "(entry 7)".to_owned(), nth: 2 });
+    }
+}
