@@ -1,15 +1,23 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::bpf::requirements::{Features, KernelVersion};
+use crate::bpf::{
+    LoadedProgram,
+    requirements::{Features, KernelVersion},
+};
 
 fn good() -> Node {
     let features = Features { refuses_with_econnrefused: true, names_mptcp_peers: true };
     Node {
         release: "6.1.0-32-cloud-amd64".to_owned(),
         version: KernelVersion::parse("6.1"),
-        config: Ok(OPTIONS.map(str::to_owned).into()),
+        config: Ok(OPTIONS
+            .into_iter()
+            .chain(OPTIONAL.map(|(option, _)| option))
+            .map(str::to_owned)
+            .collect()),
         cgroup2: Ok("/sys/fs/cgroup".into()),
+        cgroup2_whole: true,
         bpffs: "/sys/fs/bpf".into(),
         bpffs_mounted: true,
         btf: true,
@@ -21,7 +29,7 @@ fn good() -> Node {
         jit_harden: Some(0),
         features: Ok(features),
         programs: Ok(Vec::new()),
-        attached: Ok(Vec::new()),
+        attached: Ok(Attached { programs: Vec::new(), cut_off: None }),
         daemon: None,
     }
 }
@@ -48,10 +56,23 @@ fn what_is_missing_is_told_with_its_remedy() {
     node.config = Ok(["CONFIG_INET".to_owned()].into());
     node.cgroup2 = Err("none".to_owned());
     node.bpffs_mounted = false;
-    node.capabilities = Ok(!(1 << 21));
+    node.capabilities = Ok(!(CAP_SYS_ADMIN | CAP_BPF));
     node.programs = Err("the kernel refuses the program connect4".to_owned());
     let missing = ["kernel", "kernel-config", "cgroup2", "bpffs", "privilege", "programs"];
     assert_eq!(complaints(&node), missing.map(|id| (id, Status::Missing)));
+}
+
+#[test]
+fn one_capability_stands_for_two() {
+    let mut node = good();
+    for enough in [CAP_SYS_ADMIN, CAP_BPF | CAP_NET_ADMIN] {
+        node.capabilities = Ok(enough);
+        assert_eq!(complaints(&node), []);
+    }
+    for too_little in [0, CAP_BPF, CAP_NET_ADMIN] {
+        node.capabilities = Ok(too_little);
+        assert_eq!(complaints(&node), [("privilege", Status::Missing)]);
+    }
 }
 
 #[test]
@@ -62,6 +83,32 @@ fn what_only_costs_is_a_warning() {
     node.jit = Some(1);
     node.jit_harden = Some(2);
     assert_eq!(complaints(&node), [("jit", Status::Warning)]);
+    node = good();
+    node.cgroup2_whole = false;
+    assert_eq!(complaints(&node), [("cgroup2", Status::Warning)]);
+}
+
+#[test]
+fn the_jit_is_judged_by_what_it_made() {
+    let program =
+        |jited| LoadedProgram { name: "connect4".to_owned(), translated: 800, jited, verified: None };
+    let mut node = good();
+    // As in the network namespace of a container.
+    node.jit = None;
+    assert_eq!(complaints(&node), [("jit", Status::Unknown)]);
+    node.programs = Ok(vec![program(500)]);
+    assert_eq!(complaints(&node), []);
+    node.programs = Ok(vec![program(500), program(0)]);
+    assert_eq!(complaints(&node), [("jit", Status::Warning)]);
+}
+
+#[test]
+fn an_option_that_is_not_needed_is_told_with_the_consequence() {
+    let mut node = good();
+    node.config = Ok(OPTIONS.map(str::to_owned).into());
+    assert_eq!(complaints(&node), [("kernel-config", Status::Fallback)]);
+    let check = config(&node);
+    assert!(check.found.contains("; without CONFIG_IPV6 there is nothing but IPv4"), "{check:?}");
 }
 
 #[test]
@@ -102,6 +149,7 @@ fn without_privilege_much_is_unknown() {
             unknown("refusal-error"),
             unknown("mptcp-peer-names"),
             unknown("other-programs"),
+            unknown("daemon"),
         ]
     );
 }
@@ -117,16 +165,17 @@ fn programs_of_others_are_listed_and_ours_are_not() {
         ours,
     };
     let mut node = good();
-    node.attached = Ok(vec![
+    let programs = vec![
         program("connect4", AttachMode::Multi, false),
         program("connect4", AttachMode::Multi, true),
         program("connect6", AttachMode::Exclusive, false),
         program("sock_release", AttachMode::Override, false),
-    ]);
+    ];
+    node.attached = Ok(Attached { programs, cut_off: Some(50_000) });
     let found: Vec<Check> = checks(&node).into_iter().filter(|check| check.id == "other-programs").collect();
     assert_eq!(
         found.iter().map(|check| check.status).collect::<Vec<_>>(),
-        [Status::Ok, Status::Warning, Status::Warning]
+        [Status::Ok, Status::Warning, Status::Warning, Status::Unknown]
     );
     assert!(found[0].found.contains("theirs (id 7) is attached at connect4 of /sys/fs/cgroup"), "{found:?}");
     assert!(found[1].found.contains("cannot be attached there or below"), "{found:?}");
