@@ -14,8 +14,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use tcproute_common::{
-    Backend, BackendRef, CONNECTIONS, Counter, Cursor, Kept, OutcomeCounts, RouteKey, RouteValue, SocketAddress,
-    WorkloadIdentity,
+    Backend, BackendRef, CONNECTIONS, Counter, Cursor, Kept, OutcomeCounts, RouteKey, RouteValue,
+    SocketAddress, WorkloadIdentity,
 };
 
 /// Identity of the attached cgroup. Written by the loader after attaching, freed with the attachment.

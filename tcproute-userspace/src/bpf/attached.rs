@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
 use aya::{
     maps::loaded_maps,
-    programs::{ProgramInfo, loaded_programs},
+    programs::{ProgramError, ProgramInfo, loaded_programs},
 };
 
 use super::{
@@ -35,33 +36,49 @@ pub struct AttachedProgram {
     pub ours: bool,
 }
 
+/// What was found in the hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// By cgroup and hook.
+    pub programs: Vec<AttachedProgram>,
+    /// How many cgroups were looked at, if there are more.
+    pub cut_off: Option<usize>,
+}
+
 /// More cgroups than any node should have; those beyond are not looked at.
 const MOST_CGROUPS: usize = 50_000;
 
 /// All programs at those hooks.
-pub fn programs(hierarchy: &Cgroup2) -> Result<Vec<AttachedProgram>> {
-    let known = known()?;
+pub fn programs(hierarchy: &Cgroup2) -> Result<Attached> {
     let mut found = Vec::new();
     let mut waiting = vec![hierarchy.mount().to_path_buf()];
     let mut seen = 0;
-    while let Some(path) = waiting.pop() {
+    while seen < MOST_CGROUPS
+        && let Some(path) = waiting.pop()
+    {
         seen += 1;
-        if seen > MOST_CGROUPS {
-            break;
-        }
-        // One that vanishes meanwhile has nothing attached.
-        let Ok(directory) = File::open(&path) else { continue };
         for (hook, attach_type) in HOOKS {
-            let Ok((mode, ids)) = sys::attached(&directory, attach_type) else { continue };
-            found.extend(ids.into_iter().map(|id| {
-                let (name, ours) = known.get(&id).cloned().unwrap_or_default();
-                AttachedProgram { cgroup: path.clone(), hook, mode, id, name, ours }
-            }));
+            match File::open(&path).and_then(|directory| sys::attached(&directory, attach_type)) {
+                Ok((mode, ids)) => found.extend(ids.into_iter().map(|id| (path.clone(), hook, mode, id))),
+                // One that vanishes meanwhile has nothing attached.
+                Err(_) if !path.exists() => break,
+                Err(error) => {
+                    let asking = || format!("cannot ask what is attached to {}", path.display());
+                    return Err(error).with_context(asking);
+                }
+            }
         }
         waiting.extend(below(&path));
     }
-    found.sort_by(|a, b| (&a.cgroup, a.hook, a.id).cmp(&(&b.cgroup, b.hook, b.id)));
-    Ok(found)
+    // Named afterwards: a program without a name is one that went away in between.
+    let known = known()?;
+    let named = found.into_iter().filter_map(|(cgroup, hook, mode, id)| {
+        let (name, ours) = known.get(&id).cloned()?;
+        Some(AttachedProgram { cgroup, hook, mode, id, name, ours })
+    });
+    let mut programs: Vec<AttachedProgram> = named.collect();
+    programs.sort_by(|a, b| (&a.cgroup, a.hook, a.id).cmp(&(&b.cgroup, b.hook, b.id)));
+    Ok(Attached { programs, cut_off: (!waiting.is_empty()).then_some(seen) })
 }
 
 fn below(cgroup: &Path) -> Vec<PathBuf> {
@@ -81,11 +98,16 @@ fn known() -> Result<BTreeMap<u32, (String, bool)>> {
         let ids = program.map_ids().ok().flatten().unwrap_or_default();
         ids.iter().any(|id| maps.get(id).is_some_and(|name| name == "connections"))
     };
-    let programs = loaded_programs().map(|program| {
+    let stays = |program: &Result<ProgramInfo, ProgramError>| !program.as_ref().is_err_and(is_gone);
+    let programs = loaded_programs().filter(stays).map(|program| {
         let program = program.context("cannot list the programs in the kernel")?;
         let name = program.name_as_str().unwrap_or_default().to_owned();
         let ours = HOOKS.iter().any(|(hook, _)| *hook == name) && has_our_map(&program);
         Ok((program.id(), (name, ours)))
     });
     programs.collect()
+}
+
+fn is_gone(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::SyscallError(error) if error.io_error.kind() == io::ErrorKind::NotFound)
 }

@@ -243,8 +243,7 @@ impl<'a> Datapath<'a> {
     /// From here on a later daemon goes on with these maps.
     pub fn commit(&self) -> Result<()> {
         self.pins.map_or(Ok(()), |pins| {
-            let layout =
-                PinnedLayout { version: LayoutVersion::CURRENT, generation: self.reuse.generation };
+            let layout = PinnedLayout { version: LayoutVersion::CURRENT, generation: self.reuse.generation };
             pins.commit(layout)
         })
     }

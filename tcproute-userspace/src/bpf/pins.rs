@@ -101,8 +101,10 @@ impl PinDirectory {
     pub fn layout(&self) -> Result<Option<PinnedLayout>> {
         let read = |name: String| {
             let mut numbers = name.strip_prefix("layout-")?.split('-');
-            let version =
-                LayoutVersion { tables: numbers.next()?.parse().ok()?, states: numbers.next()?.parse().ok()? };
+            let version = LayoutVersion {
+                tables: numbers.next()?.parse().ok()?,
+                states: numbers.next()?.parse().ok()?,
+            };
             Some(PinnedLayout { version, generation: numbers.next()?.parse().ok()? })
         };
         Ok(names(&self.path)?.into_iter().find_map(read))

@@ -31,8 +31,10 @@ pub enum AttachMode {
     Multi,
 }
 
-/// The member of `union bpf_attr` for `BPF_PROG_QUERY`.
+/// The member of `union bpf_attr` for `BPF_PROG_QUERY`: all of it, since kernels from 6.17 on write `revision`
+/// even if they were told of a shorter one.
 #[repr(C)]
+#[derive(Default)]
 struct Query {
     target_fd: u32,
     attach_type: u32,
@@ -41,6 +43,10 @@ struct Query {
     prog_ids: u64,
     prog_cnt: u32,
     reserved: u32,
+    prog_attach_flags: u64,
+    link_ids: u64,
+    link_attach_flags: u64,
+    revision: u64,
 }
 
 /// So many programs of one kind a cgroup has at most (`BPF_CGROUP_MAX_PROGS`).
@@ -52,13 +58,12 @@ pub(super) fn attached(cgroup: impl AsFd, attach_type: u32) -> io::Result<(Attac
     let mut query = Query {
         target_fd: cgroup.as_fd().as_raw_fd().cast_unsigned(),
         attach_type,
-        query_flags: 0,
-        attach_flags: 0,
         prog_ids: ids.as_mut_ptr().addr() as u64,
         prog_cnt: MAX_PROGRAMS as u32,
-        reserved: 0,
+        ..Query::default()
     };
-    // SAFETY: the kernel writes no more ids than `prog_cnt`, and `ids` has room for those.
+    // SAFETY: the kernel writes no more ids than `prog_cnt`, and `ids` has room for those; `query` has room for
+    // all that it writes there.
     unsafe { bpf(PROG_QUERY, &mut query) }?;
     let mode = match query.attach_flags {
         0 => AttachMode::Exclusive,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::node::Node;
 use crate::bpf::{
     AttachMode,
-    attached::AttachedProgram,
+    attached::{Attached, AttachedProgram},
     requirements::{OLDEST, WITHOUT_MEMLOCK},
 };
 
@@ -84,18 +84,31 @@ fn kernel(node: &Node) -> Check {
 /// Without these nothing works; with `CONFIG_CGROUP_BPF` come the others that are needed.
 const OPTIONS: [&str; 4] = ["CONFIG_BPF_SYSCALL", "CONFIG_CGROUPS", "CONFIG_CGROUP_BPF", "CONFIG_INET"];
 
+/// What is as well without these.
+const OPTIONAL: [(&str, &str); 3] = [
+    ("CONFIG_BPF_JIT", "the programs are interpreted"),
+    ("CONFIG_IPV6", "there is nothing but IPv4 to route"),
+    ("CONFIG_DEBUG_INFO_BTF", "the kernel does not describe its types"),
+];
+
 fn config(node: &Node) -> Check {
     const ID: &str = "kernel-config";
     match &node.config {
         Ok(options) => {
             let missing: Vec<&str> =
                 OPTIONS.into_iter().filter(|&option| !options.contains(option)).collect();
-            if missing.is_empty() {
-                Check::new(ID, Status::Ok, format!("has {}", OPTIONS.join(", ")))
-            } else {
-                Check::new(ID, Status::Missing, format!("lacks {}", missing.join(", ")))
-                    .remedy("boot a kernel that was built with it")
+            let mut found = format!("has {}", OPTIONS.join(", "));
+            let mut optional =
+                OPTIONAL.into_iter().filter(|(option, _)| !options.contains(*option)).peekable();
+            if !missing.is_empty() {
+                return Check::new(ID, Status::Missing, format!("lacks {}", missing.join(", ")))
+                    .remedy("boot a kernel that was built with it");
             }
+            let status = if optional.peek().is_some() { Status::Fallback } else { Status::Ok };
+            for (option, consequence) in optional {
+                found += &format!("; without {option} {consequence}");
+            }
+            Check::new(ID, status, found)
         }
         Err(reason) => Check::new(ID, Status::Unknown, format!("{reason}; what counts was tried")),
     }
@@ -103,7 +116,17 @@ fn config(node: &Node) -> Check {
 
 fn cgroup2(node: &Node) -> Check {
     match &node.cgroup2 {
-        Ok(mount) => Check::new("cgroup2", Status::Ok, format!("mounted at {}", mount.display())),
+        Ok(mount) if node.cgroup2_whole => {
+            Check::new("cgroup2", Status::Ok, format!("mounted at {}", mount.display()))
+        }
+        Ok(mount) => {
+            let found = format!(
+                "mounted at {}, with the cgroups of a container only: workloads elsewhere cannot be named",
+                mount.display()
+            );
+            Check::new("cgroup2", Status::Warning, found)
+                .remedy("run it in the node's own cgroup namespace, with the node's cgroup2 mounted")
+        }
         Err(_) => Check::new("cgroup2", Status::Missing, "not mounted").remedy(
             "mount it with `mount -t cgroup2 none /sys/fs/cgroup`, or, beside cgroup v1, at a directory of your choice",
         ),
@@ -120,8 +143,10 @@ fn bpffs(node: &Node) -> Check {
     }
 }
 
-/// `CAP_NET_ADMIN`, `CAP_SYS_ADMIN`
-const CAPABILITIES: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
+/// Bits of capabilities(7).
+const CAP_NET_ADMIN: u64 = 1 << 12;
+const CAP_SYS_ADMIN: u64 = 1 << 21;
+const CAP_BPF: u64 = 1 << 39;
 
 fn privilege(node: &Node) -> Check {
     const ID: &str = "privilege";
@@ -131,14 +156,13 @@ fn privilege(node: &Node) -> Check {
             .remedy(remedy);
     }
     match node.capabilities {
-        Ok(bits) => {
-            let lacking = CAPABILITIES.into_iter().filter(|(bit, _)| bits & 1 << bit == 0);
-            let missing: Vec<&str> = lacking.map(|(_, name)| name).collect();
-            if missing.is_empty() {
-                Check::new(ID, Status::Ok, "root")
-            } else {
-                Check::new(ID, Status::Missing, format!("root without {}", missing.join(", "))).remedy(remedy)
-            }
+        // The kernel takes the one for the two others.
+        Ok(bits) if bits & CAP_SYS_ADMIN != 0 || bits & CAP_BPF != 0 && bits & CAP_NET_ADMIN != 0 => {
+            Check::new(ID, Status::Ok, "root")
+        }
+        Ok(_) => {
+            let found = "root without CAP_SYS_ADMIN, and without both CAP_BPF and CAP_NET_ADMIN";
+            Check::new(ID, Status::Missing, found).remedy(remedy)
         }
         Err(ref reason) => Check::new(ID, Status::Unknown, format!("root; capabilities: {reason}")),
     }
@@ -164,15 +188,21 @@ fn memlock(node: &Node) -> Check {
 
 fn jit(node: &Node) -> Check {
     const ID: &str = "jit";
-    match (node.jit, node.jit_harden) {
-        (Some(0), _) => Check::new(ID, Status::Warning, "off: every connect() is several times slower")
-            .remedy("sysctl net.core.bpf_jit_enable=1"),
-        (_, Some(2)) => {
+    // What became of the programs says more than the switch.
+    let programs = node.programs.as_deref().unwrap_or_default();
+    let compiled = (!programs.is_empty()).then(|| programs.iter().all(|program| program.jited > 0));
+    match (compiled.or(node.jit.map(|switch| switch > 0)), node.jit_harden) {
+        (Some(false), _) => Check::new(ID, Status::Warning, "off: every connect() is several times slower")
+            .remedy("sysctl net.core.bpf_jit_enable=1, in a kernel with CONFIG_BPF_JIT"),
+        (Some(true), Some(2)) => {
             Check::new(ID, Status::Warning, "on, but hardened for root as well, which slows programs down")
                 .remedy("sysctl net.core.bpf_jit_harden=1, which still hardens those of other users")
         }
-        (Some(_), _) => Check::new(ID, Status::Ok, "on"),
-        (None, _) => Check::new(ID, Status::Ok, "always on, or not visible to this user"),
+        (Some(true), _) => Check::new(ID, Status::Ok, "on"),
+        (None, _) => {
+            let found = "there is no net.core.bpf_jit_enable here, and no program was loaded to see";
+            Check::new(ID, Status::Unknown, found)
+        }
     }
 }
 
@@ -195,7 +225,7 @@ fn programs(node: &Node) -> Check {
 }
 
 fn features(node: &Node) -> Vec<Check> {
-    const IDS: [&str; 2] = ["refusal-error", "mptcp-peer-names"];
+    const IDS: [&str; 3] = ["refusal-error", "mptcp-peer-names", "failure-causes"];
     let features = match &node.features {
         Ok(features) => features,
         Err(reason) => return IDS.map(|id| Check::new(id, Status::Unknown, reason)).to_vec(),
@@ -218,21 +248,32 @@ fn features(node: &Node) -> Vec<Check> {
             "getpeername of MPTCP sockets names the endpoint; the dialled address needs 5.19",
         )
     };
-    vec![refusal, peers]
+    let causes = if features.socket_error_offset.is_some() {
+        Check::new(IDS[2], Status::Ok, "refused, unreachable and timed out connections are told apart")
+    } else {
+        let found =
+            "connections that fail are not told apart by cause: that needs BTF, of CONFIG_DEBUG_INFO_BTF";
+        Check::new(IDS[2], Status::Fallback, found)
+    };
+    vec![refusal, peers, causes]
 }
 
 /// Programs of others.
 fn others(node: &Node) -> Vec<Check> {
     const ID: &str = "other-programs";
-    let attached = match &node.attached {
+    let Attached { programs, cut_off } = match &node.attached {
         Ok(attached) => attached,
         Err(reason) => return vec![Check::new(ID, Status::Unknown, reason)],
     };
-    let others: Vec<&AttachedProgram> = attached.iter().filter(|program| !program.ours).collect();
-    if others.is_empty() {
-        return vec![Check::new(ID, Status::Ok, "no others are attached where tcproute's are")];
+    let mut checks: Vec<Check> = programs.iter().filter(|program| !program.ours).map(other).collect();
+    if let Some(seen) = cut_off {
+        let found = format!("there are more than {seen} cgroups, and the others were not looked at");
+        checks.push(Check::new(ID, Status::Unknown, found));
     }
-    others.into_iter().map(other).collect()
+    if checks.is_empty() {
+        checks.push(Check::new(ID, Status::Ok, "no others are attached where tcproute's are"));
+    }
+    checks
 }
 
 fn other(program: &AttachedProgram) -> Check {
@@ -263,11 +304,12 @@ fn other(program: &AttachedProgram) -> Check {
 }
 
 fn daemon(node: &Node) -> Check {
-    let found = match node.daemon {
-        Some(pid) => format!("running with pid {pid}"),
-        None => "not running".to_owned(),
+    let (status, found) = match node.daemon {
+        Some(pid) => (Status::Ok, format!("running with pid {pid}")),
+        None if node.root => (Status::Ok, "not running".to_owned()),
+        None => (Status::Unknown, "whether one is running, only root sees".to_owned()),
     };
-    Check::new("daemon", Status::Ok, found)
+    Check::new("daemon", status, found)
 }
 
 #[cfg(test)]

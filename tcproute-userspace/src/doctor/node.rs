@@ -20,7 +20,7 @@ use nix::{
 use crate::{
     bpf::{
         Datapath, LoadedProgram, Options,
-        attached::{self, AttachedProgram},
+        attached::{self, Attached},
         cgroup::Cgroup2,
         pins,
         requirements::{self, Features, KernelVersion},
@@ -43,6 +43,8 @@ pub(super) struct Node {
     pub(super) config: Known<BTreeSet<String>>,
     /// Where cgroup2 is mounted.
     pub(super) cgroup2: Known<PathBuf>,
+    /// Whether all cgroups are seen there, and not those of a container only.
+    pub(super) cgroup2_whole: bool,
     /// Where bpffs was looked for.
     pub(super) bpffs: PathBuf,
     /// Whether it is there.
@@ -57,7 +59,7 @@ pub(super) struct Node {
     pub(super) memlock: Known<Option<u64>>,
     /// Whether that could be raised.
     pub(super) memlock_raised: bool,
-    /// `net.core.bpf_jit_enable`; `None` where it cannot be switched.
+    /// `net.core.bpf_jit_enable`; `None` in network namespaces other than the first, and in a kernel without JIT.
     pub(super) jit: Option<u32>,
     /// `net.core.bpf_jit_harden`
     pub(super) jit_harden: Option<u32>,
@@ -66,7 +68,7 @@ pub(super) struct Node {
     /// The programs, loaded once and attached nowhere.
     pub(super) programs: Known<Vec<LoadedProgram>>,
     /// What is attached to cgroups.
-    pub(super) attached: Known<Vec<AttachedProgram>>,
+    pub(super) attached: Known<Attached>,
     /// The pid of the daemon.
     pub(super) daemon: Option<u32>,
 }
@@ -102,6 +104,10 @@ impl Node {
             version: KernelVersion::parse(&release),
             config: config(&release),
             release,
+            // Every cgroup but the topmost has this file.
+            cgroup2_whole: cgroup2
+                .as_ref()
+                .is_ok_and(|hierarchy| !hierarchy.mount().join("cgroup.events").exists()),
             cgroup2: cgroup2.map(|hierarchy| hierarchy.mount().to_path_buf()),
             bpffs: bpffs.to_path_buf(),
             bpffs_mounted: pins::is_mounted(bpffs),

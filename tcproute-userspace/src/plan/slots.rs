@@ -146,10 +146,8 @@ mod tests {
 
     #[test]
     fn a_name_comes_back_from_its_entry_unless_it_is_too_long() {
-        let route = RouteKey {
-            dialled: SocketAddress { address: Address { bytes: [0; 16] }, port: 1 },
-            workload: 1,
-        };
+        let route =
+            RouteKey { dialled: SocketAddress { address: Address { bytes: [0; 16] }, port: 1 }, workload: 1 };
         let back = |target: &str| {
             let name = RefName { target: target.to_owned(), nth: 2 };
             (RefName::of_entry(7, &name.entry(route)), name)

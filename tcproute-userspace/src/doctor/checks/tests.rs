@@ -1,15 +1,24 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::bpf::requirements::{Features, KernelVersion};
+use crate::bpf::{
+    LoadedProgram,
+    requirements::{Features, KernelVersion},
+};
 
 fn good() -> Node {
-    let features = Features { refuses_with_econnrefused: true, names_mptcp_peers: true, socket_error_offset: Some(8) };
+    let features =
+        Features { refuses_with_econnrefused: true, names_mptcp_peers: true, socket_error_offset: Some(8) };
     Node {
         release: "6.1.0-32-cloud-amd64".to_owned(),
         version: KernelVersion::parse("6.1"),
-        config: Ok(OPTIONS.map(str::to_owned).into()),
+        config: Ok(OPTIONS
+            .into_iter()
+            .chain(OPTIONAL.map(|(option, _)| option))
+            .map(str::to_owned)
+            .collect()),
         cgroup2: Ok("/sys/fs/cgroup".into()),
+        cgroup2_whole: true,
         bpffs: "/sys/fs/bpf".into(),
         bpffs_mounted: true,
         btf: true,
@@ -21,7 +30,7 @@ fn good() -> Node {
         jit_harden: Some(0),
         features: Ok(features),
         programs: Ok(Vec::new()),
-        attached: Ok(Vec::new()),
+        attached: Ok(Attached { programs: Vec::new(), cut_off: None }),
         daemon: None,
     }
 }
@@ -48,10 +57,23 @@ fn what_is_missing_is_told_with_its_remedy() {
     node.config = Ok(["CONFIG_INET".to_owned()].into());
     node.cgroup2 = Err("none".to_owned());
     node.bpffs_mounted = false;
-    node.capabilities = Ok(!(1 << 21));
+    node.capabilities = Ok(!(CAP_SYS_ADMIN | CAP_BPF));
     node.programs = Err("the kernel refuses the program connect4".to_owned());
     let missing = ["kernel", "kernel-config", "cgroup2", "bpffs", "privilege", "programs"];
     assert_eq!(complaints(&node), missing.map(|id| (id, Status::Missing)));
+}
+
+#[test]
+fn one_capability_stands_for_two() {
+    let mut node = good();
+    for enough in [CAP_SYS_ADMIN, CAP_BPF | CAP_NET_ADMIN] {
+        node.capabilities = Ok(enough);
+        assert_eq!(complaints(&node), []);
+    }
+    for too_little in [0, CAP_BPF, CAP_NET_ADMIN] {
+        node.capabilities = Ok(too_little);
+        assert_eq!(complaints(&node), [("privilege", Status::Missing)]);
+    }
 }
 
 #[test]
@@ -62,6 +84,32 @@ fn what_only_costs_is_a_warning() {
     node.jit = Some(1);
     node.jit_harden = Some(2);
     assert_eq!(complaints(&node), [("jit", Status::Warning)]);
+    node = good();
+    node.cgroup2_whole = false;
+    assert_eq!(complaints(&node), [("cgroup2", Status::Warning)]);
+}
+
+#[test]
+fn the_jit_is_judged_by_what_it_made() {
+    let program =
+        |jited| LoadedProgram { name: "connect4".to_owned(), translated: 800, jited, verified: None };
+    let mut node = good();
+    // As in the network namespace of a container.
+    node.jit = None;
+    assert_eq!(complaints(&node), [("jit", Status::Unknown)]);
+    node.programs = Ok(vec![program(500)]);
+    assert_eq!(complaints(&node), []);
+    node.programs = Ok(vec![program(500), program(0)]);
+    assert_eq!(complaints(&node), [("jit", Status::Warning)]);
+}
+
+#[test]
+fn an_option_that_is_not_needed_is_told_with_the_consequence() {
+    let mut node = good();
+    node.config = Ok(OPTIONS.map(str::to_owned).into());
+    assert_eq!(complaints(&node), [("kernel-config", Status::Fallback)]);
+    let check = config(&node);
+    assert!(check.found.contains("; without CONFIG_IPV6 there is nothing but IPv4"), "{check:?}");
 }
 
 #[test]
@@ -78,10 +126,18 @@ fn memlock_matters_before_5_11() {
 #[test]
 fn an_older_kernel_falls_back() {
     let mut node = good();
-    node.features = Ok(Features { refuses_with_econnrefused: false, names_mptcp_peers: false, socket_error_offset: None });
+    node.features = Ok(Features {
+        refuses_with_econnrefused: false,
+        names_mptcp_peers: false,
+        socket_error_offset: None,
+    });
     assert_eq!(
         complaints(&node),
-        [("refusal-error", Status::Fallback), ("mptcp-peer-names", Status::Fallback)]
+        [
+            ("refusal-error", Status::Fallback),
+            ("mptcp-peer-names", Status::Fallback),
+            ("failure-causes", Status::Fallback)
+        ]
     );
 }
 
@@ -101,7 +157,9 @@ fn without_privilege_much_is_unknown() {
             unknown("programs"),
             unknown("refusal-error"),
             unknown("mptcp-peer-names"),
+            unknown("failure-causes"),
             unknown("other-programs"),
+            unknown("daemon"),
         ]
     );
 }
@@ -117,16 +175,17 @@ fn programs_of_others_are_listed_and_ours_are_not() {
         ours,
     };
     let mut node = good();
-    node.attached = Ok(vec![
+    let programs = vec![
         program("connect4", AttachMode::Multi, false),
         program("connect4", AttachMode::Multi, true),
         program("connect6", AttachMode::Exclusive, false),
         program("sock_release", AttachMode::Override, false),
-    ]);
+    ];
+    node.attached = Ok(Attached { programs, cut_off: Some(50_000) });
     let found: Vec<Check> = checks(&node).into_iter().filter(|check| check.id == "other-programs").collect();
     assert_eq!(
         found.iter().map(|check| check.status).collect::<Vec<_>>(),
-        [Status::Ok, Status::Warning, Status::Warning]
+        [Status::Ok, Status::Warning, Status::Warning, Status::Unknown]
     );
     assert!(found[0].found.contains("theirs (id 7) is attached at connect4 of /sys/fs/cgroup"), "{found:?}");
     assert!(found[1].found.contains("cannot be attached there or below"), "{found:?}");

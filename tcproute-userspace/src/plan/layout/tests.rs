@@ -158,7 +158,8 @@ impl Maps {
 fn as_found(layout: &Layout) -> Layout {
     let mut found = layout.clone();
     for (key, placed) in &mut found.routes {
-        let weighted: BTreeSet<&RefName> = placed.table.backends.iter().map(|backend| &backend.name).collect();
+        let weighted: BTreeSet<&RefName> =
+            placed.table.backends.iter().map(|backend| &backend.name).collect();
         let idle = layout.slots.of_route(key).filter(|name| !weighted.contains(name)).cloned();
         placed.table.idle = idle.collect();
     }
