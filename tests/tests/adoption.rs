@@ -21,6 +21,7 @@ use tcproute_tests::{
     tcproute::{Bpffs, binary},
     wait_for,
 };
+use tempfile::TempDir;
 
 /// So many connections are made between two changes.
 const PHASE: u64 = 400;
@@ -29,12 +30,19 @@ const PHASE: u64 = 400;
 struct Node {
     bpffs: Bpffs,
     cgroup: TestCgroup,
+    /// For the socket of the admin endpoint.
+    run: TempDir,
     daemon: Option<Child>,
 }
 
 impl Node {
     fn new() -> Self {
-        Self { bpffs: Bpffs::mount(), cgroup: TestCgroup::create(), daemon: None }
+        Self {
+            bpffs: Bpffs::mount(),
+            cgroup: TestCgroup::create(),
+            run: tempfile::tempdir().unwrap(),
+            daemon: None,
+        }
     }
 
     /// Starts a daemon, and waits until its routes are in force.
@@ -43,6 +51,7 @@ impl Node {
         let mut command = Command::new(binary());
         command.args(["run", "--resources"]).arg(mesh.file()).arg("--bpffs").arg(self.bpffs.path());
         command.arg("--workload").arg(format!("web={}", self.cgroup.path().display())).args(more);
+        command.arg("--admin-socket").arg(self.run.path().join("admin.sock"));
         command.stdin(Stdio::null()).stderr(log.reopen().unwrap());
         let daemon = self.daemon.insert(command.spawn().unwrap());
         wait_for("the routes are in force", || {
@@ -151,7 +160,7 @@ fn nothing_is_lost_while_daemons_are_killed_restarted_and_upgraded() {
 
     // A build with other tables makes new ones.
     node.kill();
-    node.age("layout-0-1");
+    node.age("layout-0-2-0");
     node.run(&split.mesh(&[("1", 50), ("2", 50)]), &[]);
     load.wait_for_more(PHASE);
     let second = node.tables();
@@ -181,7 +190,7 @@ fn a_build_that_cannot_read_the_states_of_sockets_loses_no_connection() {
     for round in 0..3 {
         load.wait_for_more(PHASE);
         node.kill();
-        node.age("layout-0-0");
+        node.age("layout-0-0-0");
         node.run(&split.mesh(&[(["2", "1"][round % 2], 1)]), &[]);
     }
     load.wait_for_more(PHASE);
@@ -217,7 +226,7 @@ print(s.getpeername() == ('{host}', {port}))
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(client.stdout.take().unwrap()));
     assert_eq!(lines.next().unwrap().unwrap(), "connected");
     node.kill();
-    node.age("layout-0-1");
+    node.age("layout-0-2-0");
     node.run(&mesh, &[]);
     drop(client.stdin.take());
     assert_eq!(lines.next().unwrap().unwrap(), "True");
