@@ -15,7 +15,7 @@ use tcproute_common::{Address, Draws, SocketAddress};
 
 use crate::{
     maps::{HAS_MPTCP_SOCK, SOCKET_ERROR_OFFSET},
-    outcomes::End,
+    outcomes::{End, UNKNOWN},
 };
 
 /// What a `cgroup_sock_addr` program answers: go on.
@@ -225,20 +225,20 @@ impl TcpContext {
     }
 
     #[inline(always)]
-    fn error(&self) -> Option<u32> {
+    fn error(&self) -> u32 {
         let offset = SOCKET_ERROR_OFFSET.load();
         let socket = self.socket();
         if offset == 0 || socket.is_null() {
-            return None;
+            return UNKNOWN;
         }
         // SAFETY: the helper takes any socket and answers null for one that is none of TCP.
         let socket = unsafe { bpf_skc_to_tcp_sock(socket) };
         if socket.is_null() {
-            return None;
+            return UNKNOWN;
         }
         // SAFETY: `struct tcp_sock` begins with the `struct sock`, in which `sk_err`, an int, stands there: the
         // verifier compares it with the kernel's BTF.
-        Some(unsafe { ptr::read_volatile(socket.byte_add(offset as usize).cast::<u32>()) })
+        unsafe { ptr::read_volatile(socket.byte_add(offset as usize).cast::<u32>()) }
     }
 }
 

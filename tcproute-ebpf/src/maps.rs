@@ -73,7 +73,6 @@ pub(crate) static COUNTERS: PerCpuArray<u64, { Counter::ALL.len() }> = PerCpuArr
 pub(crate) static OUTCOMES: PerCpuArray<OutcomeCounts, 1> = PerCpuArray::new();
 
 /// The backendRef for which each entry of `outcomes` counts. Written and read by the loader.
-#[used]
 #[btf_map(name = "backend_refs")]
 pub(crate) static BACKEND_REFS: HashMap<u32, BackendRef, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 

@@ -18,10 +18,14 @@ const ECONNREFUSED: u32 = 111;
 const EHOSTDOWN: u32 = 112;
 const EHOSTUNREACH: u32 = 113;
 
+/// No error of any socket.
+pub(crate) const UNKNOWN: u32 = u32::MAX;
+
 /// How TCP has ended.
 pub(crate) struct End {
-    /// The socket's error; `None` where it cannot be read.
-    pub(crate) error: Option<u32>,
+    /// The socket's error; [`UNKNOWN`] where it cannot be read. (The payload of an `Option` that is `None` is never written,
+    /// and the verifier refuses to have it moved about.)
+    pub(crate) error: u32,
     /// Whether the peer has sent or acknowledged any byte of data.
     pub(crate) peer_took_part: bool,
 }
@@ -88,7 +92,7 @@ pub(crate) fn ended(kept: *mut Kept, end: &End) {
         return;
     }
     if before == Phase::Established as u16
-        && end.error == Some(ECONNRESET)
+        && end.error == ECONNRESET
         && !end.peer_took_part
         && let Some(counts) = counts_of(kept)
     {
@@ -103,20 +107,20 @@ fn count_failure(counts: *mut OutcomeCounts, end: &End) {
     // SAFETY: these are fields of a map value.
     let number = unsafe {
         match end.error {
-            Some(ECONNREFUSED) => &raw mut (*counts).refused,
-            Some(ETIMEDOUT) => &raw mut (*counts).timed_out,
+            ECONNREFUSED => &raw mut (*counts).refused,
+            ETIMEDOUT => &raw mut (*counts).timed_out,
             // What ICMP and ICMPv6 say, as the kernel translates it.
-            Some(EHOSTUNREACH | ENETUNREACH | EHOSTDOWN | ENETDOWN | ENONET | ENOPROTOOPT | EACCES) => {
+            EHOSTUNREACH | ENETUNREACH | EHOSTDOWN | ENETDOWN | ENONET | ENOPROTOOPT | EACCES => {
                 &raw mut (*counts).unreachable
             }
-            Some(0) => &raw mut (*counts).aborted,
+            0 => &raw mut (*counts).aborted,
             _ => &raw mut (*counts).failed,
         }
     };
     // SAFETY: a field of a map value.
     unsafe { add(number, 1) };
     // An RST is ECONNREFUSED in SYN_SENT; ECONNRESET it is in SYN_RECV, where both sides dial at once.
-    if end.error == Some(ECONNRESET) {
+    if end.error == ECONNRESET {
         // SAFETY: as above.
         unsafe { add(&raw mut (*counts).reset, 1) };
     }

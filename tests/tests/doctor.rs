@@ -49,7 +49,7 @@ fn this_node_is_ready() {
     }
     let programs = report["programs"].as_array().unwrap();
     let names: Vec<&str> = programs.iter().map(|program| program["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["connect4", "connect6", "getpeername4", "getpeername6", "sock_release"]);
+    assert_eq!(names, ["connect4", "connect6", "getpeername4", "getpeername6", "sock_release", "sock_ops"]);
     assert!(programs.iter().all(|program| program["translatedBytes"].as_u64() > Some(0)), "{programs:#?}");
     assert!(
         ["ECONNREFUSED", "EPERM"].contains(&report["features"]["refusal"].as_str().unwrap()),
