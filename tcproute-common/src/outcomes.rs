@@ -33,6 +33,9 @@ pub struct OutcomeCounts {
     /// completed. Each of them is counted elsewhere, too: as established and closed where the handshake
     /// was complete on this side, as failed where it was not.
     pub reset: u64,
+    /// The backendRef was chosen and had no endpoint: connect() was refused here, and nothing was sent. These are no
+    /// attempts.
+    pub no_endpoint: u64,
     /// Microseconds from the first SYN to the end of the handshake, over all that were established.
     pub latency_us: u64,
     /// The same by powers of two: bucket `i` counts those of less than `2^i` and, from 1 on, of at least `2^(i-1)`
@@ -40,7 +43,7 @@ pub struct OutcomeCounts {
     pub latency: [u64; LATENCY_BUCKETS],
 }
 
-crate::shared!(OutcomeCounts, 288);
+crate::shared!(OutcomeCounts, 296);
 
 /// The bucket for a latency.
 #[inline(always)]

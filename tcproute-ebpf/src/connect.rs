@@ -16,6 +16,7 @@ use crate::{
     connection,
     context::{ALLOW, ConnectContext, DENY, KernelDraws, set_refused},
     maps::{BACKENDS, CURSORS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, TURNS, WORKLOADS, count},
+    outcomes,
 };
 
 /// Why no endpoint was chosen.
@@ -96,7 +97,10 @@ fn choose(route: &RouteValue) -> Result<(&'static Backend, &'static SocketAddres
     let backend = choose_backend(route, draws)?;
     let (first, count) = (backend.first_endpoint, backend.endpoint_count);
     let offset = match count {
-        0 => return Err(NoEndpoint::Refused),
+        0 => {
+            outcomes::without_endpoint(backend.outcomes);
+            return Err(NoEndpoint::Refused);
+        }
         1 => 0,
         _ => scale(draws.draw(), count),
     };

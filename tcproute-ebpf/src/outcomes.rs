@@ -46,6 +46,15 @@ pub(crate) fn attempted(index: u32) {
     }
 }
 
+/// A backendRef was chosen that has no endpoint.
+#[inline(always)]
+pub(crate) fn without_endpoint(index: u32) {
+    if let Some(counts) = counts(index) {
+        // SAFETY: a field of a map value.
+        unsafe { add(&raw mut (*counts).no_endpoint, 1) };
+    }
+}
+
 /// The first SYN is about to be sent.
 #[inline(always)]
 pub(crate) fn dialling(kept: *mut Kept) {

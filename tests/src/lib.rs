@@ -43,6 +43,13 @@ pub fn is_root(test: &str) -> bool {
     root
 }
 
+/// So many connections for a statistical check, or fewer where each takes long: `TCPROUTE_TEST_DIVISOR` says by what to
+/// divide. The chi-square test takes account of how many there are.
+pub fn sample(connections: u32) -> u32 {
+    let divisor = std::env::var("TCPROUTE_TEST_DIVISOR").ok().and_then(|divisor| divisor.parse().ok());
+    connections / divisor.unwrap_or(1)
+}
+
 /// Waits until the condition holds, at most 20 seconds.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);

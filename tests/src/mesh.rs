@@ -65,9 +65,14 @@ impl Mesh {
 
     /// Writes the file.
     pub fn file(&self) -> PathBuf {
-        let path = self.directory.path().join("mesh.yaml");
+        let path = self.file_path();
         std::fs::write(&path, self.text()).expect("the file can be written");
         path
+    }
+
+    /// Where it is.
+    pub fn file_path(&self) -> PathBuf {
+        self.directory.path().join("mesh.yaml")
     }
 
     /// What is in the file.

@@ -184,6 +184,13 @@ impl Daemon {
         status.output().expect("tcproute can be started")
     }
 
+    /// What `tcproute stats` prints of it.
+    pub fn stats(&self, more: &[&str]) -> String {
+        let mut stats = Command::new(binary());
+        stats.arg("stats").arg("--admin-socket").arg(self.admin_socket()).args(more);
+        crate::client::stdout(&stats.output().expect("tcproute can be started"))
+    }
+
     /// Stops it as systemd would, and answers with its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         if let Ok(pid) = i32::try_from(self.child.id())

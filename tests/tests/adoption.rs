@@ -17,6 +17,7 @@ use tcproute_tests::{
     is_root,
     load::Load,
     mesh::Mesh,
+    sample,
     server::Server,
     tcproute::{Bpffs, binary},
     wait_for,
@@ -24,7 +25,7 @@ use tcproute_tests::{
 use tempfile::TempDir;
 
 /// So many connections are made between two changes.
-const PHASE: u64 = 400;
+const PHASE: u32 = 400;
 
 /// A node on which daemons come and go.
 struct Node {
@@ -147,22 +148,22 @@ fn nothing_is_lost_while_daemons_are_killed_restarted_and_upgraded() {
     let mut node = Node::new();
     node.run(&split.mesh(&[("1", 90), ("2", 10)]), &[]);
     let load = Load::start(&node.cgroup, split.dialled, 4);
-    load.wait_for_more(PHASE);
+    load.wait_for_more(sample(PHASE).into());
     let first = node.tables();
 
     // A killed daemon leaves its routes.
     node.kill();
-    load.wait_for_more(PHASE);
+    load.wait_for_more(sample(PHASE).into());
     // The next one goes on with its maps, with other weights.
     node.run(&split.mesh(&[("1", 10), ("2", 90)]), &[]);
-    load.wait_for_more(PHASE);
+    load.wait_for_more(sample(PHASE).into());
     assert_eq!(node.tables(), first);
 
     // A build with other tables makes new ones.
     node.kill();
     node.age("layout-0-2-0");
     node.run(&split.mesh(&[("1", 50), ("2", 50)]), &[]);
-    load.wait_for_more(PHASE);
+    load.wait_for_more(sample(PHASE).into());
     let second = node.tables();
     assert!(second.is_disjoint(&first), "{first:?} {second:?}");
 
@@ -170,7 +171,7 @@ fn nothing_is_lost_while_daemons_are_killed_restarted_and_upgraded() {
     node.kill();
     node.run(&split.mesh(&[("3", 1)]), &[]);
     assert_eq!(node.ask(split.dialled, 50), [("v3".to_owned(), 50)].into());
-    load.wait_for_more(PHASE);
+    load.wait_for_more(sample(PHASE).into());
     let seen = load.finish();
     println!("{seen:?}");
     assert_eq!((seen.failures, seen.other_peers), ([].into(), [].into()));
@@ -188,12 +189,12 @@ fn a_build_that_cannot_read_the_states_of_sockets_loses_no_connection() {
     node.run(&split.mesh(&[("1", 1)]), &[]);
     let load = Load::start(&node.cgroup, split.dialled, 4);
     for round in 0..3 {
-        load.wait_for_more(PHASE);
+        load.wait_for_more(sample(PHASE).into());
         node.kill();
         node.age("layout-0-0-0");
         node.run(&split.mesh(&[(["2", "1"][round % 2], 1)]), &[]);
     }
-    load.wait_for_more(PHASE);
+    load.wait_for_more(sample(PHASE).into());
     let seen = load.finish();
     println!("{seen:?}");
     assert_eq!(seen.failures, [].into());

@@ -20,6 +20,7 @@ use tcproute_tests::{
     client::{counting, counts, script, stdout},
     is_root,
     mesh::Mesh,
+    sample,
     server::Server,
     tcproute::Daemon,
     wait_for,
@@ -53,13 +54,14 @@ while True:
     stopped = os.path.exists('{}')
     reported = open('{}').read()
     with dial('{}', {}) as s: names[reported + ' ' + name(s)] += 1
-    if stopped and sum(names.values()) >= {CONNECTIONS}: break
+    if stopped and sum(names.values()) >= {}: break
 for n, c in sorted(names.items()): print(n, c)
 ",
         stop.display(),
         reported.display(),
         dialled.ip(),
-        dialled.port()
+        dialled.port(),
+        sample(CONNECTIONS)
     ))
 }
 

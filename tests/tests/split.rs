@@ -8,6 +8,7 @@ use tcproute_tests::{
     client::{counting, counts},
     is_root,
     mesh::Mesh,
+    sample,
     server::Server,
     tcproute::exec,
 };
@@ -31,7 +32,7 @@ fn the_examples_run_live() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
     for (form, dialled) in [("universal", "127.0.0.1:10001"), ("kubernetes", "127.43.0.20:3001")] {
         let dialled = dialled.parse().unwrap();
-        let output = dial(&examples.join(format!("split-{form}.yaml")), "frontend-1", dialled, 4000);
+        let output = dial(&examples.join(format!("split-{form}.yaml")), "frontend-1", dialled, sample(4000));
         let seen = counts(&output);
         let of = |name: &str| seen.get(name).copied().unwrap_or(0);
         assert_split(&format!("{form}: versions"), &[(of("v1-1") + of("v1-2"), 0.9), (of("v2"), 0.1)]);
@@ -58,7 +59,7 @@ fn weights_need_not_sum_to_100_and_weight_0_gets_nothing() {
     for (server, name) in servers.iter().zip(names) {
         mesh.endpoint("db", name, server.address());
     }
-    let seen = counts(&dial(&mesh.file(), "web", dialled, 4000));
+    let seen = counts(&dial(&mesh.file(), "web", dialled, sample(4000)));
     let of = |name: &str| seen.get(name).copied().unwrap_or(0);
     let split: Vec<(u64, f64)> = [("a", 41.0), ("b", 15.0), ("c", 15.0), ("d", 15.0), ("off", 0.0)]
         .map(|(name, weight)| (of(name), weight / 86.0))
@@ -89,7 +90,7 @@ fn a_thousand_routes_and_a_thousand_backend_refs() {
     mesh.outbound("wide", dialled).split("wide", &weights);
     let file = mesh.file();
 
-    let seen = counts(&dial(&file, "web", dialled, 4000));
+    let seen = counts(&dial(&file, "web", dialled, sample(4000)));
     assert_split("1000 backendRefs", &[(seen["even"], 0.5), (seen["odd"], 0.5)]);
     for (port, name) in [(2000, "even"), (2999, "odd")] {
         let output = dial(&file, "web", (net.ip(2, 1), port).into(), 10);

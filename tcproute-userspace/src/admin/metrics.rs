@@ -11,17 +11,26 @@ use prometheus_client::{
 };
 use tcproute_common::Counter;
 
-use super::status::{MapUse, maps};
+use super::{
+    outcome_metrics::OutcomeMetrics,
+    status::{MapUse, maps},
+};
 use crate::{
     agent::{Handle, State},
     bpf::CounterValue,
+    outcomes::WorkloadOutcomes,
 };
 
 /// Of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The text of all metrics.
-pub(super) fn text(handle: &Handle, counters: &[CounterValue], attached: &[bool]) -> Result<String> {
+pub(super) fn text(
+    handle: &Handle,
+    counters: &[CounterValue],
+    outcomes: &[WorkloadOutcomes],
+    attached: &[bool],
+) -> Result<String> {
     let mut registry = Registry::with_prefix("tcproute");
     registry.register(
         "build",
@@ -31,6 +40,7 @@ pub(super) fn text(handle: &Handle, counters: &[CounterValue], attached: &[bool]
     handle.reconciles().register(&mut registry);
     let snapshot = Snapshot::new(&handle.state(), counters, attached);
     registry.register_collector(Box::new(snapshot));
+    registry.register_collector(Box::new(OutcomeMetrics::new(outcomes)));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)

@@ -7,11 +7,13 @@
 //! | `/readyz` | 200 if the kernel holds what was resolved, else 503 and why |
 //! | `/metrics` | OpenMetrics text, as Prometheus reads it |
 //! | `/v1/status` | the daemon, its workloads, errors and warnings, as JSON |
+//! | `/v1/outcomes` | how connections were split and what became of them, by route and backendRef, as JSON |
 //! | `/v1/routes` | the routes in force, as JSON like that of `tcproute resolve --all` |
 
 pub mod client;
 mod listen;
 mod metrics;
+mod outcome_metrics;
 pub mod status;
 
 use std::{net::SocketAddr, path::Path};
@@ -71,6 +73,7 @@ fn router(handle: Handle) -> Router {
         .route("/metrics", get(scrape))
         .route("/v1/status", get(show_status))
         .route("/v1/routes", get(show_routes))
+        .route("/v1/outcomes", get(show_outcomes))
         .with_state(handle)
 }
 
@@ -96,9 +99,13 @@ async fn readyz(State(handle): State<Handle>) -> Response {
 
 async fn scrape(State(handle): State<Handle>) -> Result<Response, Failed> {
     // While the daemon starts there is nobody to ask.
-    let counters = if handle.state().features.is_some() { handle.counters().await? } else { Vec::new() };
+    let (counters, outcomes) = if handle.state().features.is_some() {
+        (handle.counters().await?, handle.outcomes().await?)
+    } else {
+        (Vec::new(), Vec::new())
+    };
     let attached = attached(&handle).await?;
-    let text = metrics::text(&handle, &counters, &attached)?;
+    let text = metrics::text(&handle, &counters, &outcomes, &attached)?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
@@ -111,6 +118,10 @@ async fn show_routes(State(handle): State<Handle>) -> Response {
     let state = handle.state();
     let routes: Vec<_> = state.workloads.iter().map(|workload| &*workload.routes).collect();
     Json(routes).into_response()
+}
+
+async fn show_outcomes(State(handle): State<Handle>) -> Result<Response, Failed> {
+    Ok(Json(handle.outcomes().await?).into_response())
 }
 
 /// Whether each of the workloads is attached, as the kernel tells it.

@@ -1,12 +1,6 @@
 //! `/v1/status`: its JSON, which `tcproute status` reads.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::PathBuf,
-    sync::OnceLock,
-    time::{Duration, SystemTime},
-};
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf, sync::OnceLock};
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -16,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     agent::{State, WorkloadState},
     bpf::links,
+    outcomes::timestamp,
 };
 
 /// The daemon at one moment.
@@ -56,6 +51,8 @@ pub struct Features {
     pub refuses_with_econnrefused: bool,
     /// `getpeername` of an MPTCP socket answers with the dialled address.
     pub names_mptcp_peers: bool,
+    /// Connections that fail are told apart by cause.
+    pub tells_failures_apart: bool,
 }
 
 /// One pass from a change outside to the kernel.
@@ -124,6 +121,7 @@ impl Status {
             features: state.features.map(|features| Features {
                 refuses_with_econnrefused: features.refuses_with_econnrefused,
                 names_mptcp_peers: features.names_mptcp_peers,
+                tells_failures_apart: features.socket_error_offset.is_some(),
             }),
             ready: state.ready,
             unwatched: state.blind.clone(),
@@ -158,6 +156,9 @@ pub(super) fn maps(state: &State) -> Vec<MapUse> {
         of("routes", taken.routes, limits.routes),
         of("backends", taken.backends, limits.backends),
         of("endpoints", taken.endpoints, limits.endpoints),
+        of("turns", taken.turns, limits.turns),
+        of("cursors", taken.cursors, limits.cursors),
+        of("outcomes", taken.outcomes, limits.outcomes),
     ]
 }
 
@@ -176,11 +177,4 @@ pub(super) fn attached(workloads: &[WorkloadState]) -> Result<Vec<bool>> {
 pub(super) fn started() -> Timestamp {
     static STARTED: OnceLock<Timestamp> = OnceLock::new();
     *STARTED.get_or_init(Timestamp::now)
-}
-
-/// To the millisecond.
-fn timestamp(time: SystemTime) -> Timestamp {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let milliseconds = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }

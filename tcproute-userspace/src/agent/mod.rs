@@ -13,15 +13,16 @@ mod reconciles;
 mod resolved;
 mod state;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
+use tcproute_common::RouteKey;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
     bpf::{Datapath, Options, cgroup::Cgroup, pins::PinDirectory, requirements::Features},
-    outcomes::DataplaneOutcomes,
+    outcomes::WorkloadOutcomes,
     plan::{self, Layout, Limits, Selection, Table, WorkloadId},
     resources::MeshName,
     routing,
@@ -81,6 +82,8 @@ pub struct Agent<'a> {
     datapath: Datapath<'a>,
     layout: Layout,
     retired: Vec<Retired>,
+    /// Since when the weights of each route are what they are.
+    splits: BTreeMap<RouteKey, outcomes::Since>,
     /// Whether the kernel holds what was resolved.
     in_step: bool,
     /// As it is told to others.
@@ -119,7 +122,16 @@ impl<'a> Agent<'a> {
         // Before their numbers are given to others.
         datapath.detach_others(cgroups)?;
         let state = State { features: Some(features), ..State::default() };
-        let mut agent = Self { resolved, datapath, layout, retired: Vec::new(), in_step: false, state, desk };
+        let mut agent = Self {
+            resolved,
+            datapath,
+            layout,
+            retired: Vec::new(),
+            splits: BTreeMap::new(),
+            in_step: false,
+            state,
+            desk,
+        };
         agent.put_in_force(&agent.resolved.table())?;
         for (index, cgroup) in cgroups.iter().enumerate() {
             agent.attach(index, cgroup)?;
@@ -168,6 +180,9 @@ impl<'a> Agent<'a> {
         self.datapath.apply(&change)?;
         self.layout = next;
         let changed = change.routes.len();
+        if let Err(error) = self.note_splits() {
+            warn!("cannot tell how connections are split: {error:#}");
+        }
         if changed > 0 {
             self.retired.push(Retired { since: Instant::now(), runs: change.retired });
         }
@@ -196,8 +211,8 @@ impl<'a> Agent<'a> {
             Err(error) => warn!("cannot read the counters: {error:#}"),
         }
         match self.outcomes() {
-            Ok(dataplanes) => {
-                for line in dataplanes.iter().flat_map(DataplaneOutcomes::lines) {
+            Ok(workloads) => {
+                for line in workloads.iter().flat_map(WorkloadOutcomes::lines) {
                     info!("{line}");
                 }
             }

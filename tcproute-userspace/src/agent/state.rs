@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::reconciles::{Outcome, Reconciles};
 use crate::{
     bpf::{CounterValue, cgroup::CgroupId, requirements::Features},
-    outcomes::DataplaneOutcomes,
+    outcomes::WorkloadOutcomes,
     plan::Limits,
     routing::DataplaneRoutes,
 };
@@ -78,7 +78,7 @@ pub(super) enum Question {
     /// The programs' counters.
     Counters(Answer<Vec<CounterValue>>),
     /// What became of the connections.
-    Outcomes(Answer<Vec<DataplaneOutcomes>>),
+    Outcomes(Answer<Vec<WorkloadOutcomes>>),
 }
 
 type Answer<T> = oneshot::Sender<Result<T>>;
@@ -129,7 +129,7 @@ impl Handle {
     }
 
     /// What became of the connections of each workload, as it is in the kernel.
-    pub async fn outcomes(&self) -> Result<Vec<DataplaneOutcomes>> {
+    pub async fn outcomes(&self) -> Result<Vec<WorkloadOutcomes>> {
         self.ask(Question::Outcomes).await
     }
 

@@ -79,7 +79,7 @@ impl Reuse {
         }
         let [routes, backends, endpoints, turns, cursors, outcomes, backend_refs] =
             TABLES.map(|definition| definition.find(pins).map_or(0, |info| info.max_entries()));
-        let found = Limits { routes, backends, endpoints, turns, cursors, outcomes };
+        let found = Limits { routes, backends, endpoints, outcomes, turns, cursors };
         let same = version.tables == LayoutVersion::CURRENT.tables && backend_refs == outcomes;
         let reuse = Self { tables: Some(found), states, generation };
         Ok(if same && found.has_room_for(wanted) { reuse } else { reuse.without_tables() })

@@ -8,6 +8,7 @@ mod exec;
 mod output;
 mod resolve;
 mod run;
+mod stats;
 mod status;
 mod validate;
 
@@ -46,6 +47,8 @@ enum Command {
     Diff(diff::Diff),
     /// Show what the daemon of this node does.
     Status(status::Status),
+    /// Show how connections are split, against how they should be, and what became of them.
+    Stats(stats::Stats),
     /// Check files, and tell every violation in them.
     Validate(validate::Validate),
     /// Check whether this node has what is needed, and tell the remedy for what is missing.
@@ -154,6 +157,10 @@ impl Cli {
             Command::Status(status) => {
                 start_log(LevelFilter::WARN, false);
                 status.run().await
+            }
+            Command::Stats(stats) => {
+                start_log(LevelFilter::WARN, false);
+                stats.run().await
             }
             Command::Validate(validate) => validate.run(),
             Command::Doctor(doctor) => doctor.run(),

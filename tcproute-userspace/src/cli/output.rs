@@ -18,8 +18,12 @@ pub(super) enum Format {
     Yaml,
 }
 
-/// Prints the value, or what `table` makes of it.
-pub(super) fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
+/// Prints the value, or what `table` makes of it. Whether anybody reads on.
+pub(super) fn print<T: Serialize>(
+    format: Format,
+    value: &T,
+    table: impl FnOnce(&T) -> String,
+) -> Result<bool> {
     let text = match format {
         Format::Table => table(value),
         Format::Json => serde_json::to_string_pretty(value).context("cannot write JSON")? + "\n",
@@ -28,12 +32,12 @@ pub(super) fn print<T: Serialize>(format: Format, value: &T, table: impl FnOnce(
     write(&text)
 }
 
-/// Writes to stdout. Who closes it early, as `head` does, has seen enough.
-pub(super) fn write(text: &str) -> Result<()> {
+/// Writes to stdout. Who closes it early, as `head` does, has seen enough: then it is `false`.
+pub(super) fn write(text: &str) -> Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write to stdout"),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("cannot write to stdout"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Judging a node: what is there, what is missing, and the remedy. Pure.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use super::node::Node;
@@ -106,7 +108,7 @@ fn config(node: &Node) -> Check {
             }
             let status = if optional.peek().is_some() { Status::Fallback } else { Status::Ok };
             for (option, consequence) in optional {
-                found += &format!("; without {option} {consequence}");
+                let _ = write!(found, "; without {option} {consequence}");
             }
             Check::new(ID, status, found)
         }

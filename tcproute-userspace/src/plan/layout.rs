@@ -150,10 +150,29 @@ impl Layout {
     /// them.
     pub fn reuse(&mut self, retired: &Retired) {
         let Retired { endpoints, backends, turns, cursors } = retired;
-        endpoints.iter().for_each(|&run| self.endpoints.give_back(run));
-        backends.iter().for_each(|&run| self.backends.give_back(run));
-        turns.iter().for_each(|&run| self.turns.give_back(run));
-        cursors.iter().for_each(|&run| self.cursors.give_back(run));
+        for &run in endpoints {
+            self.endpoints.give_back(run);
+        }
+        for &run in backends {
+            self.backends.give_back(run);
+        }
+        for &run in turns {
+            self.turns.give_back(run);
+        }
+        for &run in cursors {
+            self.cursors.give_back(run);
+        }
+    }
+
+    /// The routes.
+    pub fn routes(&self) -> impl Iterator<Item = &RouteKey> {
+        self.routes.keys()
+    }
+
+    /// The backendRefs of a route that have a weight, and that weight.
+    pub fn weights(&self, key: &RouteKey) -> BTreeMap<RefName, u32> {
+        let backends = self.routes.get(key).into_iter().flat_map(|placed| &placed.table.backends);
+        backends.map(|backend| (backend.name.clone(), backend.weight)).collect()
     }
 
     /// The entry of `outcomes` that counts for a backendRef.

@@ -1,18 +1,24 @@
 //! What became of connections, as values to be printed, compared and exported.
 
+mod split;
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    ops::AddAssign,
+    path::PathBuf,
     time::Duration,
 };
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tcproute_common::{LATENCY_BUCKETS, OutcomeCounts};
 
-use crate::resources::{MeshName, Weight};
+pub use split::Split;
+pub(crate) use split::float;
 
 /// What became of the connections to one backendRef of one route, over all CPUs and since it got its entry.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcomes {
     /// Calls of connect() that were sent there.
@@ -37,12 +43,14 @@ pub struct Outcomes {
     pub open: u64,
     /// Reset by the peer before it had sent or acknowledged a byte. Each is counted as closed or failed, too.
     pub reset: u64,
+    /// Chosen and refused on this node, since the backendRef had no endpoint. These are no attempts.
+    pub no_endpoint: u64,
     /// How long the handshakes took.
     pub latency: Latency,
 }
 
 /// A histogram of the time from the first SYN to the end of the handshake.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
     /// Of all that were established.
@@ -55,6 +63,17 @@ impl Latency {
     /// Where a bucket ends; `None` for the last, which does not.
     pub fn bound(bucket: usize) -> Option<Duration> {
         (bucket + 1 < LATENCY_BUCKETS).then(|| Duration::from_micros(1 << bucket))
+    }
+
+    /// The bound below which that share of all handshakes took; `None` if there were none or it is beyond the last.
+    pub fn quantile(&self, share: f64) -> Option<Duration> {
+        let total: u64 = self.buckets.iter().sum();
+        let mut below = 0;
+        let bucket = self.buckets.iter().position(|count| {
+            below += count;
+            below > 0 && float(below) >= share * float(total)
+        })?;
+        Self::bound(bucket)
     }
 }
 
@@ -81,25 +100,49 @@ impl Outcomes {
             closed,
             open: established.saturating_sub(closed),
             reset: sum(|counts| counts.reset),
+            no_endpoint: sum(|counts| counts.no_endpoint),
             latency: Latency { sum_us: sum(|counts| counts.latency_us), buckets },
         }
     }
 
+    /// How often the backendRef was chosen.
+    pub const fn chosen(&self) -> u64 {
+        self.attempted + self.no_endpoint
+    }
+
+    /// Attempts that have come to nothing.
+    pub const fn unsuccessful(&self) -> u64 {
+        self.refused + self.unreachable + self.timed_out + self.aborted + self.unsent + self.failed
+    }
+
     /// Attempts of which there is no end yet.
     pub const fn pending(&self) -> u64 {
-        let ended = self.established
-            + self.refused
-            + self.unreachable
-            + self.timed_out
-            + self.aborted
-            + self.unsent
-            + self.failed;
+        let ended = self.established + self.unsuccessful();
         self.attempted.saturating_sub(ended)
     }
 
     /// Whether nothing more can come of what was attempted.
     pub const fn is_drained(&self) -> bool {
         self.pending() == 0 && self.open == 0
+    }
+}
+
+impl AddAssign for Outcomes {
+    fn add_assign(&mut self, other: Self) {
+        self.attempted += other.attempted;
+        self.established += other.established;
+        self.refused += other.refused;
+        self.unreachable += other.unreachable;
+        self.timed_out += other.timed_out;
+        self.aborted += other.aborted;
+        self.unsent += other.unsent;
+        self.failed += other.failed;
+        self.closed += other.closed;
+        self.open += other.open;
+        self.reset += other.reset;
+        self.no_endpoint += other.no_endpoint;
+        self.latency.sum_us += other.latency.sum_us;
+        self.latency.buckets.iter_mut().zip(other.latency.buckets).for_each(|(bucket, more)| *bucket += more);
     }
 }
 
@@ -118,6 +161,7 @@ impl fmt::Display for Outcomes {
             (self.closed, "closed"),
             (self.open, "open"),
             (self.reset, "reset"),
+            (self.no_endpoint, "without endpoint"),
         ];
         rest.into_iter()
             .filter(|(count, _)| *count > 0)
@@ -125,18 +169,20 @@ impl fmt::Display for Outcomes {
     }
 }
 
-/// What became of a Dataplane's connections.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DataplaneOutcomes {
-    /// The Dataplane's mesh.
-    pub mesh: MeshName,
-    /// The Dataplane's name.
+/// What became of a workload's connections.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadOutcomes {
+    /// The mesh of its Dataplane.
+    pub mesh: String,
+    /// Its Dataplane.
     pub dataplane: String,
+    /// The directory of its cgroup.
+    pub cgroup: PathBuf,
     /// Its routes; not those that are left to the proxy.
     pub routes: Vec<RouteOutcomes>,
 }
 
-impl DataplaneOutcomes {
+impl WorkloadOutcomes {
     /// A line for each backendRef to which there was a connection.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -156,7 +202,7 @@ impl DataplaneOutcomes {
 }
 
 /// What became of the connections to one address.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RouteOutcomes {
     /// The destination service.
     pub service: String,
@@ -164,21 +210,32 @@ pub struct RouteOutcomes {
     pub address: IpAddr,
     /// Its port.
     pub port: u16,
+    /// How its backends are chosen.
+    pub selection: String,
+    /// How the connections were split since the weights are what they are; absent if not all backendRefs are counted.
+    pub split: Option<Split>,
     /// In the order of the policy.
     pub backends: Vec<BackendOutcomes>,
 }
 
 /// What became of the connections to one backendRef.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackendOutcomes {
     /// The backendRef's target, as people read it.
     pub target: String,
     /// As configured.
-    pub weight: Weight,
+    pub weight: u32,
     /// Weight over the sum of all weights.
     pub share: f64,
-    /// `None` if they are not counted: the map has no entry left.
+    /// Since the entry is the backendRef's; `None` if they are not counted: the map has no entry left.
     pub outcomes: Option<Outcomes>,
+}
+
+/// When something began, to the millisecond.
+pub(crate) fn timestamp(time: std::time::SystemTime) -> Timestamp {
+    let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let milliseconds = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]

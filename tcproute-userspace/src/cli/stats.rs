@@ -1,0 +1,213 @@
+//! `tcproute stats`: how connections are split, against how they should be, and what became of them.
+
+use std::{fmt::Write as _, io::IsTerminal as _, process::ExitCode, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{
+    AdminSocket,
+    output::{self, Format, align, percent},
+    seconds,
+};
+use crate::{
+    admin::client,
+    outcomes::{Outcomes, RouteOutcomes, Split, WorkloadOutcomes},
+};
+
+/// Clears a terminal and begins at its top.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+#[derive(Debug, Args)]
+pub(super) struct Stats {
+    #[command(flatten)]
+    admin: AdminSocket,
+    /// Only the routes of this Dataplane.
+    #[arg(long, value_name = "NAME")]
+    dataplane: Option<String>,
+    /// Only the routes to this service.
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// Print it again each SECONDS, until it is interrupted.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = seconds)]
+    watch: Option<Duration>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+impl Stats {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let Some(every) = self.watch else {
+            self.print("").await?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        let begin = if std::io::stdout().is_terminal() && self.output == Format::Table { CLEAR } else { "" };
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+                _ = ticks.tick() => if !self.print(begin).await? {
+                    return Ok(ExitCode::SUCCESS);
+                },
+            }
+        }
+    }
+
+    /// Whether anybody reads on.
+    async fn print(&self, begin: &str) -> Result<bool> {
+        let body = client::get(&self.admin.admin_socket, "/v1/outcomes").await?;
+        let mut workloads: Vec<WorkloadOutcomes> =
+            serde_json::from_slice(&body).context("the daemon is another version of tcproute")?;
+        let is_wanted =
+            |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
+        workloads.retain(|workload| is_wanted(&self.dataplane, &workload.dataplane));
+        for workload in &mut workloads {
+            workload.routes.retain(|route| is_wanted(&self.service, &route.service));
+        }
+        output::print(self.output, &workloads, |workloads| begin.to_owned() + &table(workloads))
+    }
+}
+
+fn table(workloads: &[WorkloadOutcomes]) -> String {
+    let routes =
+        workloads.iter().flat_map(|workload| workload.routes.iter().map(move |route| (workload, route)));
+    let blocks: Vec<String> = routes.map(|(workload, route)| block(workload, route)).collect();
+    if blocks.is_empty() { "no routes\n".to_owned() } else { blocks.join("\n") }
+}
+
+fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes) -> String {
+    let RouteOutcomes { service, address, port, selection, split, .. } = route;
+    let dialled = std::net::SocketAddr::new(*address, *port);
+    let mut text = format!("{}: {service} at {dialled}, {selection}", workload.dataplane);
+    if let Some(split) = split {
+        let _ = write!(text, ", since {:.0}", split.since);
+    }
+    text.push('\n');
+    let headings = [
+        "BACKEND",
+        "WEIGHT",
+        "SHARE",
+        "OBSERVED",
+        "DEVIATION",
+        "CHOSEN",
+        "ESTABLISHED",
+        "OPEN",
+        "FAILED",
+        "CONNECT P50",
+        "P99",
+    ];
+    let rows = (0..route.backends.len()).map(|index| row(route, index)).collect();
+    text.push_str(&align(&headings, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], rows));
+    if let Some(split) = split {
+        let _ = writeln!(text, "{}", verdict(route, split));
+    }
+    text
+}
+
+fn row(route: &RouteOutcomes, index: usize) -> Vec<String> {
+    let backend = &route.backends[index];
+    let split = route.split.as_ref();
+    let observed = split.and_then(|split| split.observed.get(index));
+    let chosen = split.and_then(|split| split.chosen.get(index));
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let outcomes = backend.outcomes.as_ref();
+    let count = |of: fn(&Outcomes) -> u64| or_dash(outcomes.map(|outcomes| of(outcomes).to_string()));
+    let quantile =
+        |share: f64| or_dash(outcomes.and_then(|outcomes| outcomes.latency.quantile(share)).map(below));
+    vec![
+        backend.target.clone(),
+        backend.weight.to_string(),
+        percent(backend.share),
+        or_dash(observed.map(|&observed| percent(observed))),
+        or_dash(observed.map(|observed| format!("{:+.1}", (observed - backend.share) * 100.0))),
+        or_dash(chosen.map(u64::to_string)),
+        count(|outcomes| outcomes.established),
+        count(|outcomes| outcomes.open),
+        count(|outcomes| outcomes.unsuccessful() + outcomes.no_endpoint),
+        quantile(0.5),
+        quantile(0.99),
+    ]
+}
+
+/// The bound of a bucket.
+fn below(bound: Duration) -> String {
+    match bound.as_micros() {
+        micros if micros < 1000 => format!("< {micros} µs"),
+        micros if micros < 1_000_000 => format!("< {} ms", micros / 1000),
+        micros => format!("< {} s", micros / 1_000_000),
+    }
+}
+
+fn verdict(route: &RouteOutcomes, split: &Split) -> String {
+    if route.backends.len() < 2 {
+        return "one backend: there is nothing to split".to_owned();
+    }
+    if route.selection == "even" {
+        let shares: Vec<f64> = route.backends.iter().map(|backend| backend.share).collect();
+        return format!("in turns: at most {:.1} connections from the exact share", split.farthest(&shares));
+    }
+    match (split.is_explainable(), split.chance) {
+        (Some(true), Some(chance)) => format!("the deviation is explainable by chance (p = {chance:.2})"),
+        (Some(false), Some(chance)) => {
+            format!("the deviation is NOT explainable by chance (p = {chance:.0e})")
+        }
+        _ => "too few connections to tell whether the deviation is chance".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::outcomes::BackendOutcomes;
+
+    fn workload(selection: &str, chosen: [u64; 2]) -> WorkloadOutcomes {
+        let backend = |target: &str, weight, share, established| BackendOutcomes {
+            target: target.to_owned(),
+            weight,
+            share,
+            outcomes: Some(Outcomes { attempted: established, established, ..Outcomes::default() }),
+        };
+        let split = Split::new(Timestamp::UNIX_EPOCH, chosen.to_vec(), &[0.9, 0.1]);
+        WorkloadOutcomes {
+            mesh: "default".to_owned(),
+            dataplane: "web".to_owned(),
+            cgroup: "/web".into(),
+            routes: vec![RouteOutcomes {
+                service: "db".to_owned(),
+                address: [127, 0, 0, 1].into(),
+                port: 5432,
+                selection: selection.to_owned(),
+                split: Some(split),
+                backends: vec![backend("db v1", 90, 0.9, chosen[0]), backend("db v2", 10, 0.1, chosen[1])],
+            }],
+        }
+    }
+
+    #[test]
+    fn a_split_is_shown_beside_the_configured_one() {
+        let text = table(&[workload("random", [905, 95])]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "web: db at 127.0.0.1:5432, random, since 1970-01-01T00:00:00Z");
+        let words: Vec<&str> = lines[2].split_whitespace().collect();
+        assert_eq!(words[2..], ["90", "90.0", "%", "90.5", "%", "+0.5", "905", "905", "0", "0", "-", "-"]);
+        assert_eq!(lines[4], "the deviation is explainable by chance (p = 0.60)");
+    }
+
+    #[test]
+    fn what_chance_does_not_explain_is_said_aloud() {
+        let text = table(&[workload("random", [500, 500])]);
+        assert!(text.contains("NOT explainable"), "{text}");
+        assert!(table(&[workload("random", [5, 0])]).contains("too few connections"));
+        assert!(table(&[workload("even", [91, 10])]).contains("at most 0.1 connections"));
+        assert_eq!(table(&[]), "no routes\n");
+    }
+}

@@ -1,0 +1,115 @@
+//! `tcproute stats` and the metrics of backendRefs: what they tell of a split is what the clients saw.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{collections::BTreeMap, fs, net::SocketAddr, process::Command};
+
+use serde_json::Value;
+use tcproute_tests::{
+    Loopback,
+    cgroup::TestCgroup,
+    client::{counting, counts, script, stdout},
+    is_root,
+    mesh::Mesh,
+    server::Server,
+    tcproute::{Daemon, binary},
+    wait_for,
+};
+
+/// `(version, weight)`; `a` and `b` are served, and `c` has no endpoint.
+type Weights = [(&'static str, u32); 3];
+
+struct World {
+    dialled: SocketAddr,
+    servers: [Server; 2],
+    mesh: Mesh,
+    cgroup: TestCgroup,
+}
+
+impl World {
+    fn new(weights: Weights) -> Self {
+        let net = Loopback::claim();
+        let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
+        let servers = [Server::start((net.ip(1, 1), 0), "a"), Server::start((net.ip(1, 2), 0), "b")];
+        let mesh = mesh(dialled, &servers, weights);
+        Self { dialled, servers, mesh, cgroup: TestCgroup::create() }
+    }
+
+    fn daemon(&self, more: &[&str]) -> Daemon {
+        let workloads = [("web", self.cgroup.path())];
+        Daemon::start_with(&mut Command::new(binary()), &self.mesh.file(), &workloads, more)
+    }
+
+    fn connect(&self, count: u32) -> BTreeMap<String, u64> {
+        let client = counting(self.dialled, count);
+        counts(&self.cgroup.command("python3").args(["-c", &client]).output().unwrap())
+    }
+}
+
+fn mesh(dialled: SocketAddr, servers: &[Server; 2], weights: Weights) -> Mesh {
+    let mut mesh = Mesh::new();
+    mesh.outbound("db", dialled).split("db", &weights);
+    mesh.endpoint("db", "a", servers[0].address()).endpoint("db", "b", servers[1].address());
+    mesh
+}
+
+fn route(daemon: &Daemon) -> Value {
+    let workloads: Value = serde_json::from_str(&daemon.stats(&["--output", "json"])).unwrap();
+    workloads[0]["routes"][0].clone()
+}
+
+#[test]
+fn the_observed_split_is_what_the_clients_saw_since_the_weights_are_what_they_are() {
+    if !is_root("the_observed_split_is_what_the_clients_saw_since_the_weights_are_what_they_are") {
+        return;
+    }
+    let world = World::new([("a", 1), ("b", 1), ("c", 0)]);
+    let daemon = world.daemon(&[]);
+    assert!(daemon.stats(&[]).contains("too few connections to tell"));
+    let seen = world.connect(200);
+    let before = route(&daemon);
+    assert_eq!(before["split"]["chosen"], serde_json::json!([seen["a"], seen["b"], 0]));
+    assert!(before["split"]["chance"].as_f64().unwrap() > 1e-6, "{before}");
+    assert!(daemon.stats(&["--service", "db"]).contains("is explainable by chance"));
+    assert_eq!(daemon.stats(&["--service", "other"]), "no routes");
+
+    let changed = mesh(world.dialled, &world.servers, [("a", 1), ("b", 0), ("c", 0)]);
+    fs::rename(changed.file(), world.mesh.file_path()).unwrap();
+    wait_for("the new weights are in force", || route(&daemon)["backends"][1]["weight"] == 0);
+    world.connect(20);
+    let after = route(&daemon);
+    assert_eq!(after["split"]["chosen"], serde_json::json!([20, 0, 0]));
+    assert_eq!(after["backends"][0]["outcomes"]["established"], seen["a"] + 20);
+    let labels = format!(r#"service="db",dialled="{}",backend="MeshServiceSubset db"#, world.dialled);
+    let metrics = daemon.get("/metrics").1;
+    let established: Vec<&str> = metrics
+        .lines()
+        .filter(|line| line.contains(&labels) && line.contains(r#"outcome="established""#))
+        .filter_map(|line| line.rsplit_once(' ').map(|(_, value)| value))
+        .collect();
+    assert_eq!(established, [(seen["a"] + 20).to_string(), seen["b"].to_string()], "{metrics}");
+}
+
+#[test]
+fn what_was_refused_for_want_of_endpoints_counts_for_its_backend_ref() {
+    if !is_root("what_was_refused_for_want_of_endpoints_counts_for_its_backend_ref") {
+        return;
+    }
+    let world = World::new([("a", 1), ("b", 1), ("c", 2)]);
+    let daemon = world.daemon(&["--selection", "even"]);
+    let (ip, port) = (world.dialled.ip(), world.dialled.port());
+    let client = script(&format!(
+        "
+for _ in range(40):
+    try: dial('{ip}', {port}).close()
+    except (ConnectionRefusedError, PermissionError): pass
+"
+    ));
+    stdout(&world.cgroup.command("python3").args(["-c", &client]).output().unwrap());
+    let route = route(&daemon);
+    assert_eq!(route["split"]["chosen"], serde_json::json!([10, 10, 20]));
+    assert_eq!(route["backends"][2]["outcomes"]["noEndpoint"], 20);
+    assert_eq!(route["backends"][2]["outcomes"]["attempted"], 0);
+    let table = daemon.stats(&[]);
+    assert!(table.contains("in turns: at most 0.0 connections from the exact share"), "{table}");
+}
