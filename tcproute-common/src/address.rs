@@ -76,9 +76,20 @@ pub struct SocketAddress {
 
 crate::shared!(SocketAddress, 20);
 
+impl SocketAddress {
+    /// No address that anybody has.
+    pub const NOWHERE: Self = Self { address: Address::from_words([0; 4]), port: 0 };
+}
+
 impl From<SocketAddr> for SocketAddress {
     fn from(socket: SocketAddr) -> Self {
         Self { address: socket.ip().into(), port: u32::from(socket.port()) }
+    }
+}
+
+impl From<SocketAddress> for SocketAddr {
+    fn from(socket: SocketAddress) -> Self {
+        Self::new(socket.address.into(), socket.port as u16)
     }
 }
 

@@ -51,8 +51,10 @@ pub struct Kept {
     pub phase: u16,
     /// Of the map `outcomes` that the state means. A daemon that makes the map anew raises it, and what sockets from
     /// before come to is not counted for others.
-    pub generation: u16,
-    /// The socket that owns the slot; 0 when it is free (the kernel never hands out 0). Unused in `overflow`.
+    pub generation: u8,
+    /// Whether the decision was told as an event, so that its end is, too; else 0.
+    pub traced: u8,
+    /// The socket that connects; of a slot, 0 when it is free (the kernel never hands out 0).
     pub cookie: u64,
     /// Written and read by the owner only.
     pub state: ConnectionState,

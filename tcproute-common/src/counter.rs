@@ -14,12 +14,14 @@ pub enum Counter {
     Unrecorded = 3,
     /// Inconsistent maps: the connection was let through to the dialled address.
     Internal = 4,
+    /// Events that were lost: their reader was too slow.
+    Untraced = 5,
 }
 
 impl Counter {
     /// All of them, in the order of their index.
-    pub const ALL: [Self; 5] =
-        [Self::Routed, Self::Refused, Self::Overflowed, Self::Unrecorded, Self::Internal];
+    pub const ALL: [Self; 6] =
+        [Self::Routed, Self::Refused, Self::Overflowed, Self::Unrecorded, Self::Internal, Self::Untraced];
 
     /// As printed.
     pub const fn name(self) -> &'static str {
@@ -29,6 +31,7 @@ impl Counter {
             Self::Overflowed => "overflowed",
             Self::Unrecorded => "unrecorded",
             Self::Internal => "internal errors",
+            Self::Untraced => "events lost",
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::SocketAddress;
 pub struct WorkloadIdentity {
     /// 0 until the loader has written it. Then the filter is empty, too, and nothing is rewritten.
     pub workload: u32,
-    /// Fills the gap before `filter`.
-    pub reserved: u32,
+    /// Whether somebody listens to its events; else 0.
+    pub traced: u32,
     /// The addresses that the workload's routes begin or have ever ended at.
     pub filter: AddressFilter,
 }

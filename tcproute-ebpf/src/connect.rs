@@ -8,21 +8,24 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use tcproute_common::{
-    AddressFilter, Backend, ConnectionState, Counter, Cursor, Draws, RouteKey, RouteValue, SocketAddress,
-    picks_own, scale,
+    AddressFilter, Backend, ConnectionState, Counter, Cursor, Draws, EventKind, RouteKey, RouteValue,
+    SocketAddress, picks_own, scale,
 };
 
 use crate::{
     connection,
     context::{ALLOW, ConnectContext, DENY, KernelDraws, set_refused},
     maps::{BACKENDS, CURSORS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, TURNS, WORKLOADS, count},
-    outcomes,
+    outcomes, trace,
 };
 
 /// Why no endpoint was chosen.
 enum NoEndpoint {
     /// The policy leads to a backend without endpoints.
-    Refused,
+    Refused {
+        /// Index of the backend in the map `outcomes`; 0 if the route has none.
+        outcomes: u32,
+    },
     /// The maps contradict each other: a bug of the loader.
     Internal,
 }
@@ -54,7 +57,14 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
                 return ALLOW;
             }
             let state = ConnectionState { dialled, chosen: *chosen, outcomes: backend.outcomes, started: 0 };
-            connection::remember(ctx, &state);
+            let cookie = ctx.cookie();
+            // SAFETY: as above.
+            let traced = unsafe { ptr::read_volatile(&raw const (*identity).traced) } != 0;
+            connection::remember(ctx, cookie, &state, traced);
+            // After what the socket's attempt before has come to.
+            if traced {
+                trace::decided(cookie, workload, EventKind::Routed, &state);
+            }
             count(Counter::Routed);
             debug!(
                 ctx,
@@ -67,9 +77,14 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
             );
             ALLOW
         }
-        Err(NoEndpoint::Refused) => {
+        Err(NoEndpoint::Refused { outcomes }) => {
             connection::forget(ctx);
             count(Counter::Refused);
+            // SAFETY: as above.
+            if unsafe { ptr::read_volatile(&raw const (*identity).traced) } != 0 {
+                let state = ConnectionState { dialled, chosen: SocketAddress::NOWHERE, outcomes, started: 0 };
+                trace::decided(ctx.cookie(), workload, EventKind::NoEndpoint, &state);
+            }
             debug!(
                 ctx,
                 "workload {}: {:i} port {} is refused: no endpoint",
@@ -99,7 +114,7 @@ fn choose(route: &RouteValue) -> Result<(&'static Backend, &'static SocketAddres
     let offset = match count {
         0 => {
             outcomes::without_endpoint(backend.outcomes);
-            return Err(NoEndpoint::Refused);
+            return Err(NoEndpoint::Refused { outcomes: backend.outcomes });
         }
         1 => 0,
         _ => scale(draws.draw(), count),
@@ -112,7 +127,7 @@ fn choose(route: &RouteValue) -> Result<(&'static Backend, &'static SocketAddres
 fn choose_backend(route: &RouteValue, draws: &mut KernelDraws) -> Result<&'static Backend, NoEndpoint> {
     let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = *route;
     if backend_count == 0 {
-        return Err(NoEndpoint::Refused);
+        return Err(NoEndpoint::Refused { outcomes: 0 });
     }
     if backend_count == 1 {
         return BACKENDS.get(first_backend).ok_or(NoEndpoint::Internal);

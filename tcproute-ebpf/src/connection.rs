@@ -14,23 +14,22 @@ use crate::{
     outcomes,
 };
 
-/// Keeps `state` as the last decision for the socket, and counts the attempt.
+/// Keeps `state` as the last decision for the socket, and counts the attempt. `traced` tells whether it was an event.
 #[inline(always)]
-pub(crate) fn remember(ctx: &ConnectContext, state: &ConnectionState) {
+pub(crate) fn remember(ctx: &ConnectContext, cookie: u64, state: &ConnectionState, traced: bool) {
     // getpeername() of an MPTCP socket sees the MPTCP socket and never the subflow that connects, and the
     // subflow is closed without a run of sock_release: its state belongs to the MPTCP socket.
     let mptcp = ctx.mptcp_socket();
     if !mptcp.is_null() {
-        return remember_in_storage(mptcp, state);
+        return remember_in_storage(mptcp, cookie, state, traced);
     }
-    let cookie = ctx.cookie();
     if let Some(slot) = slot_of(cookie)
         && claim(slot, cookie)
     {
-        return keep(slot, state);
+        return keep(slot, state, traced);
     }
     count(Counter::Overflowed);
-    remember_in_storage(ctx.socket(), state);
+    remember_in_storage(ctx.socket(), cookie, state, traced);
 }
 
 /// Forgets what was decided for an earlier connect() of the socket.
@@ -127,19 +126,21 @@ fn claim(slot: *mut Kept, cookie: u64) -> bool {
 
 /// Writes the state of a new attempt where the socket keeps its states.
 #[inline(always)]
-fn keep(kept: *mut Kept, state: &ConnectionState) {
+fn keep(kept: *mut Kept, state: &ConnectionState, traced: bool) {
     outcomes::settle(kept);
     // SAFETY: a map value that is this socket's, and the socket is locked during connect().
     unsafe { (*kept).state = *state };
     // SAFETY: as above.
     unsafe { (*kept).phase = Phase::Attempted as u16 };
     // SAFETY: as above.
-    unsafe { (*kept).generation = GENERATION.load() as u16 };
+    unsafe { (*kept).generation = GENERATION.load() as u8 };
+    // SAFETY: as above.
+    unsafe { (*kept).traced = u8::from(traced) };
     outcomes::attempted(state.outcomes);
 }
 
 #[inline(always)]
-fn remember_in_storage(socket: *mut c_void, state: &ConnectionState) {
+fn remember_in_storage(socket: *mut c_void, cookie: u64, state: &ConnectionState, traced: bool) {
     // SAFETY: the map and the socket are valid; a new value is all zeros.
     let kept = unsafe {
         bpf_sk_storage_get(overflow(), socket, ptr::null_mut(), u64::from(BPF_SK_STORAGE_GET_F_CREATE))
@@ -147,7 +148,10 @@ fn remember_in_storage(socket: *mut c_void, state: &ConnectionState) {
     if kept.is_null() {
         return count(Counter::Unrecorded);
     }
-    keep(kept.cast(), state);
+    let kept = kept.cast::<Kept>();
+    // SAFETY: a field of a map value.
+    unsafe { (*kept).cookie = cookie };
+    keep(kept, state, traced);
 }
 
 #[inline(always)]

@@ -13,6 +13,7 @@ mod outcomes;
 mod peername;
 mod release;
 mod sock_ops;
+mod trace;
 
 use aya_ebpf::{
     macros::{cgroup_sock, cgroup_sock_addr, sock_ops},

@@ -10,12 +10,12 @@ use core::arch::asm;
 use aya_ebpf::{
     Global,
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
-    btf_maps::{Array, HashMap, PerCpuArray, SkStorage},
+    btf_maps::{Array, HashMap, PerCpuArray, RingBuf, SkStorage},
     macros::btf_map,
 };
 use tcproute_common::{
-    Backend, BackendRef, CONNECTIONS, Counter, Cursor, Kept, OutcomeCounts, RouteKey, RouteValue,
-    SocketAddress, WorkloadIdentity,
+    Backend, BackendRef, CONNECTIONS, Counter, Cursor, EVENT_BYTES, Event, Kept, OutcomeCounts, RouteKey,
+    RouteValue, SocketAddress, WorkloadIdentity,
 };
 
 /// Identity of the attached cgroup. Written by the loader after attaching, freed with the attachment.
@@ -79,6 +79,20 @@ pub(crate) static BACKEND_REFS: HashMap<u32, BackendRef, 1, { BPF_F_NO_PREALLOC 
 /// Of the map `outcomes`. See [`Kept::generation`].
 #[unsafe(no_mangle)]
 pub(crate) static GENERATION: Global<u32> = Global::new(0);
+
+/// Read by the loader while somebody listens.
+#[btf_map(name = "events")]
+static EVENTS: RingBuf<Event, { EVENT_BYTES as usize }> = RingBuf::new();
+
+/// The map `events`, for the raw helpers, which write a record where it will be read.
+#[inline(always)]
+pub(crate) const fn events() -> *mut core::ffi::c_void {
+    (&raw const EVENTS).cast_mut().cast()
+}
+
+/// 1 when programs may ask which process they run in.
+#[unsafe(no_mangle)]
+pub(crate) static HAS_CURRENT: Global<u32> = Global::new(0);
 
 /// 1 when `bpf_set_retval` is there (6.0 for these hooks): then a refusal is ECONNREFUSED and not EPERM.
 #[unsafe(no_mangle)]

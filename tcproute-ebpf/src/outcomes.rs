@@ -3,9 +3,12 @@
 use core::{arch::asm, ptr};
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use tcproute_common::{Kept, LATENCY_BUCKETS, OutcomeCounts, Phase, latency_bucket};
+use tcproute_common::{EventKind, Kept, LATENCY_BUCKETS, OutcomeCounts, Phase, latency_bucket};
 
-use crate::maps::{GENERATION, OUTCOMES, add};
+use crate::{
+    maps::{GENERATION, OUTCOMES, add},
+    trace,
+};
 
 const EACCES: u32 = 13;
 const ENONET: u32 = 64;
@@ -67,9 +70,9 @@ pub(crate) fn dialling(kept: *mut Kept) {
 #[inline(always)]
 pub(crate) fn established(kept: *mut Kept) {
     set_phase(kept, Phase::Established);
+    let microseconds = since_start(kept);
+    trace::ended(kept, EventKind::Established, microseconds);
     let Some(counts) = counts_of(kept) else { return };
-    // SAFETY: a field of a map value.
-    let microseconds = now().wrapping_sub(unsafe { (*kept).state.started });
     let bucket = unknown(latency_bucket(microseconds));
     if bucket < LATENCY_BUCKETS {
         // SAFETY: one of the array's buckets, in a map value.
@@ -94,9 +97,9 @@ fn unknown(mut number: usize) -> usize {
 pub(crate) fn ended(kept: *mut Kept, end: &End) {
     let before = phase(kept);
     if before == Phase::Dialling as u16 {
-        if let Some(counts) = counts_of(kept) {
-            count_failure(counts, end);
-        }
+        let kind = failure(end);
+        count_failure(kept, kind, end);
+        trace::ended(kept, kind, since_start(kept));
         set_phase(kept, Phase::Over);
         return;
     }
@@ -111,18 +114,31 @@ pub(crate) fn ended(kept: *mut Kept, end: &End) {
     settle(kept);
 }
 
+/// Why there was no handshake.
 #[inline(always)]
-fn count_failure(counts: *mut OutcomeCounts, end: &End) {
+fn failure(end: &End) -> EventKind {
+    match end.error {
+        ECONNREFUSED => EventKind::Refused,
+        ETIMEDOUT => EventKind::TimedOut,
+        // What ICMP and ICMPv6 say, as the kernel translates it.
+        EHOSTUNREACH | ENETUNREACH | EHOSTDOWN | ENETDOWN | ENONET | ENOPROTOOPT | EACCES => {
+            EventKind::Unreachable
+        }
+        0 => EventKind::Aborted,
+        _ => EventKind::Failed,
+    }
+}
+
+#[inline(always)]
+fn count_failure(kept: *mut Kept, kind: EventKind, end: &End) {
+    let Some(counts) = counts_of(kept) else { return };
     // SAFETY: these are fields of a map value.
     let number = unsafe {
-        match end.error {
-            ECONNREFUSED => &raw mut (*counts).refused,
-            ETIMEDOUT => &raw mut (*counts).timed_out,
-            // What ICMP and ICMPv6 say, as the kernel translates it.
-            EHOSTUNREACH | ENETUNREACH | EHOSTDOWN | ENETDOWN | ENONET | ENOPROTOOPT | EACCES => {
-                &raw mut (*counts).unreachable
-            }
-            0 => &raw mut (*counts).aborted,
+        match kind {
+            EventKind::Refused => &raw mut (*counts).refused,
+            EventKind::TimedOut => &raw mut (*counts).timed_out,
+            EventKind::Unreachable => &raw mut (*counts).unreachable,
+            EventKind::Aborted => &raw mut (*counts).aborted,
             _ => &raw mut (*counts).failed,
         }
     };
@@ -144,6 +160,11 @@ pub(crate) fn settle(kept: *mut Kept) {
         return;
     }
     set_phase(kept, Phase::Over);
+    if before == Phase::Attempted as u16 {
+        trace::ended(kept, EventKind::Unsent, 0);
+    } else if before == Phase::Dialling as u16 {
+        trace::ended(kept, EventKind::Failed, since_start(kept));
+    }
     let Some(counts) = counts_of(kept) else { return };
     // SAFETY: these are fields of a map value.
     let number = unsafe {
@@ -169,7 +190,7 @@ fn set_phase(kept: *mut Kept, phase: Phase) {
 #[inline(always)]
 fn counts_of(kept: *mut Kept) -> Option<*mut OutcomeCounts> {
     // SAFETY: a field of a map value.
-    if unsafe { (*kept).generation } != GENERATION.load() as u16 {
+    if unsafe { (*kept).generation } != GENERATION.load() as u8 {
         return None;
     }
     // SAFETY: a field of a map value.
@@ -182,6 +203,13 @@ fn counts(index: u32) -> Option<*mut OutcomeCounts> {
         return None;
     }
     OUTCOMES.get_ptr_mut(index)
+}
+
+/// Microseconds since the first SYN.
+#[inline(always)]
+fn since_start(kept: *mut Kept) -> u32 {
+    // SAFETY: a field of a map value.
+    now().wrapping_sub(unsafe { (*kept).state.started })
 }
 
 /// Microseconds since the boot, modulo 2^32.

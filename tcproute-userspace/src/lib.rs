@@ -20,3 +20,4 @@ pub mod policy;
 pub mod resources;
 pub mod routing;
 pub mod sources;
+pub mod trace;

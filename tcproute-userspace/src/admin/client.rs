@@ -3,10 +3,11 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Empty};
-use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header::HOST};
+use hyper::{Request, StatusCode, body::Incoming, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
-use tokio::{net::UnixStream, time::timeout};
+use tokio::{net::UnixStream, task::JoinSet, time::timeout};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -14,9 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The body of the answer to `GET path`.
 pub async fn get(socket: &Path, path: &str) -> Result<Bytes> {
     let at = socket.display();
-    let stream = UnixStream::connect(socket).await.with_context(|| {
-        format!("no tcproute answers at {at}: start `tcproute run`, or name its socket with --admin-socket")
-    })?;
+    let stream = connect(socket).await?;
     let (status, body) = timeout(PATIENCE, exchange(stream, path))
         .await
         .with_context(|| format!("no answer from {at} within {} s", PATIENCE.as_secs()))?
@@ -27,9 +26,72 @@ pub async fn get(socket: &Path, path: &str) -> Result<Bytes> {
     Ok(body)
 }
 
+/// The lines of an answer that goes on and on.
+pub struct Lines {
+    body: Incoming,
+    /// What came after the last line.
+    rest: BytesMut,
+    /// Ends with this.
+    _connection: JoinSet<()>,
+}
+
+impl Lines {
+    /// Of the answer to `GET path`.
+    pub async fn get(socket: &Path, path: &str) -> Result<Self> {
+        let at = socket.display();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(connect(socket).await?)).await?;
+        let mut tasks = JoinSet::new();
+        // What goes wrong is seen by who reads the body.
+        tasks.spawn(async move { drop(connection.await) });
+        let response = timeout(PATIENCE, sender.send_request(request(path)?))
+            .await
+            .with_context(|| format!("no answer from {at} within {} s", PATIENCE.as_secs()))?
+            .with_context(|| format!("cannot read the answer of {at}"))?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            let body = response.into_body().collect().await?.to_bytes();
+            bail!("{at} answers {path} with {status}: {}", String::from_utf8_lossy(&body).trim());
+        }
+        Ok(Self { body: response.into_body(), rest: BytesMut::new(), _connection: tasks })
+    }
+
+    /// The next one; `None` if there are no more. May be given up and called again.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
+                let line = self.rest.split_to(end + 1);
+                return Ok(Some(line.freeze()));
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                // The daemon was killed.
+                Some(Err(error)) if error.is_incomplete_message() || error.is_body_write_aborted() => {
+                    return Ok(None);
+                }
+                Some(frame) => {
+                    if let Some(data) = frame?.data_ref() {
+                        self.rest.extend_from_slice(data);
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn connect(socket: &Path) -> Result<UnixStream> {
+    UnixStream::connect(socket).await.with_context(|| {
+        let at = socket.display();
+        format!("no tcproute answers at {at}: start `tcproute run`, or name its socket with --admin-socket")
+    })
+}
+
+fn request(path: &str) -> Result<Request<Empty<Bytes>>> {
+    Ok(Request::get(path).header(HOST, "localhost").body(Empty::new())?)
+}
+
 async fn exchange(stream: UnixStream, path: &str) -> Result<(StatusCode, Bytes)> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path).header(HOST, "localhost").body(Empty::<Bytes>::new())?;
+    let request = request(path)?;
     let answer = async {
         let response = sender.send_request(request).await?;
         let status = response.status();

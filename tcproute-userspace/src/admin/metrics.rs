@@ -54,6 +54,7 @@ struct Snapshot {
     maps: Vec<MapUse>,
     gauges: [(&'static str, &'static str, u32); 5],
     last_reconcile: f64,
+    events_lost: u64,
 }
 
 impl Snapshot {
@@ -62,12 +63,14 @@ impl Snapshot {
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let mut decisions = Vec::new();
         let mut states = Vec::new();
+        let mut events_lost = 0;
         for &CounterValue { counter, value } in counters {
             match counter {
                 Counter::Routed => decisions.push(("routed", value)),
                 Counter::Refused => decisions.push(("refused", value)),
                 Counter::Internal => decisions.push(("internal_error", value)),
                 Counter::Overflowed => states.push(("overflow", value)),
+                Counter::Untraced => events_lost = value,
                 Counter::Unrecorded => states.push(("nowhere", value)),
             }
         }
@@ -96,6 +99,7 @@ impl Snapshot {
                 ("outbounds", "Outbounds of all local workloads.", count(routes)),
             ],
             last_reconcile: last,
+            events_lost,
         }
     }
 }
@@ -115,6 +119,9 @@ impl Collector for Snapshot {
         let states = self.states.iter().map(|&(name, value)| (name, ConstCounter::new(value)));
         let help = "States of routed connections that are not in their own place.";
         family(&mut encoder, "connection_states", help, "place", states)?;
+        let lost = ConstCounter::new(self.events_lost);
+        let (name, help) = ("trace_events_lost", "Events for `tcproute trace` that found no room.");
+        lost.encode(encoder.encode_descriptor(name, help, None, lost.metric_type())?)?;
         let entries = self.maps.iter().map(|map| (map.name.as_str(), ConstGauge::new(map.entries)));
         family(&mut encoder, "map_entries", "Entries of a map that are taken.", "map", entries)?;
         let capacity = self.maps.iter().map(|map| (map.name.as_str(), ConstGauge::new(map.capacity)));

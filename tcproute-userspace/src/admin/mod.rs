@@ -8,6 +8,7 @@
 //! | `/metrics` | OpenMetrics text, as Prometheus reads it |
 //! | `/v1/status` | the daemon, its workloads, errors and warnings, as JSON |
 //! | `/v1/outcomes` | how connections were split and what became of them, by route and backendRef, as JSON |
+//! | `/v1/trace` | decisions as they are made and what comes of each, a JSON value a line, for as long as it is read |
 //! | `/v1/routes` | the routes in force, as JSON like that of `tcproute resolve --all` |
 
 pub mod client;
@@ -16,21 +17,26 @@ mod metrics;
 mod outcome_metrics;
 pub mod status;
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Result;
 use axum::{
     Json, Router,
+    body::Body,
     extract::State,
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
+use futures_util::stream;
 use serde_json::json;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    task::{JoinSet, spawn_blocking},
+};
 use tracing::{error, info};
 
-use crate::agent::Handle;
+use crate::{agent::Handle, trace::Record};
 use listen::Socket;
 use status::Status;
 
@@ -74,6 +80,7 @@ fn router(handle: Handle) -> Router {
         .route("/v1/status", get(show_status))
         .route("/v1/routes", get(show_routes))
         .route("/v1/outcomes", get(show_outcomes))
+        .route("/v1/trace", get(trace))
         .with_state(handle)
 }
 
@@ -122,6 +129,20 @@ async fn show_routes(State(handle): State<Handle>) -> Response {
 
 async fn show_outcomes(State(handle): State<Handle>) -> Result<Response, Failed> {
     Ok(Json(handle.outcomes().await?).into_response())
+}
+
+async fn trace(State(handle): State<Handle>) -> Result<Response, Failed> {
+    let records = handle.listen().await?;
+    let lines = stream::unfold(records, async |mut records| {
+        let record = match records.recv().await {
+            Ok(record) => record,
+            Err(RecvError::Lagged(records)) => Arc::new(Record::Lost { records }),
+            Err(RecvError::Closed) => return None,
+        };
+        let line = serde_json::to_string(&*record).map(|line| line + "\n");
+        Some((line, records))
+    });
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }
 
 /// Whether each of the workloads is attached, as the kernel tells it.

@@ -5,6 +5,7 @@
 //! - `outcomes`: what the kernel has counted.
 //! - `reconcile`: the loop that takes what they find and puts it in force.
 //! - `state`: what others may know of it.
+//! - `trace`: events of the programs for those who listen.
 
 mod follow;
 mod outcomes;
@@ -12,6 +13,7 @@ mod reconcile;
 mod reconciles;
 mod resolved;
 mod state;
+mod trace;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -84,6 +86,8 @@ pub struct Agent<'a> {
     retired: Vec<Retired>,
     /// Since when the weights of each route are what they are.
     splits: BTreeMap<RouteKey, outcomes::Since>,
+    /// While somebody listens.
+    tracing: Option<trace::Tracing>,
     /// Whether the kernel holds what was resolved.
     in_step: bool,
     /// As it is told to others.
@@ -128,6 +132,7 @@ impl<'a> Agent<'a> {
             layout,
             retired: Vec::new(),
             splits: BTreeMap::new(),
+            tracing: None,
             in_step: false,
             state,
             desk,

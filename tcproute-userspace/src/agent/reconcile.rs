@@ -29,6 +29,9 @@ const LOG_INTERVAL: Duration = Duration::from_millis(100);
 /// How often to try again while the kernel does not hold what was resolved: space in the maps comes back.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often events are read, while somebody listens: their buffer holds 10,000.
+const TRACE_INTERVAL: Duration = Duration::from_millis(20);
+
 /// So many violations are logged.
 const LOGGED: usize = 20;
 
@@ -49,6 +52,8 @@ impl Agent<'_> {
         let mut log_ticks = interval(LOG_INTERVAL);
         let mut retry_ticks = interval(RETRY_INTERVAL);
         retry_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut trace_ticks = interval(TRACE_INTERVAL);
+        trace_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (news_sender, mut news) = mpsc::channel(1);
         let (names_sender, names) = watch::channel(self.resolved.names());
         // They end with this function.
@@ -72,6 +77,7 @@ impl Agent<'_> {
                 }
                 _ = retry_ticks.tick(), if !self.in_step => self.bring_in_step(Instant::now(), "the failure"),
                 _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
+                _ = trace_ticks.tick(), if self.tracing.is_some() => self.serve_listeners(),
                 Some(ended) = followers.join_next() => {
                     let why = ended.err().map_or_else(|| "they were given up".to_owned(), |error| error.to_string());
                     let what = "changes of files or addresses are not followed any more, start tcproute anew";
@@ -82,10 +88,11 @@ impl Agent<'_> {
     }
 
     /// Whoever asked may have gone.
-    fn answer(&self, question: Question) {
+    fn answer(&mut self, question: Question) {
         match question {
             Question::Counters(answer) => drop(answer.send(self.datapath.counters())),
             Question::Outcomes(answer) => drop(answer.send(self.outcomes())),
+            Question::Trace(answer) => drop(answer.send(self.listen())),
         }
     }
 
@@ -151,6 +158,7 @@ impl Agent<'_> {
                     info!("new routes in force: {changed} changed, {ms:.1} ms after {what}");
                 }
                 self.warn();
+                self.name_events();
                 if changed > 0 { Outcome::Applied } else { Outcome::Unchanged }
             }
             Err(error) => {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::reconciles::{Outcome, Reconciles};
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     outcomes::WorkloadOutcomes,
     plan::Limits,
     routing::DataplaneRoutes,
+    trace::Record,
 };
 
 /// A moment of the agent.
@@ -79,6 +80,8 @@ pub(super) enum Question {
     Counters(Answer<Vec<CounterValue>>),
     /// What became of the connections.
     Outcomes(Answer<Vec<WorkloadOutcomes>>),
+    /// What is decided from now on.
+    Trace(Answer<broadcast::Receiver<Arc<Record>>>),
 }
 
 type Answer<T> = oneshot::Sender<Result<T>>;
@@ -131,6 +134,11 @@ impl Handle {
     /// What became of the connections of each workload, as it is in the kernel.
     pub async fn outcomes(&self) -> Result<Vec<WorkloadOutcomes>> {
         self.ask(Question::Outcomes).await
+    }
+
+    /// What is decided from now on. Events are made for as long as the answer is kept.
+    pub async fn listen(&self) -> Result<broadcast::Receiver<Arc<Record>>> {
+        self.ask(Question::Trace).await
     }
 
     async fn ask<T>(&self, question: fn(Answer<T>) -> Question) -> Result<T> {

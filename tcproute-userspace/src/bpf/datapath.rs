@@ -17,14 +17,15 @@ use aya::{
     programs::links::FdLink,
 };
 use tcproute_common::{
-    AddressFilter, Backend, BackendRef, Counter, Cursor, LayoutVersion, RouteKey, RouteValue, SocketAddress,
-    WorkloadIdentity,
+    AddressFilter, Backend, BackendRef, Counter, Cursor, Event, LayoutVersion, RouteKey, RouteValue,
+    SocketAddress, WorkloadIdentity,
 };
 use tracing::warn;
 
 use super::{
     attach_types::{INET4_CONNECT, INET6_CONNECT},
     cgroup::{Cgroup, CgroupId},
+    events::Events,
     object::object,
     outcomes::{self, OutcomeMap},
     pins::{PinDirectory, PinnedLayout},
@@ -78,9 +79,12 @@ pub struct Datapath<'a> {
     cursors: Array<MapData, Cursor>,
     counters: PerCpuArray<MapData, u64>,
     outcomes: OutcomeMap,
+    events: Events,
     backend_refs: HashMap<MapData, u32, BackendRef>,
     #[expect(deprecated, reason = "see the import")]
     workloads: CgroupStorage<MapData, WorkloadIdentity>,
+    /// Whether the programs make events.
+    traced: bool,
     filters: BTreeMap<WorkloadId, AddressFilter>,
     attached: Vec<Attached>,
 }
@@ -142,7 +146,9 @@ impl<'a> Datapath<'a> {
             counters: take(&mut ebpf, "counters")?,
             outcomes: OutcomeMap(take(&mut ebpf, "outcomes")?),
             backend_refs: take(&mut ebpf, "backend_refs")?,
+            events: Events::new(take(&mut ebpf, "events")?),
             workloads: take(&mut ebpf, "workloads")?,
+            traced: false,
             filters: BTreeMap::new(),
             attached: Vec::new(),
             links: Vec::new(),
@@ -265,7 +271,7 @@ impl<'a> Datapath<'a> {
 
     fn identify(&mut self, Attached { id, workload }: Attached) -> Result<(), MapError> {
         let filter = self.filters.get(&workload).copied().unwrap_or(AddressFilter::EMPTY);
-        let identity = WorkloadIdentity { workload: workload.get(), reserved: 0, filter };
+        let identity = WorkloadIdentity { workload: workload.get(), traced: u32::from(self.traced), filter };
         [INET4_CONNECT, INET6_CONNECT].into_iter().try_for_each(|attach_type| {
             self.workloads.insert(CgroupStorageKey::new(id.get(), attach_type), identity, 0)
         })
@@ -331,6 +337,21 @@ impl<'a> Datapath<'a> {
             Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
             Err(error) => Err(error).context("cannot write the map backend_refs"),
         }
+    }
+
+    /// The events that are there.
+    pub fn read_events(&mut self) -> Vec<Event> {
+        self.events.read()
+    }
+
+    /// Has the programs make events, or no more.
+    pub fn set_traced(&mut self, traced: bool) -> Result<()> {
+        self.traced = traced;
+        let attached = self.attached.clone();
+        attached
+            .into_iter()
+            .try_for_each(|attached| self.identify(attached))
+            .context("cannot write the map workloads")
     }
 
     /// All counters.

@@ -4,6 +4,7 @@ mod attach_types;
 pub mod attached;
 pub mod cgroup;
 mod datapath;
+pub mod events;
 mod kernel_btf;
 pub mod links;
 mod object;

@@ -41,7 +41,7 @@ pub struct PinnedLayout {
     /// What is in them.
     pub version: LayoutVersion,
     /// Of the map `outcomes`: raised whenever that is made anew.
-    pub generation: u16,
+    pub generation: u8,
 }
 
 /// What is pinned under this name is not in force yet: it takes the place of what is in one step.

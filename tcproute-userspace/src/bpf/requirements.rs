@@ -46,6 +46,8 @@ pub struct Features {
     pub refuses_with_econnrefused: bool,
     /// `getpeername` of an MPTCP socket answers with the dialled address.
     pub names_mptcp_peers: bool,
+    /// Programs may ask which process connects.
+    pub names_processes: bool,
     /// Where `sk_err` stands in `struct sock`. Without it, failed attempts are not told apart.
     pub socket_error_offset: Option<u32>,
 }
@@ -57,15 +59,18 @@ impl Features {
         Ok(Self {
             refuses_with_econnrefused: has(BpfHelper::BPF_FUNC_set_retval)?,
             names_mptcp_peers: has(BpfHelper::BPF_FUNC_skc_to_mptcp_sock)?,
+            names_processes: has(BpfHelper::BPF_FUNC_get_current_pid_tgid)?
+                && has(BpfHelper::BPF_FUNC_get_current_comm)?,
             socket_error_offset: kernel_btf::socket_error_offset(),
         })
     }
 
     /// As the programs know them: global constants.
-    pub fn globals(&self) -> [(&'static str, u32); 3] {
+    pub fn globals(&self) -> [(&'static str, u32); 4] {
         [
             ("HAS_SET_RETVAL", u32::from(self.refuses_with_econnrefused)),
             ("HAS_MPTCP_SOCK", u32::from(self.names_mptcp_peers)),
+            ("HAS_CURRENT", u32::from(self.names_processes)),
             ("SOCKET_ERROR_OFFSET", self.socket_error_offset.unwrap_or(0)),
         ]
     }

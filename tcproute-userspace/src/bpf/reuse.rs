@@ -63,7 +63,7 @@ pub(super) struct Reuse {
     /// numbers of workloads by their old ones.
     pub(super) states: bool,
     /// Of the map `outcomes` that this daemon uses.
-    pub(super) generation: u16,
+    pub(super) generation: u8,
 }
 
 impl Reuse {

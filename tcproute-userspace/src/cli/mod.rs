@@ -10,6 +10,7 @@ mod resolve;
 mod run;
 mod stats;
 mod status;
+mod trace;
 mod validate;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
@@ -49,6 +50,8 @@ enum Command {
     Status(status::Status),
     /// Show how connections are split, against how they should be, and what became of them.
     Stats(stats::Stats),
+    /// Show decisions as they are made, and what comes of each.
+    Trace(trace::Trace),
     /// Check files, and tell every violation in them.
     Validate(validate::Validate),
     /// Check whether this node has what is needed, and tell the remedy for what is missing.
@@ -161,6 +164,10 @@ impl Cli {
             Command::Stats(stats) => {
                 start_log(LevelFilter::WARN, false);
                 stats.run().await
+            }
+            Command::Trace(trace) => {
+                start_log(LevelFilter::WARN, false);
+                trace.run().await
             }
             Command::Validate(validate) => validate.run(),
             Command::Doctor(doctor) => doctor.run(),

@@ -227,7 +227,7 @@ fn programs(node: &Node) -> Check {
 }
 
 fn features(node: &Node) -> Vec<Check> {
-    const IDS: [&str; 3] = ["refusal-error", "mptcp-peer-names", "failure-causes"];
+    const IDS: [&str; 4] = ["refusal-error", "mptcp-peer-names", "failure-causes", "trace-processes"];
     let features = match &node.features {
         Ok(features) => features,
         Err(reason) => return IDS.map(|id| Check::new(id, Status::Unknown, reason)).to_vec(),
@@ -257,7 +257,12 @@ fn features(node: &Node) -> Vec<Check> {
             "connections that fail are not told apart by cause: that needs BTF, of CONFIG_DEBUG_INFO_BTF";
         Check::new(IDS[2], Status::Fallback, found)
     };
-    vec![refusal, peers, causes]
+    let processes = if features.names_processes {
+        Check::new(IDS[3], Status::Ok, "trace names the process that connects")
+    } else {
+        Check::new(IDS[3], Status::Fallback, "trace does not name the process that connects; that needs 6.1")
+    };
+    vec![refusal, peers, causes, processes]
 }
 
 /// Programs of others.

@@ -180,6 +180,11 @@ impl Layout {
         Some(self.slots.get(key, name)).filter(|&slot| slot != 0)
     }
 
+    /// All backendRefs that have an entry of `outcomes`.
+    pub fn slots(&self) -> impl Iterator<Item = (&RefName, u32)> {
+        self.slots.all()
+    }
+
     /// The entries of `outcomes` of backendRefs that have left their routes.
     pub fn departed(&self) -> Vec<Departed> {
         self.slots.departed(|key| {

@@ -99,6 +99,11 @@ impl Slots {
         (is_free && of_route.insert(name.clone(), slot).is_none()).then_some(name)
     }
 
+    /// All that are taken.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&RefName, u32)> {
+        self.taken.values().flatten().map(|(name, &slot)| (name, slot))
+    }
+
     /// The backendRefs of a route that have an entry.
     pub(crate) fn of_route(&self, key: &RouteKey) -> impl Iterator<Item = &RefName> {
         self.taken.get(key).into_iter().flat_map(BTreeMap::keys)

@@ -7,8 +7,12 @@ use crate::bpf::{
 };
 
 fn good() -> Node {
-    let features =
-        Features { refuses_with_econnrefused: true, names_mptcp_peers: true, socket_error_offset: Some(8) };
+    let features = Features {
+        refuses_with_econnrefused: true,
+        names_mptcp_peers: true,
+        names_processes: true,
+        socket_error_offset: Some(8),
+    };
     Node {
         release: "6.1.0-32-cloud-amd64".to_owned(),
         version: KernelVersion::parse("6.1"),
@@ -129,6 +133,7 @@ fn an_older_kernel_falls_back() {
     node.features = Ok(Features {
         refuses_with_econnrefused: false,
         names_mptcp_peers: false,
+        names_processes: false,
         socket_error_offset: None,
     });
     assert_eq!(
@@ -136,7 +141,8 @@ fn an_older_kernel_falls_back() {
         [
             ("refusal-error", Status::Fallback),
             ("mptcp-peer-names", Status::Fallback),
-            ("failure-causes", Status::Fallback)
+            ("failure-causes", Status::Fallback),
+            ("trace-processes", Status::Fallback)
         ]
     );
 }
@@ -158,6 +164,7 @@ fn without_privilege_much_is_unknown() {
             unknown("refusal-error"),
             unknown("mptcp-peer-names"),
             unknown("failure-causes"),
+            unknown("trace-processes"),
             unknown("other-programs"),
             unknown("daemon"),
         ]

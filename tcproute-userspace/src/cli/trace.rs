@@ -1,0 +1,180 @@
+//! `tcproute trace`: a line for each decision, as it is made, and for what comes of it.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    process::ExitCode,
+    str::FromStr,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Instant, interval},
+};
+use tracing::warn;
+
+use super::{AdminSocket, output};
+use crate::{
+    admin::client::Lines,
+    trace::{Connection, Joiner, Outcome, Record},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Trace {
+    #[command(flatten)]
+    admin: AdminSocket,
+    /// Only of this Dataplane.
+    #[arg(long, value_name = "NAME")]
+    dataplane: Option<String>,
+    /// Only to this service.
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// Only by this process.
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+    /// Only by processes of this name.
+    #[arg(long, value_name = "NAME")]
+    command: Option<String>,
+    /// Only what dials this address, with or without its port.
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    dialled: Option<AddressFilter>,
+    /// Only what goes to this endpoint, with or without its port.
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    endpoint: Option<AddressFilter>,
+    /// Only what this has come of; may be given several times.
+    #[arg(long, value_name = "OUTCOME")]
+    outcome: Vec<Outcome>,
+    /// End after so many lines.
+    #[arg(long, value_name = "LINES")]
+    count: Option<u64>,
+    /// How to print it: json is a value a line.
+    #[arg(long, value_enum, default_value_t = TraceFormat::Table)]
+    output: TraceFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TraceFormat {
+    /// For people.
+    Table,
+    /// For programs: a value a line.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct AddressFilter {
+    ip: IpAddr,
+    port: Option<u16>,
+}
+
+impl FromStr for AddressFilter {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(Self { ip: address.ip(), port: Some(address.port()) });
+        }
+        let ip = text.parse().map_err(|_| "must be an IP address, such as 127.0.0.1, or one with a port")?;
+        Ok(Self { ip, port: None })
+    }
+}
+
+impl AddressFilter {
+    fn lets_through(self, address: SocketAddr) -> bool {
+        self.ip == address.ip() && self.port.is_none_or(|port| port == address.port())
+    }
+}
+
+/// How often decisions are looked for that have waited long enough.
+const TICK: Duration = Duration::from_millis(50);
+
+const HEADING: &str = "TIME             PID COMMAND          DATAPLANE        SERVICE              DIALLED               ENDPOINT              OUTCOME                BACKEND, POLICIES\n";
+
+impl Trace {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let mut lines = Lines::get(&self.admin.admin_socket, "/v1/trace").await?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut ticks = interval(TICK);
+        let (mut joiner, begin) = (Joiner::default(), Instant::now());
+        let mut left = self.count.unwrap_or(u64::MAX);
+        if self.output == TraceFormat::Table && !output::write(HEADING)? {
+            return Ok(ExitCode::SUCCESS);
+        }
+        while left > 0 {
+            let connections = tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = ticks.tick() => joiner.overdue(begin.elapsed()),
+                line = lines.next() => match line? {
+                    None => {
+                        warn!("the daemon has ended");
+                        break;
+                    }
+                    Some(line) => {
+                        let record = serde_json::from_slice(&line)
+                            .context("the daemon is another version of tcproute")?;
+                        if let Record::Lost { records } = record && !self.tell_lost(records)? {
+                            break;
+                        }
+                        joiner.take(record, begin.elapsed())
+                    }
+                },
+            };
+            for connection in connections.iter().filter(|connection| self.is_wanted(connection)) {
+                if left == 0 || !output::write(&self.line(connection)?)? {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                left -= 1;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Whether anybody reads on.
+    fn tell_lost(&self, records: u64) -> Result<bool> {
+        output::write(&match self.output {
+            TraceFormat::Table => format!("… {records} events were lost here\n"),
+            TraceFormat::Json => serde_json::json!({ "lost": records }).to_string() + "\n",
+        })
+    }
+
+    fn is_wanted(&self, connection: &Connection) -> bool {
+        fn is<T: PartialEq>(wanted: Option<&T>, found: &T) -> bool {
+            wanted.is_none_or(|wanted| wanted == found)
+        }
+        let Connection { decision, outcome, .. } = connection;
+        is(self.dataplane.as_ref(), &decision.dataplane)
+            && is(self.service.as_ref(), &decision.service)
+            && is(self.command.as_ref(), &decision.command)
+            && (self.pid.is_none() || self.pid == decision.pid)
+            && self.dialled.is_none_or(|filter| filter.lets_through(decision.dialled))
+            && self.endpoint.is_none_or(|filter| decision.endpoint.is_some_and(|it| filter.lets_through(it)))
+            && (self.outcome.is_empty() || self.outcome.contains(outcome))
+    }
+
+    fn line(&self, connection: &Connection) -> Result<String> {
+        match self.output {
+            TraceFormat::Table => Ok(line(connection)),
+            TraceFormat::Json => Ok(serde_json::to_string(connection).context("cannot write JSON")? + "\n"),
+        }
+    }
+}
+
+fn line(Connection { decision, outcome, microseconds }: &Connection) -> String {
+    let time = decision.time.strftime("%H:%M:%S%.3f");
+    let pid = decision.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+    let endpoint = decision.endpoint.map_or_else(|| "-".to_owned(), |endpoint| endpoint.to_string());
+    let took = match microseconds {
+        Some(microseconds) => format!(" {:.1} ms", f64::from(*microseconds) / 1000.0),
+        None => String::new(),
+    };
+    let outcome = outcome.name().to_owned() + &took;
+    let backend = decision.backend.as_deref().unwrap_or("-");
+    let policies = decision.policies.join(", ");
+    let dialled = decision.dialled.to_string();
+    let (command, dataplane, service) = (&decision.command, &decision.dataplane, &decision.service);
+    let text = format!(
+        "{time} {pid:>7} {command:<16} {dataplane:<16} {service:<20} {dialled:<21} {endpoint:<21} {outcome:<22} {backend}, {policies}"
+    );
+    text.trim_end_matches([',', ' ']).to_owned() + "\n"
+}

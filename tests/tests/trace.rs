@@ -1,0 +1,193 @@
+//! `tcproute trace`: a line for each decision, with what came of it, while connections are made.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use serde_json::Value;
+use tcproute_tests::{
+    Loopback,
+    cgroup::TestCgroup,
+    client::{script, stdout},
+    is_root,
+    mesh::Mesh,
+    server::Server,
+    tcproute::{Daemon, binary},
+    wait_for,
+};
+
+/// A route to a backend that answers, one to a closed port and one without endpoint.
+struct World {
+    up: SocketAddr,
+    closed: SocketAddr,
+    nobody: SocketAddr,
+    backend: Server,
+    cgroup: TestCgroup,
+    daemon: Daemon,
+    _mesh: Mesh,
+}
+
+impl World {
+    fn new() -> Self {
+        let net = Loopback::claim();
+        let [up, closed, nobody] = [1, 2, 3].map(|last| SocketAddr::from((net.ip(0, last), 5432)));
+        let backend = Server::start((net.ip(1, 1), 0), "backend");
+        let mut mesh = Mesh::new();
+        mesh.outbound("up", up).split("up", &[("x", 1)]).endpoint("up", "x", backend.address());
+        mesh.outbound("closed", closed).endpoint("closed", "x", (net.ip(1, 2), 1).into());
+        mesh.outbound("nobody", nobody);
+        let cgroup = TestCgroup::create();
+        let daemon = Daemon::start(&mesh.file(), &[("web", cgroup.path())]);
+        Self { up, closed, nobody, backend, cgroup, daemon, _mesh: mesh }
+    }
+
+    /// `tcproute trace` that listens.
+    fn trace(&self, more: &[&str]) -> Trace {
+        let mut command = Command::new(binary());
+        command.arg("trace").arg("--admin-socket").arg(self.daemon.admin_socket()).args(more);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let trace = Trace { child, output };
+        wait_for("somebody listens", || self.is_traced());
+        trace
+    }
+
+    /// Whether the kernel has the programs make events.
+    fn is_traced(&self) -> bool {
+        let map = self.daemon.bpffs.path().join("tcproute/workloads");
+        let dump = Command::new("bpftool").args(["-j", "map", "dump", "pinned"]).arg(map).output().unwrap();
+        let entries: Value = serde_json::from_slice(&dump.stdout).unwrap();
+        let entries = entries.as_array().unwrap();
+        !entries.is_empty() && entries.iter().all(|entry| entry["formatted"]["value"]["traced"] == 1)
+    }
+
+    fn dial(&self, addresses: &[SocketAddr]) -> u32 {
+        let dial = |address: &SocketAddr| {
+            let (ip, port) = (address.ip(), address.port());
+            format!("\ntry: dial('{ip}', {port}).close()\nexcept OSError: pass\n")
+        };
+        let body: String = addresses.iter().map(dial).collect();
+        let python =
+            self.cgroup.command("python3").args(["-c", &script(&(body + "print(os.getpid())"))]).output();
+        stdout(&python.unwrap()).trim().parse().unwrap()
+    }
+}
+
+struct Trace {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Trace {
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn json(&mut self) -> Value {
+        serde_json::from_str(&self.line()).unwrap()
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn every_decision_is_a_line_with_what_came_of_it() {
+    if !is_root("every_decision_is_a_line_with_what_came_of_it") {
+        return;
+    }
+    let world = World::new();
+    assert!(!world.is_traced(), "nobody listens yet");
+    let mut trace = world.trace(&["--output", "json", "--count", "3"]);
+    let pid = world.dial(&[world.up, world.closed, world.nobody]);
+    let lines = [trace.json(), trace.json(), trace.json()];
+    let of = |service: &str| lines.iter().find(|line| line["service"] == service).unwrap();
+    for (service, dialled, endpoint, outcome) in [
+        ("up", world.up, Some(world.backend.address().to_string()), "established"),
+        ("closed", world.closed, None, "refused"),
+        ("nobody", world.nobody, None, "no-endpoint"),
+    ] {
+        let line = of(service);
+        assert_eq!((&line["outcome"], &line["dataplane"]), (&outcome.into(), &"web".into()), "{line}");
+        assert_eq!(line["dialled"], dialled.to_string(), "{line}");
+        if let Some(endpoint) = endpoint {
+            assert_eq!(line["endpoint"], endpoint, "{line}");
+        }
+        // Old kernels do not tell.
+        if line["pid"].is_u64() {
+            assert_eq!(line["pid"], pid, "{line}");
+            assert!(line["command"].as_str().unwrap().starts_with("python3"), "{line}");
+        }
+    }
+    assert_eq!(of("up")["policies"], serde_json::json!(["split-up"]));
+    assert!(of("up")["backend"].as_str().unwrap().contains("up"));
+    assert!(of("up")["microseconds"].is_u64());
+    assert!(trace.child.wait().unwrap().success(), "it ends after three");
+    wait_for("events are off again", || !world.is_traced());
+}
+
+#[test]
+fn filters_leave_others_out() {
+    if !is_root("filters_leave_others_out") {
+        return;
+    }
+    let world = World::new();
+    let endpoint = world.backend.address().to_string();
+    let mut by_endpoint = world.trace(&["--endpoint", &endpoint]);
+    let mut by_outcome =
+        world.trace(&["--outcome", "refused", "--outcome", "no-endpoint", "--output", "json"]);
+    let heading = by_endpoint.line();
+    assert!(heading.starts_with("TIME"), "{heading}");
+    world.dial(&[world.nobody, world.up, world.closed]);
+    let line = by_endpoint.line();
+    assert!(line.contains(&endpoint) && line.contains("established"), "{line}");
+    let mut services =
+        [by_outcome.json(), by_outcome.json()].map(|line| line["service"].as_str().unwrap().to_owned());
+    services.sort();
+    assert_eq!(services, ["closed", "nobody"]);
+}
+
+#[test]
+fn what_was_lost_is_told() {
+    if !is_root("what_was_lost_is_told") {
+        return;
+    }
+    let world = World::new();
+    let mut trace = world.trace(&["--output", "json"]);
+    // The reader stands still while there are more decisions than the pipe, the sockets and the rings hold.
+    let pid = nix::unistd::Pid::from_raw(world.daemon.pid().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let (ip, port) = (world.nobody.ip(), world.nobody.port());
+    let body = format!(
+        "
+for _ in range(12000):
+    s = socket.socket()
+    s.connect_ex(('{ip}', {port}))
+    s.close()
+"
+    );
+    let client = world.cgroup.command("python3").args(["-c", &script(&body)]).output();
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    stdout(&client.unwrap());
+    let (mut seen, mut lost) = (0, 0);
+    while seen + lost < 12_000 {
+        let line = trace.json();
+        match line["lost"].as_u64() {
+            Some(records) => lost += records,
+            None => seen += 1,
+        }
+    }
+    assert_eq!(seen + lost, 12_000);
+    assert!(lost > 0, "{seen} seen");
+    println!("{seen} seen, {lost} lost");
+}
