@@ -20,9 +20,11 @@ use crate::{
 };
 
 /// Why no endpoint was chosen.
-enum NoEndpoint {
+enum Denied {
+    /// Nothing is to be done with such connections.
+    NoRoute,
     /// The policy leads to a backend without endpoints.
-    Refused {
+    NoEndpoint {
         /// Index of the backend in the map `outcomes`; 0 if the route has none.
         outcomes: u32,
     },
@@ -46,103 +48,102 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     // SAFETY: as above.
     let workload = unsafe { (*identity).workload };
     // SAFETY: the value is only ever replaced as a whole, and is read before this program returns (RCU).
-    let Some(route) = (unsafe { ROUTES.get(RouteKey { dialled, workload }) }) else {
-        connection::forget(ctx);
-        return ALLOW;
+    let route = unsafe { ROUTES.get(RouteKey { dialled, workload }) };
+    // SAFETY: as above.
+    let traced = unsafe { ptr::read_volatile(&raw const (*identity).traced) } != 0;
+    let choice = match route {
+        Some(route) => choose(route),
+        None => Err(Denied::NoRoute),
     };
-    match choose(route) {
+    let denied = match choice {
         Ok((backend, chosen)) => {
-            if !ctx.set_address(chosen) {
-                count(Counter::Internal);
+            if ctx.set_address(chosen) {
+                let state =
+                    ConnectionState { dialled, chosen: *chosen, outcomes: backend.outcomes, started: 0 };
+                let cookie = ctx.cookie();
+                connection::remember(ctx, cookie, &state, traced);
+                // After what the socket's attempt before has come to.
+                if traced {
+                    trace::decided(cookie, workload, EventKind::Routed, &state);
+                }
+                count(Counter::Routed);
+                debug!(
+                    ctx,
+                    "workload {}: {:i} port {} goes to {:i} port {}",
+                    workload,
+                    dialled.address.bytes,
+                    dialled.port,
+                    chosen.address.bytes,
+                    chosen.port
+                );
                 return ALLOW;
             }
-            let state = ConnectionState { dialled, chosen: *chosen, outcomes: backend.outcomes, started: 0 };
-            let cookie = ctx.cookie();
-            // SAFETY: as above.
-            let traced = unsafe { ptr::read_volatile(&raw const (*identity).traced) } != 0;
-            connection::remember(ctx, cookie, &state, traced);
-            // After what the socket's attempt before has come to.
-            if traced {
-                trace::decided(cookie, workload, EventKind::Routed, &state);
-            }
-            count(Counter::Routed);
-            debug!(
-                ctx,
-                "workload {}: {:i} port {} goes to {:i} port {}",
-                workload,
-                dialled.address.bytes,
-                dialled.port,
-                chosen.address.bytes,
-                chosen.port
-            );
-            ALLOW
+            Denied::Internal
         }
-        Err(NoEndpoint::Refused { outcomes }) => {
-            connection::forget(ctx);
-            count(Counter::Refused);
-            // SAFETY: as above.
-            if unsafe { ptr::read_volatile(&raw const (*identity).traced) } != 0 {
-                let state = ConnectionState { dialled, chosen: SocketAddress::NOWHERE, outcomes, started: 0 };
-                trace::decided(ctx.cookie(), workload, EventKind::NoEndpoint, &state);
-            }
-            debug!(
-                ctx,
-                "workload {}: {:i} port {} is refused: no endpoint",
-                workload,
-                dialled.address.bytes,
-                dialled.port
-            );
-            if HAS_SET_RETVAL.load() != 0 {
-                set_refused();
-            }
-            DENY
-        }
-        Err(NoEndpoint::Internal) => {
-            connection::forget(ctx);
+        Err(denied) => denied,
+    };
+    connection::forget(ctx);
+    let outcomes = match denied {
+        Denied::NoRoute => return ALLOW,
+        Denied::Internal => {
             count(Counter::Internal);
-            ALLOW
+            return ALLOW;
         }
+        Denied::NoEndpoint { outcomes } => outcomes,
+    };
+    count(Counter::Refused);
+    if traced {
+        let state = ConnectionState { dialled, chosen: SocketAddress::NOWHERE, outcomes, started: 0 };
+        trace::decided(ctx.cookie(), workload, EventKind::NoEndpoint, &state);
     }
+    debug!(
+        ctx,
+        "workload {}: {:i} port {} is refused: no endpoint", workload, dialled.address.bytes, dialled.port
+    );
+    if HAS_SET_RETVAL.load() != 0 {
+        set_refused();
+    }
+    DENY
 }
 
 /// First the backendRef by weight, then one of its endpoints evenly: never one flattened list.
 #[inline(always)]
-fn choose(route: &RouteValue) -> Result<(&'static Backend, &'static SocketAddress), NoEndpoint> {
+fn choose(route: &RouteValue) -> Result<(&'static Backend, &'static SocketAddress), Denied> {
     let draws = &mut KernelDraws;
     let backend = choose_backend(route, draws)?;
     let (first, count) = (backend.first_endpoint, backend.endpoint_count);
     let offset = match count {
         0 => {
             outcomes::without_endpoint(backend.outcomes);
-            return Err(NoEndpoint::Refused { outcomes: backend.outcomes });
+            return Err(Denied::NoEndpoint { outcomes: backend.outcomes });
         }
         1 => 0,
         _ => scale(draws.draw(), count),
     };
-    let endpoint = ENDPOINTS.get(first + offset).ok_or(NoEndpoint::Internal)?;
+    let endpoint = ENDPOINTS.get(first + offset).ok_or(Denied::Internal)?;
     Ok((backend, endpoint))
 }
 
 #[inline(always)]
-fn choose_backend(route: &RouteValue, draws: &mut KernelDraws) -> Result<&'static Backend, NoEndpoint> {
+fn choose_backend(route: &RouteValue, draws: &mut KernelDraws) -> Result<&'static Backend, Denied> {
     let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = *route;
     if backend_count == 0 {
-        return Err(NoEndpoint::Refused { outcomes: 0 });
+        return Err(Denied::NoEndpoint { outcomes: 0 });
     }
     if backend_count == 1 {
-        return BACKENDS.get(first_backend).ok_or(NoEndpoint::Internal);
+        return BACKENDS.get(first_backend).ok_or(Denied::Internal);
     }
     if turn_count > 0 {
-        let cursor = CURSORS.get_ptr_mut(cursor).ok_or(NoEndpoint::Internal)?;
-        let turn = TURNS.get(first_turn + take_turn(cursor, turn_count)).ok_or(NoEndpoint::Internal)?;
-        return BACKENDS.get(first_backend + *turn).ok_or(NoEndpoint::Internal);
+        let cursor = CURSORS.get_ptr_mut(cursor).ok_or(Denied::Internal)?;
+        let turn = TURNS.get(first_turn + take_turn(cursor, turn_count)).ok_or(Denied::Internal)?;
+        return BACKENDS.get(first_backend + *turn).ok_or(Denied::Internal);
     }
     let drawn = first_backend + scale(draws.draw(), backend_count);
-    let own = BACKENDS.get(drawn).ok_or(NoEndpoint::Internal)?;
+    let own = BACKENDS.get(drawn).ok_or(Denied::Internal)?;
     if picks_own(draws, own.threshold) {
         return Ok(own);
     }
-    BACKENDS.get(first_backend + own.alias).ok_or(NoEndpoint::Internal)
+    BACKENDS.get(first_backend + own.alias).ok_or(Denied::Internal)
 }
 
 /// The next turn of a round of `count`. No two connections get the same, on whatever CPUs they are.

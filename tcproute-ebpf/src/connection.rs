@@ -20,16 +20,20 @@ pub(crate) fn remember(ctx: &ConnectContext, cookie: u64, state: &ConnectionStat
     // getpeername() of an MPTCP socket sees the MPTCP socket and never the subflow that connects, and the
     // subflow is closed without a run of sock_release: its state belongs to the MPTCP socket.
     let mptcp = ctx.mptcp_socket();
-    if !mptcp.is_null() {
-        return remember_in_storage(mptcp, cookie, state, traced);
-    }
-    if let Some(slot) = slot_of(cookie)
+    let kept = if !mptcp.is_null() {
+        storage(mptcp)
+    } else if let Some(slot) = slot_of(cookie)
         && claim(slot, cookie)
     {
-        return keep(slot, state, traced);
+        slot
+    } else {
+        count(Counter::Overflowed);
+        storage(ctx.socket())
+    };
+    if kept.is_null() {
+        return count(Counter::Unrecorded);
     }
-    count(Counter::Overflowed);
-    remember_in_storage(ctx.socket(), cookie, state, traced);
+    keep(kept, cookie, state, traced);
 }
 
 /// Forgets what was decided for an earlier connect() of the socket.
@@ -126,8 +130,10 @@ fn claim(slot: *mut Kept, cookie: u64) -> bool {
 
 /// Writes the state of a new attempt where the socket keeps its states.
 #[inline(always)]
-fn keep(kept: *mut Kept, state: &ConnectionState, traced: bool) {
+fn keep(kept: *mut Kept, cookie: u64, state: &ConnectionState, traced: bool) {
     outcomes::settle(kept);
+    // SAFETY: a map value that is this socket's. A slot has this cookie already.
+    unsafe { ptr::write_volatile(&raw mut (*kept).cookie, cookie) };
     // SAFETY: a map value that is this socket's, and the socket is locked during connect().
     unsafe { (*kept).state = *state };
     // SAFETY: as above.
@@ -139,19 +145,13 @@ fn keep(kept: *mut Kept, state: &ConnectionState, traced: bool) {
     outcomes::attempted(state.outcomes);
 }
 
+/// The place for a socket's state in `overflow`, made if need be; null if there is no memory.
 #[inline(always)]
-fn remember_in_storage(socket: *mut c_void, cookie: u64, state: &ConnectionState, traced: bool) {
+fn storage(socket: *mut c_void) -> *mut Kept {
     // SAFETY: the map and the socket are valid; a new value is all zeros.
-    let kept = unsafe {
-        bpf_sk_storage_get(overflow(), socket, ptr::null_mut(), u64::from(BPF_SK_STORAGE_GET_F_CREATE))
-    };
-    if kept.is_null() {
-        return count(Counter::Unrecorded);
+    unsafe {
+        bpf_sk_storage_get(overflow(), socket, ptr::null_mut(), u64::from(BPF_SK_STORAGE_GET_F_CREATE)).cast()
     }
-    let kept = kept.cast::<Kept>();
-    // SAFETY: a field of a map value.
-    unsafe { (*kept).cookie = cookie };
-    keep(kept, state, traced);
 }
 
 #[inline(always)]

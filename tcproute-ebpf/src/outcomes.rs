@@ -153,17 +153,19 @@ fn count_failure(kept: *mut Kept, kind: EventKind, end: &End) {
 
 /// Counts how the attempt has ended of which nobody has told: the socket is used again or closed, and so the
 /// attempt before cannot be under way any more.
-#[inline(always)]
+///
+/// A function of its own, since there are many that call it and the programs would become large.
+#[inline(never)]
 pub(crate) fn settle(kept: *mut Kept) {
     let before = phase(kept);
     if before == Phase::Over as u16 {
         return;
     }
     set_phase(kept, Phase::Over);
-    if before == Phase::Attempted as u16 {
-        trace::ended(kept, EventKind::Unsent, 0);
-    } else if before == Phase::Dialling as u16 {
-        trace::ended(kept, EventKind::Failed, since_start(kept));
+    if before != Phase::Established as u16 {
+        let unsent = before == Phase::Attempted as u16;
+        let kind = if unsent { EventKind::Unsent } else { EventKind::Failed };
+        trace::ended(kept, kind, if unsent { 0 } else { since_start(kept) });
     }
     let Some(counts) = counts_of(kept) else { return };
     // SAFETY: these are fields of a map value.

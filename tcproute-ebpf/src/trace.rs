@@ -31,8 +31,8 @@ pub(crate) fn decided(cookie: u64, workload: u32, kind: EventKind, state: &Conne
     submit(record);
 }
 
-/// What became of an attempt, if its decision was an event.
-#[inline(always)]
+/// What became of an attempt, if its decision was an event. A function of its own, as `settle` is.
+#[inline(never)]
 pub(crate) fn ended(kept: *mut Kept, kind: EventKind, latency: u32) {
     // SAFETY: a field of a map value.
     if unsafe { (*kept).traced } == 0 {
