@@ -47,22 +47,18 @@ impl World {
 
     /// `tcproute trace` that listens.
     fn trace(&self, more: &[&str]) -> Trace {
+        let before = self.listeners();
         let mut command = Command::new(binary());
         command.arg("trace").arg("--admin-socket").arg(self.daemon.admin_socket()).args(more);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let trace = Trace { child, output };
-        wait_for("somebody listens", || self.is_traced());
+        wait_for("it listens", || self.listeners() == before + 1);
         trace
     }
 
-    /// Whether the kernel has the programs make events.
-    fn is_traced(&self) -> bool {
-        let map = self.daemon.bpffs.path().join("tcproute/workloads");
-        let dump = Command::new("bpftool").args(["-j", "map", "dump", "pinned"]).arg(map).output().unwrap();
-        let entries: Value = serde_json::from_slice(&dump.stdout).unwrap();
-        let entries = entries.as_array().unwrap();
-        !entries.is_empty() && entries.iter().all(|entry| entry["formatted"]["value"]["traced"] == 1)
+    fn listeners(&self) -> u64 {
+        self.daemon.metric("tcproute_trace_listeners")
     }
 
     fn dial(&self, addresses: &[SocketAddr]) -> u32 {
@@ -107,7 +103,6 @@ fn every_decision_is_a_line_with_what_came_of_it() {
         return;
     }
     let world = World::new();
-    assert!(!world.is_traced(), "nobody listens yet");
     let mut trace = world.trace(&["--output", "json", "--count", "3"]);
     let pid = world.dial(&[world.up, world.closed, world.nobody]);
     let lines = [trace.json(), trace.json(), trace.json()];
@@ -133,7 +128,11 @@ fn every_decision_is_a_line_with_what_came_of_it() {
     assert!(of("up")["backend"].as_str().unwrap().contains("up"));
     assert!(of("up")["microseconds"].is_u64());
     assert!(trace.child.wait().unwrap().success(), "it ends after three");
-    wait_for("events are off again", || !world.is_traced());
+    wait_for("nobody listens any more", || world.listeners() == 0);
+    world.dial(&[world.nobody]);
+    let mut again = world.trace(&["--output", "json"]);
+    world.dial(&[world.up]);
+    assert_eq!(again.json()["service"], "up", "what was decided meanwhile is no event");
 }
 
 #[test]

@@ -52,7 +52,7 @@ struct Snapshot {
     decisions: Vec<(&'static str, u64)>,
     states: Vec<(&'static str, u64)>,
     maps: Vec<MapUse>,
-    gauges: [(&'static str, &'static str, u32); 5],
+    gauges: [(&'static str, &'static str, u32); 6],
     last_reconcile: f64,
     events_lost: u64,
 }
@@ -97,6 +97,11 @@ impl Snapshot {
                     count(attached.iter().filter(|attached| **attached).count()),
                 ),
                 ("outbounds", "Outbounds of all local workloads.", count(routes)),
+                (
+                    "trace_listeners",
+                    "Listeners to decisions; events are made for them only.",
+                    count(state.listeners),
+                ),
             ],
             last_reconcile: last,
             events_lost,

@@ -181,7 +181,8 @@ impl Agent<'_> {
         self.publish();
     }
 
-    fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
+        self.state.listeners = self.listeners();
         self.state.ready = self.in_step;
         self.state.maps = Some((self.layout.taken(), self.layout.limits()));
         self.desk.state.send_replace(Arc::new(self.state.clone()));

@@ -38,6 +38,8 @@ pub struct State {
     pub warnings: Vec<String>,
     /// How many entries of the maps are taken, and how many there are.
     pub maps: Option<(Limits, Limits)>,
+    /// Who listens to events.
+    pub listeners: usize,
     /// Why changes of files are only found at an interval, if so.
     pub blind: Option<String>,
 }

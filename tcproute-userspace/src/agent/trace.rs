@@ -37,6 +37,17 @@ pub(super) struct Tracing {
 impl Agent<'_> {
     /// One more listener.
     pub(super) fn listen(&mut self) -> Result<broadcast::Receiver<Arc<Record>>> {
+        let receiver = self.subscribe();
+        self.publish();
+        receiver
+    }
+
+    /// How many there are.
+    pub(super) fn listeners(&self) -> usize {
+        self.tracing.as_ref().map_or(0, |tracing| tracing.records.receiver_count())
+    }
+
+    fn subscribe(&mut self) -> Result<broadcast::Receiver<Arc<Record>>> {
         if let Some(tracing) = &self.tracing {
             return Ok(tracing.records.subscribe());
         }
@@ -55,6 +66,9 @@ impl Agent<'_> {
     /// Passes on the events that are there, and tells what was lost; ends it when nobody listens any more.
     pub(super) fn serve_listeners(&mut self) {
         self.pass_events_on();
+        if self.state.listeners != self.listeners() {
+            self.publish();
+        }
         let lost = self.lost();
         let Some(tracing) = &mut self.tracing else { return };
         if tracing.records.receiver_count() == 0 {

@@ -86,7 +86,11 @@ pub(super) fn content(binary: &Path, tests: &[PathBuf]) -> Result<PathBuf> {
         // cargo puts a hash behind the name.
         let name = test.file_name().context("a test without a name")?.to_string_lossy();
         let name = name.rsplit_once('-').map_or(&*name, |(name, _)| name).to_owned();
-        tree.program(test, &format!("/tests/{name}"))?;
+        let to = format!("/tests/{name}");
+        tree.program(test, &to)?;
+        // They are for the most part debug information, and a guest is slow to unpack and to page it. The linker, which has
+        // made them, comes with it.
+        command::run(Command::new("strip").arg("--strip-debug").arg(tree.inside(&to)))?;
     }
     tree.python()?;
     // The tests find these where they were compiled.
