@@ -104,12 +104,9 @@ impl Watch {
 
     /// For the line that is printed now and then.
     pub(crate) fn shown(&self) -> String {
-        let mib = |series: &Series, unit: f64| series.last().unwrap_or_default() / unit;
-        format!(
-            "daemon {:.1} MiB, maps {:.1} MiB",
-            mib(&self.memory, 1024.0),
-            mib(&self.map_memory, 1_048_576.0)
-        )
+        let memory = self.memory.last().or(self.starts.last()).unwrap_or_default() / 1024.0;
+        let maps = self.map_memory.last().unwrap_or_default() / 1_048_576.0;
+        format!("daemon {memory:.1} MiB, maps {maps:.1} MiB")
     }
 
     /// What each series came to, and whether it is within its bound.

@@ -64,8 +64,19 @@ pub(super) fn test_binaries() -> Result<Vec<PathBuf>> {
     Ok(tests)
 }
 
-/// Lays out the root of a guest, and tells where it is.
-pub(super) fn content(binary: &Path, tests: &[PathBuf]) -> Result<PathBuf> {
+/// Where the kernel tests are in a guest.
+pub(super) fn places_of_tests(tests: Vec<PathBuf>) -> Result<Vec<(PathBuf, String)>> {
+    let place = |test: PathBuf| {
+        // cargo puts a hash behind the name.
+        let name = test.file_name().context("a test without a name")?.to_string_lossy();
+        let place = format!("/tests/{}", name.rsplit_once('-').map_or(&*name, |(name, _)| name));
+        Ok((test, place))
+    };
+    tests.into_iter().map(place).collect()
+}
+
+/// Lays out the root of a guest with tcproute and these programs at their places, and tells where it is.
+pub(super) fn content(binary: &Path, programs: &[(PathBuf, String)]) -> Result<PathBuf> {
     let root = workspace::target().join("vm/root");
     if root.exists() {
         fs::remove_dir_all(&root)?;
@@ -82,11 +93,8 @@ pub(super) fn content(binary: &Path, tests: &[PathBuf]) -> Result<PathBuf> {
         tree.program(Path::new(program), program)?;
     }
     tree.program(binary, "/bin/tcproute")?;
-    for test in tests {
-        // cargo puts a hash behind the name.
-        let name = test.file_name().context("a test without a name")?.to_string_lossy();
-        let name = name.rsplit_once('-').map_or(&*name, |(name, _)| name).to_owned();
-        tree.program(test, &format!("/tests/{name}"))?;
+    for (program, place) in programs {
+        tree.program(program, place)?;
     }
     tree.python()?;
     // The tests find these where they were compiled.
