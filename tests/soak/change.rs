@@ -8,7 +8,7 @@ use crate::mesh::{BackendRef, Endpoint, Mesh, Policy, SERVICES, SLOTS, Selects, 
 
 /// Names of policies.
 const POLICIES: usize = 10;
-const ENDPOINTS: std::ops::RangeInclusive<usize> = 10..=30;
+const ENDPOINTS: std::ops::RangeInclusive<usize> = 16..=32;
 
 /// What the run begins with.
 pub(crate) fn first(rng: &mut Rng) -> Mesh {
@@ -18,7 +18,7 @@ pub(crate) fn first(rng: &mut Rng) -> Mesh {
         outbounds: (0..WORKLOADS).map(|_| outbounds(rng)).collect(),
         marker: 0,
     };
-    while mesh.endpoints.len() < 20 {
+    while mesh.endpoints.len() < 24 {
         add_endpoint(&mut mesh, rng);
     }
     while mesh.policies.len() < POLICIES / 2 {

@@ -90,7 +90,9 @@ impl Clients {
         let (mut ended, others): (Vec<_>, Vec<_>) =
             self.clients.drain(..).partition(|client| client.workload == workload);
         self.clients = others;
-        ended.iter_mut().for_each(|client| drop(client.child.stdin.take()));
+        for client in &mut ended {
+            drop(client.child.stdin.take());
+        }
         ended.into_iter().try_for_each(Client::wait)
     }
 }

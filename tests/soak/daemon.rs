@@ -96,7 +96,13 @@ impl Daemon {
     /// The end of its log.
     pub(crate) fn log(&self) -> String {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.last.iter().map(|line| format!("tcproute: {line}\n")).collect()
+        let mut text = String::new();
+        for line in &log.last {
+            text.push_str("tcproute: ");
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
     }
 
     pub(crate) fn kill(mut self) -> Result<()> {

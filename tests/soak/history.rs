@@ -95,7 +95,7 @@ impl History {
     }
 
     /// Compares a connection with every state that may have been in force.
-    pub(crate) fn judge(&self, workload: Option<usize>, connection: &Connection) -> Verdict {
+    pub(crate) fn judge<'a>(&'a self, workload: Option<usize>, connection: &Connection) -> Verdict {
         let Connection { destination, begin, end, ended } = connection;
         let plain = &self.plain[*destination];
         let states: Vec<Option<&Arc<Distribution>>> = match workload {
@@ -110,12 +110,14 @@ impl History {
             Ended::Failed(errno) if *errno == self.refusal => Outcome::Refused,
             Ended::Failed(_) | Ended::Otherwise(_) => return Verdict::Wrong(complaint(&states, plain)),
         };
-        let distribution = |state: &Option<&Arc<Distribution>>| state.map_or(plain, |of| &**of).clone();
-        if !states.iter().any(|state| distribution(state).allows(outcome)) {
+        let distribution = |state: Option<&'a Arc<Distribution>>| state.map_or(plain, |of| &**of);
+        if !states.iter().any(|&state| distribution(state).allows(outcome)) {
             return Verdict::Wrong(complaint(&states, plain));
         }
         match states.first() {
-            Some(Some(first)) if first.is_choice() && states.iter().all(|s| distribution(s) == ***first) => {
+            Some(Some(first))
+                if first.is_choice() && states.iter().all(|&state| distribution(state) == &***first) =>
+            {
                 Verdict::Chosen(outcome, Arc::clone(first))
             }
             _ => Verdict::Right(outcome),

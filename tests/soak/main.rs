@@ -72,6 +72,9 @@ struct Options {
     /// Connections per second of each of them, at most
     #[arg(long, default_value_t = 200)]
     rate: u32,
+    /// The longest pause between two changes, in milliseconds
+    #[arg(long, default_value_t = 1500)]
+    pause: u64,
 }
 
 impl Options {

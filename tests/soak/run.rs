@@ -91,7 +91,7 @@ impl<'o> Soak<'o> {
         let end = self.begun + self.options.duration();
         while Instant::now() < end && !interrupt::is_interrupted() && self.tally.wrong < ENOUGH {
             self.step().with_context(|| format!("while doing this: {}", self.doing))?;
-            let pause = Duration::from_millis(self.rng.u64(0..1500));
+            let pause = Duration::from_millis(self.rng.u64(0..=self.options.pause));
             self.pause(pause).with_context(|| format!("after doing this: {}", self.doing))?;
         }
         self.finish()
@@ -109,17 +109,17 @@ impl<'o> Soak<'o> {
 
     fn step(&mut self) -> Result<()> {
         match self.rng.u32(0..100) {
-            0..70 => self.change(),
-            70..78 => self.burst(),
-            78..86 => self.spoil(),
+            0..60 => self.change(),
+            60..68 => self.burst(),
+            68..76 => self.spoil(),
             _ if !self.may_restart() => self.change(),
-            86..91 => self.restart(true),
-            91..94 => self.restart(false),
-            94..97 => self.kill_within_a_change(),
+            76..82 => self.restart(true),
+            82..86 => self.restart(false),
+            86..91 => self.kill_within_a_change(),
             // Workloads that come and go need a daemon that is told so. One that follows cgroups by itself would have
             // actions of its own here, in both halves.
-            97 => self.add_workload(),
-            98 => self.remove_workload(),
+            91..94 => self.add_workload(),
+            94..97 => self.remove_workload(),
             _ => self.replace_workload(),
         }
     }
@@ -405,7 +405,7 @@ impl<'o> Soak<'o> {
             "soak: {} choices of {} routes: chi-square {:.1}, at most {:.1}",
             fit.choices, fit.routes, fit.statistic, fit.critical
         );
-        println!("soak: the slowest change was in force after {:.1} ms", self.slowest.as_secs_f64() * 1000.0);
+        println!("soak: the slowest change or start took {:.1} ms", self.slowest.as_secs_f64() * 1000.0);
         good &= fit.is_good();
         ensure!(good, "the soak failed");
         Ok(())

@@ -26,6 +26,9 @@ pub(crate) struct Options {
     /// Connections per second of each of them, at most
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
+    /// The longest pause between two changes, in milliseconds
+    #[arg(long, value_name = "MS")]
+    pause: Option<u64>,
     /// Run on this kernel, in a virtual machine: 5.10, 6.1, 6.12, latest or the path of a kernel image
     #[arg(long)]
     kernel: Option<Source>,
@@ -70,6 +73,7 @@ impl Options {
         arguments.extend(self.seed.map(|seed| format!("--seed={seed}")));
         arguments.extend(self.clients.map(|clients| format!("--clients={clients}")));
         arguments.extend(self.rate.map(|rate| format!("--rate={rate}")));
+        arguments.extend(self.pause.map(|pause| format!("--pause={pause}")));
         arguments
     }
 }
