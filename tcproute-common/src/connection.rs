@@ -27,7 +27,7 @@ crate::shared!(ConnectionState, 48);
 /// live sockets spread over it; the few that meet a slot of another live socket keep their state in the map
 /// `overflow` (`sk_storage`) instead, at five times the price. Nothing is ever evicted.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct ConnectionSlot {
     /// Held only to claim the slot: 5.10 has no atomic compare-and-exchange in BPF.
     pub lock: SpinLock,
@@ -39,11 +39,11 @@ pub struct ConnectionSlot {
     pub state: ConnectionState,
 }
 
-const _: () = assert!(core::mem::size_of::<ConnectionSlot>() == 64);
+crate::shared!(ConnectionSlot, 64);
 
 /// `struct bpf_spin_lock` of the kernel, which finds it in the map's BTF by this name.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct bpf_spin_lock {
     val: u32,
 }

@@ -8,10 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use aya::{
-    maps::{Array, Map, MapData},
-    programs::loaded_programs,
-};
+use aya::{maps::MapData, programs::loaded_programs};
 
 /// The maps that are pinned.
 #[derive(Debug, Default)]
@@ -52,16 +49,4 @@ pub(crate) fn alive(programs: &BTreeSet<u32>) -> usize {
 pub(crate) fn alive_maps(maps: &BTreeSet<u32>) -> usize {
     let ids = aya::maps::loaded_maps().filter_map(|map| map.ok().map(|map| map.id()));
     ids.filter(|id| maps.contains(id)).count()
-}
-
-/// How many slots of `connections` belong to a socket.
-pub(crate) fn slots_in_use(pins: &Path) -> Result<usize> {
-    let map = Map::Array(MapData::from_pin(pins.join("connections"))?);
-    let slots: Array<_, [u64; 8]> = map.try_into()?;
-    let mut used = 0;
-    for slot in slots.iter() {
-        // Behind the lock: the cookie of the socket that has it.
-        used += usize::from(slot?[1] != 0);
-    }
-    Ok(used)
 }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
-use tcproute_tests::{server::Server, wait_for};
+use tcproute_tests::{maps::slots_in_use, server::Server, wait_for};
 
 use crate::{
     Options, change,
@@ -15,7 +15,7 @@ use crate::{
     clock,
     files::{BROKEN, Style},
     history::{History, State},
-    interrupt, kernel,
+    interrupt,
     mesh::{Addresses, Destination, Mesh, SERVICES, SLOTS, WORKLOADS},
     node::Node,
     tally::Tally,
@@ -388,7 +388,7 @@ impl<'o> Soak<'o> {
             self.tally.take(said, &self.history, &self.addresses)?;
         }
         println!("soak: {}", self.progress());
-        let slots = kernel::slots_in_use(&self.node.pins())?;
+        let slots = slots_in_use(&self.node.pins())?;
         let overflowed = self.watch.overflowed;
         println!("soak: {slots} slots in use without a socket, {overflowed} states beside their slots");
         self.end_daemon(false)?;

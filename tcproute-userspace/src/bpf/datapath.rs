@@ -17,7 +17,8 @@ use aya::{
     programs::links::FdLink,
 };
 use tcproute_common::{
-    AddressFilter, Backend, Counter, LayoutVersion, RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
+    AddressFilter, Backend, ConnectionSlot, Counter, LayoutVersion, RouteKey, RouteValue, SocketAddress,
+    WorkloadIdentity,
 };
 use tracing::warn;
 
@@ -29,6 +30,7 @@ use super::{
     programs::{self, LoadedProgram},
     requirements::Features,
     reuse::{Reuse, is_pinned},
+    slots,
 };
 use crate::plan::{Change, Contents, Limits, RouteChange, Table, WorkloadId};
 
@@ -70,6 +72,7 @@ pub struct Datapath<'a> {
     backends: Array<MapData, Backend>,
     endpoints: Array<MapData, SocketAddress>,
     counters: PerCpuArray<MapData, u64>,
+    connections: Array<MapData, ConnectionSlot>,
     #[expect(deprecated, reason = "see the import")]
     workloads: CgroupStorage<MapData, WorkloadIdentity>,
     filters: BTreeMap<WorkloadId, AddressFilter>,
@@ -121,6 +124,7 @@ impl<'a> Datapath<'a> {
             backends: take(&mut ebpf, "backends")?,
             endpoints: take(&mut ebpf, "endpoints")?,
             counters: take(&mut ebpf, "counters")?,
+            connections: take(&mut ebpf, "connections")?,
             workloads: take(&mut ebpf, "workloads")?,
             filters: BTreeMap::new(),
             attached: Vec::new(),
@@ -203,11 +207,18 @@ impl<'a> Datapath<'a> {
         Ok(())
     }
 
-    /// Detaches what an earlier daemon has attached to other cgroups than these.
-    pub fn detach_others(&self, cgroups: &[&Cgroup]) -> Result<()> {
+    /// Detaches what an earlier daemon has attached to other cgroups than these, and frees the slots of the sockets there.
+    /// To be done before other cgroups are attached.
+    pub fn detach_others(&mut self, cgroups: &[&Cgroup]) -> Result<()> {
         let Some(pins) = self.pins else { return Ok(()) };
         let ours: BTreeSet<CgroupId> = cgroups.iter().map(|cgroup| cgroup.id()).collect();
-        pins.cgroups()?.difference(&ours).try_for_each(|&cgroup| pins.remove_links(cgroup))
+        pins.cgroups()?.difference(&ours).try_for_each(|&cgroup| pins.remove_links(cgroup))?;
+        if self.reuse.states {
+            // Also what an earlier daemon was killed before doing.
+            let adopted = self.filters.keys().map(|workload| workload.get()).collect();
+            slots::free_others(&mut self.connections, &adopted)?;
+        }
+        Ok(())
     }
 
     /// From here on a later daemon goes on with these maps.

@@ -10,6 +10,7 @@ pub mod pins;
 mod programs;
 pub mod requirements;
 mod reuse;
+mod slots;
 mod sys;
 
 pub use datapath::{CounterValue, Datapath, Options};
