@@ -74,7 +74,7 @@ pub(super) fn is_truncated((_, stamp): &Stamp, now: SystemTime) -> bool {
     let Some((_, _, 0, seconds, nanoseconds)) = *stamp else { return false };
     let since = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok());
     let since = since.map(|(seconds, nanoseconds)| UNIX_EPOCH + Duration::new(seconds, nanoseconds));
-    since.is_some_and(|since| now.duration_since(since).is_ok_and(|age| age < limits::EMPTY))
+    since.is_some_and(|since| now.duration_since(since).is_ok_and(|age| age < limits::SETTLE))
 }
 
 /// The bytes of a file, unless there are too many of them.

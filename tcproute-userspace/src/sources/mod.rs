@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 pub use error::{InputError, InputErrors};
@@ -40,14 +40,12 @@ pub fn load(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
 /// As [`load`], but of files that may be changing: what is answered stood in them at one moment, and is no mix of
 /// some before and some after a change.
 pub fn load_settled(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
-    let asked = SystemTime::now();
-    for _ in 0..limits::TRIES {
-        let mut before = files::stamps(paths);
-        while before.iter().any(|stamp| files::is_truncated(stamp, SystemTime::now()))
-            && asked.elapsed().is_ok_and(|waited| waited < limits::EMPTY)
-        {
+    let asked = Instant::now();
+    while asked.elapsed() < limits::SETTLE {
+        let before = files::stamps(paths);
+        if before.iter().any(|stamp| files::is_truncated(stamp, SystemTime::now())) {
             thread::sleep(LOOK_AGAIN);
-            before = files::stamps(paths);
+            continue;
         }
         let loaded = load(paths);
         if files::stamps(paths) == before {
