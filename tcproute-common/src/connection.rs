@@ -43,7 +43,7 @@ pub enum Phase {
 /// sequence, so live sockets spread over it; the few that meet a slot of another live socket keep their state in
 /// the map `overflow` (`sk_storage`) instead, at five times the price. Nothing is ever evicted.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Kept {
     /// Held only to claim a slot: 5.10 has no atomic compare-and-exchange in BPF.
     pub lock: SpinLock,
@@ -60,7 +60,7 @@ pub struct Kept {
     pub state: ConnectionState,
 }
 
-const _: () = assert!(core::mem::size_of::<Kept>() == 64);
+crate::shared!(Kept, 64);
 
 /// `struct bpf_spin_lock` of the kernel, which finds it in the map's BTF by this name.
 #[repr(C)]

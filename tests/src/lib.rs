@@ -6,6 +6,7 @@ pub mod chi_square;
 pub mod client;
 pub mod hosts;
 pub mod load;
+pub mod maps;
 pub mod mesh;
 pub mod server;
 pub mod tcproute;

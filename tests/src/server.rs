@@ -20,9 +20,18 @@ pub struct Server {
 impl Server {
     /// Listens at the address; port 0 takes a free one.
     pub fn start(address: impl Into<SocketAddr>, name: &str) -> Self {
-        let address = address.into();
-        let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
-        let address = listener.local_addr().expect("a bound listener has an address");
+        Self::serve(bind(address.into()), name)
+    }
+
+    /// As [`Self::start`]; the name is the address.
+    pub fn start_named_by_its_address(address: SocketAddr) -> Self {
+        let listener = bind(address);
+        let name = address_of(&listener).to_string();
+        Self::serve(listener, &name)
+    }
+
+    fn serve(listener: TcpListener, name: &str) -> Self {
+        let address = address_of(&listener);
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, name) = (Arc::clone(&stop), format!("{name}\n"));
         let thread = thread::spawn(move || {
@@ -45,6 +54,14 @@ impl Server {
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+fn bind(address: SocketAddr) -> TcpListener {
+    TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"))
+}
+
+fn address_of(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().expect("a bound listener has an address")
 }
 
 impl Drop for Server {

@@ -16,6 +16,7 @@ use tcproute_tests::{
     client::{counting, counts, stdout},
     is_root,
     load::Load,
+    maps::slots_in_use,
     mesh::Mesh,
     sample,
     server::Server,
@@ -293,4 +294,46 @@ fn a_workload_that_is_not_named_any_more_is_detached_and_the_others_keep_their_n
     assert_eq!(ask(&batch), [("v2".to_owned(), 5)].into());
     assert_eq!(ask(&node.cgroup), [("plain".to_owned(), 5)].into());
     drop(plain);
+}
+
+/// The program that frees a socket's slot is gone when the socket is closed.
+#[test]
+fn sockets_that_are_open_while_their_workload_is_detached_leave_no_slots() {
+    if !is_root("sockets_that_are_open_while_their_workload_is_detached_leave_no_slots") {
+        return;
+    }
+    let split = Split::new();
+    let mut mesh = split.mesh(&[("1", 1)]);
+    mesh.document("type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n");
+    let mut node = Node::new();
+    node.run(&mesh, &[]);
+    let (host, port) = (split.dialled.ip(), split.dialled.port());
+    let body = format!(
+        "
+kept = [dial('{host}', {port}) for _ in range(5)]
+print('connected', flush=True)
+sys.stdin.readline()
+"
+    );
+    let mut command = node.cgroup.command("python3");
+    command.args(["-c", &tcproute_tests::client::script(&body)]);
+    let mut client = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(client.stdout.take().unwrap()));
+    assert_eq!(lines.next().unwrap().unwrap(), "connected");
+    assert_eq!(slots_in_use(&node.pins()).unwrap(), 5);
+    node.kill();
+
+    // Another workload in the place of `web`.
+    let batch = TestCgroup::create();
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut daemon = Command::new(binary());
+    daemon.args(["run", "--resources"]).arg(mesh.file()).arg("--bpffs").arg(node.bpffs.path());
+    daemon.arg("--workload").arg(format!("batch={}", batch.path().display())).stderr(log.reopen().unwrap());
+    node.daemon = Some(daemon.spawn().unwrap());
+    wait_for("the routes are in force", || {
+        fs::read_to_string(log.path()).unwrap().contains("routes in force")
+    });
+    drop(client.stdin.take());
+    client.wait().unwrap();
+    assert_eq!(slots_in_use(&node.pins()).unwrap(), 0);
 }

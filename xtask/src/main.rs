@@ -13,6 +13,7 @@ mod outcome;
 mod provision;
 mod release;
 mod report;
+mod soak;
 mod test;
 mod toolchain;
 mod verified;
@@ -43,6 +44,8 @@ enum Task {
     Test(test::Options),
     /// Run the kernel tests on other kernels, in virtual machines
     VmTest(vm_test::Options),
+    /// Change everything at random while clients connect, and check every connection; as root
+    Soak(soak::Options),
     /// Measure what a connection costs beside its peers (as root), and how long resolution takes
     Bench(bench::Options),
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::DemoClient(options) => demo::run_client(&options),
         Task::Test(options) => test::run(&options),
         Task::VmTest(options) => vm_test::run(&options),
+        Task::Soak(options) => soak::run(&options),
         Task::Bench(options) => bench::run(&options),
     };
     match result {

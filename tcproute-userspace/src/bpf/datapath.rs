@@ -17,7 +17,7 @@ use aya::{
     programs::links::FdLink,
 };
 use tcproute_common::{
-    AddressFilter, Backend, BackendRef, Counter, Cursor, Event, LayoutVersion, RouteKey, RouteValue,
+    AddressFilter, Backend, BackendRef, Counter, Cursor, Event, Kept, LayoutVersion, RouteKey, RouteValue,
     SocketAddress, WorkloadIdentity,
 };
 use tracing::warn;
@@ -32,6 +32,7 @@ use super::{
     programs::{self, LoadedProgram},
     requirements::Features,
     reuse::{Reuse, is_pinned},
+    slots,
 };
 use crate::{
     outcomes::Outcomes,
@@ -81,6 +82,7 @@ pub struct Datapath<'a> {
     outcomes: OutcomeMap,
     events: Events,
     backend_refs: HashMap<MapData, u32, BackendRef>,
+    connections: Array<MapData, Kept>,
     #[expect(deprecated, reason = "see the import")]
     workloads: CgroupStorage<MapData, WorkloadIdentity>,
     /// Whether the programs make events.
@@ -147,6 +149,7 @@ impl<'a> Datapath<'a> {
             outcomes: OutcomeMap(take(&mut ebpf, "outcomes")?),
             backend_refs: take(&mut ebpf, "backend_refs")?,
             events: Events::new(take(&mut ebpf, "events")?),
+            connections: take(&mut ebpf, "connections")?,
             workloads: take(&mut ebpf, "workloads")?,
             traced: false,
             filters: BTreeMap::new(),
@@ -244,6 +247,11 @@ impl<'a> Datapath<'a> {
         let Some(pins) = self.pins else { return Ok(()) };
         let ours: BTreeSet<CgroupId> = cgroups.iter().map(|cgroup| cgroup.id()).collect();
         pins.cgroups()?.difference(&ours).try_for_each(|&cgroup| pins.remove_links(cgroup))
+    }
+
+    /// Forgets the sockets that count at these entries of `outcomes`, after their workloads were detached.
+    pub fn forget_sockets(&mut self, outcomes: &BTreeSet<u32>) -> Result<()> {
+        slots::free(&mut self.connections, self.reuse.generation, outcomes)
     }
 
     /// From here on a later daemon goes on with these maps.

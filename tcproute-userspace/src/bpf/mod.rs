@@ -13,6 +13,7 @@ pub mod pins;
 mod programs;
 pub mod requirements;
 mod reuse;
+mod slots;
 mod sys;
 
 pub use datapath::{CounterValue, Datapath, Options};

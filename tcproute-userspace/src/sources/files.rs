@@ -6,6 +6,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::{error::InputError, limits, node::Mark};
@@ -67,6 +68,15 @@ pub(super) fn stamps(paths: &[PathBuf]) -> Vec<Stamp> {
     list(paths, &mut Vec::new()).into_iter().map(stamp).collect()
 }
 
+/// Whether somebody writes the file in place and has got no further than to truncate it. It is valid without a document,
+/// so nothing else would tell.
+pub(super) fn is_truncated((_, stamp): &Stamp, now: SystemTime) -> bool {
+    let Some((_, _, 0, seconds, nanoseconds)) = *stamp else { return false };
+    let since = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok());
+    let since = since.map(|(seconds, nanoseconds)| UNIX_EPOCH + Duration::new(seconds, nanoseconds));
+    since.is_some_and(|since| now.duration_since(since).is_ok_and(|age| age < limits::SETTLE))
+}
+
 /// The bytes of a file, unless there are too many of them.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, InputError> {
     let read = || {
@@ -100,4 +110,20 @@ pub(super) fn text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, InputErr
         InputError::new(path, Some(Mark::behind(before)), message)
     })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_counts_as_truncated_while_it_is_young() {
+        let stamp = |size, seconds| (PathBuf::from("x"), Some((1, 2, size, seconds, 0)));
+        let at = |ms| UNIX_EPOCH + Duration::from_millis(ms);
+        assert!(is_truncated(&stamp(0, 100), at(100_100)));
+        assert!(!is_truncated(&stamp(0, 100), at(100_600)));
+        assert!(!is_truncated(&stamp(1, 100), at(100_100)));
+        assert!(!is_truncated(&stamp(0, 100), at(99_000)), "by a clock that was set back");
+        assert!(!is_truncated(&(PathBuf::from("x"), None), at(100_100)));
+    }
 }

@@ -1,5 +1,7 @@
 //! How much input is read at most, so that no file can take all of the node's time or memory.
 
+use std::time::Duration;
+
 /// Bytes in a file. A Dataplane has some 250, so this is room for 250,000 of them.
 pub(super) const FILE: usize = 64 << 20;
 
@@ -18,5 +20,6 @@ pub(super) const ALIASED_TEXT: usize = 16 << 20;
 /// Violations that are told. Nobody reads more, and a wrong file might have millions.
 pub(super) const VIOLATIONS: usize = 20_000;
 
-/// How often files are read until they have not changed meanwhile. Whoever writes longer is not waited for.
-pub(super) const TRIES: usize = 3;
+/// So long files are read again that have changed meanwhile, and a file that has become empty is taken for one whose new
+/// content is still to be written. Whoever writes longer is not waited for.
+pub(super) const SETTLE: Duration = Duration::from_millis(500);

@@ -18,6 +18,8 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     path::{Path, PathBuf},
     rc::Rc,
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
 pub use error::{InputError, InputErrors};
@@ -27,6 +29,9 @@ use crate::resources::{Key, Resources};
 use documents::{Content, Found};
 use node::Mark;
 
+/// How often a file that was truncated is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// Reads all resources of these files and directories, or tells everything that is wrong with them.
 pub fn load(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
     read(paths).finish()
@@ -35,8 +40,13 @@ pub fn load(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
 /// As [`load`], but of files that may be changing: what is answered stood in them at one moment, and is no mix of
 /// some before and some after a change.
 pub fn load_settled(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
-    for _ in 0..limits::TRIES {
+    let asked = Instant::now();
+    while asked.elapsed() < limits::SETTLE {
         let before = files::stamps(paths);
+        if before.iter().any(|stamp| files::is_truncated(stamp, SystemTime::now())) {
+            thread::sleep(LOOK_AGAIN);
+            continue;
+        }
         let loaded = load(paths);
         if files::stamps(paths) == before {
             return loaded;

@@ -64,8 +64,19 @@ pub(super) fn test_binaries() -> Result<Vec<PathBuf>> {
     Ok(tests)
 }
 
-/// Lays out the root of a guest, and tells where it is.
-pub(super) fn content(binary: &Path, tests: &[PathBuf]) -> Result<PathBuf> {
+/// Where the kernel tests are in a guest.
+pub(super) fn places_of_tests(tests: Vec<PathBuf>) -> Result<Vec<(PathBuf, String)>> {
+    let place = |test: PathBuf| {
+        // cargo puts a hash behind the name.
+        let name = test.file_name().context("a test without a name")?.to_string_lossy();
+        let place = format!("/tests/{}", name.rsplit_once('-').map_or(&*name, |(name, _)| name));
+        Ok((test, place))
+    };
+    tests.into_iter().map(place).collect()
+}
+
+/// Lays out the root of a guest with tcproute and these programs at their places, and tells where it is.
+pub(super) fn content(binary: &Path, programs: &[(PathBuf, String)]) -> Result<PathBuf> {
     let root = workspace::target().join("vm/root");
     if root.exists() {
         fs::remove_dir_all(&root)?;
@@ -82,15 +93,11 @@ pub(super) fn content(binary: &Path, tests: &[PathBuf]) -> Result<PathBuf> {
         tree.program(Path::new(program), program)?;
     }
     tree.program(binary, "/bin/tcproute")?;
-    for test in tests {
-        // cargo puts a hash behind the name.
-        let name = test.file_name().context("a test without a name")?.to_string_lossy();
-        let name = name.rsplit_once('-').map_or(&*name, |(name, _)| name).to_owned();
-        let to = format!("/tests/{name}");
-        tree.program(test, &to)?;
-        // They are for the most part debug information, and a guest is slow to unpack and to page it. The linker, which has
-        // made them, comes with it.
-        command::run(Command::new("strip").arg("--strip-debug").arg(tree.inside(&to)))?;
+    for (program, place) in programs {
+        tree.program(program, place)?;
+        // Most of it is debug information, and a guest is slow to unpack and to page it. The linker, which has made them,
+        // comes with it.
+        command::run(Command::new("strip").arg("--strip-debug").arg(tree.inside(place)))?;
     }
     tree.python()?;
     // The tests find these where they were compiled.

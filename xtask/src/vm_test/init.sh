@@ -1,5 +1,5 @@
 #!/bin/busybox sh
-# The first process of a guest: runs every test binary and powers off. What it says itself begins with "vm: ".
+# The first process of a guest: runs every test binary, or the soak test, and powers off. What it says itself begins with "vm: ".
 export PATH=/usr/bin:/usr/sbin:/bin HOME=/root TCPROUTE_BIN=/bin/tcproute TCPROUTE_TEST_DIVISOR=4 PYTHONDONTWRITEBYTECODE=1
 prepare() {
     mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /dev && mount -t tmpfs tmp /tmp &&
@@ -19,13 +19,17 @@ if ! grep -q vm.probe /proc/cmdline; then
     for module in /modules/*.ko; do
         [ -e "$module" ] && insmod "$module"
     done
-    for binary in /tests/*; do
-        echo "vm: begin ${binary##*/}"
-        "$binary" --test-threads 2 --show-output $(cat /filter) 2>&1
-    done
-    echo "vm: doctor"
-    tcproute doctor --output json 2>&1
-    echo "vm: end of doctor"
+    if [ -e /soak ]; then
+        soak $(cat /soak) 2>&1 && echo "vm: soak passed"
+    else
+        for binary in /tests/*; do
+            echo "vm: begin ${binary##*/}"
+            "$binary" --test-threads 2 --show-output $(cat /filter) 2>&1
+        done
+        echo "vm: doctor"
+        tcproute doctor --output json 2>&1
+        echo "vm: end of doctor"
+    fi
 fi
 echo "vm: done"
 poweroff -f

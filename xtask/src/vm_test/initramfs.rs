@@ -14,15 +14,35 @@ use crate::command;
 
 pub(super) struct Initramfs;
 
+/// What a guest does.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Work<'w> {
+    /// The tests whose name contains this, if there is anything.
+    Tests(Option<&'w str>),
+    /// The soak test with these arguments.
+    Soak(&'w [String]),
+}
+
+impl Work<'_> {
+    /// The file that tells the guest.
+    fn file(self) -> (&'static str, String) {
+        match self {
+            Self::Tests(filter) => ("filter", filter.unwrap_or_default().to_owned()),
+            Self::Soak(arguments) => ("soak", arguments.join(" ")),
+        }
+    }
+}
+
 impl Initramfs {
     /// Writes the image of a kernel.
-    pub(super) fn pack(content: &Path, kernel: &Kernel, filter: Option<&str>, image: &Path) -> Result<()> {
+    pub(super) fn pack(content: &Path, kernel: &Kernel, work: Work<'_>, image: &Path) -> Result<()> {
         let own = content.with_file_name("own");
         if own.exists() {
             fs::remove_dir_all(&own)?;
         }
         fs::create_dir_all(own.join("modules"))?;
-        fs::write(own.join("filter"), filter.unwrap_or_default())?;
+        let (name, text) = work.file();
+        fs::write(own.join(name), text)?;
         for (i, module) in kernel.modules.iter().enumerate() {
             let to = own.join(format!("modules/{i}.ko"));
             if module.extension().is_some_and(|end| end == "xz") {

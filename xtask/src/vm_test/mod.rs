@@ -9,7 +9,7 @@ mod qemu;
 mod record;
 mod run;
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -17,12 +17,13 @@ use crate::{
     matrix::{self, Column},
     provision,
     release::build_release,
-    verified, workspace,
+    soak, verified, workspace,
 };
 use debian::Unreachable;
-use initramfs::Initramfs;
-use kernel::{Kernel, Source};
-use qemu::Accelerator;
+use initramfs::{Initramfs, Work};
+use kernel::Kernel;
+pub(crate) use kernel::Source;
+use qemu::{Accelerator, Ending};
 use record::{KernelRecord, Record};
 use run::Run;
 
@@ -70,17 +71,53 @@ pub(crate) fn whole_matrix() -> Result<Matrix> {
     test(&Source::MATRIX, None)
 }
 
-fn test(sources: &[Source], filter: Option<&str>) -> Result<Matrix> {
+/// Runs the soak test on one kernel. What it says is shown as it says it.
+pub(crate) fn soak(source: &Source, arguments: &[String], patience: Duration) -> Result<()> {
+    provide()?;
+    let binary = build_release()?;
+    let soak = soak::build()?;
+    let directory = workspace::target().join("vm");
+    fs::create_dir_all(&directory)?;
+    let content = guest::content(&binary, &[(soak, "/bin/soak".to_owned())])?;
+    let kernel = source.obtain(&directory)?;
+    let image = directory.join(format!("{}.soak.initramfs", kernel.series));
+    Initramfs::pack(&content, &kernel, Work::Soak(arguments), &image)?;
+    let log = directory.join(format!("{}.soak.log", kernel.series));
+    let guest = (kernel, image);
+    let accelerator = Accelerator::probe(Some(&guest));
+    let (kernel, image) = guest;
+    eprintln!("booting {} by {accelerator}", kernel.series);
+    let console = qemu::boot(&kernel, &image, accelerator, patience, |line| {
+        if line.starts_with("soak: ") {
+            println!("{line}");
+        }
+    })?;
+    fs::write(&log, &console.text)?;
+    if console.ending != Ending::Done {
+        bail!("{}; all of the console is in {}", console.ending, log.display());
+    }
+    if !console.text.lines().any(|line| line == "vm: soak passed") {
+        bail!("the soak test failed on {}; all of the console is in {}", kernel.series, log.display());
+    }
+    Ok(())
+}
+
+/// What there must be to boot guests.
+fn provide() -> Result<()> {
     if !cfg!(target_arch = "x86_64") {
         bail!("the kernels of the matrix are those for x86-64");
     }
-    provision::ensure(&[&provision::KERNEL_TESTS[..], &PACKAGES].concat())?;
+    provision::ensure(&[&provision::KERNEL_TESTS[..], &PACKAGES].concat())
+}
+
+fn test(sources: &[Source], filter: Option<&str>) -> Result<Matrix> {
+    provide()?;
     let binary = build_release()?;
     let tests = guest::test_binaries()?;
 
     let directory = workspace::target().join("vm");
     fs::create_dir_all(&directory)?;
-    let content = guest::content(&binary, &tests)?;
+    let content = guest::content(&binary, &guest::places_of_tests(tests)?)?;
     let mut unreachable = Vec::new();
     let mut guests: Vec<(Kernel, PathBuf)> = Vec::new();
     for source in sources {
@@ -92,7 +129,7 @@ fn test(sources: &[Source], filter: Option<&str>) -> Result<Matrix> {
             kernel => kernel?,
         };
         let image = directory.join(format!("{}.initramfs", kernel.series));
-        Initramfs::pack(&content, &kernel, filter, &image)?;
+        Initramfs::pack(&content, &kernel, Work::Tests(filter), &image)?;
         guests.push((kernel, image));
     }
     let accelerator = Accelerator::probe(guests.first());

@@ -56,7 +56,7 @@ impl Accelerator {
         let usable = OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
         let Some((kernel, image)) = guest.filter(|_| usable) else { return Self::Emulation };
         let started = start(kernel, image, Self::Kvm, "vm.probe");
-        let console = started.and_then(|child| watch(child, PROBE));
+        let console = started.and_then(|child| watch(child, PROBE, |_| ()));
         if console.is_ok_and(|console| console.ending == Ending::Done) { Self::Kvm } else { Self::Emulation }
     }
 }
@@ -82,14 +82,16 @@ impl fmt::Display for Ending {
     }
 }
 
-/// Boots a guest and waits for its end, but not for longer than `patience`.
+/// Boots a guest and waits for its end, but not for longer than `patience`. Each line of its console is heard as it is
+/// said.
 pub(super) fn boot(
     kernel: &Kernel,
     image: &Path,
     accelerator: Accelerator,
     patience: Duration,
+    hear: impl FnMut(&str),
 ) -> Result<Console> {
-    watch(start(kernel, image, accelerator, "")?, patience)
+    watch(start(kernel, image, accelerator, "")?, patience, hear)
 }
 
 /// What keeps processes from spying on each other only costs time here. Without cmpxchg16b, later kernels cannot
@@ -111,7 +113,7 @@ fn start(kernel: &Kernel, image: &Path, accelerator: Accelerator, more: &str) ->
     qemu.spawn().context("cannot start qemu-system-x86_64")
 }
 
-fn watch(mut child: Child, patience: Duration) -> Result<Console> {
+fn watch(mut child: Child, patience: Duration, mut hear: impl FnMut(&str)) -> Result<Console> {
     let start = Instant::now();
     let output = child.stdout.take().context("the console is not piped")?;
     let (sender, lines) = mpsc::channel();
@@ -133,6 +135,7 @@ fn watch(mut child: Child, patience: Duration) -> Result<Console> {
                 spoke |= line.starts_with("vm: ");
                 done |= line == "vm: done";
                 let panicked = line.contains("Kernel panic");
+                hear(&line);
                 text.push_str(&line);
                 text.push('\n');
                 if panicked {

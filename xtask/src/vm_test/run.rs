@@ -64,7 +64,7 @@ pub(super) fn boot_all(
 }
 
 fn boot(kernel: Kernel, image: &Path, accelerator: Accelerator, directory: &Path) -> Result<Run> {
-    let console = qemu::boot(&kernel, image, accelerator, PATIENCE)
+    let console = qemu::boot(&kernel, image, accelerator, PATIENCE, |_| ())
         .with_context(|| format!("cannot boot {}", kernel.series))?;
     let log = directory.join(format!("{}.log", kernel.series));
     fs::write(&log, &console.text)?;

@@ -1,0 +1,49 @@
+//! Slots of sockets that nobody would free any more.
+//!
+//! A socket's slot is freed by the programs of its workload's cgroup. If the workload is detached while the socket is open,
+//! nobody does. Such a slot does no harm but that others that meet it keep their states in the dearer map.
+
+use std::{collections::BTreeSet, thread, time::Duration};
+
+use anyhow::{Context, Result};
+use aya::maps::{Array, MapData, MapError};
+use tcproute_common::{CONNECTIONS, Kept};
+
+/// A program that has begun to fill a slot is done with it long before: that takes it less than a microsecond.
+const FILLED: Duration = Duration::from_millis(10);
+
+/// `BPF_F_LOCK` of `linux/bpf.h`: the slot is written under its lock, as programs take it.
+const UNDER_LOCK: u64 = 4;
+
+/// Frees the slots of sockets that count at one of these entries of the map `outcomes`. No program must be attached for
+/// their workloads.
+pub(super) fn free(
+    slots: &mut Array<MapData, Kept>,
+    generation: u8,
+    outcomes: &BTreeSet<u32>,
+) -> Result<()> {
+    let read = |slots: &Array<_, _>, index: u32| {
+        let slot: Kept = slots.get(&index, 0)?;
+        let is_theirs = slot.generation == generation && outcomes.contains(&slot.state.outcomes);
+        Ok::<_, MapError>((slot.cookie != 0 && is_theirs).then_some(slot))
+    };
+    let mut found = Vec::new();
+    for index in 0..CONNECTIONS {
+        let slot = read(slots, index).context("cannot read the map connections")?;
+        found.extend(slot.map(|slot| (index, slot)));
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    // One that has just been taken still has the state of the socket before.
+    thread::sleep(FILLED);
+    for (index, slot) in found {
+        let again = read(slots, index).context("cannot read the map connections")?;
+        if again.is_some_and(|again| again.cookie == slot.cookie) {
+            slots
+                .set(index, Kept { cookie: 0, ..slot }, UNDER_LOCK)
+                .context("cannot write the map connections")?;
+        }
+    }
+    Ok(())
+}

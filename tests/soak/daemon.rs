@@ -1,0 +1,220 @@
+//! One life of `tcproute run`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::{net::UnixStream, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tcproute_tests::tcproute::binary;
+
+/// It is killed when this is dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    log: Arc<Mutex<Log>>,
+    socket: PathBuf,
+}
+
+#[derive(Default)]
+struct Log {
+    in_force: bool,
+    last: VecDeque<String>,
+}
+
+/// So much of its log is kept, for when something is wrong.
+const KEPT: usize = 40;
+
+/// Longer than any answer takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What it holds open.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) files: usize,
+    /// Links by the inode of the cgroup.
+    pub(crate) links: BTreeMap<u64, usize>,
+    pub(crate) programs: BTreeSet<u32>,
+    pub(crate) maps: BTreeSet<u32>,
+}
+
+impl Daemon {
+    /// `run` is a directory for its socket.
+    pub(crate) fn start(
+        resources: &Path,
+        bpffs: &Path,
+        run: &Path,
+        workloads: &[(String, &Path)],
+    ) -> Result<Self> {
+        let socket = run.join("tcproute/admin.sock");
+        let mut command = Command::new(binary());
+        command.arg("run").arg("--resources").arg(resources).arg("--bpffs").arg(bpffs);
+        command.arg("--admin-socket").arg(&socket);
+        for (dataplane, cgroup) in workloads {
+            command.arg("--workload").arg(format!("{dataplane}={}", cgroup.display()));
+        }
+        let command = command.process_group(0).stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("cannot start tcproute")?;
+        let log = Arc::new(Mutex::new(Log::default()));
+        let written = Arc::clone(&log);
+        let stderr = child.stderr.take().context("stderr is piped")?;
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = written.lock().unwrap_or_else(PoisonError::into_inner);
+                // Not the line about new ones.
+                log.in_force |= line.contains(" routes in force") && !line.contains("new routes");
+                log.last.push_back(line);
+                if log.last.len() > KEPT {
+                    log.last.pop_front();
+                }
+            }
+        });
+        Ok(Self { child, log, socket })
+    }
+
+    /// Whether it has said that its first routes are in force.
+    pub(crate) fn is_in_force(&self) -> bool {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).in_force
+    }
+
+    /// How it has ended, if it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// The end of its log.
+    pub(crate) fn log(&self) -> String {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = String::new();
+        for line in &log.last {
+            text.push_str("tcproute: ");
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// As systemd would.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        kill(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGTERM)?;
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait()? {
+                break status;
+            }
+            ensure!(Instant::now() < deadline, "tcproute does not end after SIGTERM\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        };
+        ensure!(status.success(), "tcproute ends with {status} after SIGTERM");
+        Ok(())
+    }
+
+    /// The body of an answer with code 200.
+    pub(crate) fn get(&self, path: &str) -> Result<String> {
+        let mut stream = UnixStream::connect(&self.socket).context("the admin endpoint is closed")?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        // By 1.0 the body ends with the connection.
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).with_context(|| format!("no answer to {path}"))?;
+        let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("{path}: {answer:?}"))?;
+        ensure!(head.contains(" 200 "), "{path}: {answer}");
+        Ok(body.to_owned())
+    }
+
+    pub(crate) fn json(&self, path: &str) -> Result<Value> {
+        let body = self.get(path)?;
+        serde_json::from_str(&body).with_context(|| format!("{path}: {body}"))
+    }
+
+    /// Resident memory in KiB.
+    pub(crate) fn memory(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("there is no VmRSS")?;
+        let number = line.split_whitespace().next().context("VmRSS is empty")?;
+        Ok(number.parse()?)
+    }
+
+    pub(crate) fn held(&self) -> Result<Held> {
+        let mut held = Held::default();
+        for entry in fs::read_dir(format!("/proc/{}/fdinfo", self.child.id()))? {
+            held.files += 1;
+            // It may have been closed meanwhile.
+            let Ok(info) = fs::read_to_string(entry?.path()) else { continue };
+            held.note(&info);
+        }
+        Ok(held)
+    }
+}
+
+impl Held {
+    /// Takes up what `/proc/PID/fdinfo` says of a file.
+    fn note(&mut self, info: &str) {
+        let value = |name: &str| {
+            let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            value.and_then(|value| value.trim().parse::<u64>().ok())
+        };
+        let id = |name: &str| value(name).and_then(|id| u32::try_from(id).ok());
+        self.programs.extend(id("prog_id"));
+        self.maps.extend(id("map_id"));
+        if let Some(cgroup) = value("cgroup_id") {
+            *self.links.entry(cgroup).or_default() += 1;
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A whole number of `/metrics`, by its name and labels as they are written there.
+pub(crate) fn metric(metrics: &str, name: &str) -> Result<u64> {
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let value = value.with_context(|| format!("there is no {name}"))?;
+    value.parse().with_context(|| format!("{name}: {value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_counted_by_cgroup() {
+        let mut held = Held::default();
+        for (link, program) in [(1, 70), (2, 71)] {
+            held.note(&format!("pos:\t0\nlink_type:\tcgroup\nlink_id:\t{link}\nprog_tag:\tab\nprog_id:\t{program}\ncgroup_id:\t99\nattach_type:\t10\n"));
+        }
+        held.note("pos:\t0\nmap_type:\t1\nmemlock:\t4096\nmap_id:\t12\n");
+        assert_eq!(held.links, [(99, 2)].into());
+        assert_eq!((held.programs, held.maps), ([70, 71].into(), [12].into()));
+    }
+
+    #[test]
+    fn metrics_are_found_by_their_whole_name() {
+        let metrics = "tcproute_ready 1\ntcproute_ready_x 2\ntcproute_map_entries{map=\"routes\"} 7\n";
+        assert_eq!(metric(metrics, "tcproute_ready").unwrap(), 1);
+        assert_eq!(metric(metrics, "tcproute_map_entries{map=\"routes\"}").unwrap(), 7);
+        assert!(metric(metrics, "tcproute").is_err());
+    }
+}

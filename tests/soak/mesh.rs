@@ -1,0 +1,288 @@
+//! The resources as values: what stands in the files, and, by an implementation of its own of the little that is used
+//! of MeshTCPRoute, where connections lead by them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    net::SocketAddr,
+};
+
+use crate::outcome::{Distribution, Outcome};
+
+/// Services. One more is named by policies and does not exist.
+pub(crate) const SERVICES: usize = 6;
+/// Of each service: so many endpoints it can have.
+pub(crate) const SLOTS: usize = 6;
+/// Workloads that there can be.
+pub(crate) const WORKLOADS: usize = 3;
+/// Versions that endpoints and backendRefs can have. No endpoint ever has the last one.
+pub(crate) const VERSIONS: [&str; 4] = ["a", "b", "c", "none"];
+
+/// What does not change: where everything listens.
+#[derive(Debug, Clone)]
+pub(crate) struct Addresses {
+    /// What clients dial. A plain server listens at each.
+    pub(crate) destinations: Vec<Destination>,
+    /// By service and slot.
+    pub(crate) endpoints: Vec<Vec<SocketAddr>>,
+}
+
+/// One address that clients dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Destination {
+    pub(crate) service: usize,
+    pub(crate) dialled: SocketAddr,
+}
+
+/// All resources.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Mesh {
+    /// By service and slot.
+    pub(crate) endpoints: BTreeMap<(usize, usize), Endpoint>,
+    /// By name.
+    pub(crate) policies: BTreeMap<String, Policy>,
+    /// The services that each workload dials. Where it has no outbound, connections go as dialled.
+    pub(crate) outbounds: Vec<BTreeSet<usize>>,
+    /// In an outbound that nobody dials. It tells one state from all others that were lately in force.
+    pub(crate) marker: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// In [`VERSIONS`].
+    pub(crate) version: usize,
+    pub(crate) ready: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Policy {
+    pub(crate) selects: Selects,
+    pub(crate) to: usize,
+    /// `None`: an entry without rules, which means the service itself.
+    pub(crate) refs: Option<Vec<BackendRef>>,
+}
+
+/// In the order of strength.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Selects {
+    Mesh,
+    Workload(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BackendRef {
+    pub(crate) service: usize,
+    /// In [`VERSIONS`].
+    pub(crate) version: Option<usize>,
+    pub(crate) weight: u32,
+}
+
+const MARKERS: u16 = 16;
+
+impl Mesh {
+    /// Makes the next state differ from those before it.
+    pub(crate) const fn mark(&mut self) {
+        self.marker = (self.marker + 1) % MARKERS;
+    }
+
+    fn marker(&self) -> SocketAddr {
+        ([127, 250, 250, 250], 20_000 + self.marker).into()
+    }
+
+    /// Where a workload's connections to a destination lead.
+    pub(crate) fn distribution(
+        &self,
+        addresses: &Addresses,
+        workload: usize,
+        destination: Destination,
+    ) -> Distribution {
+        let Destination { service, dialled } = destination;
+        if !self.outbounds[workload].contains(&service) {
+            return Distribution::only(Outcome::Reached(dialled));
+        }
+        self.service(addresses, workload, service)
+    }
+
+    fn service(&self, addresses: &Addresses, workload: usize, service: usize) -> Distribution {
+        let concerned = self.policies.iter().filter(|(_, policy)| {
+            policy.to == service && [Selects::Mesh, Selects::Workload(workload)].contains(&policy.selects)
+        });
+        let strongest = concerned.max_by_key(|(name, policy)| (policy.selects, *name));
+        let itself = vec![BackendRef { service, version: None, weight: 1 }];
+        let refs = strongest.and_then(|(_, policy)| policy.refs.as_ref()).unwrap_or(&itself);
+        let backends = refs.iter().map(|r| (f64::from(r.weight), self.endpoints_of(addresses, *r)));
+        Distribution::split(&backends.collect::<Vec<_>>())
+    }
+
+    fn endpoints_of(&self, addresses: &Addresses, backend: BackendRef) -> Vec<SocketAddr> {
+        let is_meant = |&(&(service, _), endpoint): &(&(usize, usize), &Endpoint)| {
+            service == backend.service
+                && endpoint.ready
+                && backend.version.is_none_or(|version| version == endpoint.version)
+        };
+        let meant = self.endpoints.iter().filter(is_meant);
+        meant.map(|(&(service, slot), _)| addresses.endpoints[service][slot]).collect()
+    }
+
+    /// All routes of a workload, by what is dialled.
+    pub(crate) fn routes(
+        &self,
+        addresses: &Addresses,
+        workload: usize,
+    ) -> BTreeMap<SocketAddr, Distribution> {
+        let outbounds = &self.outbounds[workload];
+        let dialled = addresses.destinations.iter().filter(|d| outbounds.contains(&d.service));
+        let routes = dialled.map(|d| (d.dialled, self.service(addresses, workload, d.service)));
+        routes.chain([(self.marker(), self.service(addresses, workload, 0))]).collect()
+    }
+
+    /// Every file by its name.
+    pub(crate) fn files(&self, addresses: &Addresses) -> BTreeMap<String, String> {
+        let mut files: BTreeMap<_, _> = [
+            ("services.yaml".to_owned(), self.services_text(addresses)),
+            ("workloads.yaml".to_owned(), self.workloads_text(addresses)),
+        ]
+        .into();
+        files.extend(
+            self.policies.iter().map(|(name, policy)| (format!("policy-{name}.yaml"), policy.text(name))),
+        );
+        files
+    }
+
+    fn services_text(&self, addresses: &Addresses) -> String {
+        let mut text = String::new();
+        for (&(service, slot), endpoint) in &self.endpoints {
+            let address = addresses.endpoints[service][slot];
+            let (ip, port, version) = (address.ip(), address.port(), VERSIONS[endpoint.version]);
+            let health = if endpoint.ready { "" } else { ", health: {ready: false}" };
+            let _ = write!(
+                text,
+                "---\ntype: Dataplane\nname: endpoint-{service}-{slot}\nnetworking:\n  address: {ip}\n  inbound:\n  \
+                 - {{port: {port}, tags: {{kuma.io/service: svc-{service}, kuma.io/protocol: tcp, v: {version}}}{health}}}\n"
+            );
+        }
+        text
+    }
+
+    fn workloads_text(&self, addresses: &Addresses) -> String {
+        let mut text = String::new();
+        for (workload, services) in self.outbounds.iter().enumerate() {
+            let name = workload_name(workload);
+            let _ = write!(
+                text,
+                "---\ntype: Dataplane\nname: {name}\nnetworking:\n  address: 127.0.0.1\n  inbound:\n  \
+                 - {{port: 80, tags: {{kuma.io/service: {name}, kuma.io/protocol: tcp}}}}\n  outbound:\n"
+            );
+            let dialled = addresses.destinations.iter().filter(|d| services.contains(&d.service));
+            let outbounds = dialled.map(|d| (d.service, d.dialled)).chain([(0, self.marker())]);
+            for (service, address) in outbounds {
+                let (ip, port) = (address.ip(), address.port());
+                let _ = writeln!(
+                    text,
+                    "  - {{address: '{ip}', port: {port}, tags: {{kuma.io/service: svc-{service}}}}}"
+                );
+            }
+        }
+        text
+    }
+}
+
+impl Policy {
+    fn text(&self, name: &str) -> String {
+        let selects = match self.selects {
+            Selects::Mesh => "{kind: Mesh}".to_owned(),
+            Selects::Workload(workload) => {
+                format!("{{kind: MeshService, name: {}}}", workload_name(workload))
+            }
+        };
+        let rules = self.refs.as_ref().map_or_else(String::new, |refs| {
+            let refs: Vec<String> = refs.iter().map(BackendRef::text).collect();
+            format!("    rules: [{{default: {{backendRefs: [{}]}}}}]\n", refs.join(", "))
+        });
+        format!(
+            "type: MeshTCPRoute\nname: {name}\nspec:\n  targetRef: {selects}\n  to:\n  - targetRef: {{kind: MeshService, \
+             name: svc-{}}}\n{rules}",
+            self.to
+        )
+    }
+}
+
+impl BackendRef {
+    fn text(&self) -> String {
+        let Self { service, version, weight } = self;
+        match version {
+            None => format!("{{kind: MeshService, name: svc-{service}, weight: {weight}}}"),
+            Some(version) => format!(
+                "{{kind: MeshServiceSubset, name: svc-{service}, tags: {{v: {}}}, weight: {weight}}}",
+                VERSIONS[*version]
+            ),
+        }
+    }
+}
+
+/// The name of a workload's Dataplane.
+pub(crate) fn workload_name(workload: usize) -> String {
+    format!("workload-{workload}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses() -> Addresses {
+        let at = |ip: [u8; 4]| SocketAddr::from((ip, 1));
+        Addresses {
+            destinations: (0..SERVICES)
+                .map(|service| Destination { service, dialled: at([127, 0, 0, service as u8 + 1]) })
+                .collect(),
+            endpoints: (0..SERVICES)
+                .map(|service| (0..SLOTS).map(|slot| at([127, 1, service as u8, slot as u8])).collect())
+                .collect(),
+        }
+    }
+
+    fn mesh() -> Mesh {
+        let endpoint = |version, ready| Endpoint { version, ready };
+        Mesh {
+            endpoints: [
+                ((0, 0), endpoint(0, true)),
+                ((0, 1), endpoint(1, true)),
+                ((0, 2), endpoint(1, false)),
+            ]
+            .into(),
+            policies: BTreeMap::new(),
+            outbounds: vec![[0].into(), [0].into(), [].into()],
+            marker: 0,
+        }
+    }
+
+    fn of(mesh: &Mesh, workload: usize) -> Distribution {
+        let addresses = addresses();
+        mesh.distribution(&addresses, workload, addresses.destinations[0])
+    }
+
+    #[test]
+    fn without_a_policy_a_service_leads_to_all_its_endpoints_that_are_ready() {
+        let endpoints = &addresses().endpoints[0];
+        assert_eq!(of(&mesh(), 0), Distribution::split(&[(1.0, vec![endpoints[0], endpoints[1]])]));
+        let dialled = addresses().destinations[0].dialled;
+        assert_eq!(of(&mesh(), 2), Distribution::only(Outcome::Reached(dialled)));
+    }
+
+    #[test]
+    fn the_strongest_policy_counts() {
+        let mut mesh = mesh();
+        let to = |version, selects| Policy {
+            selects,
+            to: 0,
+            refs: Some(vec![BackendRef { service: 0, version: Some(version), weight: 1 }]),
+        };
+        mesh.policies.insert("b".into(), to(0, Selects::Mesh));
+        mesh.policies.insert("a".into(), to(1, Selects::Mesh));
+        let endpoints = &addresses().endpoints[0];
+        assert_eq!(of(&mesh, 0), Distribution::only(Outcome::Reached(endpoints[0])));
+        mesh.policies.insert("0".into(), to(2, Selects::Workload(0)));
+        assert_eq!(of(&mesh, 0), Distribution::only(Outcome::Refused));
+        assert_eq!(of(&mesh, 1), Distribution::only(Outcome::Reached(endpoints[0])));
+    }
+}

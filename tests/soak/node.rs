@@ -1,0 +1,218 @@
+//! The node: cgroups, files, and a daemon that comes and goes.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+use tcproute_tests::{
+    cgroup::TestCgroup,
+    tcproute::{Bpffs, binary},
+};
+
+use crate::{
+    daemon::Daemon,
+    files::Files,
+    interrupt,
+    mesh::{Addresses, Mesh, WORKLOADS, workload_name},
+    outcome::{Distribution, Outcome},
+};
+
+/// All of it goes when this is dropped.
+pub(crate) struct Node {
+    daemon: Option<Daemon>,
+    pub(crate) files: Files,
+    pub(crate) workloads: [Option<TestCgroup>; WORKLOADS],
+    /// For clients that are no workload.
+    pub(crate) elsewhere: TestCgroup,
+    /// Of all these.
+    parent: TestCgroup,
+    bpffs: Bpffs,
+    run: tempfile::TempDir,
+}
+
+/// Longer than anything takes, also where processors are emulated.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+impl Node {
+    pub(crate) fn new() -> Result<Self> {
+        let parent = TestCgroup::create();
+        Ok(Self {
+            daemon: None,
+            files: Files::new()?,
+            workloads: [const { None }; WORKLOADS],
+            elsewhere: parent.child("elsewhere"),
+            parent,
+            bpffs: Bpffs::mount(),
+            run: tempfile::tempdir().context("cannot make a directory for the socket")?,
+        })
+    }
+
+    /// Makes a workload's cgroup, under the same name each time.
+    pub(crate) fn create(&mut self, workload: usize) -> &TestCgroup {
+        self.workloads[workload].insert(self.parent.child(&workload_name(workload)))
+    }
+
+    /// The workloads that have a cgroup.
+    pub(crate) fn present(&self) -> [bool; WORKLOADS] {
+        self.workloads.each_ref().map(Option::is_some)
+    }
+
+    /// The inodes of the cgroups of workloads.
+    pub(crate) fn cgroup_ids(&self) -> Result<Vec<u64>> {
+        let cgroups = self.workloads.iter().flatten();
+        cgroups.map(|cgroup| Ok(fs::metadata(cgroup.path())?.ino())).collect()
+    }
+
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.bpffs.path().join("tcproute")
+    }
+
+    pub(crate) fn daemon(&self) -> Result<&Daemon> {
+        self.daemon.as_ref().context("there is no daemon")
+    }
+
+    /// Takes it away, to end it.
+    pub(crate) fn take_daemon(&mut self) -> Result<Daemon> {
+        self.daemon.take().context("there is no daemon")
+    }
+
+    /// Starts a daemon for these workloads, and waits for nothing.
+    pub(crate) fn start(&mut self, named: [bool; WORKLOADS]) -> Result<()> {
+        let cgroups = self.workloads.iter().enumerate().filter(|(workload, _)| named[*workload]);
+        let cgroups = cgroups.map(|(workload, cgroup)| {
+            let cgroup = cgroup.as_ref().context("a workload without cgroup")?;
+            Ok((workload_name(workload), cgroup.path()))
+        });
+        let cgroups: Vec<_> = cgroups.collect::<Result<_>>()?;
+        self.daemon = Some(Daemon::start(self.files.path(), self.bpffs.path(), self.run.path(), &cgroups)?);
+        Ok(())
+    }
+
+    /// Waits until what the daemon says is in force is what follows from the resources.
+    pub(crate) fn wait_in_force(
+        &mut self,
+        mesh: &Mesh,
+        addresses: &Addresses,
+        named: [bool; WORKLOADS],
+    ) -> Result<()> {
+        let wanted: BTreeMap<String, Routes> = (0..WORKLOADS)
+            .filter(|&workload| named[workload])
+            .map(|workload| (workload_name(workload), mesh.routes(addresses, workload)))
+            .collect();
+        self.wait("the first routes are in force", |daemon| Ok(daemon.is_in_force()))?;
+        let mut shown = Value::Null;
+        let waited = self.wait("the routes in force are those of the resources", |daemon| {
+            shown = daemon.json("/v1/routes")?;
+            Ok(routes(&shown)? == wanted)
+        });
+        waited.with_context(|| format!("shown: {shown}"))
+    }
+
+    /// Waits until the daemon says that something is wrong with the resources, or that nothing is.
+    pub(crate) fn wait_for_error(&mut self, there: bool) -> Result<()> {
+        let what = if there { "the error is shown" } else { "the error is gone" };
+        self.wait(what, |daemon| Ok(daemon.json("/v1/status")?["error"].is_null() != there))
+    }
+
+    /// Waits until the daemon ends by itself, as it must if the resources are wrong.
+    pub(crate) fn wait_for_rejection(&mut self) -> Result<()> {
+        let mut daemon = self.take_daemon()?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = daemon.ended()? {
+                ensure!(
+                    status.code() == Some(2),
+                    "with wrong resources tcproute ends with {status}\n{}",
+                    daemon.log()
+                );
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "tcproute goes on with wrong resources\n{}", daemon.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn wait(&mut self, what: &str, mut condition: impl FnMut(&Daemon) -> Result<bool>) -> Result<()> {
+        let daemon = self.daemon.as_mut().context("there is no daemon")?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = daemon.ended()? {
+                bail!("tcproute has ended: {status}\n{}", daemon.log());
+            }
+            if condition(daemon).with_context(|| format!("waiting: {what}\n{}", daemon.log()))? {
+                return Ok(());
+            }
+            if interrupt::is_interrupted() {
+                bail!("interrupted");
+            }
+            ensure!(Instant::now() < deadline, "waited in vain: {what}\n{}", daemon.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// `tcproute detach`, which leaves nothing.
+    pub(crate) fn detach(&self) -> Result<()> {
+        let mut detach = std::process::Command::new(binary());
+        let output = detach.arg("detach").arg("--bpffs").arg(self.bpffs.path()).output()?;
+        ensure!(output.status.success(), "detach: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(!self.pins().exists(), "pins are left");
+        Ok(())
+    }
+}
+
+type Routes = BTreeMap<SocketAddr, Distribution>;
+
+/// Reads `/v1/routes`.
+fn routes(shown: &Value) -> Result<BTreeMap<String, Routes>> {
+    let dataplanes = shown.as_array().context("the routes are no list")?;
+    let of = |dataplane: &Value| {
+        let name = dataplane["dataplane"].as_str().context("no name")?.to_owned();
+        let routes = dataplane["routes"].as_array().context("no routes")?.iter().map(route);
+        Ok((name, routes.collect::<Result<_>>()?))
+    };
+    dataplanes.iter().map(of).collect()
+}
+
+fn route(route: &Value) -> Result<(SocketAddr, Distribution)> {
+    let ip = route["address"].as_str().context("no address")?.parse()?;
+    let port = route["port"].as_u64().context("no port")?;
+    let dialled = SocketAddr::new(ip, u16::try_from(port)?);
+    if route["action"] != "route" {
+        return Ok((dialled, Distribution::only(Outcome::Reached(dialled))));
+    }
+    let backends = route["backends"].as_array().context("no backends")?.iter().map(|backend| {
+        let endpoints = backend["endpoints"].as_array().context("no endpoints")?.iter();
+        let endpoints = endpoints.map(|e| Ok(e.as_str().context("no endpoint")?.parse()?));
+        let weight = backend["weight"].as_f64().context("no weight")?;
+        Ok((weight, endpoints.collect::<Result<_>>()?))
+    });
+    Ok((dialled, Distribution::split(&backends.collect::<Result<Vec<_>>>()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn routes_are_read_as_the_daemon_shows_them() {
+        let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let shown = json!([{"mesh": "default", "dataplane": "web", "routes": [
+            {"service": "db", "address": "127.0.0.1", "port": 1, "action": "route", "backends": [
+                {"kind": "MeshService", "name": "db", "weight": 3, "share": 0.75, "endpoints": ["127.0.0.1:2"]},
+                {"kind": "MeshService", "name": "none", "weight": 1, "share": 0.25, "endpoints": []}]},
+            {"service": "x", "address": "127.0.0.1", "port": 9, "action": "passthrough", "backends": []}]}]);
+        let routes = &routes(&shown).unwrap()["web"];
+        assert_eq!(routes[&at(1)], Distribution::split(&[(3.0, vec![at(2)]), (1.0, vec![])]));
+        assert_eq!(routes[&at(9)], Distribution::only(Outcome::Reached(at(9))));
+    }
+}

@@ -1,0 +1,131 @@
+//! What must not grow, and what must hold whenever nothing is under way.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+
+use crate::{
+    daemon::metric,
+    growth::Series,
+    kernel::{self, Maps},
+    node::Node,
+};
+
+/// Programs of a workload.
+const PROGRAMS: usize = 5;
+
+pub(crate) struct Watch {
+    /// Memory of each daemon when its first routes are in force.
+    starts: Series,
+    /// Memory and files of the daemon that runs to the end.
+    memory: Series,
+    files: Series,
+    /// Through all daemons.
+    map_memory: Series,
+    map_count: Series,
+    backends: Series,
+    endpoints: Series,
+    programs: Series,
+    /// Every program and map that was ever seen.
+    seen_programs: BTreeSet<u32>,
+    seen_maps: BTreeSet<u32>,
+    /// Of the last sample.
+    pub(crate) overflowed: u64,
+}
+
+impl Watch {
+    pub(crate) fn new() -> Self {
+        Self {
+            starts: Series::new("KiB of a daemon that was just started", 1.15, 2048.0),
+            memory: Series::new("KiB of the last daemon", 1.15, 2048.0),
+            files: Series::new("files of the last daemon", 1.0, 4.0),
+            map_memory: Series::new("bytes of the pinned maps", 1.1, 65_536.0),
+            map_count: Series::new("pinned maps", 1.0, 0.0),
+            backends: Series::new("entries taken in the map backends", 2.0, 100.0),
+            endpoints: Series::new("entries taken in the map endpoints", 2.0, 100.0),
+            programs: Series::new("programs that were ever attached and still are there", 1.0, 5.0),
+            seen_programs: BTreeSet::new(),
+            seen_maps: BTreeSet::new(),
+            overflowed: 0,
+        }
+    }
+
+    /// A daemon has been started.
+    pub(crate) fn started(&mut self, node: &Node) -> Result<()> {
+        self.starts.push(node.daemon()?.memory()?);
+        self.memory.clear();
+        self.files.clear();
+        Ok(())
+    }
+
+    /// While nothing is under way. The daemon has these routes, and each workload has its programs.
+    pub(crate) fn sample(&mut self, node: &Node, routes: usize) -> Result<()> {
+        let daemon = node.daemon()?;
+        let held = daemon.held()?;
+        self.memory.push(daemon.memory()?);
+        self.files.push(held.files as f64);
+        let cgroups = node.cgroup_ids()?;
+        for cgroup in &cgroups {
+            let links = held.links.get(cgroup).copied().unwrap_or_default();
+            ensure!(links == PROGRAMS, "a workload has {links} links instead of {PROGRAMS}");
+        }
+        ensure!(
+            held.links.len() == cgroups.len(),
+            "links to {} cgroups for {} workloads",
+            held.links.len(),
+            cgroups.len()
+        );
+        self.seen_programs.extend(&held.programs);
+        self.seen_maps.extend(&held.maps);
+        self.programs.push(kernel::alive(&self.seen_programs) as f64);
+        let maps = Maps::pinned(&node.pins())?;
+        self.seen_maps.extend(&maps.ids);
+        self.map_count.push(maps.count as f64);
+        self.map_memory.push(maps.memory as f64);
+
+        let metrics = daemon.get("/metrics")?;
+        let expected = [
+            ("tcproute_ready", 1),
+            ("tcproute_source_errors", 0),
+            ("tcproute_workloads_attached", cgroups.len() as u64),
+            ("tcproute_map_entries{map=\"routes\"}", routes as u64),
+            ("tcproute_connections_total{decision=\"internal_error\"}", 0),
+            ("tcproute_connection_states_total{place=\"nowhere\"}", 0),
+        ];
+        for (name, wanted) in expected {
+            let value = metric(&metrics, name)?;
+            ensure!(value == wanted, "{name} is {value} and not {wanted}");
+        }
+        self.backends.push(metric(&metrics, "tcproute_map_entries{map=\"backends\"}")? as f64);
+        self.endpoints.push(metric(&metrics, "tcproute_map_entries{map=\"endpoints\"}")? as f64);
+        self.overflowed = metric(&metrics, "tcproute_connection_states_total{place=\"overflow\"}")?;
+        Ok(())
+    }
+
+    /// For the line that is printed now and then.
+    pub(crate) fn shown(&self) -> String {
+        let memory = self.memory.last().or(self.starts.last()).unwrap_or_default() / 1024.0;
+        let maps = self.map_memory.last().unwrap_or_default() / 1_048_576.0;
+        format!("daemon {memory:.1} MiB, maps {maps:.1} MiB")
+    }
+
+    /// What each series came to, and whether it is within its bound.
+    pub(crate) fn judge(&self) -> Vec<(String, bool)> {
+        let series = [
+            &self.starts,
+            &self.memory,
+            &self.files,
+            &self.map_memory,
+            &self.map_count,
+            &self.backends,
+            &self.endpoints,
+            &self.programs,
+        ];
+        series.into_iter().map(Series::judge).collect()
+    }
+
+    /// Programs and maps that the kernel still has of all that were ever seen.
+    pub(crate) fn left(&self) -> usize {
+        kernel::alive(&self.seen_programs) + kernel::alive_maps(&self.seen_maps)
+    }
+}

@@ -1,0 +1,79 @@
+//! `cargo xtask soak`: builds the soak test and runs it, here or in a virtual machine.
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    command, provision,
+    release::build_release,
+    vm_test::{self, Source},
+    workspace,
+};
+
+/// `cargo xtask soak`
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// How long
+    #[arg(long, value_name = "N", default_value_t = 30.0)]
+    minutes: f64,
+    /// Repeat the changes of an earlier run
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Processes that connect, in each workload and elsewhere
+    #[arg(long, value_name = "N")]
+    clients: Option<u32>,
+    /// Connections per second of each of them, at most
+    #[arg(long, value_name = "N")]
+    rate: Option<u32>,
+    /// The longest pause between two changes, in milliseconds
+    #[arg(long, value_name = "MS")]
+    pause: Option<u64>,
+    /// Run on this kernel, in a virtual machine: 5.10, 6.1, 6.12, latest or the path of a kernel image
+    #[arg(long)]
+    kernel: Option<Source>,
+}
+
+/// What a guest takes beside the time of the soak: to boot, to be ready and to clean up.
+const BESIDE: Duration = Duration::from_mins(10);
+
+/// Builds everything in release mode and soaks.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let arguments = options.arguments();
+    if let Some(kernel) = &options.kernel {
+        let patience = Duration::from_secs_f64(options.minutes.max(0.0) * 60.0) + BESIDE;
+        return vm_test::soak(kernel, &arguments, patience);
+    }
+    if !provision::is_root() {
+        // With the PATH, since sudo's own seldom has cargo.
+        bail!("the soak test needs root; run: sudo -E env \"PATH=$PATH\" cargo xtask soak");
+    }
+    let binary = build_release()?;
+    command::run(Command::new(build()?).args(&arguments).env("TCPROUTE_BIN", binary))
+}
+
+/// Builds the soak test, and tells where it is.
+pub(crate) fn build() -> Result<PathBuf> {
+    command::run(command::cargo().args([
+        "build",
+        "--release",
+        "--package",
+        "tcproute-tests",
+        "--bin",
+        "soak",
+    ]))
+    .context("cannot build the soak test")?;
+    Ok(workspace::target().join("release/soak"))
+}
+
+impl Options {
+    /// For the soak test itself.
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![format!("--minutes={}", self.minutes)];
+        arguments.extend(self.seed.map(|seed| format!("--seed={seed}")));
+        arguments.extend(self.clients.map(|clients| format!("--clients={clients}")));
+        arguments.extend(self.rate.map(|rate| format!("--rate={rate}")));
+        arguments.extend(self.pause.map(|pause| format!("--pause={pause}")));
+        arguments
+    }
+}
