@@ -2,14 +2,18 @@
 //!
 //! - `resolved`: from resources and DNS answers to routes, and what a change of them touches.
 //! - `follow`: the tasks that watch files and DNS.
+//! - `cgroups`: the task that watches cgroups.
+//! - `workloads`: what is done when one comes or goes.
 //! - `reconcile`: the loop that takes what they find and puts it in force.
 //! - `state`: what others may know of it.
 
+mod cgroups;
 mod follow;
 mod reconcile;
 mod reconciles;
 mod resolved;
 mod state;
+mod workloads;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,14 +23,18 @@ use tracing::{info, warn};
 
 use crate::{
     bpf::{Datapath, Options, cgroup::Cgroup, pins::PinDirectory, requirements::Features},
-    plan::{Layout, Limits, Run, Table, WorkloadId},
+    plan::{Layout, Limits, Run, Table, Workload, WorkloadId},
     resources::MeshName,
     routing,
 };
 
+use workloads::Member;
+
+pub use cgroups::{Found, Named, present};
+pub use reconcile::Follow;
 pub use reconciles::{Outcome, Reconciles};
 pub use resolved::Resolved;
-pub use state::{Desk, Failure, Handle, Reconcile, State, WorkloadState, desk};
+pub use state::{Desk, Failure, Handle, Reconcile, State, WaitingState, WorkloadState, desk};
 
 /// What does not change while the agent runs.
 #[derive(Debug, Clone)]
@@ -71,9 +79,28 @@ fn load<'a>(options: &Options<'a>) -> Result<(Datapath<'a>, Layout)> {
     }
 }
 
+/// The table that the maps are made for: at least one workload for each Dataplane, as its cgroup may be yet to come.
+fn expected(resolved: &Resolved, cgroups: &[(usize, &Cgroup)]) -> Table {
+    let present: Vec<usize> = cgroups.iter().map(|(dataplane, _)| *dataplane).collect();
+    let absent = (0..resolved.dataplanes.len()).filter(|dataplane| !present.contains(dataplane));
+    let dataplanes: Vec<usize> = present.iter().copied().chain(absent).collect();
+    let ids = WorkloadId::assign(&vec![None; dataplanes.len()]);
+    let workload = |(id, dataplane): (WorkloadId, usize)| Workload {
+        id,
+        routes: Arc::clone(&resolved.dataplanes[dataplane]),
+    };
+    Table::new(&ids.into_iter().zip(dataplanes).map(workload).collect::<Vec<_>>())
+}
+
 /// Routes in force in the kernel.
 pub struct Agent<'a> {
     resolved: Resolved,
+    members: Vec<Member>,
+    named: Vec<Named>,
+    /// The cgroups that are there, be they workloads or not.
+    found: Vec<Found>,
+    /// Numbers of workloads that are gone, and since when.
+    freed: Vec<(Instant, WorkloadId)>,
     datapath: Datapath<'a>,
     layout: Layout,
     retired: Vec<Retired>,
@@ -85,56 +112,66 @@ pub struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    /// Puts the routes in force: loads the programs, fills the maps and attaches each workload to the cgroup at the same
-    /// place in `cgroups`.
+    /// Puts the routes in force: loads the programs, fills the maps and attaches them to cgroups, each with the place of
+    /// its Dataplane.
     ///
     /// With `pins` it goes on from what an earlier daemon has left there, and what it does outlives this process. Each
     /// connection meanwhile goes by the routes before or by the new ones.
     pub fn start(
-        mut resolved: Resolved,
+        resolved: Resolved,
         pins: Option<&'a PinDirectory>,
-        cgroups: &[&Cgroup],
+        cgroups: &[(usize, &Cgroup)],
         desk: Desk,
     ) -> Result<Self> {
-        let limits = Limits::with_room_for(Table::new(&resolved.workloads).size())?;
+        let limits = Limits::with_room_for(expected(&resolved, cgroups).size())?;
         let features = Features::probe().context("cannot probe the kernel's features")?;
         let log_decisions = resolved.settings.log_decisions;
         let options = Options { limits, features, log_decisions, pins, reuse_tables: true };
         let (mut datapath, layout) = load(&options)?;
-        let known: Vec<Option<WorkloadId>> = cgroups.iter().map(|cgroup| datapath.adopt(cgroup)).collect();
-        for (workload, id) in resolved.workloads.iter_mut().zip(WorkloadId::assign(&known)) {
-            workload.id = id;
-        }
+        let known: Vec<Option<WorkloadId>> =
+            cgroups.iter().map(|(_, cgroup)| datapath.adopt(cgroup)).collect();
+        let member = |((dataplane, cgroup), id): (&(usize, &Cgroup), WorkloadId)| Member {
+            dataplane: *dataplane,
+            path: cgroup.path().to_path_buf(),
+            cgroup: cgroup.id(),
+            id,
+        };
+        let members: Vec<Member> = cgroups.iter().zip(WorkloadId::assign(&known)).map(member).collect();
         // Before their numbers are given to others.
-        datapath.detach_others(cgroups)?;
+        datapath.detach_others(&members.iter().map(|member| member.cgroup).collect())?;
         let state = State { features: Some(features), ..State::default() };
-        let mut agent = Self { resolved, datapath, layout, retired: Vec::new(), in_step: false, state, desk };
-        agent.put_in_force(&Table::new(&agent.resolved.workloads))?;
-        for (index, cgroup) in cgroups.iter().enumerate() {
-            agent.attach(index, cgroup)?;
+        let mut agent = Self {
+            resolved,
+            members,
+            named: Vec::new(),
+            found: cgroups
+                .iter()
+                .map(|(dataplane, cgroup)| Found {
+                    dataplane: *dataplane,
+                    path: cgroup.path().to_path_buf(),
+                    id: cgroup.id(),
+                })
+                .collect(),
+            freed: Vec::new(),
+            datapath,
+            layout,
+            retired: Vec::new(),
+            in_step: false,
+            state,
+            desk,
+        };
+        agent.put_in_force(&agent.table())?;
+        for (_, cgroup) in cgroups {
+            match agent.attach(cgroup) {
+                // It is forgotten when the cgroups are looked at again.
+                Err(_) if !cgroup.exists() => {}
+                attached => attached?,
+            }
         }
         agent.datapath.commit()?;
         agent.in_step = true;
         agent.warn();
         Ok(agent)
-    }
-
-    /// Attaches the `index`-th Dataplane's routes to a cgroup.
-    fn attach(&mut self, index: usize, cgroup: &Cgroup) -> Result<()> {
-        let workload = &self.resolved.workloads[index];
-        self.datapath.attach(cgroup, workload.id)?;
-        info!(
-            dataplane = workload.routes.dataplane,
-            cgroup = %cgroup.path().display(),
-            routes = workload.routes.routes.len(),
-            "attached"
-        );
-        self.state.workloads.push(WorkloadState {
-            cgroup: cgroup.path().to_path_buf(),
-            id: cgroup.id(),
-            routes: Arc::clone(&workload.routes),
-        });
-        Ok(())
     }
 
     /// Makes the kernel hold this table, or leaves it as it is. How many of its routes have changed.
@@ -148,8 +185,8 @@ impl<'a> Agent<'a> {
             wait
         });
         let (next, change) = self.layout.plan(table)?;
-        for workload in &self.resolved.workloads {
-            self.datapath.extend_filter(table, workload.id)?;
+        for member in &self.members {
+            self.datapath.extend_filter(table, member.id)?;
         }
         self.datapath.apply(&change)?;
         self.layout = next;
