@@ -12,7 +12,7 @@ use std::{
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::{
-    io::unix::AsyncFd,
+    io::{Interest, unix::AsyncFd},
     sync::mpsc,
     time::{Instant, sleep},
 };
@@ -151,7 +151,8 @@ impl AsRawFd for Descriptor {
 impl Watcher {
     fn new() -> std::io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-        let inotify = AsyncFd::new(Descriptor(inotify))?;
+        // SAFETY: the descriptor owns the file that its number stands for, and keeps it.
+        let inotify = unsafe { AsyncFd::register_with_interest(Descriptor(inotify), Interest::READABLE) }?;
         Ok(Self { inotify, watched: BTreeSet::new(), failed: false })
     }
 
