@@ -174,8 +174,8 @@ impl<'a> Agent<'a> {
         Ok(agent)
     }
 
-    /// Makes the kernel hold this table, or leaves it as it is. How many of its routes have changed.
-    fn put_in_force(&mut self, table: &Table) -> Result<usize> {
+    /// Gives back what no program can be reading any more.
+    fn reclaim(&mut self) {
         let layout = &mut self.layout;
         self.retired.retain(|retired| {
             let wait = retired.since.elapsed() < GRACE;
@@ -184,17 +184,24 @@ impl<'a> Agent<'a> {
             }
             wait
         });
+    }
+
+    /// Makes the kernel hold this table, or leaves it as it is. How many of its routes have changed.
+    fn put_in_force(&mut self, table: &Table) -> Result<usize> {
+        self.reclaim();
         let (next, change) = self.layout.plan(table)?;
         for member in &self.members {
             self.datapath.extend_filter(table, member.id)?;
         }
         self.datapath.apply(&change)?;
         self.layout = next;
-        self.retired.push(Retired {
-            since: Instant::now(),
-            endpoints: change.retired_endpoints,
-            backends: change.retired_backends,
-        });
+        if !change.retired_endpoints.is_empty() || !change.retired_backends.is_empty() {
+            self.retired.push(Retired {
+                since: Instant::now(),
+                endpoints: change.retired_endpoints,
+                backends: change.retired_backends,
+            });
+        }
         Ok(change.routes.len())
     }
 

@@ -81,11 +81,13 @@ impl Agent<'_> {
                     // Whoever asked may have gone.
                     let _ = question.send(self.datapath.counters());
                 }
-                _ = retry_ticks.tick(), if !self.in_step || !self.state.unattached.is_empty() => {
+                _ = retry_ticks.tick(), if self.has_more_to_do() => {
+                    self.reclaim();
                     if !self.in_step {
                         self.bring_in_step(Instant::now(), "the failure");
                     }
                     self.settle(Instant::now());
+                    self.publish();
                 }
                 _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
                 Some(ended) = followers.join_next() => {
@@ -95,6 +97,10 @@ impl Agent<'_> {
                 }
             }
         }
+    }
+
+    fn has_more_to_do(&self) -> bool {
+        !self.in_step || !self.state.unattached.is_empty() || !self.retired.is_empty()
     }
 
     fn take(&mut self, news: News) {
