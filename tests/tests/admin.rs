@@ -156,9 +156,9 @@ fn status_tells_what_the_kernel_has() {
     let shown: Value = serde_json::from_str(&stdout(&daemon.status(&["--output", "json"]))).unwrap();
     assert_eq!(shown["workloads"], status["workloads"]);
 
-    // The daemon believes that it is attached; the kernel knows better.
     drop(std::mem::replace(&mut world.cgroup, TestCgroup::create()));
-    wait_for("it is not attached", || daemon.json("/v1/status")["workloads"][0]["attached"] == false);
+    wait_for("it is waited for", || daemon.json("/v1/status")["waiting"][0]["cgroup"] == json!(cgroup));
+    assert_eq!(daemon.json("/v1/status")["workloads"], json!([]));
     assert_eq!(daemon.metric("tcproute_workloads_attached"), 0);
 
     let socket = daemon.admin_socket();

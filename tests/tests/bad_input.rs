@@ -78,15 +78,17 @@ fn run(through: &mut Command, bpffs: &Path, cgroup: &Path) -> Output {
 }
 
 #[test]
-fn a_cgroup_that_does_not_exist() {
-    if !is_root("a_cgroup_that_does_not_exist") {
+fn a_name_that_can_never_be_a_cgroup() {
+    if !is_root("a_name_that_can_never_be_a_cgroup") {
         return;
     }
     let bpffs = Bpffs::mount();
-    let output = run(&mut Command::new(binary()), bpffs.path(), Path::new("/no/such.slice"));
-    assert_fails(&output, 2, &["--workload web", "/no/such.slice", "No such file"]);
+    let output = run(&mut Command::new(binary()), bpffs.path(), Path::new("/a[.slice"));
+    assert_fails(&output, 2, &["--workload web", "/a[.slice"]);
+    let output = run(&mut Command::new(binary()), bpffs.path(), Path::new("/"));
+    assert_fails(&output, 2, &["is the root"]);
     let output = run(&mut Command::new(binary()), bpffs.path(), &cgroup::mount().join(".."));
-    assert_fails(&output, 2, &["is not a cgroup2 directory"]);
+    assert_fails(&output, 2, &["must not contain `..`"]);
     assert!(!bpffs.path().join("tcproute").exists());
 }
 

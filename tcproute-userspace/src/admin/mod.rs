@@ -17,7 +17,7 @@ mod metrics;
 mod outcome_metrics;
 pub mod status;
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Result;
 use axum::{
@@ -123,7 +123,10 @@ async fn show_status(State(handle): State<Handle>) -> Result<Response, Failed> {
 
 async fn show_routes(State(handle): State<Handle>) -> Response {
     let state = handle.state();
-    let routes: Vec<_> = state.workloads.iter().map(|workload| &*workload.routes).collect();
+    let mut routes: Vec<_> = state.workloads.iter().map(|workload| &workload.routes).collect();
+    // Several cgroups may have the routes of one Dataplane.
+    let mut seen = BTreeSet::new();
+    routes.retain(|routes| seen.insert((&routes.mesh, &routes.dataplane)));
     Json(routes).into_response()
 }
 

@@ -8,7 +8,7 @@ use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    agent::{State, WorkloadState},
+    agent::{State, WaitingState, WorkloadState},
     bpf::links,
     outcomes::timestamp,
 };
@@ -37,6 +37,8 @@ pub struct Status {
     pub error: Option<Error>,
     /// The local workloads.
     pub workloads: Vec<Workload>,
+    /// Local workloads whose cgroups are not there.
+    pub waiting: Vec<Waiting>,
     /// What the operator should know.
     pub warnings: Vec<String>,
     /// How full the maps are.
@@ -93,6 +95,20 @@ pub struct Workload {
     pub attached: bool,
 }
 
+/// Cgroups that were named, none of which is there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// The Dataplane.
+    pub dataplane: String,
+    /// The Dataplane's mesh.
+    pub mesh: String,
+    /// As it was named: a path or a pattern.
+    pub cgroup: PathBuf,
+    /// How many outbounds it will have.
+    pub routes: usize,
+}
+
 /// How full a map is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -132,7 +148,8 @@ impl Status {
             }),
             error,
             workloads: state.workloads.iter().zip(attached).map(workload).collect(),
-            warnings: state.warnings.clone(),
+            waiting: state.waiting.iter().map(waiting).collect(),
+            warnings: state.unattached.iter().chain(&state.warnings).cloned().collect(),
             maps: maps(state),
         }
     }
@@ -145,6 +162,15 @@ fn workload((workload, attached): (&WorkloadState, &bool)) -> Workload {
         cgroup: workload.cgroup.clone(),
         routes: workload.routes.routes.len(),
         attached: *attached,
+    }
+}
+
+fn waiting(waiting: &WaitingState) -> Waiting {
+    Waiting {
+        dataplane: waiting.routes.dataplane.clone(),
+        mesh: waiting.routes.mesh.to_string(),
+        cgroup: waiting.cgroup.clone(),
+        routes: waiting.routes.routes.len(),
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::resolved::Names;
+use super::{cgroups::Found, resolved::Names};
 use crate::{
     resources::Resources,
     routing::DnsAnswers,
@@ -24,6 +24,8 @@ pub(super) enum News {
     Invalid { since: Instant, errors: InputErrors },
     /// Addresses.
     Addresses { since: Instant, dns: DnsAnswers },
+    /// Which cgroups there are.
+    Cgroups { since: Instant, found: Vec<Found> },
     /// Whether changes of files are seen, or why they are not.
     Sight(Option<String>),
 }

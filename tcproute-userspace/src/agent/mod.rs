@@ -2,11 +2,14 @@
 //!
 //! - `resolved`: from resources and DNS answers to routes, and what a change of them touches.
 //! - `follow`: the tasks that watch files and DNS.
+//! - `cgroups`: the task that watches cgroups.
+//! - `workloads`: what is done when one comes or goes.
 //! - `outcomes`: what the kernel has counted.
 //! - `reconcile`: the loop that takes what they find and puts it in force.
 //! - `state`: what others may know of it.
 //! - `trace`: events of the programs for those who listen.
 
+mod cgroups;
 mod follow;
 mod outcomes;
 mod reconcile;
@@ -14,6 +17,7 @@ mod reconciles;
 mod resolved;
 mod state;
 mod trace;
+mod workloads;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -25,14 +29,18 @@ use tracing::{info, warn};
 use crate::{
     bpf::{Datapath, Options, cgroup::Cgroup, pins::PinDirectory, requirements::Features},
     outcomes::WorkloadOutcomes,
-    plan::{self, Layout, Limits, Selection, Table, WorkloadId},
+    plan::{self, Layout, Limits, Selection, Table, Workload, WorkloadId},
     resources::MeshName,
     routing,
 };
 
+use workloads::Member;
+
+pub use cgroups::{Found, Named, present};
+pub use reconcile::Follow;
 pub use reconciles::{Outcome, Reconciles};
 pub use resolved::Resolved;
-pub use state::{Desk, Failure, Handle, Reconcile, State, WorkloadState, desk};
+pub use state::{Desk, Failure, Handle, Reconcile, State, WaitingState, WorkloadState, desk};
 
 /// What does not change while the agent runs.
 #[derive(Debug, Clone)]
@@ -78,12 +86,34 @@ fn load<'a>(options: &Options<'a>) -> Result<(Datapath<'a>, Layout)> {
     }
 }
 
+/// The table that the maps are made for: at least one workload for each Dataplane, as its cgroup may be yet to come.
+fn expected(resolved: &Resolved, cgroups: &[(usize, &Cgroup)]) -> Table {
+    let present: Vec<usize> = cgroups.iter().map(|(dataplane, _)| *dataplane).collect();
+    let absent = (0..resolved.dataplanes.len()).filter(|dataplane| !present.contains(dataplane));
+    let dataplanes: Vec<usize> = present.iter().copied().chain(absent).collect();
+    let ids = WorkloadId::assign(&vec![None; dataplanes.len()]);
+    let workload = |(id, dataplane): (WorkloadId, usize)| Workload {
+        id,
+        routes: Arc::clone(&resolved.dataplanes[dataplane]),
+    };
+    let workloads: Vec<Workload> = ids.into_iter().zip(dataplanes).map(workload).collect();
+    Table::new(&workloads, resolved.settings.selection)
+}
+
 /// Routes in force in the kernel.
 pub struct Agent<'a> {
     resolved: Resolved,
+    members: Vec<Member>,
+    named: Vec<Named>,
+    /// The cgroups that are there, be they workloads or not.
+    found: Vec<Found>,
+    /// Numbers of workloads that are gone, and since when.
+    freed: Vec<(Instant, WorkloadId)>,
     datapath: Datapath<'a>,
     layout: Layout,
     retired: Vec<Retired>,
+    /// Whether there may be counts of backendRefs that have left.
+    has_departed: bool,
     /// Since when the weights of each route are what they are.
     splits: BTreeMap<RouteKey, outcomes::Since>,
     /// While somebody listens.
@@ -96,18 +126,18 @@ pub struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    /// Puts the routes in force: loads the programs, fills the maps and attaches each workload to the cgroup at the same
-    /// place in `cgroups`.
+    /// Puts the routes in force: loads the programs, fills the maps and attaches them to cgroups, each with the place of
+    /// its Dataplane.
     ///
     /// With `pins` it goes on from what an earlier daemon has left there, and what it does outlives this process. Each
     /// connection meanwhile goes by the routes before or by the new ones.
     pub fn start(
-        mut resolved: Resolved,
+        resolved: Resolved,
         pins: Option<&'a PinDirectory>,
-        cgroups: &[&Cgroup],
+        cgroups: &[(usize, &Cgroup)],
         desk: Desk,
     ) -> Result<Self> {
-        let size = resolved.table().size();
+        let size = expected(&resolved, cgroups).size();
         let limits = Limits::with_room_for(size)?;
         if size.outcomes >= limits.outcomes as usize {
             warn!("what becomes of connections is counted for {} backendRefs only", limits.outcomes - 1);
@@ -119,27 +149,49 @@ impl<'a> Agent<'a> {
         let log_decisions = resolved.settings.log_decisions;
         let options = Options { limits, features, log_decisions, pins, reuse_tables: true };
         let (mut datapath, layout) = load(&options)?;
-        let known: Vec<Option<WorkloadId>> = cgroups.iter().map(|cgroup| datapath.adopt(cgroup)).collect();
-        for (workload, id) in resolved.workloads.iter_mut().zip(WorkloadId::assign(&known)) {
-            workload.id = id;
-        }
+        let known: Vec<Option<WorkloadId>> =
+            cgroups.iter().map(|(_, cgroup)| datapath.adopt(cgroup)).collect();
+        let member = |((dataplane, cgroup), id): (&(usize, &Cgroup), WorkloadId)| Member {
+            dataplane: *dataplane,
+            path: cgroup.path().to_path_buf(),
+            cgroup: cgroup.id(),
+            id,
+        };
+        let members: Vec<Member> = cgroups.iter().zip(WorkloadId::assign(&known)).map(member).collect();
         // Before their numbers are given to others.
-        datapath.detach_others(cgroups)?;
+        datapath.detach_others(&members.iter().map(|member| member.cgroup).collect())?;
         let state = State { features: Some(features), ..State::default() };
         let mut agent = Self {
             resolved,
+            members,
+            named: Vec::new(),
+            found: cgroups
+                .iter()
+                .map(|(dataplane, cgroup)| Found {
+                    dataplane: *dataplane,
+                    path: cgroup.path().to_path_buf(),
+                    id: cgroup.id(),
+                })
+                .collect(),
+            freed: Vec::new(),
             datapath,
             layout,
             retired: Vec::new(),
             splits: BTreeMap::new(),
+            has_departed: true,
             tracing: None,
             in_step: false,
             state,
             desk,
         };
-        agent.put_in_force(&agent.resolved.table())?;
-        for (index, cgroup) in cgroups.iter().enumerate() {
-            agent.attach(index, cgroup)?;
+        agent.forget_sockets_of_others()?;
+        agent.put_in_force(&agent.table())?;
+        for (_, cgroup) in cgroups {
+            match agent.attach(cgroup) {
+                // It is forgotten when the cgroups are looked at again.
+                Err(_) if !cgroup.exists() => {}
+                attached => attached?,
+            }
         }
         agent.datapath.commit()?;
         agent.in_step = true;
@@ -147,26 +199,8 @@ impl<'a> Agent<'a> {
         Ok(agent)
     }
 
-    /// Attaches the `index`-th Dataplane's routes to a cgroup.
-    fn attach(&mut self, index: usize, cgroup: &Cgroup) -> Result<()> {
-        let workload = &self.resolved.workloads[index];
-        self.datapath.attach(cgroup, workload.id)?;
-        info!(
-            dataplane = workload.routes.dataplane,
-            cgroup = %cgroup.path().display(),
-            routes = workload.routes.routes.len(),
-            "attached"
-        );
-        self.state.workloads.push(WorkloadState {
-            cgroup: cgroup.path().to_path_buf(),
-            id: cgroup.id(),
-            routes: Arc::clone(&workload.routes),
-        });
-        Ok(())
-    }
-
-    /// Makes the kernel hold this table, or leaves it as it is. How many of its routes have changed.
-    fn put_in_force(&mut self, table: &Table) -> Result<usize> {
+    /// Gives back what no program can be reading any more.
+    fn reclaim(&mut self) {
         let layout = &mut self.layout;
         self.retired.retain(|retired| {
             let wait = retired.since.elapsed() < GRACE;
@@ -178,17 +212,23 @@ impl<'a> Agent<'a> {
         if let Err(error) = self.reuse_drained() {
             warn!("cannot count for other backendRefs what counted for those that have left: {error:#}");
         }
+    }
+
+    /// Makes the kernel hold this table, or leaves it as it is. How many of its routes have changed.
+    fn put_in_force(&mut self, table: &Table) -> Result<usize> {
+        self.reclaim();
         let (next, change) = self.layout.plan(table)?;
-        for workload in &self.resolved.workloads {
-            self.datapath.extend_filter(table, workload.id)?;
+        for member in &self.members {
+            self.datapath.extend_filter(table, member.id)?;
         }
         self.datapath.apply(&change)?;
         self.layout = next;
         let changed = change.routes.len();
+        self.has_departed |= changed > 0;
         if let Err(error) = self.note_splits() {
             warn!("cannot tell how connections are split: {error:#}");
         }
-        if changed > 0 {
+        if !change.retired.is_empty() {
             self.retired.push(Retired { since: Instant::now(), runs: change.retired });
         }
         Ok(changed)

@@ -28,23 +28,42 @@ pub(super) struct Since {
 impl Agent<'_> {
     /// What became of the connections of each workload, by route and backendRef.
     pub fn outcomes(&self) -> Result<Vec<WorkloadOutcomes>> {
-        let workloads = self.resolved.workloads.iter().zip(&self.state.workloads);
-        workloads.map(|(workload, state)| self.workload_outcomes(workload, &state.cgroup)).collect()
+        let workloads = self.workloads().zip(&self.members);
+        workloads.map(|(workload, member)| self.workload_outcomes(&workload, &member.path)).collect()
     }
 
     /// Gives the counts of backendRefs to others that left so long ago that no program can add to them, and of which all
-    /// connections have ended.
+    /// connections have ended, or their workload has.
     pub(super) fn reuse_drained(&mut self) -> Result<()> {
-        if !self.retired.is_empty() {
+        if !self.retired.is_empty() || !self.has_departed {
             return Ok(());
         }
+        let workloads: BTreeSet<u32> = self.members.iter().map(|member| member.id.get()).collect();
+        let mut left = false;
         for departed in self.layout.departed() {
-            if self.datapath.outcomes(departed.slot)?.is_drained() {
-                self.datapath.clear_outcomes(departed.slot)?;
-                self.layout.reuse_slot(&departed);
+            if workloads.contains(&departed.key.workload)
+                && !self.datapath.outcomes(departed.slot)?.is_drained()
+            {
+                left = true;
+                continue;
+            }
+            self.datapath.clear_outcomes(departed.slot)?;
+            self.layout.reuse_slot(&departed);
+        }
+        self.has_departed = left;
+        Ok(())
+    }
+
+    /// Gives the places of sockets back that have outlived their workload: no program runs for them any more.
+    pub(super) fn forget_sockets_of_others(&mut self) -> Result<()> {
+        let workloads: BTreeSet<u32> = self.members.iter().map(|member| member.id.get()).collect();
+        let mut open = BTreeSet::new();
+        for (key, _, slot) in self.layout.slots() {
+            if !workloads.contains(&key.workload) && !self.datapath.outcomes(slot)?.is_drained() {
+                open.insert(slot);
             }
         }
-        Ok(())
+        if open.is_empty() { Ok(()) } else { self.datapath.forget_sockets(&open) }
     }
 
     /// Begins to compare anew where weights have changed. A connection that is on its way meanwhile may count for the new

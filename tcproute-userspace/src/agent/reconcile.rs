@@ -17,7 +17,7 @@ use tokio::{
 use tracing::{error, info};
 
 use super::{
-    Agent, Failure, Outcome, Reconcile,
+    Agent, Failure, Named, Outcome, Reconcile, cgroups,
     follow::{self, News},
     state::Question,
 };
@@ -35,12 +35,20 @@ const TRACE_INTERVAL: Duration = Duration::from_millis(20);
 /// So many violations are logged.
 const LOGGED: usize = 20;
 
+/// What is followed beside DNS.
+pub struct Follow {
+    /// The files of resources.
+    pub files: Watch,
+    /// Cgroups that may come and go.
+    pub cgroups: Vec<Named>,
+}
+
 impl Agent<'_> {
-    /// Keeps the kernel in step with DNS, and with files if they are watched, until `until` is done, and answers with
+    /// Keeps the kernel in step with DNS, and with files and cgroups if they are followed, until `until` is done, and answers with
     /// what that gave.
     pub async fn serve_until<T>(
         &mut self,
-        watch: Option<Watch>,
+        follow: Option<Follow>,
         until: impl Future<Output = T>,
     ) -> Result<T> {
         let mut log = if self.resolved.settings.log_decisions {
@@ -58,11 +66,14 @@ impl Agent<'_> {
         let (names_sender, names) = watch::channel(self.resolved.names());
         // They end with this function.
         let mut followers = JoinSet::new();
-        if let Some(watch) = watch {
+        if let Some(Follow { files: watch, cgroups: named }) = follow {
+            self.named.clone_from(&named);
+            followers.spawn(cgroups::follow(named, news_sender.clone()));
             self.state.blind = watch.blind().map(str::to_owned);
             followers.spawn(follow::files(watch, names.clone(), news_sender.clone()));
         }
         followers.spawn(follow::addresses(self.resolved.settings.dns_interval, names, news_sender));
+        self.say_what_is_missing();
         self.publish();
         tokio::pin!(until);
         loop {
@@ -75,7 +86,14 @@ impl Agent<'_> {
                 Some(question) = self.desk.questions.recv() => {
                     self.answer(question);
                 }
-                _ = retry_ticks.tick(), if !self.in_step => self.bring_in_step(Instant::now(), "the failure"),
+                _ = retry_ticks.tick(), if self.has_more_to_do() => {
+                    self.reclaim();
+                    if !self.in_step {
+                        self.bring_in_step(Instant::now(), "the failure");
+                    }
+                    self.settle(Instant::now());
+                    self.publish();
+                }
                 _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
                 _ = trace_ticks.tick(), if self.tracing.is_some() => self.serve_listeners(),
                 Some(ended) = followers.join_next() => {
@@ -96,6 +114,10 @@ impl Agent<'_> {
         }
     }
 
+    fn has_more_to_do(&self) -> bool {
+        !self.in_step || !self.state.unattached.is_empty() || !self.retired.is_empty() || self.has_departed
+    }
+
     fn take(&mut self, news: News) {
         match news {
             News::Resources { since, resources, dns } => match self.resolved.take_resources(resources, dns) {
@@ -114,6 +136,7 @@ impl Agent<'_> {
                 Ok(touched) => self.follow_up(touched, since, "the addresses of external services"),
                 Err(error) => error!("the routes before stay in force: {error}"),
             },
+            News::Cgroups { since, found } => self.take_cgroups(found, since),
             News::Sight(blind) => {
                 self.state.blind = blind;
                 self.publish();
@@ -145,14 +168,12 @@ impl Agent<'_> {
         }
     }
 
-    fn bring_in_step(&mut self, since: Instant, what: &str) {
-        let outcome = match self.put_in_force(&self.resolved.table()) {
+    pub(super) fn bring_in_step(&mut self, since: Instant, what: &str) {
+        let outcome = match self.put_in_force(&self.table()) {
             Ok(changed) => {
                 self.in_step = true;
                 self.state.kernel_error = None;
-                for (shown, workload) in self.state.workloads.iter_mut().zip(&self.resolved.workloads) {
-                    shown.routes = Arc::clone(&workload.routes);
-                }
+                self.show_routes();
                 if changed > 0 {
                     let ms = since.elapsed().as_secs_f64() * 1000.0;
                     info!("new routes in force: {changed} changed, {ms:.1} ms after {what}");
@@ -174,7 +195,7 @@ impl Agent<'_> {
         self.done(outcome, since);
     }
 
-    fn done(&mut self, outcome: Outcome, since: Instant) {
+    pub(super) fn done(&mut self, outcome: Outcome, since: Instant) {
         let duration = since.elapsed();
         self.desk.reconciles.count(outcome, duration);
         self.state.last = Some(Reconcile { at: SystemTime::now(), duration, outcome });

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Settings;
 use crate::{
-    plan::{self, Selection, Table, Workload, WorkloadId},
+    plan,
     resources::Resources,
     routing::{DataplaneRoutes, DnsAnswers, Resolver, UnknownDataplane, find},
     sources::dns,
@@ -18,7 +18,8 @@ pub struct Resolved {
     resolver: Resolver,
     host_names: Arc<BTreeSet<String>>,
     dns: Arc<DnsAnswers>,
-    pub(super) workloads: Vec<Workload>,
+    /// In the order in which they were named.
+    pub(super) dataplanes: Vec<Arc<DataplaneRoutes>>,
 }
 
 impl Resolved {
@@ -27,12 +28,9 @@ impl Resolved {
         let host_names = resources.external_host_names();
         let dns = dns::look_up(&host_names, &DnsAnswers::new()).await;
         let mut resolver = Resolver::new(resources, dns.clone(), settings.routing);
-        let ids = WorkloadId::assign(&vec![None; dataplanes.len()]);
-        let workload = |(id, name): (WorkloadId, &String)| {
-            Ok(Workload { id, routes: Arc::new(resolver.resolve(&settings.mesh, name)?) })
-        };
-        let workloads = ids.into_iter().zip(&dataplanes).map(workload).collect::<Result<_>>()?;
-        Ok(Self { settings, resolver, host_names: Arc::new(host_names), dns: Arc::new(dns), workloads })
+        let resolve = |name: &String| Ok(Arc::new(resolver.resolve(&settings.mesh, name)?));
+        let dataplanes = dataplanes.iter().map(resolve).collect::<Result<_>>()?;
+        Ok(Self { settings, resolver, host_names: Arc::new(host_names), dns: Arc::new(dns), dataplanes })
     }
 
     pub(super) fn names(&self) -> Names {
@@ -46,7 +44,7 @@ impl Resolved {
         resources: Resources,
         new: DnsAnswers,
     ) -> Result<bool, UnknownDataplane> {
-        for routes in self.workloads.iter().map(|workload| &workload.routes) {
+        for routes in &self.dataplanes {
             find(&resources, &routes.mesh, &routes.dataplane)?;
         }
         self.host_names = Arc::new(resources.external_host_names());
@@ -67,32 +65,27 @@ impl Resolved {
         self.dns = Arc::new(dns.clone());
         let update = self.resolver.update(resources, dns);
         let mut touched = false;
-        for workload in &mut self.workloads {
+        for dataplane in &mut self.dataplanes {
             // Others may be showing the routes before.
-            let mut routes = DataplaneRoutes::clone(&workload.routes);
+            let mut routes = DataplaneRoutes::clone(dataplane);
             if self.resolver.refresh(&mut routes, &update)? {
-                workload.routes = Arc::new(routes);
+                *dataplane = Arc::new(routes);
                 touched = true;
             }
         }
         Ok(touched)
     }
 
-    /// What the maps shall hold.
-    pub(super) fn table(&self) -> Table {
-        Table::new(&self.workloads, self.settings.selection)
-    }
-
     /// What the operator should know.
     pub(super) fn warnings(&self) -> BTreeSet<String> {
         let mut warnings = BTreeSet::new();
-        for routes in self.workloads.iter().map(|workload| &workload.routes) {
+        for routes in &self.dataplanes {
             let DataplaneRoutes { dataplane, .. } = &**routes;
             warnings.extend(routes.not_enforced().iter().map(|policy| {
                 format!("{policy} is not enforced on connections of {dataplane} that bypass the proxy")
             }));
             warnings.extend(routes.warnings().into_iter().map(str::to_owned));
-            let is_even = self.settings.selection == Selection::Even;
+            let is_even = self.settings.selection == plan::Selection::Even;
             let uneven = routes.routes.iter().filter(|route| is_even && plan::has_too_many_turns(route));
             warnings.extend(uneven.map(|route| {
                 let (service, dialled) = (&route.destination.service, route.dialled);

@@ -34,6 +34,10 @@ pub struct State {
     pub kernel_error: Option<Failure>,
     /// The workloads, with the routes that are in force.
     pub workloads: Vec<WorkloadState>,
+    /// Cgroups that were named and are not there.
+    pub waiting: Vec<WaitingState>,
+    /// Why cgroups that are there are not attached.
+    pub unattached: Vec<String>,
     /// What the operator should know.
     pub warnings: Vec<String>,
     /// How many entries of the maps are taken, and how many there are.
@@ -72,6 +76,15 @@ pub struct WorkloadState {
     /// The number of its cgroup.
     pub id: CgroupId,
     /// Its routes.
+    pub routes: Arc<DataplaneRoutes>,
+}
+
+/// A Dataplane whose cgroup is not there.
+#[derive(Debug, Clone)]
+pub struct WaitingState {
+    /// As it was named: a path or a pattern.
+    pub cgroup: PathBuf,
+    /// The routes that it will have.
     pub routes: Arc<DataplaneRoutes>,
 }
 

@@ -98,14 +98,18 @@ impl Agent<'_> {
 
     /// What events are about, after each change of the routes.
     pub(super) fn name_events(&mut self) {
+        if self.tracing.is_none() {
+            return;
+        }
+        let workloads: Vec<_> = self.workloads().collect();
         let Some(tracing) = &mut self.tracing else { return };
         tracing.routes.clear();
-        for workload in &self.resolved.workloads {
+        for workload in &workloads {
             for (index, route) in workload.routes.routes.iter().enumerate() {
                 tracing.routes.entry(workload.key(route)).or_insert((Arc::clone(&workload.routes), index));
             }
         }
-        tracing.backends = self.layout.slots().map(|(name, slot)| (slot, name.target.clone())).collect();
+        tracing.backends = self.layout.slots().map(|(_, name, slot)| (slot, name.target.clone())).collect();
     }
 
     fn lost(&self) -> Result<u64> {

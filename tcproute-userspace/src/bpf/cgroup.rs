@@ -39,6 +39,11 @@ impl Cgroup2 {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn at(mount: &Path) -> Self {
+        Self { mount: mount.to_path_buf() }
+    }
+
     /// Where it is mounted.
     pub fn mount(&self) -> &Path {
         &self.mount
@@ -53,13 +58,10 @@ impl Cgroup2 {
             self.mount.join(named.strip_prefix("/").unwrap_or(named))
         };
         let wrong = |reason: String| NoSuchCgroup { named: named.to_path_buf(), reason };
-        let directory =
-            File::open(&path).map_err(|error| wrong(format!("cannot open {}: {error}", path.display())))?;
-        let metadata = directory.metadata().map_err(|error| wrong(error.to_string()))?;
-        if !path.join("cgroup.procs").exists() {
+        if path.is_dir() && !path.join("cgroup.procs").exists() {
             return Err(wrong(format!("{} is not a cgroup2 directory", path.display())));
         }
-        Ok(Cgroup { path, id: CgroupId(metadata.ino()), directory })
+        Cgroup::open(&path).map_err(|error| wrong(format!("cannot open {}: {error}", path.display())))
     }
 
     /// The cgroup of this process.
@@ -96,8 +98,13 @@ fn unescape(field: &str) -> String {
 pub struct CgroupId(u64);
 
 impl CgroupId {
-    pub(super) const fn new(id: u64) -> Self {
+    pub(crate) const fn new(id: u64) -> Self {
         Self(id)
+    }
+
+    /// Of the cgroup whose directory this is, if there is one.
+    pub fn of(directory: &Path) -> Option<Self> {
+        fs::metadata(directory).ok().map(|metadata| Self(metadata.ino()))
     }
 
     /// As the kernel has it.
@@ -137,6 +144,18 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
+    /// Of this directory.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let directory = File::open(path)?;
+        let id = CgroupId(directory.metadata()?.ino());
+        Ok(Self { path: path.to_path_buf(), id, directory })
+    }
+
+    /// Whether it has not been removed meanwhile. Another one of the same path does not count.
+    pub fn exists(&self) -> bool {
+        CgroupId::of(&self.path).is_some_and(|id| id == self.id)
+    }
+
     /// Its directory.
     pub fn path(&self) -> &Path {
         &self.path

@@ -72,7 +72,7 @@ pub struct Datapath<'a> {
     limits: Limits,
     links: Vec<FdLink>,
     /// Held so that the kernel can be asked about them.
-    pinned_links: Vec<OwnedFd>,
+    pinned_links: BTreeMap<CgroupId, Vec<OwnedFd>>,
     routes: HashMap<MapData, RouteKey, RouteValue>,
     backends: Array<MapData, Backend>,
     endpoints: Array<MapData, SocketAddress>,
@@ -155,7 +155,7 @@ impl<'a> Datapath<'a> {
             filters: BTreeMap::new(),
             attached: Vec::new(),
             links: Vec::new(),
-            pinned_links: Vec::new(),
+            pinned_links: BTreeMap::new(),
             pins: options.pins,
             reuse,
             limits,
@@ -231,7 +231,7 @@ impl<'a> Datapath<'a> {
             Some(pins) => {
                 let pinned = programs::attach_pinned(&mut self.ebpf, cgroup, pins, !self.reuse.states)?;
                 self.identify(attached).with_context(identity)?;
-                self.pinned_links.extend(pinned.replace()?);
+                self.pinned_links.insert(cgroup.id(), pinned.replace()?);
             }
             None => {
                 self.links.extend(programs::attach(&mut self.ebpf, cgroup)?);
@@ -242,11 +242,19 @@ impl<'a> Datapath<'a> {
         Ok(())
     }
 
+    /// Detaches the programs from a pinned workload's cgroup, be it there or not, and forgets it.
+    pub fn detach(&mut self, cgroup: CgroupId, workload: WorkloadId) -> Result<()> {
+        self.attached.retain(|attached| attached.id != cgroup);
+        self.filters.remove(&workload);
+        // A program is detached when nothing leads to its link any more, neither a file descriptor nor a pin.
+        self.pinned_links.remove(&cgroup);
+        self.pins.map_or(Ok(()), |pins| pins.remove_links(cgroup))
+    }
+
     /// Detaches what an earlier daemon has attached to other cgroups than these.
-    pub fn detach_others(&self, cgroups: &[&Cgroup]) -> Result<()> {
+    pub fn detach_others(&self, ours: &BTreeSet<CgroupId>) -> Result<()> {
         let Some(pins) = self.pins else { return Ok(()) };
-        let ours: BTreeSet<CgroupId> = cgroups.iter().map(|cgroup| cgroup.id()).collect();
-        pins.cgroups()?.difference(&ours).try_for_each(|&cgroup| pins.remove_links(cgroup))
+        pins.cgroups()?.difference(ours).try_for_each(|&cgroup| pins.remove_links(cgroup))
     }
 
     /// Forgets the sockets that count at these entries of `outcomes`, after their workloads were detached.

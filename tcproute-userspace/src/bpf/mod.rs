@@ -3,6 +3,7 @@
 mod attach_types;
 pub mod attached;
 pub mod cgroup;
+pub mod cgroup_pattern;
 mod datapath;
 pub mod events;
 mod kernel_btf;

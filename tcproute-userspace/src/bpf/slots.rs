@@ -17,11 +17,7 @@ const UNDER_LOCK: u64 = 4;
 
 /// Frees the slots of sockets that count at one of these entries of the map `outcomes`. No program must be attached for
 /// their workloads.
-pub(super) fn free(
-    slots: &mut Array<MapData, Kept>,
-    generation: u8,
-    outcomes: &BTreeSet<u32>,
-) -> Result<()> {
+pub(super) fn free(slots: &mut Array<MapData, Kept>, generation: u8, outcomes: &BTreeSet<u32>) -> Result<()> {
     let read = |slots: &Array<_, _>, index: u32| {
         let slot: Kept = slots.get(&index, 0)?;
         let is_theirs = slot.generation == generation && outcomes.contains(&slot.state.outcomes);

@@ -70,7 +70,7 @@ impl Exec {
         let own = hierarchy.own()?;
         let mut signals = Signals::listen()?;
         let transient = TransientCgroup::create(&hierarchy, &own)?;
-        let mut agent = Agent::start(resolved, None, &[transient.cgroup()], agent::desk().0)?;
+        let mut agent = Agent::start(resolved, None, &[(0, transient.cgroup())], agent::desk().0)?;
 
         let mut child = match spawn_inside(&self.command, &own, transient.cgroup())? {
             Ok(child) => child,

@@ -1,13 +1,8 @@
 //! `tcproute run`: the daemon.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    str::FromStr,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -15,9 +10,10 @@ use tracing::info;
 use super::{BadUsage, Input};
 use crate::{
     admin::Admin,
-    agent::{self, Agent, Resolved},
+    agent::{self, Agent, Follow, Named, Resolved},
     bpf::{
         cgroup::{Cgroup, Cgroup2},
+        cgroup_pattern::CgroupPattern,
         pins::PinDirectory,
         requirements,
     },
@@ -28,7 +24,8 @@ use crate::{
 pub(super) struct Run {
     #[command(flatten)]
     input: Input,
-    /// A local Dataplane and its cgroup: a path from the cgroup2 root or an absolute one.
+    /// A local Dataplane and its cgroup: a path from the cgroup2 root or an absolute one. In it `*`, `?` and `[…]` stand
+    /// for what they stand for in a shell; each cgroup that matches is a workload. One that is not there is waited for.
     #[arg(long = "workload", required = true, num_args = 1.., value_name = "DATAPLANE=CGROUP")]
     workloads: Vec<WorkloadArgument>,
     /// Where bpffs is mounted: maps and links are pinned in its folder `tcproute`.
@@ -80,20 +77,25 @@ impl Run {
         // Before they are read, so that no change is missed.
         let watch = Watch::start(self.input.resources.clone());
         let resources = sources::load_settled(&self.input.resources)?;
-        let dataplanes = self.workloads.iter().map(|workload| workload.dataplane.clone()).collect();
+        let mut dataplanes: Vec<String> =
+            self.workloads.iter().map(|workload| workload.dataplane.clone()).collect();
+        dataplanes.sort();
+        dataplanes.dedup();
+        let places: BTreeMap<String, usize> = dataplanes.iter().cloned().zip(0..).collect();
         let resolved = Resolved::new(self.input.settings(), resources, dataplanes).await?;
 
         requirements::check()?;
         let hierarchy = Cgroup2::find()?;
-        let cgroups = self
+        let named = self
             .workloads
             .iter()
-            .map(|workload| {
-                let cgroup = hierarchy.open(&workload.cgroup);
-                cgroup.with_context(|| format!("--workload {}", workload.dataplane))
+            .map(|WorkloadArgument { dataplane, cgroup }| {
+                let pattern = CgroupPattern::new(&hierarchy, cgroup)
+                    .map_err(|error| BadUsage(format!("--workload {dataplane}: {error}")))?;
+                Ok(Named { dataplane: places[dataplane], pattern })
             })
-            .collect::<Result<Vec<Cgroup>>>()?;
-        refuse_overlap(&cgroups)?;
+            .collect::<Result<Vec<Named>, BadUsage>>()?;
+        refuse_overlap(&named)?;
 
         let pins = PinDirectory::claim(&self.bpffs)?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -101,7 +103,9 @@ impl Run {
         let (desk, handle) = agent::desk();
         let _admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
         let is_first = pins.layout()?.is_none();
-        let started = Agent::start(resolved, Some(&pins), &cgroups.iter().collect::<Vec<_>>(), desk);
+        let cgroups = agent::present(&named);
+        let members: Vec<(usize, &Cgroup)> = cgroups.iter().map(|(it, cgroup)| (*it, cgroup)).collect();
+        let started = Agent::start(resolved, Some(&pins), &members, desk);
         let mut agent = match started {
             Ok(agent) => agent,
             Err(error) if is_first => {
@@ -113,7 +117,7 @@ impl Run {
         };
         info!(workloads = cgroups.len(), "routes in force");
         agent
-            .serve_until(Some(watch), async {
+            .serve_until(Some(Follow { files: watch, cgroups: named }), async {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
@@ -127,11 +131,12 @@ impl Run {
 }
 
 /// A workload inside another one would be routed twice: its choice could be the outer one's destination.
-fn refuse_overlap(cgroups: &[Cgroup]) -> Result<(), BadUsage> {
-    let mut paths: Vec<&Path> = cgroups.iter().map(Cgroup::path).collect();
+/// Those of patterns are only known when they are there.
+fn refuse_overlap(named: &[Named]) -> Result<(), BadUsage> {
+    let mut paths: Vec<PathBuf> = named.iter().filter_map(|named| named.pattern.path()).collect();
     paths.sort();
     // Sorted by components, a path stands right before those below it.
-    match paths.windows(2).find(|pair| pair[1].starts_with(pair[0])) {
+    match paths.windows(2).find(|pair| pair[1].starts_with(&pair[0])) {
         Some(pair) => Err(BadUsage(format!(
             "two workloads overlap: the cgroup {} is inside {}",
             pair[1].display(),

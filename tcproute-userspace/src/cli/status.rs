@@ -48,8 +48,18 @@ fn table(report: &Report) -> String {
             workload.cgroup.display().to_string(),
         ]
     });
+    let waiting = report.waiting.iter().map(|waiting| {
+        vec![
+            waiting.dataplane.clone(),
+            waiting.mesh.clone(),
+            waiting.routes.to_string(),
+            "waiting".to_owned(),
+            waiting.cgroup.display().to_string(),
+        ]
+    });
     text.push('\n');
-    text.push_str(&align(&["DATAPLANE", "MESH", "ROUTES", "ATTACHED", "CGROUP"], &[2], rows.collect()));
+    let rows = rows.chain(waiting).collect();
+    text.push_str(&align(&["DATAPLANE", "MESH", "ROUTES", "ATTACHED", "CGROUP"], &[2], rows));
     let rows = report.maps.iter().map(|map| {
         let share = f64::from(map.entries) / f64::from(map.capacity.max(1));
         vec![map.name.clone(), map.entries.to_string(), map.capacity.to_string(), percent(share)]

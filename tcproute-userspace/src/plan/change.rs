@@ -55,6 +55,16 @@ pub struct Retired {
     pub cursors: Vec<Run>,
 }
 
+impl Retired {
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.endpoints.is_empty()
+            && self.backends.is_empty()
+            && self.turns.is_empty()
+            && self.cursors.is_empty()
+    }
+}
+
 impl Change {
     /// Whether there is nothing to do.
     pub const fn is_empty(&self) -> bool {

@@ -18,7 +18,7 @@ use super::{
     shared::SharedRuns,
     slots::{Departed, RefName, Slots},
     space::Space,
-    table::{BackendTable, RouteTable, Table},
+    table::{BackendTable, RouteTable, Table, WorkloadId},
     turns::order,
 };
 
@@ -181,8 +181,13 @@ impl Layout {
     }
 
     /// All backendRefs that have an entry of `outcomes`.
-    pub fn slots(&self) -> impl Iterator<Item = (&RefName, u32)> {
+    pub fn slots(&self) -> impl Iterator<Item = (&RouteKey, &RefName, u32)> {
         self.slots.all()
+    }
+
+    /// The workloads for which anything is counted.
+    pub fn counted_workloads(&self) -> BTreeSet<WorkloadId> {
+        self.slots.all().filter_map(|(key, ..)| WorkloadId::new(key.workload)).collect()
     }
 
     /// The entries of `outcomes` of backendRefs that have left their routes.

@@ -100,8 +100,8 @@ impl Slots {
     }
 
     /// All that are taken.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&RefName, u32)> {
-        self.taken.values().flatten().map(|(name, &slot)| (name, slot))
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&RouteKey, &RefName, u32)> {
+        self.taken.iter().flat_map(|(key, slots)| slots.iter().map(move |(name, &slot)| (key, name, slot)))
     }
 
     /// The backendRefs of a route that have an entry.

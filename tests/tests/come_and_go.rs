@@ -1,0 +1,200 @@
+//! Cgroups that come and go while the daemon runs.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use tcproute_tests::{
+    Loopback,
+    cgroup::TestCgroup,
+    client::{script, stdout},
+    is_root,
+    mesh::Mesh,
+    server::Server,
+    tcproute::{Daemon, binary},
+    wait_for,
+};
+
+/// A route, and a cgroup in which those of workloads come and go.
+struct World {
+    dialled: SocketAddr,
+    _servers: [Server; 2],
+    mesh: Mesh,
+    slice: TestCgroup,
+}
+
+impl World {
+    fn new() -> Self {
+        let net = Loopback::claim();
+        let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
+        let servers = [Server::start((net.ip(1, 1), 0), "backend"), Server::start(dialled, "dialled")];
+        let mut mesh = Mesh::new();
+        mesh.outbound("db", dialled).endpoint("db", "x", servers[0].address());
+        Self { dialled, _servers: servers, mesh, slice: TestCgroup::create() }
+    }
+
+    fn daemon(&self, cgroup: &str) -> Daemon {
+        Daemon::start(&self.mesh.file(), &[("web", &self.slice.path().join(cgroup))])
+    }
+
+    fn answers(&self, cgroup: &TestCgroup) -> String {
+        let (ip, port) = (self.dialled.ip(), self.dialled.port());
+        let client = script(&format!("print(name(dial('{ip}', {port})))"));
+        stdout(&cgroup.command("python3").args(["-c", &client]).output().unwrap())
+    }
+}
+
+fn id(cgroup: &Path) -> String {
+    fs::metadata(cgroup).unwrap().ino().to_string()
+}
+
+/// The cgroups that have pinned links.
+fn pinned(daemon: &Daemon) -> Vec<String> {
+    let links = daemon.bpffs.path().join("tcproute/links");
+    let mut names: Vec<String> = fs::read_dir(links)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn attached(daemon: &Daemon, count: u64) {
+    wait_for("the programs are attached", || {
+        daemon.metric("tcproute_workloads_attached") == count && daemon.metric("tcproute_workloads") == count
+    });
+}
+
+#[test]
+fn a_cgroup_that_appears_is_attached_and_one_that_goes_is_forgotten() {
+    if !is_root("a_cgroup_that_appears_is_attached_and_one_that_goes_is_forgotten") {
+        return;
+    }
+    let world = World::new();
+    let daemon = world.daemon("later.service");
+    let named = world.slice.path().join("later.service");
+    let waiting = |daemon: &Daemon| daemon.json("/v1/status")["waiting"].as_array().unwrap().len();
+    assert_eq!(daemon.json("/v1/status")["waiting"][0]["cgroup"], named.to_str().unwrap());
+    assert!(stdout(&daemon.status(&[])).contains("waiting"));
+    attached(&daemon, 0);
+    let before = daemon.metric("tcproute_map_entries{map=\"routes\"}");
+    // Another one of the same path is another cgroup.
+    for _ in 0..2 {
+        let cgroup = world.slice.child("later.service");
+        attached(&daemon, 1);
+        assert_eq!(waiting(&daemon), 0);
+        assert_eq!(pinned(&daemon), [id(cgroup.path())]);
+        assert_eq!(world.answers(&cgroup), "backend");
+        let nested = cgroup.child("nested");
+        assert_eq!(world.answers(&nested), "backend", "nested cgroups inherit");
+        drop((nested, cgroup));
+        attached(&daemon, 0);
+        assert_eq!(waiting(&daemon), 1);
+        assert_eq!(pinned(&daemon), [""; 0]);
+        assert_eq!(daemon.metric("tcproute_map_entries{map=\"routes\"}"), before);
+    }
+}
+
+#[test]
+fn a_pattern_stands_for_all_that_match_and_what_overlaps_is_left_out() {
+    if !is_root("a_pattern_stands_for_all_that_match_and_what_overlaps_is_left_out") {
+        return;
+    }
+    let world = World::new();
+    let daemon = Daemon::start(
+        &world.mesh.file(),
+        &[
+            ("web", &world.slice.path().join("web@*.service")),
+            ("web", &world.slice.path().join("web@1.service/inner")),
+        ],
+    );
+    let other = world.slice.child("other.service");
+    let [one, two] = ["web@1.service", "web@2.service"].map(|name| world.slice.child(name));
+    attached(&daemon, 2);
+    assert_eq!(world.answers(&one), "backend");
+    assert_eq!(world.answers(&two), "backend");
+    assert_eq!(world.answers(&other), "dialled");
+    assert_eq!(daemon.json("/v1/routes").as_array().unwrap().len(), 1, "of one Dataplane");
+    let inner = one.child("inner");
+    let warned = || {
+        let warnings = daemon.json("/v1/status")["warnings"].to_string();
+        warnings.contains("web@1.service/inner is not attached: it overlaps")
+    };
+    wait_for("the overlap is told", warned);
+    attached(&daemon, 2);
+    assert_eq!(world.answers(&inner), "backend");
+    drop(inner);
+    wait_for("it is over", || !warned());
+    drop(one);
+    attached(&daemon, 1);
+    assert_eq!(world.answers(&two), "backend");
+}
+
+#[test]
+fn nothing_is_left_of_fifty_that_came_and_went() {
+    if !is_root("nothing_is_left_of_fifty_that_came_and_went") {
+        return;
+    }
+    let world = World::new();
+    let daemon = world.daemon("web@*.service");
+    let entries = || {
+        ["routes", "backends", "endpoints"]
+            .map(|map| daemon.metric(&format!("tcproute_map_entries{{map=\"{map}\"}}")))
+    };
+    assert_eq!(entries(), [0, 0, 0]);
+    for number in 0..50 {
+        let cgroup = world.slice.child(&format!("web@{number}.service"));
+        wait_for("the programs are attached", || pinned(&daemon) == [id(cgroup.path())]);
+        drop(cgroup);
+        wait_for("it is forgotten", || pinned(&daemon).is_empty());
+    }
+    attached(&daemon, 0);
+    wait_for("the maps are as before", || entries() == [0, 0, 0]);
+}
+
+/// A daemon that is killed, and another one that goes on.
+#[test]
+fn what_happens_while_no_daemon_runs_is_made_up_for() {
+    if !is_root("what_happens_while_no_daemon_runs_is_made_up_for") {
+        return;
+    }
+    let world = World::new();
+    let [stays, goes] = ["web@1.service", "web@2.service"].map(|name| world.slice.child(name));
+    let mut first = world.daemon("web@*.service");
+    attached(&first, 2);
+    assert_eq!(first.stop(), Some(0));
+    let gone = id(goes.path());
+    drop(goes);
+    let comes = world.slice.child("web@3.service");
+    assert!(pinned(&first).contains(&gone));
+
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let pattern: PathBuf = world.slice.path().join("web@*.service");
+    let mut command = Command::new(binary());
+    command.arg("run").arg("--resources").arg(world.mesh.file());
+    command.arg("--bpffs").arg(first.bpffs.path());
+    command.arg("--admin-socket").arg(directory.path().join("admin.sock"));
+    command.arg("--workload").arg(format!("web={}", pattern.display()));
+    let mut second = command.stdin(Stdio::null()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let mut expected = [id(stays.path()), id(comes.path())];
+    expected.sort();
+    let is_there = || pinned(&first) == expected;
+    let deadline = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        wait_for("the links are those of the cgroups that are there", is_there);
+        wait_for("it is in force", || fs::read_to_string(&log).unwrap().contains("routes in force"));
+        assert_eq!(world.answers(&stays), "backend");
+        assert_eq!(world.answers(&comes), "backend");
+    }));
+    second.kill().unwrap();
+    second.wait().unwrap();
+    print!("{}", fs::read_to_string(&log).unwrap());
+    deadline.unwrap();
+}
