@@ -19,7 +19,11 @@ mod state;
 mod trace;
 mod workloads;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use tcproute_common::RouteKey;
@@ -91,7 +95,7 @@ fn expected(resolved: &Resolved, cgroups: &[(usize, &Cgroup)]) -> Table {
     let present: Vec<usize> = cgroups.iter().map(|(dataplane, _)| *dataplane).collect();
     let absent = (0..resolved.dataplanes.len()).filter(|dataplane| !present.contains(dataplane));
     let dataplanes: Vec<usize> = present.iter().copied().chain(absent).collect();
-    let ids = WorkloadId::assign(&vec![None; dataplanes.len()]);
+    let ids = WorkloadId::assign(&vec![None; dataplanes.len()], &BTreeSet::new());
     let workload = |(id, dataplane): (WorkloadId, usize)| Workload {
         id,
         routes: Arc::clone(&resolved.dataplanes[dataplane]),
@@ -157,7 +161,8 @@ impl<'a> Agent<'a> {
             cgroup: cgroup.id(),
             id,
         };
-        let members: Vec<Member> = cgroups.iter().zip(WorkloadId::assign(&known)).map(member).collect();
+        let ids = WorkloadId::assign(&known, &layout.counted_workloads());
+        let members: Vec<Member> = cgroups.iter().zip(ids).map(member).collect();
         // Before their numbers are given to others.
         datapath.detach_others(&members.iter().map(|member| member.cgroup).collect())?;
         let state = State { features: Some(features), ..State::default() };

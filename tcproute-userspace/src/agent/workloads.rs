@@ -178,14 +178,9 @@ impl Agent<'_> {
     /// running for it, and nothing is counted for it.
     fn free_id(&mut self) -> WorkloadId {
         self.freed.retain(|(since, _)| since.elapsed() < GRACE);
-        let taken = self
-            .members
-            .iter()
-            .map(|member| member.id)
-            .chain(self.freed.iter().map(|(_, id)| *id))
-            .chain(self.layout.counted_workloads());
-        let known: Vec<Option<WorkloadId>> = taken.map(Some).chain([None]).collect();
-        WorkloadId::assign(&known)[known.len() - 1]
+        let mut used = self.layout.counted_workloads();
+        used.extend(self.members.iter().map(|member| member.id).chain(self.freed.iter().map(|(_, id)| *id)));
+        WorkloadId::assign(&[None], &used)[0]
     }
 
     /// Says which of the named cgroups are not there.

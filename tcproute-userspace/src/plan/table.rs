@@ -25,13 +25,15 @@ impl WorkloadId {
         NonZeroU32::new(number).map(Self)
     }
 
-    /// The numbers of all workloads: those that some have already, if no two have the same, and the smallest free ones
-    /// for the others.
-    pub fn assign(known: &[Option<Self>]) -> Vec<Self> {
+    /// The numbers of all workloads: those that some have already, if no two have the same, and for the others the smallest
+    /// that are neither taken nor `used` by workloads that are gone.
+    pub fn assign(known: &[Option<Self>], used: &BTreeSet<Self>) -> Vec<Self> {
         let mut taken: BTreeSet<Self> = BTreeSet::new();
         let kept: Vec<Option<Self>> =
             known.iter().map(|known| known.filter(|&number| taken.insert(number))).collect();
-        let mut free = (1..=u32::MAX).filter_map(Self::new).filter(|number| !taken.contains(number));
+        let mut free = (1..=u32::MAX)
+            .filter_map(Self::new)
+            .filter(|number| !taken.contains(number) && !used.contains(number));
         kept.into_iter().filter_map(|kept| kept.or_else(|| free.next())).collect()
     }
 
@@ -190,7 +192,11 @@ mod tests {
     #[test]
     fn workloads_keep_their_numbers_and_others_get_the_smallest_free_ones() {
         let known = [None, Some(3), Some(1), None, Some(3)].map(|number| number.and_then(WorkloadId::new));
-        let numbers: Vec<u32> = WorkloadId::assign(&known).into_iter().map(WorkloadId::get).collect();
-        assert_eq!(numbers, [2, 3, 1, 4, 5]);
+        let numbers = |used: &[u32]| -> Vec<u32> {
+            let used = used.iter().filter_map(|&number| WorkloadId::new(number)).collect();
+            WorkloadId::assign(&known, &used).into_iter().map(WorkloadId::get).collect()
+        };
+        assert_eq!(numbers(&[]), [2, 3, 1, 4, 5]);
+        assert_eq!(numbers(&[1, 2, 5]), [4, 3, 1, 6, 7]);
     }
 }
