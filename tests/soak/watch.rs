@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Programs of a workload.
-const PROGRAMS: usize = 5;
+const PROGRAMS: usize = 6;
 
 pub(crate) struct Watch {
     /// Memory of each daemon when its first routes are in force.

@@ -68,14 +68,21 @@ pub(super) fn stamps(paths: &[PathBuf]) -> Vec<Stamp> {
     list(paths, &mut Vec::new()).into_iter().map(stamp).collect()
 }
 
-/// Whether somebody writes the file in place and has got no further than to truncate it. It is valid without a document,
-/// so nothing else would tell.
-pub(super) fn is_truncated((_, stamp): &Stamp, now: SystemTime) -> bool {
-    let Some((_, _, 0, seconds, nanoseconds)) = *stamp else { return false };
+/// Whether the stamp does not tell yet what is in the file.
+///
+/// Changes within one tick of the kernel's clock have the same time, so only of a file that has not just been changed a later
+/// change is seen. And one that is empty may be so because somebody writes it in place and has got no further than to
+/// truncate it; it is valid without a document, so nothing else would tell.
+pub(super) fn is_unsettled((_, stamp): &Stamp, now: SystemTime) -> bool {
+    let Some((_, _, size, seconds, nanoseconds)) = *stamp else { return false };
     let since = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok());
     let since = since.map(|(seconds, nanoseconds)| UNIX_EPOCH + Duration::new(seconds, nanoseconds));
-    since.is_some_and(|since| now.duration_since(since).is_ok_and(|age| age < limits::SETTLE))
+    let age = since.and_then(|since| now.duration_since(since).ok());
+    age.is_some_and(|age| age < if size == 0 { limits::SETTLE } else { TICK })
 }
+
+/// A tick of the slowest clock (`CONFIG_HZ=100`), by which files are stamped before 6.13, and a little more.
+const TICK: Duration = Duration::from_millis(12);
 
 /// The bytes of a file, unless there are too many of them.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, InputError> {
@@ -117,13 +124,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_file_counts_as_truncated_while_it_is_young() {
+    fn a_file_that_was_just_changed_and_one_that_is_empty_are_looked_at_again() {
         let stamp = |size, seconds| (PathBuf::from("x"), Some((1, 2, size, seconds, 0)));
         let at = |ms| UNIX_EPOCH + Duration::from_millis(ms);
-        assert!(is_truncated(&stamp(0, 100), at(100_100)));
-        assert!(!is_truncated(&stamp(0, 100), at(100_600)));
-        assert!(!is_truncated(&stamp(1, 100), at(100_100)));
-        assert!(!is_truncated(&stamp(0, 100), at(99_000)), "by a clock that was set back");
-        assert!(!is_truncated(&(PathBuf::from("x"), None), at(100_100)));
+        assert!(is_unsettled(&stamp(0, 100), at(100_100)));
+        assert!(!is_unsettled(&stamp(0, 100), at(100_600)));
+        assert!(is_unsettled(&stamp(1, 100), at(100_010)));
+        assert!(!is_unsettled(&stamp(1, 100), at(100_012)));
+        assert!(!is_unsettled(&stamp(0, 100), at(99_000)), "by a clock that was set back");
+        assert!(!is_unsettled(&(PathBuf::from("x"), None), at(100_100)));
     }
 }

@@ -29,7 +29,7 @@ use crate::resources::{Key, Resources};
 use documents::{Content, Found};
 use node::Mark;
 
-/// How often a file that was truncated is looked at.
+/// How often files are looked at that were just changed.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Reads all resources of these files and directories, or tells everything that is wrong with them.
@@ -43,7 +43,7 @@ pub fn load_settled(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
     let asked = Instant::now();
     while asked.elapsed() < limits::SETTLE {
         let before = files::stamps(paths);
-        if before.iter().any(|stamp| files::is_truncated(stamp, SystemTime::now())) {
+        if before.iter().any(|stamp| files::is_unsettled(stamp, SystemTime::now())) {
             thread::sleep(LOOK_AGAIN);
             continue;
         }
