@@ -8,6 +8,7 @@
 mod connect;
 mod connection;
 mod context;
+mod failing;
 mod maps;
 mod outcomes;
 mod peername;

@@ -14,8 +14,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use tcproute_common::{
-    Backend, BackendRef, CONNECTIONS, Counter, Cursor, EVENT_BYTES, Event, Kept, OutcomeCounts, RouteKey,
-    RouteValue, SocketAddress, WorkloadIdentity,
+    Backend, BackendRef, CONNECTIONS, Counter, Cursor, EVENT_BYTES, Event, FailingKey, Kept, OutcomeCounts,
+    RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
 };
 
 /// Identity of the attached cgroup. Written by the loader after attaching, freed with the attachment.
@@ -80,6 +80,14 @@ pub(crate) static BACKEND_REFS: HashMap<u32, BackendRef, 1, { BPF_F_NO_PREALLOC 
 #[unsafe(no_mangle)]
 pub(crate) static GENERATION: Global<u32> = Global::new(0);
 
+/// See [`FailingKey`]. Read by the loader, which takes those out that fail often.
+#[btf_map(name = "failing")]
+pub(crate) static FAILING: HashMap<FailingKey, u32, 4096, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// 1 when failures are counted by endpoint.
+#[unsafe(no_mangle)]
+pub(crate) static EJECTS: Global<u32> = Global::new(0);
+
 /// Read by the loader while somebody listens.
 #[btf_map(name = "events")]
 static EVENTS: RingBuf<Event, { EVENT_BYTES as usize }> = RingBuf::new();
@@ -113,6 +121,18 @@ pub(crate) fn count(counter: Counter) {
         // SAFETY: a value of a map of u64.
         unsafe { add(value, 1) };
     }
+}
+
+/// Adds to a number that all CPUs share.
+///
+/// # Safety
+/// `number` must point to an aligned number in a map value.
+#[inline(always)]
+pub(crate) unsafe fn add_u32(number: *mut u32, amount: u32) {
+    // SAFETY: as the caller says.
+    unsafe {
+        asm!("lock *(u32 *)({number} + 0) += {amount}", number = in(reg) number, amount = in(reg) u64::from(amount))
+    };
 }
 
 /// Adds to a number of this CPU. Atomically, since a program in process context may be interrupted between its

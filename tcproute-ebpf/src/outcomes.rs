@@ -6,6 +6,7 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use tcproute_common::{EventKind, Kept, LATENCY_BUCKETS, OutcomeCounts, Phase, latency_bucket};
 
 use crate::{
+    failing,
     maps::{GENERATION, OUTCOMES, add},
     trace,
 };
@@ -72,6 +73,7 @@ pub(crate) fn established(kept: *mut Kept) {
     set_phase(kept, Phase::Established);
     let microseconds = since_start(kept);
     trace::ended(kept, EventKind::Established, microseconds);
+    failing::succeeded(kept);
     let Some(counts) = counts_of(kept) else { return };
     let bucket = unknown(latency_bucket(microseconds));
     if bucket < LATENCY_BUCKETS {
@@ -100,6 +102,9 @@ pub(crate) fn ended(kept: *mut Kept, end: &End) {
         let kind = failure(end);
         count_failure(kept, kind, end);
         trace::ended(kept, kind, since_start(kept));
+        if matches!(kind, EventKind::Refused | EventKind::Unreachable | EventKind::TimedOut) {
+            failing::failed(kept);
+        }
         set_phase(kept, Phase::Over);
         return;
     }

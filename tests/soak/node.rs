@@ -116,6 +116,16 @@ impl Node {
         waited.with_context(|| format!("shown: {shown}"))
     }
 
+    /// Waits until all workloads that have a cgroup are attached.
+    pub(crate) fn wait_attached(&mut self) -> Result<()> {
+        let present = self.present().iter().filter(|present| **present).count();
+        self.wait("all workloads are attached", |daemon| {
+            let status = daemon.json("/v1/status")?;
+            let workloads = status["workloads"].as_array().context("there are no workloads")?;
+            Ok(workloads.iter().filter(|workload| workload["attached"] == true).count() == present)
+        })
+    }
+
     /// Waits until the daemon says that something is wrong with the resources, or that nothing is.
     pub(crate) fn wait_for_error(&mut self, there: bool) -> Result<()> {
         let what = if there { "the error is shown" } else { "the error is gone" };

@@ -52,9 +52,10 @@ struct Snapshot {
     decisions: Vec<(&'static str, u64)>,
     states: Vec<(&'static str, u64)>,
     maps: Vec<MapUse>,
-    gauges: [(&'static str, &'static str, u32); 6],
+    gauges: [(&'static str, &'static str, u32); 7],
     last_reconcile: f64,
     events_lost: u64,
+    ejections: Option<u64>,
 }
 
 impl Snapshot {
@@ -98,6 +99,11 @@ impl Snapshot {
                 ),
                 ("outbounds", "Outbounds of all local workloads.", count(routes)),
                 (
+                    "ejected_endpoints",
+                    "Endpoints that are out for a while, since they do not answer.",
+                    count(state.ejected.len()),
+                ),
+                (
                     "trace_listeners",
                     "Listeners to decisions; events are made for them only.",
                     count(state.listeners),
@@ -105,6 +111,7 @@ impl Snapshot {
             ],
             last_reconcile: last,
             events_lost,
+            ejections: state.ejections,
         }
     }
 }
@@ -127,6 +134,11 @@ impl Collector for Snapshot {
         let lost = ConstCounter::new(self.events_lost);
         let (name, help) = ("trace_events_lost", "Events for `tcproute trace` that found no room.");
         lost.encode(encoder.encode_descriptor(name, help, None, lost.metric_type())?)?;
+        if let Some(ejections) = self.ejections {
+            let ejections = ConstCounter::new(ejections);
+            let (name, help) = ("ejections", "How often an endpoint was taken out.");
+            ejections.encode(encoder.encode_descriptor(name, help, None, ejections.metric_type())?)?;
+        }
         let entries = self.maps.iter().map(|map| (map.name.as_str(), ConstGauge::new(map.entries)));
         family(&mut encoder, "map_entries", "Entries of a map that are taken.", "map", entries)?;
         let capacity = self.maps.iter().map(|map| (map.name.as_str(), ConstGauge::new(map.capacity)));

@@ -1,6 +1,6 @@
 //! `/v1/status`: its JSON, which `tcproute status` reads.
 
-use std::{fs, os::unix::fs::MetadataExt, path::PathBuf, sync::OnceLock};
+use std::{fs, net::SocketAddr, os::unix::fs::MetadataExt, path::PathBuf, sync::OnceLock};
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -8,7 +8,7 @@ use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    agent::{State, WaitingState, WorkloadState},
+    agent::{EjectedState, State, WaitingState, WorkloadState},
     bpf::links,
     outcomes::timestamp,
 };
@@ -39,6 +39,8 @@ pub struct Status {
     pub workloads: Vec<Workload>,
     /// Local workloads whose cgroups are not there.
     pub waiting: Vec<Waiting>,
+    /// Endpoints that were taken out for a while, since they do not answer.
+    pub ejected: Vec<Ejected>,
     /// What the operator should know.
     pub warnings: Vec<String>,
     /// How full the maps are.
@@ -109,6 +111,22 @@ pub struct Waiting {
     pub routes: usize,
 }
 
+/// An endpoint that was taken out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ejected {
+    /// Of whose route.
+    pub dataplane: String,
+    /// What the application dials.
+    pub dialled: SocketAddr,
+    /// The target of the backendRef.
+    pub backend: String,
+    /// The endpoint.
+    pub endpoint: SocketAddr,
+    /// When it is put in again.
+    pub until: Timestamp,
+}
+
 /// How full a map is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -149,6 +167,7 @@ impl Status {
             error,
             workloads: state.workloads.iter().zip(attached).map(workload).collect(),
             waiting: state.waiting.iter().map(waiting).collect(),
+            ejected: state.ejected.iter().map(ejected).collect(),
             warnings: state.unattached.iter().chain(&state.warnings).cloned().collect(),
             maps: maps(state),
         }
@@ -162,6 +181,16 @@ fn workload((workload, attached): (&WorkloadState, &bool)) -> Workload {
         cgroup: workload.cgroup.clone(),
         routes: workload.routes.routes.len(),
         attached: *attached,
+    }
+}
+
+fn ejected(ejected: &EjectedState) -> Ejected {
+    Ejected {
+        dataplane: ejected.dataplane.clone(),
+        dialled: ejected.dialled,
+        backend: ejected.backend.clone(),
+        endpoint: ejected.endpoint,
+        until: timestamp(ejected.until),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - `resolved`: from resources and DNS answers to routes, and what a change of them touches.
 //! - `follow`: the tasks that watch files and DNS.
+//! - `eject`: endpoints that do not answer.
 //! - `cgroups`: the task that watches cgroups.
 //! - `workloads`: what is done when one comes or goes.
 //! - `outcomes`: what the kernel has counted.
@@ -10,6 +11,7 @@
 //! - `trace`: events of the programs for those who listen.
 
 mod cgroups;
+mod eject;
 mod follow;
 mod outcomes;
 mod reconcile;
@@ -33,7 +35,7 @@ use tracing::{info, warn};
 use crate::{
     bpf::{Datapath, Options, cgroup::Cgroup, pins::PinDirectory, requirements::Features},
     outcomes::WorkloadOutcomes,
-    plan::{self, Layout, Limits, Selection, Table, Workload, WorkloadId},
+    plan::{self, EjectionPolicy, Layout, Limits, Selection, Table, Workload, WorkloadId},
     resources::MeshName,
     routing,
 };
@@ -44,7 +46,7 @@ pub use cgroups::{Found, Named, present};
 pub use reconcile::Follow;
 pub use reconciles::{Outcome, Reconciles};
 pub use resolved::Resolved;
-pub use state::{Desk, Failure, Handle, Reconcile, State, WaitingState, WorkloadState, desk};
+pub use state::{Desk, EjectedState, Failure, Handle, Reconcile, State, WaitingState, WorkloadState, desk};
 
 /// What does not change while the agent runs.
 #[derive(Debug, Clone)]
@@ -59,6 +61,8 @@ pub struct Settings {
     pub log_decisions: bool,
     /// How connections are given to backends.
     pub selection: Selection,
+    /// When endpoints that do not answer are taken out, if ever.
+    pub ejection: Option<EjectionPolicy>,
 }
 
 /// Runs that no route leads to any more, and since when.
@@ -120,6 +124,8 @@ pub struct Agent<'a> {
     has_departed: bool,
     /// Since when the weights of each route are what they are.
     splits: BTreeMap<RouteKey, outcomes::Since>,
+    /// Where endpoints are taken out.
+    ejecting: Option<eject::Ejecting>,
     /// While somebody listens.
     tracing: Option<trace::Tracing>,
     /// Whether the kernel holds what was resolved.
@@ -151,7 +157,9 @@ impl<'a> Agent<'a> {
             warn!("this kernel has no BTF: why connections fail is not told apart");
         }
         let log_decisions = resolved.settings.log_decisions;
-        let options = Options { limits, features, log_decisions, pins, reuse_tables: true };
+        let ejecting = resolved.settings.ejection.map(eject::Ejecting::new);
+        let ejects = ejecting.is_some();
+        let options = Options { limits, features, log_decisions, ejects, pins, reuse_tables: true };
         let (mut datapath, layout) = load(&options)?;
         let known: Vec<Option<WorkloadId>> =
             cgroups.iter().map(|(_, cgroup)| datapath.adopt(cgroup)).collect();
@@ -184,13 +192,15 @@ impl<'a> Agent<'a> {
             retired: Vec::new(),
             splits: BTreeMap::new(),
             has_departed: true,
+            ejecting,
             tracing: None,
             in_step: false,
             state,
             desk,
         };
         agent.forget_sockets_of_others()?;
-        agent.put_in_force(&agent.table())?;
+        let table = agent.table();
+        agent.put_in_force(&table)?;
         for (_, cgroup) in cgroups {
             match agent.attach(cgroup) {
                 // It is forgotten when the cgroups are looked at again.

@@ -17,7 +17,7 @@ use tokio::{
 use tracing::{error, info};
 
 use super::{
-    Agent, Failure, Named, Outcome, Reconcile, cgroups,
+    Agent, Failure, Named, Outcome, Reconcile, cgroups, eject,
     follow::{self, News},
     state::Question,
 };
@@ -62,6 +62,8 @@ impl Agent<'_> {
         retry_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trace_ticks = interval(TRACE_INTERVAL);
         trace_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut eject_ticks = interval(eject::INTERVAL);
+        eject_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (news_sender, mut news) = mpsc::channel(1);
         let (names_sender, names) = watch::channel(self.resolved.names());
         // They end with this function.
@@ -95,6 +97,7 @@ impl Agent<'_> {
                     self.publish();
                 }
                 _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
+                _ = eject_ticks.tick(), if self.ejecting.is_some() => self.look_after_endpoints(),
                 _ = trace_ticks.tick(), if self.tracing.is_some() => self.serve_listeners(),
                 Some(ended) = followers.join_next() => {
                     let why = ended.err().map_or_else(|| "they were given up".to_owned(), |error| error.to_string());
@@ -169,7 +172,8 @@ impl Agent<'_> {
     }
 
     pub(super) fn bring_in_step(&mut self, since: Instant, what: &str) {
-        let outcome = match self.put_in_force(&self.table()) {
+        let table = self.table();
+        let outcome = match self.put_in_force(&table) {
             Ok(changed) => {
                 self.in_step = true;
                 self.state.kernel_error = None;
@@ -204,6 +208,7 @@ impl Agent<'_> {
 
     pub(super) fn publish(&mut self) {
         self.state.listeners = self.listeners();
+        self.show_ejected();
         self.state.ready = self.in_step;
         self.state.maps = Some((self.layout.taken(), self.layout.limits()));
         self.desk.state.send_replace(Arc::new(self.state.clone()));

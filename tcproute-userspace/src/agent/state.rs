@@ -2,6 +2,7 @@
 //! what only the kernel knows.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -42,6 +43,10 @@ pub struct State {
     pub warnings: Vec<String>,
     /// How many entries of the maps are taken, and how many there are.
     pub maps: Option<(Limits, Limits)>,
+    /// Endpoints that were taken out, since they do not answer.
+    pub ejected: Vec<EjectedState>,
+    /// How often that happened; `None` if it never does.
+    pub ejections: Option<u64>,
     /// Who listens to events.
     pub listeners: usize,
     /// Why changes of files are only found at an interval, if so.
@@ -77,6 +82,21 @@ pub struct WorkloadState {
     pub id: CgroupId,
     /// Its routes.
     pub routes: Arc<DataplaneRoutes>,
+}
+
+/// An endpoint that was taken out.
+#[derive(Debug, Clone)]
+pub struct EjectedState {
+    /// Of whose route.
+    pub dataplane: String,
+    /// What the application dials.
+    pub dialled: SocketAddr,
+    /// The target of the backendRef.
+    pub backend: String,
+    /// The endpoint.
+    pub endpoint: SocketAddr,
+    /// When it is put in again.
+    pub until: SystemTime,
 }
 
 /// A Dataplane whose cgroup is not there.

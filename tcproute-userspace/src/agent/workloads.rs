@@ -38,8 +38,14 @@ impl Agent<'_> {
     }
 
     /// What the maps shall have.
-    pub(super) fn table(&self) -> Table {
-        Table::new(&self.workloads().collect::<Vec<_>>(), self.resolved.settings.selection)
+    pub(super) fn table(&mut self) -> Table {
+        let workloads: Vec<Workload> = self.workloads().collect();
+        let mut table = Table::new(&workloads, self.resolved.settings.selection);
+        if let Some(ejecting) = &mut self.ejecting {
+            ejecting.ejections().retain(&table);
+            ejecting.ejections().apply(&mut table);
+        }
+        table
     }
 
     /// Takes which cgroups there are.
@@ -121,7 +127,8 @@ impl Agent<'_> {
             let (path, cgroup) = (cgroup.path().to_path_buf(), cgroup.id());
             self.members.push(Member { dataplane: *dataplane, path, cgroup, id });
         }
-        if let Err(error) = self.put_in_force(&self.table()) {
+        let table = self.table();
+        if let Err(error) = self.put_in_force(&table) {
             self.members.truncate(before);
             match cgroups {
                 [(_, cgroup)] => failures.push(not_attached(cgroup, &error)),
@@ -166,7 +173,8 @@ impl Agent<'_> {
         self.freed.push((Instant::now(), member.id));
         let undone = self.datapath.detach(member.cgroup, member.id).and_then(|()| {
             self.forget_sockets_of_others()?;
-            self.put_in_force(&self.table())?;
+            let table = self.table();
+            self.put_in_force(&table)?;
             Ok(())
         });
         if let Err(error) = undone {

@@ -12,13 +12,14 @@ use anyhow::{Context, Result, anyhow};
 )]
 use aya::maps::CgroupStorage;
 use aya::{
-    Ebpf, EbpfLoader,
+    Ebpf, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, cgroup_storage::CgroupStorageKey},
     programs::links::FdLink,
 };
+use nix::libc::ENOENT;
 use tcproute_common::{
-    AddressFilter, Backend, BackendRef, Counter, Cursor, Event, Kept, LayoutVersion, RouteKey, RouteValue,
-    SocketAddress, WorkloadIdentity,
+    AddressFilter, Backend, BackendRef, Counter, Cursor, Event, FailingKey, Kept, LayoutVersion, RouteKey,
+    RouteValue, SocketAddress, WorkloadIdentity,
 };
 use tracing::warn;
 
@@ -48,6 +49,8 @@ pub struct Options<'a> {
     pub features: Features,
     /// Whether the programs write a log record for each decision. Without, the verifier removes that code.
     pub log_decisions: bool,
+    /// Whether to count failures by endpoint.
+    pub ejects: bool,
     /// Where maps and links outlive this process; without, they end with it.
     pub pins: Option<&'a PinDirectory>,
     /// Whether to go on with the tables that are pinned there.
@@ -80,6 +83,7 @@ pub struct Datapath<'a> {
     cursors: Array<MapData, Cursor>,
     counters: PerCpuArray<MapData, u64>,
     outcomes: OutcomeMap,
+    failing: HashMap<MapData, FailingKey, u32>,
     events: Events,
     backend_refs: HashMap<MapData, u32, BackendRef>,
     connections: Array<MapData, Kept>,
@@ -113,7 +117,8 @@ impl<'a> Datapath<'a> {
         let globals = options.features.globals();
         let generation = u32::from(reuse.generation);
         let mut loader = EbpfLoader::new();
-        loader.override_global("GENERATION", &generation, true);
+        let ejects = u32::from(options.ejects);
+        loader.override_global("GENERATION", &generation, true).override_global("EJECTS", &ejects, true);
         for (name, value) in &globals {
             loader.override_global(name, value, true);
         }
@@ -148,6 +153,7 @@ impl<'a> Datapath<'a> {
             counters: take(&mut ebpf, "counters")?,
             outcomes: OutcomeMap(take(&mut ebpf, "outcomes")?),
             backend_refs: take(&mut ebpf, "backend_refs")?,
+            failing: take(&mut ebpf, "failing")?,
             events: Events::new(take(&mut ebpf, "events")?),
             connections: take(&mut ebpf, "connections")?,
             workloads: take(&mut ebpf, "workloads")?,
@@ -334,10 +340,7 @@ impl<'a> Datapath<'a> {
     fn write_route(&mut self, key: RouteKey, value: Option<RouteValue>) -> Result<(), MapError> {
         match value {
             Some(value) => self.routes.insert(key, value, 0),
-            None => match self.routes.remove(&key) {
-                Err(MapError::KeyNotFound) => Ok(()),
-                result => result,
-            },
+            None => remove(&mut self.routes, &key),
         }
     }
 
@@ -349,10 +352,7 @@ impl<'a> Datapath<'a> {
     /// Empties an entry of `outcomes`. No route and no socket may lead there.
     pub fn clear_outcomes(&mut self, slot: u32) -> Result<()> {
         self.outcomes.clear(slot)?;
-        match self.backend_refs.remove(&slot) {
-            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
-            Err(error) => Err(error).context("cannot write the map backend_refs"),
-        }
+        remove(&mut self.backend_refs, &slot).context("cannot write the map backend_refs")
     }
 
     /// The events that are there.
@@ -368,6 +368,21 @@ impl<'a> Datapath<'a> {
             .into_iter()
             .try_for_each(|attached| self.identify(attached))
             .context("cannot write the map workloads")
+    }
+
+    /// Who has failed at least so often in a row.
+    pub fn failing(&self, after: u32) -> Result<Vec<FailingKey>> {
+        let mut failing = Vec::new();
+        for entry in &self.failing {
+            let (key, count) = entry.context("cannot read the map failing")?;
+            failing.extend((count >= after).then_some(key));
+        }
+        Ok(failing)
+    }
+
+    /// Counts the failures of an endpoint from 0 again.
+    pub fn forgive(&mut self, endpoint: SocketAddress, outcomes: u32) -> Result<()> {
+        remove(&mut self.failing, &FailingKey { endpoint, outcomes }).context("cannot write the map failing")
     }
 
     /// All counters.
@@ -408,6 +423,14 @@ fn capacity(what: &str, needed: usize) -> Result<u32> {
     match u32::try_from(needed) {
         Ok(needed) if needed <= most / 2 => Ok((needed * 2).next_power_of_two().max(least)),
         _ => Err(anyhow!("{needed} {what} for the workloads of this node: the limit is {}", most / 2)),
+    }
+}
+
+/// Removes an entry, if it is there.
+fn remove<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, key: &K) -> Result<(), MapError> {
+    match map.remove(key) {
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(ENOENT) => Ok(()),
+        result => result,
     }
 }
 

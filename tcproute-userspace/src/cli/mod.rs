@@ -107,6 +107,7 @@ impl Input {
             dns_interval: self.dns_interval,
             log_decisions: self.log_decisions,
             selection: self.selection,
+            ejection: None,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! `tcproute run`: the daemon.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr};
+use std::{
+    collections::BTreeMap, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, time::Duration,
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -10,13 +12,14 @@ use tracing::info;
 use super::{BadUsage, Input};
 use crate::{
     admin::Admin,
-    agent::{self, Agent, Follow, Named, Resolved},
+    agent::{self, Agent, Follow, Named, Resolved, Settings},
     bpf::{
         cgroup::{Cgroup, Cgroup2},
         cgroup_pattern::CgroupPattern,
         pins::PinDirectory,
         requirements,
     },
+    plan::EjectionPolicy,
     sources::{self, Watch},
 };
 
@@ -28,6 +31,12 @@ pub(super) struct Run {
     /// for what they stand for in a shell; each cgroup that matches is a workload. One that is not there is waited for.
     #[arg(long = "workload", required = true, num_args = 1.., value_name = "DATAPLANE=CGROUP")]
     workloads: Vec<WorkloadArgument>,
+    /// Take an endpoint out for a while after so many connections to it in a row were refused, timed out or found no way.
+    #[arg(long, value_name = "FAILURES", value_parser = clap::value_parser!(u32).range(1..))]
+    eject_after: Option<u32>,
+    /// For how many seconds at first; each time that it fails again soon, twice as long, up to 32 times.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds, requires = "eject_after")]
+    eject_for: Duration,
     /// Where bpffs is mounted: maps and links are pinned in its folder `tcproute`.
     #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
     bpffs: PathBuf,
@@ -82,7 +91,9 @@ impl Run {
         dataplanes.sort();
         dataplanes.dedup();
         let places: BTreeMap<String, usize> = dataplanes.iter().cloned().zip(0..).collect();
-        let resolved = Resolved::new(self.input.settings(), resources, dataplanes).await?;
+        let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
+        let settings = Settings { ejection, ..self.input.settings() };
+        let resolved = Resolved::new(settings, resources, dataplanes).await?;
 
         requirements::check()?;
         let hierarchy = Cgroup2::find()?;

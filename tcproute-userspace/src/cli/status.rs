@@ -66,6 +66,23 @@ fn table(report: &Report) -> String {
     });
     text.push('\n');
     text.push_str(&align(&["MAP", "ENTRIES", "CAPACITY", "FULL"], &[1, 2, 3], rows.collect()));
+    if !report.ejected.is_empty() {
+        let rows = report.ejected.iter().map(|out| {
+            vec![
+                out.dataplane.clone(),
+                out.dialled.to_string(),
+                out.backend.clone(),
+                out.endpoint.to_string(),
+                format!("{:.0}", out.until),
+            ]
+        });
+        text.push('\n');
+        text.push_str(&align(
+            &["DATAPLANE", "DIALLED", "BACKEND", "TAKEN OUT", "UNTIL"],
+            &[],
+            rows.collect(),
+        ));
+    }
     if !report.warnings.is_empty() {
         text.push('\n');
         text.extend(report.warnings.iter().map(|warning| format!("warning: {warning}\n")));

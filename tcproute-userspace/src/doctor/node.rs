@@ -90,8 +90,14 @@ impl Node {
         let features = privileged("asking the kernel for features")
             .and_then(|()| Features::probe().map_err(|error| format!("{error:#}")));
         let programs = features.clone().and_then(|features| {
-            let options =
-                Options { limits: PROBE, features, log_decisions: false, pins: None, reuse_tables: false };
+            let options = Options {
+                limits: PROBE,
+                features,
+                log_decisions: false,
+                ejects: true,
+                pins: None,
+                reuse_tables: false,
+            };
             Datapath::load(&options)
                 .and_then(|mut datapath| datapath.programs())
                 .map_err(|error| format!("{error:#}"))

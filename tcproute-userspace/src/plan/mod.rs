@@ -3,6 +3,7 @@
 
 mod alias;
 mod change;
+mod ejection;
 mod layout;
 mod shared;
 mod slots;
@@ -11,6 +12,7 @@ mod table;
 mod turns;
 
 pub use change::{Change, Retired, RouteChange, Run};
+pub use ejection::{EjectionPolicy, Ejections, Member as EjectedMember};
 pub use layout::{Contents, Inconsistent, Layout, Limits, OverLimit};
 pub use slots::{Departed, RefName};
 pub use table::{Size, Table, Workload, WorkloadId, has_too_many_turns};

@@ -1,0 +1,45 @@
+//! Counting handshakes that fail in a row, for the daemon to take dead endpoints out. Off unless it asks for it.
+
+use core::ptr;
+
+use tcproute_common::{FailingKey, Kept};
+
+use crate::maps::{EJECTS, FAILING, GENERATION, add_u32};
+
+/// Nobody could be reached at the endpoint.
+#[inline(always)]
+pub(crate) fn failed(kept: *mut Kept) {
+    let Some(key) = key(kept) else { return };
+    match FAILING.get_ptr_mut(key) {
+        // SAFETY: a value of a map of u32.
+        Some(count) => unsafe { add_u32(count, 1) },
+        // If there is no room, one of many dead endpoints stays in.
+        None => {
+            let _ = FAILING.insert(key, 1, 0);
+        }
+    }
+}
+
+/// The endpoint has answered.
+#[inline(always)]
+pub(crate) fn succeeded(kept: *mut Kept) {
+    let Some(key) = key(kept) else { return };
+    if FAILING.get_ptr(key).is_some() {
+        let _ = FAILING.remove(key);
+    }
+}
+
+#[inline(always)]
+fn key(kept: *mut Kept) -> Option<FailingKey> {
+    if EJECTS.load() == 0 {
+        return None;
+    }
+    // SAFETY: fields of a map value.
+    let (generation, outcomes) = unsafe { ((*kept).generation, (*kept).state.outcomes) };
+    if outcomes == 0 || generation != GENERATION.load() as u8 {
+        return None;
+    }
+    // SAFETY: a field of a map value.
+    let endpoint = unsafe { ptr::read(&raw const (*kept).state.chosen) };
+    Some(FailingKey { endpoint, outcomes })
+}
