@@ -296,9 +296,9 @@ impl<'o> Soak<'o> {
         let Some(workload) = self.workload() else { return self.change() };
         self.doing = format!("workload {workload} replaced");
         self.remove_cgroup(workload)?;
+        self.node.create(workload);
         // The daemon follows.
         self.history.write(clock::now()?, State::new(&self.mesh, &self.addresses, self.node.present()));
-        self.node.create(workload);
         self.start_clients(Some(workload))?;
         self.node.wait_attached()?;
         self.history.report(clock::now()?);
