@@ -94,23 +94,36 @@ pub(super) fn boot(
     watch(start(kernel, image, accelerator, "")?, patience, hear)
 }
 
-/// What keeps processes from spying on each other only costs time here. Without cmpxchg16b, later kernels cannot
-/// allocate from within BPF, unless from caches that are being debugged (`kmalloc_nolock` in mm/slub.c): F is the
-/// cheapest way of that.
-const APPEND: &str = "console=ttyS0 panic=-1 quiet mitigations=off slub_debug=F";
+/// What keeps processes from spying on each other only costs time here.
+const APPEND: &str = "console=ttyS0 panic=-1 quiet mitigations=off";
+
+/// Without cmpxchg16b, kernels from 6.18 on cannot allocate from within BPF, unless from caches that are being debugged
+/// (`kmalloc_nolock` in mm/slub.c): F is the cheapest way of that, but dear all the same.
+const DEBUG_CACHES: &str = "slub_debug=F";
 
 fn start(kernel: &Kernel, image: &Path, accelerator: Accelerator, more: &str) -> Result<Child> {
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(match accelerator {
         Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
-        // QEMU 7.2 gets the flags of cmpxchg16b wrong, on which the allocator of 6.12 crashes; see `APPEND`, too.
+        // QEMU 7.2 gets the flags of cmpxchg16b wrong, on which the allocator of 6.12 crashes; see `DEBUG_CACHES`, too.
         Accelerator::Emulation => ["-accel", "tcg,thread=single", "-cpu", "max,cx16=off"],
     });
     qemu.args(["-smp", "2", "-m", "2048", "-display", "none", "-serial", "stdio", "-monitor", "none"]);
     qemu.args(["-nic", "none", "-no-reboot", "-kernel"]).arg(&kernel.image).arg("-initrd").arg(image);
-    qemu.arg("-append").arg(format!("{APPEND} {more}"));
+    let debug = accelerator == Accelerator::Emulation && !is_before_6_18(&kernel.version);
+    let debug = if debug { DEBUG_CACHES } else { "" };
+    qemu.arg("-append").arg(format!("{APPEND} {debug} {more}"));
     qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     qemu.spawn().context("cannot start qemu-system-x86_64")
+}
+
+/// Not if the version is not known.
+fn is_before_6_18(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) < (6, 18),
+        _ => false,
+    }
 }
 
 fn watch(mut child: Child, patience: Duration, mut hear: impl FnMut(&str)) -> Result<Console> {
@@ -152,4 +165,16 @@ fn watch(mut child: Child, patience: Duration, mut hear: impl FnMut(&str)) -> Re
     let _ = child.kill();
     child.wait()?;
     Ok(Console { text, ending, took: start.elapsed() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_packages_are_compared() {
+        let before = ["5.10.223-1", "6.1.176-1", "6.12.117-1"];
+        assert!(before.into_iter().all(is_before_6_18));
+        assert!(!["6.18.1-1", "7.2.13-1", "vmlinuz"].into_iter().any(is_before_6_18));
+    }
 }
