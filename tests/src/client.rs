@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, process::Output};
 
 /// What the scripts share.
 const PRELUDE: &str = r"
-import collections, ctypes, errno, os, select, socket, struct, sys
+import collections, ctypes, errno, os, select, socket, struct, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
 def name(s):
     data = b''

@@ -47,8 +47,18 @@ pub fn is_root(test: &str) -> bool {
 /// So many connections for a statistical check, or fewer where each takes long: `TCPROUTE_TEST_DIVISOR` says by what to
 /// divide. The chi-square test takes account of how many there are.
 pub fn sample(connections: u32) -> u32 {
+    connections / divisor()
+}
+
+/// How long clients that connect without an end pause after each connection: on a slow machine they would leave nothing for
+/// the daemon, which they are there to watch.
+pub fn pause() -> Duration {
+    Duration::from_millis(2) * (divisor() - 1)
+}
+
+fn divisor() -> u32 {
     let divisor = std::env::var("TCPROUTE_TEST_DIVISOR").ok().and_then(|divisor| divisor.parse().ok());
-    connections / divisor.unwrap_or(1)
+    divisor.unwrap_or(1).max(1)
 }
 
 /// Waits until the condition holds, at most 20 seconds.

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Stdio},
 };
 
-use crate::{cgroup::TestCgroup, client::script, wait_for};
+use crate::{cgroup::TestCgroup, client::script, pause, wait_for};
 
 /// Processes in a workload's cgroup, each of which dials again and again. They end when this is dropped.
 pub struct Load {
@@ -31,6 +31,7 @@ impl Load {
     pub fn start(cgroup: &TestCgroup, dialled: SocketAddr, processes: usize) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let (host, port) = (dialled.ip(), dialled.port());
+        let pause = pause().as_secs_f64();
         let body = format!(
             "
 stop, progress = sys.argv[1:]
@@ -49,6 +50,7 @@ while not os.path.exists(stop):
         except OSError as e:
             failures[str(e)] += 1
         n += 1
+        time.sleep({pause})
     with open(progress + '~', 'w') as f: f.write(str(n))
     os.rename(progress + '~', progress)
 for n, c in names.items(): print('name', n, c)

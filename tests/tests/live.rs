@@ -20,7 +20,7 @@ use tcproute_tests::{
     client::{counting, counts, script, stdout},
     is_root,
     mesh::Mesh,
-    sample,
+    pause, sample,
     server::Server,
     tcproute::Daemon,
     wait_for,
@@ -54,6 +54,7 @@ while True:
     stopped = os.path.exists('{}')
     reported = open('{}').read()
     with dial('{}', {}) as s: names[reported + ' ' + name(s)] += 1
+    time.sleep({})
     if stopped and sum(names.values()) >= {}: break
 for n, c in sorted(names.items()): print(n, c)
 ",
@@ -61,6 +62,7 @@ for n, c in sorted(names.items()): print(n, c)
         reported.display(),
         dialled.ip(),
         dialled.port(),
+        pause().as_secs_f64(),
         sample(CONNECTIONS)
     ))
 }

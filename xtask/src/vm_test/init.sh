@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # The first process of a guest: runs every test binary, or the soak test, and powers off. What it says itself begins with "vm: ".
-export PATH=/usr/bin:/usr/sbin:/bin HOME=/root TCPROUTE_BIN=/bin/tcproute TCPROUTE_TEST_DIVISOR=4 PYTHONDONTWRITEBYTECODE=1
+export PATH=/usr/bin:/usr/sbin:/bin HOME=/root TCPROUTE_BIN=/bin/tcproute TCPROUTE_TEST_DIVISOR=8 PYTHONDONTWRITEBYTECODE=1
 prepare() {
     mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /dev && mount -t tmpfs tmp /tmp &&
         ln -s /proc/self/fd /dev/fd && ln -s /proc/self/fd/0 /dev/stdin &&
