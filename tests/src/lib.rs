@@ -61,11 +61,14 @@ fn divisor() -> u32 {
     divisor.unwrap_or(1).max(1)
 }
 
-/// Waits until the condition holds, at most 20 seconds.
+/// Waits until the condition holds, at most a minute.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let mut pause = Duration::from_millis(5);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(pause);
+        // Many conditions take a process to be looked at.
+        pause = (pause * 2).min(Duration::from_millis(200));
     }
 }

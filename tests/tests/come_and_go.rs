@@ -81,7 +81,9 @@ fn a_cgroup_that_appears_is_attached_and_one_that_goes_is_forgotten() {
     let daemon = world.daemon("later.service");
     let named = world.slice.path().join("later.service");
     let waiting = |daemon: &Daemon| daemon.json("/v1/status")["waiting"].as_array().unwrap().len();
-    assert_eq!(daemon.json("/v1/status")["waiting"][0]["cgroup"], named.to_str().unwrap());
+    wait_for("status tells of the cgroup", || {
+        daemon.json("/v1/status")["waiting"][0]["cgroup"] == named.to_str().unwrap()
+    });
     assert!(stdout(&daemon.status(&[])).contains("waiting"));
     attached(&daemon, 0);
     let before = daemon.metric("tcproute_map_entries{map=\"routes\"}");

@@ -211,6 +211,7 @@ impl<'a> Agent<'a> {
         agent.datapath.commit()?;
         agent.in_step = true;
         agent.warn();
+        agent.publish();
         Ok(agent)
     }
 
