@@ -146,7 +146,7 @@ impl ConnectContext {
 }
 
 #[inline(always)]
-fn mptcp_socket(socket: *mut core::ffi::c_void) -> *mut core::ffi::c_void {
+pub(crate) fn mptcp_socket(socket: *mut core::ffi::c_void) -> *mut core::ffi::c_void {
     if HAS_MPTCP_SOCK.load() == 0 {
         return ptr::null_mut();
     }
@@ -189,7 +189,9 @@ impl TcpContext {
         let flags = unsafe { ptr::read_volatile(&raw const (*self.raw()).bpf_sock_ops_cb_flags) };
         if flags & BPF_SOCK_OPS_STATE_CB_FLAG == 0 {
             // SAFETY: the helper takes the context of this program type.
-            unsafe { bpf_sock_ops_cb_flags_set(self.raw(), (flags | BPF_SOCK_OPS_STATE_CB_FLAG) as i32) };
+            unsafe {
+                bpf_sock_ops_cb_flags_set(self.raw(), (flags | BPF_SOCK_OPS_STATE_CB_FLAG).cast_signed())
+            };
         }
     }
 
@@ -205,12 +207,6 @@ impl TcpContext {
     pub(crate) fn socket(&self) -> *mut core::ffi::c_void {
         // SAFETY: valid context; `sk` is readable.
         unsafe { (*self.raw()).__bindgen_anon_2.sk }.cast()
-    }
-
-    /// The MPTCP socket of which this socket is a subflow; null if it is none.
-    #[inline(always)]
-    pub(crate) fn mptcp_socket(&self, socket: *mut core::ffi::c_void) -> *mut core::ffi::c_void {
-        mptcp_socket(socket)
     }
 
     /// How TCP has ended. The kernel sets the socket's error before it enters the state CLOSE.

@@ -131,7 +131,7 @@ pub(crate) fn count(counter: Counter) {
 pub(crate) unsafe fn add_u32(number: *mut u32, amount: u32) {
     // SAFETY: as the caller says.
     unsafe {
-        asm!("lock *(u32 *)({number} + 0) += {amount}", number = in(reg) number, amount = in(reg) u64::from(amount))
+        asm!("lock *(u32 *)({number} + 0) += {amount}", number = in(reg) number, amount = in(reg) u64::from(amount));
     };
 }
 
@@ -145,6 +145,6 @@ pub(crate) unsafe fn add(number: *mut u64, amount: u64) {
     // Rust's atomics have no addition on this target.
     // SAFETY: as the caller says.
     unsafe {
-        asm!("lock *(u64 *)({number} + 0) += {amount}", number = in(reg) number, amount = in(reg) amount)
+        asm!("lock *(u64 *)({number} + 0) += {amount}", number = in(reg) number, amount = in(reg) amount);
     };
 }

@@ -15,7 +15,7 @@ use tcproute_common::{Kept, Phase};
 
 use crate::{
     connection::{free, owned_slot, stored},
-    context::TcpContext,
+    context::{TcpContext, mptcp_socket},
     outcomes::{self, phase},
 };
 
@@ -86,7 +86,7 @@ fn find(ctx: &TcpContext) -> Option<(*mut Kept, Place)> {
     if socket.is_null() {
         return None;
     }
-    let mptcp = ctx.mptcp_socket(socket);
+    let mptcp = mptcp_socket(socket);
     let kept = if mptcp.is_null() { stored(socket) } else { stored(mptcp) };
     kept.map(
         #[inline(always)]

@@ -53,7 +53,7 @@ pub fn sample(connections: u32) -> u32 {
 /// How long clients that connect without an end pause after each connection: on a slow machine they would leave nothing for
 /// the daemon, which they are there to watch.
 pub fn pause() -> Duration {
-    Duration::from_millis(2) * (divisor() - 1)
+    Duration::from_millis(20) * (divisor() - 1)
 }
 
 fn divisor() -> u32 {

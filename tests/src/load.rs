@@ -7,7 +7,7 @@ use std::{
     process::{Child, Stdio},
 };
 
-use crate::{cgroup::TestCgroup, client::script, pause, wait_for};
+use crate::{cgroup::TestCgroup, client::script, pause, sample, wait_for};
 
 /// Processes in a workload's cgroup, each of which dials again and again. They end when this is dropped.
 pub struct Load {
@@ -31,7 +31,7 @@ impl Load {
     pub fn start(cgroup: &TestCgroup, dialled: SocketAddr, processes: usize) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let (host, port) = (dialled.ip(), dialled.port());
-        let pause = pause().as_secs_f64();
+        let (pause, batch) = (pause().as_secs_f64(), sample(48));
         let body = format!(
             "
 stop, progress = sys.argv[1:]
@@ -39,7 +39,7 @@ names, failures, peers = collections.Counter(), collections.Counter(), collectio
 reset = struct.pack('ii', 1, 0)
 n = 0
 while not os.path.exists(stop):
-    for _ in range(50):
+    for _ in range({batch}):
         try:
             with dial('{host}', {port}) as s:
                 peer = s.getpeername()[:2]
