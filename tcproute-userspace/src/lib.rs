@@ -14,6 +14,7 @@ pub mod agent;
 pub mod bpf;
 pub mod cli;
 pub mod doctor;
+pub mod drain;
 pub mod outcomes;
 pub mod plan;
 pub mod policy;
