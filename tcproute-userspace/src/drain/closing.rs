@@ -142,3 +142,33 @@ impl Wanted<'_> {
 fn decided(workload: CgroupId, state: &ConnectionState, peer: SocketAddress) -> Option<Departed> {
     (state.chosen == peer).then_some(Departed { workload, dialled: state.dialled, endpoint: state.chosen })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn address(port: u16) -> SocketAddress {
+        SocketAddr::from(([127, 0, 0, 1], port)).into()
+    }
+
+    #[test]
+    fn a_state_counts_as_long_as_the_socket_has_the_peer_that_was_chosen() {
+        let workload = CgroupId::new(1);
+        let state = ConnectionState { dialled: address(1), chosen: address(10), outcomes: 0, started: 0 };
+        let departed = Departed { workload, dialled: address(1), endpoint: address(10) };
+        assert_eq!(decided(workload, &state, address(10)), Some(departed));
+        assert_eq!(decided(workload, &state, address(11)), None);
+    }
+
+    #[test]
+    fn nothing_is_done_to_connections_of_who_has_come_back() {
+        let departed = Departed { workload: CgroupId::new(1), dialled: address(1), endpoint: address(10) };
+        let gone = Gone::new([departed].into());
+        assert_eq!(gone.while_gone(&departed, || "closed"), Some("closed"));
+        // The workload is gone with all its routes.
+        gone.keep(&Routes::new());
+        assert_eq!(gone.while_gone(&departed, || "closed"), None);
+    }
+}

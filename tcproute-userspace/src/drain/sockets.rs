@@ -252,3 +252,62 @@ fn bytes(emitable: &impl Emitable) -> Vec<u8> {
     emitable.emit(&mut bytes);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_sock_diag::inet::InetResponseHeader;
+    use tcproute_common::SpinLock;
+
+    use super::*;
+
+    fn state(port: u16) -> ConnectionState {
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port)).into();
+        ConnectionState { dialled: address(1), chosen: address(port), outcomes: 0, started: 0 }
+    }
+
+    /// An answer of the kernel for a socket with this cookie, in `overflow` under that one.
+    fn answer(inode: u32, cookie: u64, stored_under: u64) -> InetResponse {
+        let lock = SpinLock::FREE;
+        let kept = Kept { lock, phase: 3, generation: 0, traced: 0, cookie: stored_under, state: state(10) };
+        // SAFETY: a value of a map is plain bytes.
+        let value: [u8; size_of::<Kept>()] = unsafe { std::mem::transmute(kept) };
+        let map_id = bytes(&DefaultNla::new(2, vec![7, 0, 0, 0]));
+        let value = bytes(&DefaultNla::new(SK_DIAG_BPF_STORAGE_MAP_VALUE, value.to_vec()));
+        let storage = bytes(&DefaultNla::new(1 | NLA_F_NESTED, [map_id, value].concat()));
+        let header = InetResponseHeader {
+            family: AF_INET,
+            state: 1,
+            timer: None,
+            socket_id: SocketId { cookie: cookie.to_le_bytes(), destination_port: 10, ..SocketId::new_v4() },
+            recv_queue: 0,
+            send_queue: 0,
+            uid: 0,
+            inode,
+        };
+        let cgroup = DefaultNla::new(INET_DIAG_CGROUP_ID, 77_u64.to_ne_bytes().to_vec());
+        let storages = DefaultNla::new(INET_DIAG_SK_BPF_STORAGES, storage);
+        InetResponse { header, nlas: [cgroup, storages].map(nlas::Nla::Other).into_iter().collect() }
+    }
+
+    #[test]
+    fn a_socket_is_read_with_what_is_kept_for_it() {
+        let connection = Connection::read(&answer(5, 0x1_0000_0002, 0x1_0000_0002)).unwrap();
+        assert_eq!((connection.cookie(), connection.cgroup), (0x1_0000_0002, 77));
+        assert_eq!(connection.stored, Some(state(10)));
+        assert_eq!(connection.peer(), SocketAddr::from(([0, 0, 0, 0], 10)).into());
+        // Of another socket.
+        assert_eq!(Connection::read(&answer(5, 2, 3)).unwrap().stored, None);
+    }
+
+    #[test]
+    fn a_socket_that_no_application_has_is_left_alone() {
+        assert_eq!(Connection::read(&answer(0, 2, 2)), None);
+    }
+
+    #[test]
+    fn a_value_that_is_too_short_is_none() {
+        let value = bytes(&DefaultNla::new(SK_DIAG_BPF_STORAGE_MAP_VALUE, vec![0; 63]));
+        assert!(kept(&bytes(&DefaultNla::new(1, value))).is_none());
+        assert!(kept(&[1, 2, 3]).is_none());
+    }
+}
