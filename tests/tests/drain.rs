@@ -116,8 +116,9 @@ def serve(s):
     try:
         s.sendall(b'{name}\\n')
         while data := s.recv(64): s.sendall(data)
-        print('EOF', flush=True)
-    except OSError as e: print(errno.errorcode[e.errno], flush=True)
+        end = 'EOF'
+    except OSError as e: end = errno.errorcode[e.errno]
+    os.write(1, f'{{end}}\\n'.encode())
     s.close()
 l = socket.create_server(('{}', {}), family=family('{}'), backlog=64)
 print('ready', flush=True)
@@ -402,7 +403,9 @@ fn a_workload_in_a_network_namespace_of_its_own() {
     let state = |endpoints: &[SocketAddr]| {
         let mut mesh = Mesh::new();
         mesh.outbound("db", dialled);
-        endpoints.iter().for_each(|&endpoint| drop(mesh.endpoint("db", "x", endpoint)));
+        for &endpoint in endpoints {
+            mesh.endpoint("db", "x", endpoint);
+        }
         mesh.text()
     };
     let directory = tempfile::tempdir().unwrap();

@@ -8,8 +8,8 @@ use std::{
 };
 
 use netlink_packet_core::{
-    DefaultNla, Emitable, NLA_F_NESTED, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, NetlinkSerializable, Nla, NlaBuffer, NlasIterator,
+    DefaultNla, Emitable, NLA_F_NESTED, NLA_TYPE_MASK, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable, Nla, NlaBuffer, NlasIterator,
 };
 use netlink_packet_sock_diag::{
     AF_INET, AF_INET6, IPPROTO_TCP, SOCK_DIAG_BY_FAMILY, SockDiagDestroy, SockDiagMessage,
@@ -72,7 +72,7 @@ impl Connection {
     fn read(InetResponse { header, nlas }: &InetResponse) -> Option<Self> {
         let other = |wanted: u16| {
             nlas.iter().find_map(|nla| match nla {
-                nlas::Nla::Other(nla) if nla.kind() == wanted => Some(value(nla)),
+                nlas::Nla::Other(nla) if nla.kind() & NLA_TYPE_MASK == wanted => Some(value(nla)),
                 _ => None,
             })
         };
@@ -285,7 +285,7 @@ mod tests {
             inode,
         };
         let cgroup = DefaultNla::new(INET_DIAG_CGROUP_ID, 77_u64.to_ne_bytes().to_vec());
-        let storages = DefaultNla::new(INET_DIAG_SK_BPF_STORAGES, storage);
+        let storages = DefaultNla::new(INET_DIAG_SK_BPF_STORAGES | NLA_F_NESTED, storage);
         InetResponse { header, nlas: [cgroup, storages].map(nlas::Nla::Other).into_iter().collect() }
     }
 
