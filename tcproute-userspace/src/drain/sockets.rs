@@ -58,8 +58,8 @@ pub(super) struct Connection {
 impl Connection {
     /// The cookie by which the programs know it.
     pub(super) fn cookie(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h] = self.id.cookie;
-        let [low, high] = [[a, b, c, d], [e, f, g, h]].map(u32::from_ne_bytes);
+        let (words, _) = self.id.cookie.as_chunks();
+        let [low, high] = [words[0], words[1]].map(u32::from_ne_bytes);
         u64::from(high) << 32 | u64::from(low)
     }
 
