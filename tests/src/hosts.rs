@@ -74,6 +74,11 @@ impl Hosts {
         self.client.command(program)
     }
 
+    /// A command that will run on the server.
+    pub fn on_server(&self, program: &str) -> Command {
+        self.server.command(program)
+    }
+
     /// As [`Self::on_client`], in a cgroup.
     pub fn on_client_in(&self, cgroup: &TestCgroup, program: &str) -> Command {
         let mut command = cgroup.command("nsenter");

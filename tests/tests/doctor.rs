@@ -47,6 +47,8 @@ fn this_node_is_ready() {
         let [status, ..] = &checks(&report, id)[0];
         assert_eq!(status, "ok", "{id}: {report:#}");
     }
+    // Of no use but for `run --drain`.
+    assert!(["ok", "fallback"].contains(&checks(&report, "drain")[0][0].as_str()), "{report:#}");
     let programs = report["programs"].as_array().unwrap();
     let names: Vec<&str> = programs.iter().map(|program| program["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["connect4", "connect6", "getpeername4", "getpeername6", "sock_release", "sock_ops"]);

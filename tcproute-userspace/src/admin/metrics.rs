@@ -56,6 +56,7 @@ struct Snapshot {
     last_reconcile: f64,
     events_lost: u64,
     ejections: Option<u64>,
+    drained: Option<u64>,
 }
 
 impl Snapshot {
@@ -112,6 +113,7 @@ impl Snapshot {
             last_reconcile: last,
             events_lost,
             ejections: state.ejections,
+            drained: state.drain.map(|drain| drain.closed),
         }
     }
 }
@@ -138,6 +140,12 @@ impl Collector for Snapshot {
             let ejections = ConstCounter::new(ejections);
             let (name, help) = ("ejections", "How often an endpoint was taken out.");
             ejections.encode(encoder.encode_descriptor(name, help, None, ejections.metric_type())?)?;
+        }
+        if let Some(drained) = self.drained {
+            let drained = ConstCounter::new(drained);
+            let (name, help) =
+                ("drained_connections", "Connections that were closed, since their endpoint has left.");
+            drained.encode(encoder.encode_descriptor(name, help, None, drained.metric_type())?)?;
         }
         let entries = self.maps.iter().map(|map| (map.name.as_str(), ConstGauge::new(map.entries)));
         family(&mut encoder, "map_entries", "Entries of a map that are taken.", "map", entries)?;

@@ -8,7 +8,7 @@ use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    agent::{EjectedState, State, WaitingState, WorkloadState},
+    agent::{DrainState, EjectedState, State, WaitingState, WorkloadState},
     bpf::links,
     outcomes::timestamp,
 };
@@ -41,6 +41,8 @@ pub struct Status {
     pub waiting: Vec<Waiting>,
     /// Endpoints that were taken out for a while, since they do not answer.
     pub ejected: Vec<Ejected>,
+    /// What becomes of connections to endpoints that have left; absent if they are kept.
+    pub drain: Option<Drain>,
     /// What the operator should know.
     pub warnings: Vec<String>,
     /// How full the maps are.
@@ -111,6 +113,18 @@ pub struct Waiting {
     pub routes: usize,
 }
 
+/// What becomes of connections to endpoints that have left.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drain {
+    /// How long they are kept.
+    pub grace_seconds: f64,
+    /// How many endpoints have left whose connections are still kept.
+    pub waiting_endpoints: usize,
+    /// How many connections were closed.
+    pub closed_connections: u64,
+}
+
 /// An endpoint that was taken out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -168,6 +182,7 @@ impl Status {
             workloads: state.workloads.iter().zip(attached).map(workload).collect(),
             waiting: state.waiting.iter().map(waiting).collect(),
             ejected: state.ejected.iter().map(ejected).collect(),
+            drain: state.drain.map(drain),
             warnings: state.unattached.iter().chain(&state.warnings).cloned().collect(),
             maps: maps(state),
         }
@@ -181,6 +196,14 @@ fn workload((workload, attached): (&WorkloadState, &bool)) -> Workload {
         cgroup: workload.cgroup.clone(),
         routes: workload.routes.routes.len(),
         attached: *attached,
+    }
+}
+
+fn drain(drain: DrainState) -> Drain {
+    Drain {
+        grace_seconds: drain.grace.as_secs_f64(),
+        waiting_endpoints: drain.waiting,
+        closed_connections: drain.closed,
     }
 }
 

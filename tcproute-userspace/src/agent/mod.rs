@@ -5,12 +5,14 @@
 //! - `eject`: endpoints that do not answer.
 //! - `cgroups`: the task that watches cgroups.
 //! - `workloads`: what is done when one comes or goes.
+//! - `drain`: connections to endpoints that have left.
 //! - `outcomes`: what the kernel has counted.
 //! - `reconcile`: the loop that takes what they find and puts it in force.
 //! - `state`: what others may know of it.
 //! - `trace`: events of the programs for those who listen.
 
 mod cgroups;
+mod drain;
 mod eject;
 mod follow;
 mod outcomes;
@@ -34,6 +36,7 @@ use tracing::{info, warn};
 
 use crate::{
     bpf::{Datapath, Options, cgroup::Cgroup, pins::PinDirectory, requirements::Features},
+    drain::Draining,
     outcomes::WorkloadOutcomes,
     plan::{self, EjectionPolicy, Layout, Limits, Selection, Table, Workload, WorkloadId},
     resources::MeshName,
@@ -46,7 +49,9 @@ pub use cgroups::{Found, Named, present};
 pub use reconcile::Follow;
 pub use reconciles::{Outcome, Reconciles};
 pub use resolved::Resolved;
-pub use state::{Desk, EjectedState, Failure, Handle, Reconcile, State, WaitingState, WorkloadState, desk};
+pub use state::{
+    Desk, DrainState, EjectedState, Failure, Handle, Reconcile, State, WaitingState, WorkloadState, desk,
+};
 
 /// What does not change while the agent runs.
 #[derive(Debug, Clone)]
@@ -63,6 +68,8 @@ pub struct Settings {
     pub selection: Selection,
     /// When endpoints that do not answer are taken out, if ever.
     pub ejection: Option<EjectionPolicy>,
+    /// How long connections to an endpoint that has left are kept; `None` for as long as they like.
+    pub drain: Option<Duration>,
 }
 
 /// Runs that no route leads to any more, and since when.
@@ -126,6 +133,8 @@ pub struct Agent<'a> {
     splits: BTreeMap<RouteKey, outcomes::Since>,
     /// Where endpoints are taken out.
     ejecting: Option<eject::Ejecting>,
+    /// Where connections to endpoints that have left are closed.
+    draining: Option<Draining>,
     /// While somebody listens.
     tracing: Option<trace::Tracing>,
     /// Whether the kernel holds what was resolved.
@@ -159,6 +168,7 @@ impl<'a> Agent<'a> {
         let log_decisions = resolved.settings.log_decisions;
         let ejecting = resolved.settings.ejection.map(eject::Ejecting::new);
         let ejects = ejecting.is_some();
+        let draining = resolved.settings.drain.map(Draining::new);
         let options = Options { limits, features, log_decisions, ejects, pins, reuse_tables: true };
         let (mut datapath, layout) = load(&options)?;
         let known: Vec<Option<WorkloadId>> =
@@ -193,6 +203,7 @@ impl<'a> Agent<'a> {
             splits: BTreeMap::new(),
             has_departed: true,
             ejecting,
+            draining,
             tracing: None,
             in_step: false,
             state,
@@ -200,7 +211,11 @@ impl<'a> Agent<'a> {
         };
         agent.forget_sockets_of_others()?;
         let table = agent.table();
+        let before = agent.endpoints_before(&known.into_iter().flatten().collect());
         agent.put_in_force(&table)?;
+        if let Some(draining) = &mut agent.draining {
+            draining.inherit(&before);
+        }
         for (_, cgroup) in cgroups {
             match agent.attach(cgroup) {
                 // It is forgotten when the cgroups are looked at again.
@@ -237,8 +252,10 @@ impl<'a> Agent<'a> {
         for member in &self.members {
             self.datapath.extend_filter(table, member.id)?;
         }
+        self.prepare_draining();
         self.datapath.apply(&change)?;
         self.layout = next;
+        self.note_departures();
         let changed = change.routes.len();
         self.has_departed |= changed > 0;
         if let Err(error) = self.note_splits() {

@@ -17,7 +17,7 @@ use tokio::{
 use tracing::{error, info};
 
 use super::{
-    Agent, Failure, Named, Outcome, Reconcile, cgroups, eject,
+    Agent, Failure, Named, Outcome, Reconcile, cgroups, drain, eject,
     follow::{self, News},
     state::Question,
 };
@@ -99,6 +99,7 @@ impl Agent<'_> {
                 _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
                 _ = eject_ticks.tick(), if self.ejecting.is_some() => self.look_after_endpoints(),
                 _ = trace_ticks.tick(), if self.tracing.is_some() => self.serve_listeners(),
+                step = drain::step(&mut self.draining) => self.drain(step),
                 Some(ended) = followers.join_next() => {
                     let why = ended.err().map_or_else(|| "they were given up".to_owned(), |error| error.to_string());
                     let what = "changes of files or addresses are not followed any more, start tcproute anew";
@@ -210,6 +211,7 @@ impl Agent<'_> {
         self.state.listeners = self.listeners();
         self.show_ejected();
         self.state.ready = self.in_step;
+        self.state.drain = self.drain_state();
         self.state.maps = Some((self.layout.taken(), self.layout.limits()));
         self.desk.state.send_replace(Arc::new(self.state.clone()));
     }

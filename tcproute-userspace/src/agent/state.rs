@@ -47,6 +47,8 @@ pub struct State {
     pub ejected: Vec<EjectedState>,
     /// How often that happened; `None` if it never does.
     pub ejections: Option<u64>,
+    /// The closing of connections to endpoints that have left, if there is any.
+    pub drain: Option<DrainState>,
     /// Who listens to events.
     pub listeners: usize,
     /// Why changes of files are only found at an interval, if so.
@@ -97,6 +99,17 @@ pub struct EjectedState {
     pub endpoint: SocketAddr,
     /// When it is put in again.
     pub until: SystemTime,
+}
+
+/// What became of connections to endpoints that have left.
+#[derive(Debug, Clone, Copy)]
+pub struct DrainState {
+    /// How long they are kept.
+    pub grace: Duration,
+    /// How many endpoints have left whose connections are still kept.
+    pub waiting: usize,
+    /// How many were closed.
+    pub closed: u64,
 }
 
 /// A Dataplane whose cgroup is not there.

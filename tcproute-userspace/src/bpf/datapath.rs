@@ -13,7 +13,9 @@ use anyhow::{Context, Result, anyhow};
 use aya::maps::CgroupStorage;
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, cgroup_storage::CgroupStorageKey},
+    maps::{
+        Array, HashMap, IterableMap, Map, MapData, MapError, PerCpuArray, cgroup_storage::CgroupStorageKey,
+    },
     programs::links::FdLink,
 };
 use nix::libc::ENOENT;
@@ -33,6 +35,7 @@ use super::{
     programs::{self, LoadedProgram},
     requirements::Features,
     reuse::{Reuse, is_pinned},
+    routed::RoutedSockets,
     slots,
 };
 use crate::{
@@ -261,6 +264,12 @@ impl<'a> Datapath<'a> {
     pub fn detach_others(&self, ours: &BTreeSet<CgroupId>) -> Result<()> {
         let Some(pins) = self.pins else { return Ok(()) };
         pins.cgroups()?.difference(ours).try_for_each(|&cgroup| pins.remove_links(cgroup))
+    }
+
+    /// What was decided for sockets, to be read from anywhere.
+    pub fn routed_sockets(&self) -> Result<RoutedSockets> {
+        let overflow = self.ebpf.map("overflow").context("the eBPF object has no map overflow")?;
+        RoutedSockets::open(IterableMap::<u32, Kept>::map(&self.connections), overflow)
     }
 
     /// Forgets the sockets that count at these entries of `outcomes`, after their workloads were detached.

@@ -14,9 +14,11 @@ pub mod pins;
 mod programs;
 pub mod requirements;
 mod reuse;
+mod routed;
 mod slots;
 mod sys;
 
 pub use datapath::{CounterValue, Datapath, Options};
 pub use programs::LoadedProgram;
+pub use routed::RoutedSockets;
 pub use sys::AttachMode;

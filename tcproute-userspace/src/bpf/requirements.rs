@@ -1,8 +1,8 @@
 //! What the node must offer, checked before anything is loaded, each with its remedy.
 
-use std::fmt;
+use std::{fmt, fs};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use aya::{
     programs::ProgramType,
     sys::{BpfHelper, is_helper_supported},
@@ -94,6 +94,18 @@ pub fn check() -> Result<()> {
         debug!("cannot raise RLIMIT_MEMLOCK, which only kernels before 5.11 need: {error}");
     }
     Ok(())
+}
+
+/// Bits of capabilities(7).
+pub const CAP_NET_ADMIN: u64 = 1 << 12;
+
+/// The effective capabilities of this process, as a set of bits.
+pub fn capabilities() -> Result<u64> {
+    let path = "/proc/self/status";
+    let status = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    bits.with_context(|| format!("{path} does not tell"))
 }
 
 /// Maps and programs count against RLIMIT_MEMLOCK before this kernel. Later ones charge the memory cgroup, and a

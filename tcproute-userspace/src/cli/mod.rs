@@ -108,6 +108,7 @@ impl Input {
             log_decisions: self.log_decisions,
             selection: self.selection,
             ejection: None,
+            drain: None,
         }
     }
 }
@@ -121,7 +122,8 @@ struct AdminSocket {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let number: f64 =
+        text.strip_suffix('s').unwrap_or(text).parse().map_err(|_| "not a number of seconds".to_owned())?;
     if !(0.1..=86400.0).contains(&number) {
         return Err("must be from 0.1 to 86400".to_owned());
     }

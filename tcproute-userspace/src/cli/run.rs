@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -19,6 +19,7 @@ use crate::{
         pins::PinDirectory,
         requirements,
     },
+    drain,
     plan::EjectionPolicy,
     sources::{self, Watch},
 };
@@ -37,6 +38,10 @@ pub(super) struct Run {
     /// For how many seconds at first; each time that it fails again soon, twice as long, up to 32 times.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds, requires = "eject_after")]
     eject_for: Duration,
+    /// Close the connections that still lead to an endpoint so many seconds after it has left its route, if it does not come
+    /// back. Without this they are kept for as long as they like.
+    #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
+    drain: Option<Duration>,
     /// Where bpffs is mounted: maps and links are pinned in its folder `tcproute`.
     #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
     bpffs: PathBuf,
@@ -92,10 +97,13 @@ impl Run {
         dataplanes.dedup();
         let places: BTreeMap<String, usize> = dataplanes.iter().cloned().zip(0..).collect();
         let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
-        let settings = Settings { ejection, ..self.input.settings() };
+        let settings = Settings { ejection, drain: self.drain, ..self.input.settings() };
         let resolved = Resolved::new(settings, resources, dataplanes).await?;
 
         requirements::check()?;
+        if self.drain.is_some() {
+            drain::check().context("--drain does not work here; without it connections are kept")?;
+        }
         let hierarchy = Cgroup2::find()?;
         let named = self
             .workloads

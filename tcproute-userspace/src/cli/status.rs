@@ -11,7 +11,7 @@ use super::{
 };
 use crate::admin::{
     client,
-    status::{Error, Features, LastReconcile, Status as Report},
+    status::{Drain, Error, Features, LastReconcile, Status as Report},
 };
 
 /// So many violations are shown in the table.
@@ -98,7 +98,8 @@ fn table(report: &Report) -> String {
 }
 
 fn head(report: &Report) -> String {
-    let Report { version, pid, started, kernel, features, ready, unwatched, last_reconcile, .. } = report;
+    let Report { version, pid, started, kernel, features, ready, unwatched, last_reconcile, drain, .. } =
+        report;
     let ready = if *ready { "ready" } else { "not ready: the kernel does not hold what was resolved" };
     let mut lines = vec![
         format!("tcproute {version}, pid {pid}, since {started:.0}: {ready}"),
@@ -118,6 +119,11 @@ fn head(report: &Report) -> String {
             format!("change   {result} at {at:.0}, {:.1} ms after it was made", duration_seconds * 1000.0)
         }
     });
+    if let Some(Drain { grace_seconds, waiting_endpoints, closed_connections }) = drain {
+        lines.push(format!(
+            "drain    {grace_seconds} s after an endpoint has left: {waiting_endpoints} endpoints wait, {closed_connections} connections closed"
+        ));
+    }
     if let Some(why) = unwatched {
         lines.push(format!("files    looked at every second, since they cannot be watched: {why}"));
     }

@@ -8,7 +8,7 @@ use super::node::Node;
 use crate::bpf::{
     AttachMode,
     attached::{Attached, AttachedProgram},
-    requirements::{OLDEST, WITHOUT_MEMLOCK},
+    requirements::{CAP_NET_ADMIN, OLDEST, WITHOUT_MEMLOCK},
 };
 
 /// How something stands.
@@ -66,6 +66,7 @@ pub(super) fn checks(node: &Node) -> Vec<Check> {
         programs(node),
     ];
     checks.extend(features(node));
+    checks.push(drain(node));
     checks.extend(others(node));
     checks.push(daemon(node));
     checks
@@ -146,7 +147,6 @@ fn bpffs(node: &Node) -> Check {
 }
 
 /// Bits of capabilities(7).
-const CAP_NET_ADMIN: u64 = 1 << 12;
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 const CAP_BPF: u64 = 1 << 39;
 
@@ -263,6 +263,22 @@ fn features(node: &Node) -> Vec<Check> {
         Check::new(IDS[3], Status::Fallback, "trace does not name the process that connects; that needs 6.1")
     };
     vec![refusal, peers, causes, processes]
+}
+
+/// Only asked for by `--drain`.
+fn drain(node: &Node) -> Check {
+    const ID: &str = "drain";
+    match (&node.drain, &node.capabilities) {
+        (Ok(()), Ok(bits)) if bits & CAP_NET_ADMIN == 0 => Check::new(
+            ID,
+            Status::Fallback,
+            "run --drain is refused, since this process may not close connections: that needs CAP_NET_ADMIN",
+        ),
+        (Ok(()), _) => {
+            Check::new(ID, Status::Ok, "run --drain can close connections to endpoints that have left")
+        }
+        (Err(reason), _) => Check::new(ID, Status::Fallback, format!("run --drain is refused: {reason}")),
+    }
 }
 
 /// Programs of others.

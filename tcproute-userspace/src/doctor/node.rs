@@ -25,6 +25,7 @@ use crate::{
         pins,
         requirements::{self, Features, KernelVersion},
     },
+    drain,
     plan::Limits,
 };
 
@@ -67,6 +68,8 @@ pub(super) struct Node {
     pub(super) features: Known<Features>,
     /// The programs, loaded once and attached nowhere.
     pub(super) programs: Known<Vec<LoadedProgram>>,
+    /// Whether connections can be closed.
+    pub(super) drain: Known<()>,
     /// What is attached to cgroups.
     pub(super) attached: Known<Attached>,
     /// The pid of the daemon.
@@ -119,13 +122,14 @@ impl Node {
             bpffs_mounted: pins::is_mounted(bpffs),
             btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
             root,
-            capabilities: capabilities(),
+            capabilities: requirements::capabilities().map_err(|error| format!("{error:#}")),
             memlock,
             memlock_raised,
             jit: sysctl("net/core/bpf_jit_enable"),
             jit_harden: sysctl("net/core/bpf_jit_harden"),
             features,
             programs,
+            drain: drain::probe().map_err(|error| error.to_string()),
             attached,
             daemon: pins::daemon(bpffs),
         })
@@ -148,13 +152,6 @@ fn config(release: &str) -> Known<BTreeSet<String>> {
 fn options(config: &str) -> BTreeSet<String> {
     let is_on = |line: &str| line.strip_suffix("=y").or_else(|| line.strip_suffix("=m")).map(str::to_owned);
     config.lines().filter_map(is_on).collect()
-}
-
-fn capabilities() -> Known<u64> {
-    let status = fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
-    bits.ok_or_else(|| "/proc/self/status does not tell".to_owned())
 }
 
 /// A number below `/proc/sys`; `None` where there is none or it may not be read.

@@ -169,6 +169,14 @@ impl Layout {
         self.routes.keys()
     }
 
+    /// The endpoints that each route leads to.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&RouteKey, SocketAddress)> {
+        self.routes.iter().flat_map(|(key, placed)| {
+            let endpoints = placed.table.backends.iter().flat_map(|backend| &backend.endpoints);
+            endpoints.map(move |&endpoint| (key, endpoint))
+        })
+    }
+
     /// The backendRefs of a route that have a weight, and that weight.
     pub fn weights(&self, key: &RouteKey) -> BTreeMap<RefName, u32> {
         let backends = self.routes.get(key).into_iter().flat_map(|placed| &placed.table.backends);

@@ -25,9 +25,9 @@ pub struct DataplaneRoutes {
     /// One entry for each outbound, sorted by service, address and port.
     pub routes: Vec<ResolvedRoute>,
     /// Outbounds that contradict each other.
-    pub(super) conflicts: Vec<String>,
+    pub(crate) conflicts: Vec<String>,
     /// The policies of other kinds that the Dataplane's proxy enforces.
-    pub(super) other_policies: Arc<[String]>,
+    pub(crate) other_policies: Arc<[String]>,
 }
 
 /// Where connections to one outbound address lead.

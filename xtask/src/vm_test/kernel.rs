@@ -12,6 +12,9 @@ use anyhow::{Context as _, Result};
 use super::debian::{Archive, Package};
 use crate::command;
 
+/// What tests need and kernels may have as modules, each before those that need it.
+const MODULES: [&str; 3] = ["veth", "inet_diag", "tcp_diag"];
+
 /// Where a kernel comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -102,7 +105,7 @@ fn from_debian(archive: &Archive, series: &str, suite: &str, directory: &Path) -
         series: series.to_owned(),
         version: image.version.clone(),
         image: vmlinuz,
-        modules: module("veth").into_iter().collect(),
+        modules: MODULES.into_iter().filter_map(module).collect(),
     })
 }
 

@@ -1,9 +1,12 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::bpf::{
-    LoadedProgram,
-    requirements::{Features, KernelVersion},
+use crate::{
+    bpf::{
+        LoadedProgram,
+        requirements::{Features, KernelVersion},
+    },
+    drain::Unsupported,
 };
 
 fn good() -> Node {
@@ -34,6 +37,7 @@ fn good() -> Node {
         jit_harden: Some(0),
         features: Ok(features),
         programs: Ok(Vec::new()),
+        drain: Ok(()),
         attached: Ok(Attached { programs: Vec::new(), cut_off: None }),
         daemon: None,
     }
@@ -70,13 +74,15 @@ fn what_is_missing_is_told_with_its_remedy() {
 #[test]
 fn one_capability_stands_for_two() {
     let mut node = good();
-    for enough in [CAP_SYS_ADMIN, CAP_BPF | CAP_NET_ADMIN] {
+    for enough in [CAP_SYS_ADMIN | CAP_NET_ADMIN, CAP_BPF | CAP_NET_ADMIN] {
         node.capabilities = Ok(enough);
         assert_eq!(complaints(&node), []);
     }
-    for too_little in [0, CAP_BPF, CAP_NET_ADMIN] {
+    node.capabilities = Ok(CAP_NET_ADMIN);
+    assert_eq!(complaints(&node), [("privilege", Status::Missing)]);
+    for too_little in [0, CAP_BPF] {
         node.capabilities = Ok(too_little);
-        assert_eq!(complaints(&node), [("privilege", Status::Missing)]);
+        assert_eq!(complaints(&node), [("privilege", Status::Missing), ("drain", Status::Fallback)]);
     }
 }
 
@@ -145,6 +151,14 @@ fn an_older_kernel_falls_back() {
             ("trace-processes", Status::Fallback)
         ]
     );
+}
+
+#[test]
+fn without_a_way_to_close_connections_only_drain_does_not_work() {
+    let mut node = good();
+    node.drain = Err(Unsupported::Closing.to_string());
+    assert_eq!(complaints(&node), [("drain", Status::Fallback)]);
+    assert!(drain(&node).found.contains("CONFIG_INET_DIAG_DESTROY"), "{:?}", drain(&node));
 }
 
 #[test]
