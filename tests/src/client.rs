@@ -1,11 +1,11 @@
-//! Clients: Python's sockets, which know nothing of tcproute.
+//! Clients: Python's sockets, which know nothing of tcproute. The programs are run by `python3 -SEc`, without what a
+//! site adds to Python, since most of the time of a short test is that of its start.
 
 use std::{collections::BTreeMap, net::SocketAddr, process::Output};
 
 /// What the scripts share.
 const PRELUDE: &str = r"
-import collections, ctypes, errno, os, select, socket, struct, sys, time
-libc = ctypes.CDLL(None, use_errno=True)
+import collections, errno, os, select, socket, struct, sys, time
 def name(s):
     data = b''
     while not data.endswith(b'\n'):
@@ -20,11 +20,31 @@ def dial(host, port):
     s.connect((host, port))
     return s
 def disconnect(s):
-    if libc.connect(s.fileno(), struct.pack('=H14x', 0), 16) != 0:
+    # Takes long to load.
+    import ctypes
+    if ctypes.CDLL(None, use_errno=True).connect(s.fileno(), struct.pack('=H14x', 0), 16) != 0:
         raise OSError(ctypes.get_errno(), 'connect(AF_UNSPEC)')
+def place(s):
+    return int.from_bytes(s.getsockopt(socket.SOL_SOCKET, 57, 8), sys.byteorder) & 0xffff
+def one_cpu():
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+def with_the_place_of(first):
+    # Cookies count up, in runs by CPU. Sockets of the cheapest kind use up those in between.
+    cheap, wanted = socket.SocketType, place(first)
+    for _ in range(1000000):
+        s = cheap(socket.AF_UNIX, socket.SOCK_DGRAM)
+        left = wanted - place(s) & 0xffff
+        s.close()
+        if left > 100: continue
+        for _ in range(left):
+            second = socket.socket()
+            if place(second) == wanted: return second
+            second.close()
+    sys.exit('no two sockets have the same place')
 ";
 
-/// A Python program with these helpers: `dial(host, port)`, `name(socket)`, `disconnect(socket)`.
+/// A Python program with these helpers: `dial(host, port)`, `name(socket)`, `disconnect(socket)`; and, on `one_cpu()`,
+/// `with_the_place_of(socket)`, a new socket whose state belongs where that of another one is.
 pub fn script(body: &str) -> String {
     format!("{PRELUDE}\n{body}")
 }

@@ -1,11 +1,15 @@
 //! Two hosts joined by a cable: network namespaces and a pair of veth devices.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader},
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU8, Ordering},
+    thread,
 };
+
+use nix::sched::{CloneFlags, setns};
 
 use crate::cgroup::TestCgroup;
 
@@ -77,6 +81,17 @@ impl Hosts {
     /// A command that will run on the server.
     pub fn on_server(&self, program: &str) -> Command {
         self.server.command(program)
+    }
+
+    /// A socket of the server that listens at this address.
+    pub fn listen_on_server(&self, address: SocketAddr) -> TcpListener {
+        let namespace = File::open(format!("/run/netns/{}", self.server.0)).expect("the namespace is there");
+        // The thread that enters the namespace ends in it; its sockets stay where they were made.
+        let listen = move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("a namespace can be entered");
+            TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"))
+        };
+        thread::spawn(listen).join().expect("the server can listen")
     }
 
     /// As [`Self::on_client`], in a cgroup.

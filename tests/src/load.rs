@@ -60,7 +60,7 @@ for n, c in peers.items(): print('peer', n, c)
         );
         let children = (0..processes).map(|number| {
             let mut command = cgroup.command("python3");
-            command.args(["-c", &script(&body)]).arg(directory.path().join("stop"));
+            command.args(["-SEc", &script(&body)]).arg(directory.path().join("stop"));
             command.arg(directory.path().join(number.to_string())).stdout(Stdio::piped());
             command.spawn().expect("python3 can be started")
         });

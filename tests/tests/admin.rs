@@ -49,7 +49,7 @@ impl World {
 
     fn connect(&self, count: u32) {
         let client = counting(self.dialled, count);
-        let output = self.cgroup.command("python3").args(["-c", &client]).output().unwrap();
+        let output = self.cgroup.command("python3").args(["-SEc", &client]).output().unwrap();
         assert_eq!(counts(&output), [("backend".to_owned(), u64::from(count))].into());
     }
 
@@ -63,7 +63,7 @@ for _ in range({count}):
     else: sys.exit('not refused')
 "
         ));
-        stdout(&self.cgroup.command("python3").args(["-c", &client]).output().unwrap());
+        stdout(&self.cgroup.command("python3").args(["-SEc", &client]).output().unwrap());
     }
 }
 

@@ -97,7 +97,7 @@ impl Node {
 
     /// Who answers how often.
     fn ask(&self, dialled: SocketAddr, count: u32) -> std::collections::BTreeMap<String, u64> {
-        counts(&self.cgroup.command("python3").args(["-c", &counting(dialled, count)]).output().unwrap())
+        counts(&self.cgroup.command("python3").args(["-SEc", &counting(dialled, count)]).output().unwrap())
     }
 
     fn detach(&self) -> String {
@@ -171,7 +171,7 @@ fn nothing_is_lost_while_daemons_are_killed_restarted_and_upgraded() {
     // The last one sends all to where nobody was sent before.
     node.kill();
     node.run(&split.mesh(&[("3", 1)]), &[]);
-    assert_eq!(node.ask(split.dialled, 50), [("v3".to_owned(), 50)].into());
+    assert_eq!(node.ask(split.dialled, 20), [("v3".to_owned(), 20)].into());
     load.wait_for_more(sample(PHASE).into());
     let seen = load.finish();
     println!("{seen:?}");
@@ -200,7 +200,7 @@ fn a_build_that_cannot_read_the_states_of_sockets_loses_no_connection() {
     println!("{seen:?}");
     assert_eq!(seen.failures, [].into());
     assert_eq!(seen.names.keys().collect::<Vec<_>>(), ["v1", "v2"]);
-    assert_eq!(node.ask(split.dialled, 50), [("v2".to_owned(), 50)].into());
+    assert_eq!(node.ask(split.dialled, 20), [("v2".to_owned(), 20)].into());
 }
 
 #[test]
@@ -224,7 +224,7 @@ print(s.getpeername() == ('{host}', {port}))
     let mut command = node.cgroup.command("python3");
     let script = tcproute_tests::client::script(&body);
     let mut client =
-        command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        command.args(["-SEc", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(client.stdout.take().unwrap()));
     assert_eq!(lines.next().unwrap().unwrap(), "connected");
     node.kill();
@@ -277,7 +277,7 @@ fn a_workload_that_is_not_named_any_more_is_detached_and_the_others_keep_their_n
     let argument = format!("batch={}", batch.path().display());
     node.run(&mesh, &["--workload", &argument]);
     let ask = |cgroup: &TestCgroup| {
-        counts(&cgroup.command("python3").args(["-c", &counting(split.dialled, 5)]).output().unwrap())
+        counts(&cgroup.command("python3").args(["-SEc", &counting(split.dialled, 5)]).output().unwrap())
     };
     assert_eq!(ask(&batch), [("v2".to_owned(), 5)].into());
     node.kill();
@@ -316,7 +316,7 @@ sys.stdin.readline()
 "
     );
     let mut command = node.cgroup.command("python3");
-    command.args(["-c", &tcproute_tests::client::script(&body)]);
+    command.args(["-SEc", &tcproute_tests::client::script(&body)]);
     let mut client = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(client.stdout.take().unwrap()));
     assert_eq!(lines.next().unwrap().unwrap(), "connected");

@@ -46,7 +46,7 @@ impl World {
     fn answers(&self, cgroup: &TestCgroup) -> String {
         let (ip, port) = (self.dialled.ip(), self.dialled.port());
         let client = script(&format!("print(name(dial('{ip}', {port})))"));
-        stdout(&cgroup.command("python3").args(["-c", &client]).output().unwrap())
+        stdout(&cgroup.command("python3").args(["-SEc", &client]).output().unwrap())
     }
 }
 

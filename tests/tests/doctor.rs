@@ -170,7 +170,7 @@ bpf(BPF_OBJ_PIN, struct.pack('=QII', address(path), program, 0))
 /// A program of somebody else, pinned.
 fn theirs(bpffs: &Bpffs) -> PathBuf {
     let pin = bpffs.path().join("theirs");
-    let status = Command::new("python3").args(["-c", THEIRS]).arg(&pin).status().unwrap();
+    let status = Command::new("python3").args(["-SEc", THEIRS]).arg(&pin).status().unwrap();
     assert!(status.success());
     pin
 }

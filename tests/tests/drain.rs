@@ -9,9 +9,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::mpsc::{self, Receiver},
-    thread,
-    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -19,6 +16,7 @@ use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
     client::script,
+    echo::Echo,
     hosts::Hosts,
     is_root,
     mesh::Mesh,
@@ -72,7 +70,7 @@ for line in sys.stdin:
 
 impl Client {
     fn start(command: &mut Command) -> Self {
-        let command = command.args(["-c", &script(CLIENT)]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let command = command.args(["-SEc", &script(CLIENT)]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let orders = child.stdin.take().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap());
@@ -101,49 +99,6 @@ impl Client {
     }
 }
 
-/// A process that listens, sends its name to whoever connects, and then what it is sent. It tells how connections end.
-struct Echo {
-    _process: Process,
-    ends: Receiver<String>,
-}
-
-impl Echo {
-    fn start(command: &mut Command, address: SocketAddr, name: &str) -> Self {
-        let body = format!(
-            "
-import threading
-def serve(s):
-    try:
-        s.sendall(b'{name}\\n')
-        while data := s.recv(64): s.sendall(data)
-        end = 'EOF'
-    except OSError as e: end = errno.errorcode[e.errno]
-    os.write(1, f'{{end}}\\n'.encode())
-    s.close()
-l = socket.create_server(('{}', {}), family=family('{}'), backlog=64)
-print('ready', flush=True)
-while True: threading.Thread(target=serve, args=(l.accept()[0],), daemon=True).start()
-",
-            address.ip(),
-            address.port(),
-            address.ip()
-        );
-        let mut child = command.args(["-c", &script(&body)]).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (sender, ends) = mpsc::channel();
-        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        assert_eq!(ends.recv().unwrap(), "ready");
-        Self { _process: Process(child), ends }
-    }
-
-    /// Waits until so many connections have ended, and answers how; there must not be more.
-    fn ended(&self, count: usize) -> Vec<String> {
-        let ends = (0..count).map(|_| self.ends.recv_timeout(Duration::from_secs(20)).unwrap()).collect();
-        assert_eq!(self.ends.try_iter().collect::<Vec<_>>(), [] as [&str; 0]);
-        ends
-    }
-}
-
 /// `web` dials the service `db`, whose endpoints are `a` and `b`, in turns, and `other`, whose only endpoint is `a`.
 struct World {
     db: SocketAddr,
@@ -162,13 +117,12 @@ impl World {
         let net = Loopback::claim();
         let at = |c, d| SocketAddr::from((net.ip(c, d), PORT));
         let (a, b) = (at(1, 1), at(1, 2));
-        let serve = |address, name| Echo::start(&mut Command::new("python3"), address, name);
         let world = Self {
             db: at(0, 1),
             other: at(0, 2),
             a,
             b,
-            servers: [serve(a, "a"), serve(b, "b")],
+            servers: [Echo::start(a, "a"), Echo::start(b, "b")],
             directory: tempfile::tempdir().unwrap(),
             cgroup: TestCgroup::create(),
         };
@@ -354,14 +308,9 @@ fn a_socket_whose_place_is_taken_is_closed_as_well() {
     let daemon = world.daemon(&["--drain", "0.1"]);
     let body = format!(
         "
-os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-def place(s): return struct.unpack('Q', s.getsockopt(socket.SOL_SOCKET, 57, 8))[0] & 0xffff
+one_cpu()
 first = dial('{other}', {PORT})
-for _ in range(1000000):
-    second = socket.socket()
-    if place(second) == place(first): break
-    second.close()
-else: sys.exit('no two sockets have the same place')
+second = with_the_place_of(first)
 second.settimeout(60)
 second.connect(('{db}', {PORT}))
 print(name(second), flush=True)
@@ -375,7 +324,7 @@ name(first); first.sendall(b'x'); print(first.recv(1))
     world.write(&[("a", 1)], &[("a", world.a)]);
     daemon.wait_for_line("new routes in force");
     let mut client = world.cgroup.command("python3");
-    let mut child = client.args(["-c", &script(&body)]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = client.args(["-SEc", &script(&body)]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let mut child = Process(child);
     assert_eq!(lines.next().as_deref(), Some("a"));
@@ -397,8 +346,8 @@ fn a_workload_in_a_network_namespace_of_its_own() {
     };
     let dialled: SocketAddr = "10.99.0.1:5432".parse().unwrap();
     let [a, b] = [5001, 5002].map(|port| SocketAddr::from((hosts.server_address(), port)));
-    let _servers = [(a, "a"), (b, "b")]
-        .map(|(address, name)| Echo::start(&mut hosts.on_server("python3"), address, name));
+    let _servers =
+        [(a, "a"), (b, "b")].map(|(address, name)| Echo::serve(hosts.listen_on_server(address), name));
     let cgroup = TestCgroup::create();
     let state = |endpoints: &[SocketAddr]| {
         let mut mesh = Mesh::new();

@@ -55,7 +55,7 @@ for _ in range({count}):
 print(refused)
 "
         );
-        let output = self.cgroup.command("python3").args(["-c", &script(&body)]).output().unwrap();
+        let output = self.cgroup.command("python3").args(["-SEc", &script(&body)]).output().unwrap();
         stdout(&output).trim().parse().unwrap()
     }
 }

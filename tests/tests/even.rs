@@ -10,6 +10,7 @@ use tcproute_tests::{
     client::{script, stdout},
     is_root,
     mesh::Mesh,
+    sample,
     server::Server,
     tcproute::{Daemon, binary},
 };
@@ -69,8 +70,8 @@ fn after_any_number_of_connections_every_backend_is_near_its_share() {
     let workloads = [("web", cgroup.path())];
     let mut command = Command::new(binary());
     let _daemon = Daemon::start_with(&mut command, &mesh.file(), &workloads, &["--selection", "even"]);
-    let rounds = [1, 2, 7, 64, 135, 136, 137, 640, 1500];
-    let out = stdout(&cgroup.command("python3").args(["-c", &client(dialled, &rounds)]).output().unwrap());
+    let rounds = [1, 2, 7, 64, 135, 136, 137, sample(640), sample(1500)];
+    let out = stdout(&cgroup.command("python3").args(["-SEc", &client(dialled, &rounds)]).output().unwrap());
     let mut dialled_so_far = 0;
     assert_eq!(out.lines().count(), rounds.len());
     for (line, n) in out.lines().zip(rounds) {
@@ -101,7 +102,7 @@ fn too_many_turns_stay_random_with_a_warning() {
     mesh.endpoint("db", "x", server.address()).endpoint("db", "y", server.address());
     let mut exec = Command::new(binary());
     exec.arg("exec").arg("--resources").arg(mesh.file());
-    exec.args(["--selection", "even", "--dataplane", "web", "--", "python3", "-c"]);
+    exec.args(["--selection", "even", "--dataplane", "web", "--", "python3", "-SEc"]);
     let body = format!("print(name(dial('{}', {})))", dialled.ip(), dialled.port());
     let output = exec.arg(script(&body)).output().unwrap();
     assert_eq!(stdout(&output), "backend");

@@ -78,7 +78,7 @@ fn nothing_is_left_behind() {
         println!("{kind}: {made:?}");
         assert_eq!(made.len(), if *kind == "map" { 8 } else { 6 }, "{kind}");
     }
-    let output = cgroup.command("python3").args(["-c", &counting(dialled, 100)]).output().unwrap();
+    let output = cgroup.command("python3").args(["-SEc", &counting(dialled, 100)]).output().unwrap();
     assert_eq!(counts(&output), [("backend".to_owned(), 100)].into());
     assert_eq!(daemon.stop(), Some(0));
     let mut detach = Command::new(binary());

@@ -112,7 +112,7 @@ fn every_connection_goes_by_the_state_before_or_after() {
     let daemon = Daemon::start(&file, &[("web", cgroup.path())]);
     let start = || {
         let mut client_command = cgroup.command("python3");
-        client_command.args(["-c", &client(dialled, &reported, &stop)]);
+        client_command.args(["-SEc", &client(dialled, &reported, &stop)]);
         client_command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let mut clients = Clients((0..CLIENTS).map(|_| start()).collect());
@@ -130,7 +130,8 @@ fn every_connection_goes_by_the_state_before_or_after() {
         daemon.wait_for_line("new routes in force");
         latencies.push(begun.elapsed());
         replace(&reported, &number.to_string());
-        let output = cgroup.command("python3").args(["-c", &counting(dialled, 100)]).output().unwrap();
+        let output =
+            cgroup.command("python3").args(["-SEc", &counting(dialled, sample(400))]).output().unwrap();
         assert_only(counts(&output).keys().map(String::as_str), &names_of(number), number);
     }
     println!("from the write to the report: {latencies:?}");
@@ -194,7 +195,7 @@ impl World {
 
     fn reaches(&self, name: &str) {
         let client = counting(self.dialled, 20);
-        let output = self.cgroup.command("python3").args(["-c", &client]).output().unwrap();
+        let output = self.cgroup.command("python3").args(["-SEc", &client]).output().unwrap();
         assert_eq!(counts(&output), [(name.to_owned(), 20)].into());
     }
 }

@@ -56,7 +56,7 @@ while True:
     s.close()
 "
         );
-        self.hosts.serve("python3", &["-c", &script(&body)])
+        self.hosts.serve("python3", &["-SEc", &script(&body)])
     }
 
     /// Dials, through the route, an endpoint at this address: what came of it, and how connect() ended.
@@ -81,7 +81,7 @@ except OSError as e: print('receive', errno.errorcode[e.errno])
         );
         let mut client = self.hosts.on_client(binary().to_str().unwrap());
         client.arg("exec").arg("--resources").arg(mesh.file());
-        client.args(["--dataplane", "web", "--", "python3", "-c", &script(&body)]);
+        client.args(["--dataplane", "web", "--", "python3", "-SEc", &script(&body)]);
         stdout(&client.output().unwrap())
     }
 }

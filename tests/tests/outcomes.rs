@@ -71,7 +71,7 @@ struct Client {
 
 impl Client {
     fn start(mut command: Command, body: &str) -> Self {
-        command.args(["-c", &script(body)]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(["-SEc", &script(body)]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         Self { child, output }
@@ -122,7 +122,7 @@ impl World {
 
     fn python(&self, body: &str) -> String {
         let mut python = self.cgroup.command("python3");
-        stdout(&python.args(["-c", &script(&(self.head() + body))]).output().unwrap())
+        stdout(&python.args(["-SEc", &script(&(self.head() + body))]).output().unwrap())
     }
 
     fn head(&self) -> String {
@@ -236,16 +236,6 @@ s = dial(*DIALLED); disconnect(s); done += 1
 s.connect(DIALLED); finish(s)
 # Closed with data that nobody has read: with RST.
 s = dial(*DIALLED); s.recv(1); s.close(); done += 1
-# Where another socket has the place for the state.
-os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-def place(s): return struct.unpack('Q', s.getsockopt(socket.SOL_SOCKET, 57, 8))[0] & 0xffff
-first = dial(*DIALLED)
-for _ in range(1000000):
-    second = socket.socket()
-    if place(second) == place(first): break
-    second.close()
-else: sys.exit('no two sockets have the same place')
-second.connect(DIALLED); finish(second); finish(first)
 # The first subflow of MPTCP, where the kernel has it.
 try:
     s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
@@ -315,8 +305,6 @@ fn what_the_network_answers() {
     hosts.set_on_server("icmp_ratelimit", 0);
     hosts.route_on_server("blackhole", "10.78.1.0/24");
     hosts.route_on_server("unreachable", "10.78.2.0/24");
-    let silent = Ipv4Addr::new(10, 78, 1, 1);
-    let dialled: SocketAddr = "10.99.0.1:5432".parse().unwrap();
     let ends = [
         ("closed", hosts.server_address(), "ECONNREFUSED", counts([("attempted", 2), ("refused", 2)])),
         (
@@ -325,14 +313,18 @@ fn what_the_network_answers() {
             "EHOSTUNREACH",
             counts([("attempted", 2), ("unreachable", 2)]),
         ),
-        ("silent", silent, "ETIMEDOUT", counts([("attempted", 2), ("timed_out", 2)])),
+        ("silent", Ipv4Addr::new(10, 78, 1, 1), "ETIMEDOUT", counts([("attempted", 2), ("timed_out", 2)])),
     ];
-    for (what, endpoint, error, expected) in ends {
+    let dialled = |number| SocketAddr::from((Ipv4Addr::new(10, 99, 0, number), 5432));
+    let mut mesh = Mesh::new();
+    for ((what, endpoint, ..), number) in ends.iter().zip(1..) {
+        mesh.outbound(what, dialled(number)).endpoint(what, "x", (*endpoint, 1).into());
+    }
+    let cgroup = TestCgroup::create();
+    let daemon = Daemon::start(&mesh.file(), &[("web", cgroup.path())]);
+    for ((what, _, error, expected), slot) in ends.into_iter().zip(1..) {
         println!("{what}");
-        let mut mesh = Mesh::new();
-        mesh.outbound("db", dialled).endpoint("db", "x", (endpoint, 1).into());
-        let cgroup = TestCgroup::create();
-        let daemon = Daemon::start(&mesh.file(), &[("web", cgroup.path())]);
+        let dialled = dialled(slot);
         // One SYN more: the kernel gives up after three seconds. The socket is used twice.
         let body = format!(
             "
@@ -344,17 +336,17 @@ for _ in range(2): print(errno.errorcode[s.connect_ex(DIALLED)])
             dialled.port()
         );
         let mut python = hosts.on_client_in(&cgroup, "python3");
-        let out = stdout(&python.args(["-c", &script(&body)]).output().unwrap());
+        let out = stdout(&python.args(["-SEc", &script(&body)]).output().unwrap());
         assert_eq!(out, [error; 2].join("\n"));
-        wait_for_counts(&daemon, 1, &expected);
-        if endpoint == silent {
-            gives_up(&hosts, &cgroup, &daemon, dialled);
+        wait_for_counts(&daemon, slot, &expected);
+        if what == "silent" {
+            gives_up(&hosts, &cgroup, &daemon, (slot, dialled));
         }
     }
 }
 
 /// An application that does not wait for an answer.
-fn gives_up(hosts: &Hosts, cgroup: &TestCgroup, daemon: &Daemon, dialled: SocketAddr) {
+fn gives_up(hosts: &Hosts, cgroup: &TestCgroup, daemon: &Daemon, (slot, dialled): (u8, SocketAddr)) {
     let body = format!(
         "
 def begin(s):
@@ -370,10 +362,10 @@ print('gave up', flush=True); sys.stdin.readline()
     );
     let mut client = Client::start(hosts.on_client_in(cgroup, "python3"), &body);
     assert_eq!(client.line(), "dialling");
-    wait_for_counts(daemon, 1, &counts([("attempted", 3), ("timed_out", 2)]));
+    wait_for_counts(daemon, slot, &counts([("attempted", 3), ("timed_out", 2)]));
     client.go_on();
     assert_eq!(client.line(), "gave up");
-    wait_for_counts(daemon, 1, &counts([("attempted", 4), ("timed_out", 2), ("aborted", 2)]));
+    wait_for_counts(daemon, slot, &counts([("attempted", 4), ("timed_out", 2), ("aborted", 2)]));
     client.end();
 }
 

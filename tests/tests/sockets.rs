@@ -37,7 +37,7 @@ impl World {
         let (host, port) = (self.dialled.ip(), self.dialled.port());
         let (backend, backend_port) = (self.backend.address().ip(), self.backend.address().port());
         let head = format!("HOST, PORT = '{host}', {port}\nBACKEND = ('{backend}', {backend_port})\n");
-        stdout(&exec(&self.mesh.file(), "web", &["python3", "-c", &script(&(head + body))]))
+        stdout(&exec(&self.mesh.file(), "web", &["python3", "-SEc", &script(&(head + body))]))
     }
 }
 
@@ -208,7 +208,7 @@ for host in ('{}', '{}', '::ffff:{}'):
         net.ip(0, 2),
         net.ip(0, 1)
     );
-    let out = stdout(&exec(&mesh.file(), "web", &["python3", "-c", &script(&body)]));
+    let out = stdout(&exec(&mesh.file(), "web", &["python3", "-SEc", &script(&body)]));
     // bpf_set_retval came to these hooks with 6.0.
     let expected = if kernel() >= (6, 0) { "ECONNREFUSED" } else { "EPERM" };
     assert_eq!(out, [expected; 6].join("\n"));

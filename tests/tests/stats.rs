@@ -42,7 +42,7 @@ impl World {
 
     fn connect(&self, count: u32) -> BTreeMap<String, u64> {
         let client = counting(self.dialled, count);
-        counts(&self.cgroup.command("python3").args(["-c", &client]).output().unwrap())
+        counts(&self.cgroup.command("python3").args(["-SEc", &client]).output().unwrap())
     }
 }
 
@@ -105,7 +105,7 @@ for _ in range(40):
     except (ConnectionRefusedError, PermissionError): pass
 "
     ));
-    stdout(&world.cgroup.command("python3").args(["-c", &client]).output().unwrap());
+    stdout(&world.cgroup.command("python3").args(["-SEc", &client]).output().unwrap());
     let route = route(&daemon);
     assert_eq!(route["split"]["chosen"], serde_json::json!([10, 10, 20]));
     assert_eq!(route["backends"][2]["outcomes"]["noEndpoint"], 20);

@@ -68,7 +68,7 @@ impl World {
         };
         let body: String = addresses.iter().map(dial).collect();
         let python =
-            self.cgroup.command("python3").args(["-c", &script(&(body + "print(os.getpid())"))]).output();
+            self.cgroup.command("python3").args(["-SEc", &script(&(body + "print(os.getpid())"))]).output();
         stdout(&python.unwrap()).trim().parse().unwrap()
     }
 }
@@ -169,13 +169,11 @@ fn what_was_lost_is_told() {
     let (ip, port) = (world.nobody.ip(), world.nobody.port());
     let body = format!(
         "
-for _ in range(12000):
-    s = socket.socket()
-    s.connect_ex(('{ip}', {port}))
-    s.close()
+s = socket.socket()
+for _ in range(12000): s.connect_ex(('{ip}', {port}))
 "
     );
-    let client = world.cgroup.command("python3").args(["-c", &script(&body)]).output();
+    let client = world.cgroup.command("python3").args(["-SEc", &script(&body)]).output();
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
     stdout(&client.unwrap());
     let (mut seen, mut lost) = (0, 0);

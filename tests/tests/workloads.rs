@@ -26,7 +26,7 @@ except OSError as e: print(errno.errorcode[e.errno])
         address.port()
     );
     let mut command = cgroup.map_or_else(|| Command::new("python3"), |cgroup| cgroup.command("python3"));
-    stdout(&command.args(["-c", &script(&body)]).output().unwrap())
+    stdout(&command.args(["-SEc", &script(&body)]).output().unwrap())
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn the_same_address_may_lead_elsewhere_for_another_workload() {
     let (web, batch) = (TestCgroup::create(), TestCgroup::create());
     let _daemon = Daemon::start(&mesh.file(), &[("web", web.path()), ("batch", batch.path())]);
     for (cgroup, name) in [(&web, "one"), (&batch, "two")] {
-        let output = cgroup.command("python3").args(["-c", &counting(dialled, 50)]).output().unwrap();
+        let output = cgroup.command("python3").args(["-SEc", &counting(dialled, 50)]).output().unwrap();
         assert_eq!(counts(&output), [(name.to_owned(), 50)].into());
     }
 }
@@ -230,14 +230,9 @@ fn a_socket_whose_place_is_taken_keeps_its_state_elsewhere() {
     let body = format!(
         "
 DIALLED, BACKEND = ('{}', {}), ('{}', {})
-os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-def place(s): return struct.unpack('Q', s.getsockopt(socket.SOL_SOCKET, 57, 8))[0] & 0xffff
+one_cpu()
 first = dial(*DIALLED)
-for _ in range(1000000):
-    second = socket.socket()
-    if place(second) == place(first): break
-    second.close()
-else: sys.exit('no two sockets have the same place')
+second = with_the_place_of(first)
 second.connect(DIALLED)
 print(first.getpeername() == DIALLED, second.getpeername() == DIALLED, name(second))
 first.close()
@@ -249,9 +244,11 @@ disconnect(second); second.connect(BACKEND); print(second.getpeername() == BACKE
         backend.address().ip(),
         backend.address().port()
     );
-    let output = cgroup.command("python3").args(["-c", &script(&body)]).output().unwrap();
+    let output = cgroup.command("python3").args(["-SEc", &script(&body)]).output().unwrap();
     assert_eq!(stdout(&output), "True True backend\nTrue backend\nTrue backend");
     daemon.stop();
     let counters = daemon.wait_for_line("connections: ");
     assert!(counters.contains("3 routed, 0 refused, 1 overflowed, 0 unrecorded, 0 internal"), "{counters}");
+    let outcomes = daemon.wait_for_line("attempted");
+    assert!(outcomes.ends_with(": 3 attempted, 3 established, 3 closed"), "{outcomes}");
 }

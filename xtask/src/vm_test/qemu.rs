@@ -94,8 +94,14 @@ pub(super) fn boot(
     watch(start(kernel, image, accelerator, "")?, patience, hear)
 }
 
-/// What keeps processes from spying on each other only costs time here.
-const APPEND: &str = "console=ttyS0 panic=-1 quiet mitigations=off";
+/// What keeps processes from spying on each other, and memory clean for them, only costs time here; so does waiting for
+/// the end of a grace period when nothing else runs.
+const APPEND: &str = "console=ttyS0 panic=-1 quiet mitigations=off init_on_alloc=0 rcupdate.rcu_expedited=1";
+
+/// QEMU 7.2 gets the flags of cmpxchg16b wrong, on which the allocator of 6.12 crashes; see `DEBUG_CACHES`, too. Where
+/// `rep movsb` is said to be fast (`erms`) the kernel copies and clears byte by byte, each of which is a step when
+/// emulated; a fifth level of page tables and the protection of user memory cost time as well.
+const EMULATED: &str = "max,cx16=off,erms=off,la57=off,smap=off";
 
 /// Without cmpxchg16b, kernels from 6.18 on cannot allocate from within BPF, unless from caches that are being debugged
 /// (`kmalloc_nolock` in mm/slub.c): F is the cheapest way of that, but dear all the same.
@@ -105,8 +111,7 @@ fn start(kernel: &Kernel, image: &Path, accelerator: Accelerator, more: &str) ->
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(match accelerator {
         Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
-        // QEMU 7.2 gets the flags of cmpxchg16b wrong, on which the allocator of 6.12 crashes; see `DEBUG_CACHES`, too.
-        Accelerator::Emulation => ["-accel", "tcg,thread=single", "-cpu", "max,cx16=off"],
+        Accelerator::Emulation => ["-accel", "tcg,thread=single", "-cpu", EMULATED],
     });
     qemu.args(["-smp", "2", "-m", "2048", "-display", "none", "-serial", "stdio", "-monitor", "none"]);
     qemu.args(["-nic", "none", "-no-reboot", "-kernel"]).arg(&kernel.image).arg("-initrd").arg(image);
