@@ -56,11 +56,12 @@ impl Daemon {
         bpffs: &Path,
         run: &Path,
         workloads: &[(String, &Path)],
+        more: &[&str],
     ) -> Result<Self> {
         let socket = run.join("tcproute/admin.sock");
         let mut command = Command::new(binary());
         command.arg("run").arg("--resources").arg(resources).arg("--bpffs").arg(bpffs);
-        command.arg("--admin-socket").arg(&socket);
+        command.arg("--admin-socket").arg(&socket).args(more);
         for (dataplane, cgroup) in workloads {
             command.arg("--workload").arg(format!("{dataplane}={}", cgroup.display()));
         }

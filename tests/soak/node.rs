@@ -85,14 +85,16 @@ impl Node {
     }
 
     /// Starts a daemon for these workloads, and waits for nothing.
-    pub(crate) fn start(&mut self, named: [bool; WORKLOADS]) -> Result<()> {
+    pub(crate) fn start(&mut self, named: [bool; WORKLOADS], selection: &str) -> Result<()> {
         let cgroups = self.workloads.iter().enumerate().filter(|(workload, _)| named[*workload]);
         let cgroups = cgroups.map(|(workload, cgroup)| {
             let cgroup = cgroup.as_ref().context("a workload without cgroup")?;
             Ok((workload_name(workload), cgroup.path()))
         });
         let cgroups: Vec<_> = cgroups.collect::<Result<_>>()?;
-        self.daemon = Some(Daemon::start(self.files.path(), self.bpffs.path(), self.run.path(), &cgroups)?);
+        let more = ["--selection", selection];
+        let daemon = Daemon::start(self.files.path(), self.bpffs.path(), self.run.path(), &cgroups, &more)?;
+        self.daemon = Some(daemon);
         Ok(())
     }
 

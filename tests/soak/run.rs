@@ -190,7 +190,7 @@ impl<'o> Soak<'o> {
         if restart {
             self.doing += ", daemon killed";
             self.node.take_daemon()?.kill()?;
-            self.node.start(self.node.present())?;
+            self.launch()?;
             self.node.wait_for_rejection()?;
         }
         let pause = Duration::from_millis(self.rng.u64(0..500));
@@ -210,11 +210,17 @@ impl<'o> Soak<'o> {
         if kill { daemon.kill() } else { daemon.stop() }
     }
 
+    /// Starts a daemon that chooses in this way or that.
+    fn launch(&mut self) -> Result<()> {
+        let selection = if self.rng.bool() { "random" } else { "even" };
+        self.node.start(self.node.present(), selection)
+    }
+
     /// For the workloads that have a cgroup, with what is in the files.
     fn start_daemon(&mut self) -> Result<()> {
         let state = State::new(&self.mesh, &self.addresses, self.node.present());
         self.history.write(clock::now()?, state);
-        self.node.start(self.node.present())?;
+        self.launch()?;
         self.settle()?;
         self.restarts += 1;
         self.watch.started(&self.node)
@@ -233,7 +239,7 @@ impl<'o> Soak<'o> {
             self.doing += ", killed while it starts";
             let state = State::new(&self.mesh, &self.addresses, self.node.present());
             self.history.write(clock::now()?, state);
-            self.node.start(self.node.present())?;
+            self.launch()?;
             std::thread::sleep(Duration::from_millis(self.rng.u64(0..150)));
             self.end_daemon(true)?;
         }
