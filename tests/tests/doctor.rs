@@ -57,6 +57,9 @@ fn this_node_is_ready() {
         ["ECONNREFUSED", "EPERM"].contains(&report["features"]["refusal"].as_str().unwrap()),
         "{report:#}"
     );
+    for flag in ["mptcpPeerNames", "failureCauses", "traceProcesses"] {
+        assert!(report["features"][flag].is_boolean(), "{flag}: {report:#}");
+    }
     // Nothing was left there by looking.
     assert!(!bpffs.path().join("tcproute").exists());
 }

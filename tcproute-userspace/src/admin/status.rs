@@ -59,6 +59,8 @@ pub struct Features {
     pub names_mptcp_peers: bool,
     /// Connections that fail are told apart by cause.
     pub tells_failures_apart: bool,
+    /// `trace` names the process that connects.
+    pub names_processes: bool,
 }
 
 /// One pass from a change outside to the kernel.
@@ -170,6 +172,7 @@ impl Status {
                 refuses_with_econnrefused: features.refuses_with_econnrefused,
                 names_mptcp_peers: features.names_mptcp_peers,
                 tells_failures_apart: features.socket_error_offset.is_some(),
+                names_processes: features.names_processes,
             }),
             ready: state.ready,
             unwatched: state.blind.clone(),

@@ -105,13 +105,17 @@ fn head(report: &Report) -> String {
         format!("tcproute {version}, pid {pid}, since {started:.0}: {ready}"),
         format!("kernel   {kernel}"),
     ];
-    if let Some(Features { refuses_with_econnrefused, names_mptcp_peers, tells_failures_apart }) = features {
+    if let Some(features) = features {
+        let Features { refuses_with_econnrefused, names_mptcp_peers, tells_failures_apart, names_processes } =
+            features;
         let refusal = if *refuses_with_econnrefused { "ECONNREFUSED" } else { "EPERM" };
         let mptcp = if *names_mptcp_peers { "the dialled address" } else { "the endpoint" };
         lines.push(format!("refusal  {refusal}"));
         lines.push(format!("MPTCP    getpeername() shows {mptcp}"));
         let causes = if *tells_failures_apart { "refused, unreachable, timed out" } else { "not told apart" };
         lines.push(format!("failures {causes}"));
+        let processes = if *names_processes { "the process that connects" } else { "no processes" };
+        lines.push(format!("trace    names {processes}"));
     }
     lines.push(match last_reconcile {
         None => "change   none yet".to_owned(),

@@ -37,6 +37,8 @@ pub struct Report {
 pub struct Features {
     refusal: Option<&'static str>,
     mptcp_peer_names: Option<bool>,
+    failure_causes: Option<bool>,
+    trace_processes: Option<bool>,
 }
 
 /// A program.
@@ -82,7 +84,12 @@ fn others(attached: Vec<AttachedProgram>) -> Vec<Other> {
 impl From<requirements::Features> for Features {
     fn from(found: requirements::Features) -> Self {
         let refusal = if found.refuses_with_econnrefused { "ECONNREFUSED" } else { "EPERM" };
-        Self { refusal: Some(refusal), mptcp_peer_names: Some(found.names_mptcp_peers) }
+        Self {
+            refusal: Some(refusal),
+            mptcp_peer_names: Some(found.names_mptcp_peers),
+            failure_causes: Some(found.socket_error_offset.is_some()),
+            trace_processes: Some(found.names_processes),
+        }
     }
 }
 

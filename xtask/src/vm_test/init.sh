@@ -2,10 +2,10 @@
 # The first process of a guest: runs every test binary, or the soak test, and powers off. What it says itself begins with "vm: ".
 export PATH=/usr/bin:/usr/sbin:/bin HOME=/root TCPROUTE_BIN=/bin/tcproute TCPROUTE_TEST_DIVISOR=20 PYTHONDONTWRITEBYTECODE=1
 prepare() {
-    mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /dev && mount -t tmpfs tmp /tmp &&
+    mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs dev /dev &&
         ln -s /proc/self/fd /dev/fd && ln -s /proc/self/fd/0 /dev/stdin &&
         mkdir -p /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && mount -t bpf bpf /sys/fs/bpf &&
-        ifconfig lo up
+        chmod 1777 /tmp && ifconfig lo up
 }
 if ! prepare; then
     echo "vm: the guest cannot be prepared"

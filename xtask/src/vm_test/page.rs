@@ -36,15 +36,19 @@ pub(super) fn render(record: &Record) -> String {
         "Kernel tests",
         "Backend without endpoint",
         "getpeername of MPTCP",
+        "Why connections fail",
+        "Processes in `trace`",
     ]);
-    page += &row(&["---"; 5]);
+    page += &row(&["---"; 7]);
     for (series, kernel) in &record.kernels {
         page += &row(&[
             series,
             &kernel.version,
             &format!("{} passed, {} skipped", kernel.passed, kernel.skipped.len()),
             &refusal(kernel),
-            peer_names(kernel),
+            flag(kernel, "mptcpPeerNames", ["the endpoint", "the dialled address"]),
+            flag(kernel, "failureCauses", ["not told", "told"]),
+            flag(kernel, "traceProcesses", ["not told", "told"]),
         ]);
     }
     let skipped = skipped(record);
@@ -84,10 +88,11 @@ fn refusal(kernel: &KernelRecord) -> String {
     }
 }
 
-fn peer_names(kernel: &KernelRecord) -> &'static str {
-    match kernel.features.get("mptcpPeerNames").and_then(Value::as_bool) {
-        Some(true) => "the dialled address",
-        Some(false) => "the endpoint",
+/// What a feature comes to where it is missing and where it is there.
+fn flag<'t>(kernel: &KernelRecord, feature: &str, [missing, there]: [&'t str; 2]) -> &'t str {
+    match kernel.features.get(feature).and_then(Value::as_bool) {
+        Some(true) => there,
+        Some(false) => missing,
         None => "unknown",
     }
 }

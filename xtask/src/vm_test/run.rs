@@ -48,7 +48,8 @@ pub(super) fn boot_all(
             let (queue, sender) = (&queue, sender.clone());
             scope.spawn(move || {
                 loop {
-                    let next = queue.lock().map(|mut queue| queue.next());
+                    // The newest ones take longest, and the others fill what time is left beside them.
+                    let next = queue.lock().map(|mut queue| queue.next_back());
                     let Ok(Some((i, (kernel, image)))) = next else { return };
                     if sender.send((i, boot(kernel, &image, accelerator, directory))).is_err() {
                         return;
