@@ -44,13 +44,14 @@ impl Initramfs {
         let (name, text) = work.file();
         fs::write(own.join(name), text)?;
         for (i, module) in kernel.modules.iter().enumerate() {
-            let to = own.join(format!("modules/{i}.ko"));
-            if module.extension().is_some_and(|end| end == "xz") {
-                let mut xz = Command::new("xz");
-                xz.args(["--decompress", "--stdout"]).arg(module).stdout(fs::File::create(&to)?);
-                command::run(&mut xz)?;
-            } else {
-                fs::copy(module, &to)?;
+            let mut to = own.join(format!("modules/{i}.ko"));
+            let packed = module.extension().is_some_and(|end| end == "xz");
+            if packed {
+                to.set_extension("ko.xz");
+            }
+            fs::copy(module, &to)?;
+            if packed {
+                command::run(Command::new("xz").arg("--decompress").arg(&to))?;
             }
         }
         let shared = content.with_extension("cpio");
