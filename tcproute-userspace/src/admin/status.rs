@@ -52,6 +52,7 @@ pub struct Status {
 /// What the kernel can do beyond the oldest one.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "each tells of something else")]
 pub struct Features {
     /// A refused connection fails with ECONNREFUSED; otherwise with EPERM.
     pub refuses_with_econnrefused: bool,
