@@ -41,9 +41,9 @@ pub(super) struct Package {
 }
 
 impl Package {
-    /// The package with the modules of a kernel, where they are in one of their own.
-    pub(super) fn modules_package(&self) -> String {
-        self.name.replace("linux-binary-", "linux-modules-")
+    /// The package with the modules of a kernel, if they are in one of their own.
+    pub(super) fn modules_package(&self) -> Option<String> {
+        self.name.strip_prefix("linux-binary-").map(|kernel| format!("linux-modules-{kernel}"))
     }
 }
 
@@ -123,7 +123,9 @@ mod tests {
             (package.version.as_str(), package.size, package.sha256.as_str()),
             ("7.2.13-1", 13_717_736, "03e4")
         );
-        assert_eq!(package.modules_package(), "linux-modules-7.2.13+deb14-cloud-amd64");
+        assert_eq!(package.modules_package().unwrap(), "linux-modules-7.2.13+deb14-cloud-amd64");
+        let image = Package { name: "linux-image-6.1.0-50-cloud-amd64".to_owned(), ..package };
+        assert_eq!(image.modules_package(), None);
         assert_eq!(read("Package: bash\nVersion: 5\n"), None);
     }
 }

@@ -87,7 +87,8 @@ impl Source {
 fn from_debian(archive: &Archive, series: &str, suite: &str, directory: &Path) -> Result<Kernel> {
     let packages = archive.packages(suite, directory)?;
     let image = newest(&packages, &["linux-binary-", "linux-image-"]).context("there is no such package")?;
-    let modules = packages.iter().find(|package| package.name == image.modules_package());
+    let modules = image.modules_package();
+    let modules = packages.iter().find(|package| modules.as_ref() == Some(&package.name));
     let root = directory.join(format!("{series}-{}", image.version));
     if !root.join("complete").exists() {
         for package in std::iter::once(image).chain(modules) {
