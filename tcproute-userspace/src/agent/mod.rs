@@ -216,6 +216,7 @@ impl<'a> Agent<'a> {
         if let Some(draining) = &mut agent.draining {
             draining.inherit(&before);
         }
+        agent.datapath.prepare_attaching()?;
         for (_, cgroup) in cgroups {
             match agent.attach(cgroup) {
                 // It is forgotten when the cgroups are looked at again.

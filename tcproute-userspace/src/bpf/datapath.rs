@@ -1,46 +1,42 @@
 //! The loaded programs and maps, and the workloads they are attached to.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     os::fd::OwnedFd,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 #[expect(
     deprecated,
     reason = "its successor, cgrp_storage, needs 6.2; this one is per attachment, as wanted"
 )]
 use aya::maps::CgroupStorage;
 use aya::{
-    Ebpf, EbpfLoader, Pod,
-    maps::{
-        Array, HashMap, IterableMap, Map, MapData, MapError, PerCpuArray, cgroup_storage::CgroupStorageKey,
-    },
+    Ebpf, EbpfLoader,
+    maps::{Array, HashMap, IterableMap, MapData, MapError, PerCpuArray, cgroup_storage::CgroupStorageKey},
     programs::links::FdLink,
 };
-use nix::libc::ENOENT;
 use tcproute_common::{
-    AddressFilter, Backend, BackendRef, Counter, Cursor, Event, FailingKey, Kept, LayoutVersion, RouteKey,
-    RouteValue, SocketAddress, WorkloadIdentity,
+    AddressFilter, Counter, Event, FailingKey, Kept, LayoutVersion, SocketAddress, WorkloadIdentity,
 };
-use tracing::warn;
 
 use super::{
     attach_types::{INET4_CONNECT, INET6_CONNECT},
     cgroup::{Cgroup, CgroupId},
     events::Events,
+    maps::{remove, take},
     object::object,
-    outcomes::{self, OutcomeMap},
     pins::{PinDirectory, PinnedLayout},
     programs::{self, LoadedProgram},
     requirements::Features,
     reuse::{Reuse, is_pinned},
     routed::RoutedSockets,
     slots,
+    tables::Tables,
 };
 use crate::{
     outcomes::Outcomes,
-    plan::{Change, Contents, Limits, MOST_TURNS, RouteChange, Size, Table, WorkloadId},
+    plan::{Change, Contents, Limits, Table, WorkloadId},
 };
 
 /// How the programs are loaded.
@@ -79,16 +75,10 @@ pub struct Datapath<'a> {
     links: Vec<FdLink>,
     /// Held so that the kernel can be asked about them.
     pinned_links: BTreeMap<CgroupId, Vec<OwnedFd>>,
-    routes: HashMap<MapData, RouteKey, RouteValue>,
-    backends: Array<MapData, Backend>,
-    endpoints: Array<MapData, SocketAddress>,
-    turns: Array<MapData, u32>,
-    cursors: Array<MapData, Cursor>,
+    tables: Tables,
     counters: PerCpuArray<MapData, u64>,
-    outcomes: OutcomeMap,
     failing: HashMap<MapData, FailingKey, u32>,
     events: Events,
-    backend_refs: HashMap<MapData, u32, BackendRef>,
     connections: Array<MapData, Kept>,
     #[expect(deprecated, reason = "see the import")]
     workloads: CgroupStorage<MapData, WorkloadIdentity>,
@@ -148,14 +138,8 @@ impl<'a> Datapath<'a> {
             }
         }
         Ok(Self {
-            routes: take(&mut ebpf, "routes")?,
-            backends: take(&mut ebpf, "backends")?,
-            endpoints: take(&mut ebpf, "endpoints")?,
-            turns: take(&mut ebpf, "turns")?,
-            cursors: take(&mut ebpf, "cursors")?,
+            tables: Tables::take(&mut ebpf)?,
             counters: take(&mut ebpf, "counters")?,
-            outcomes: OutcomeMap(take(&mut ebpf, "outcomes")?),
-            backend_refs: take(&mut ebpf, "backend_refs")?,
             failing: take(&mut ebpf, "failing")?,
             events: Events::new(take(&mut ebpf, "events")?),
             connections: take(&mut ebpf, "connections")?,
@@ -179,34 +163,7 @@ impl<'a> Datapath<'a> {
 
     /// What is in the tables, if they are those of an earlier daemon.
     pub fn contents(&self) -> Result<Option<Contents>> {
-        if self.reuse.tables.is_none() {
-            return Ok(None);
-        }
-        let mut contents = Contents::default();
-        for route in &self.routes {
-            let (key, value) = route.context("cannot read the map routes")?;
-            contents.routes.insert(key, value);
-            for index in value.first_backend..value.first_backend.saturating_add(value.backend_count) {
-                let backend = self.backends.get(&index, 0).context("cannot read the map backends")?;
-                contents.backends.insert(index, backend);
-                for index in
-                    backend.first_endpoint..backend.first_endpoint.saturating_add(backend.endpoint_count)
-                {
-                    let endpoint = self.endpoints.get(&index, 0).context("cannot read the map endpoints")?;
-                    contents.endpoints.insert(index, endpoint);
-                }
-            }
-            for index in value.first_turn..value.first_turn.saturating_add(value.turn_count) {
-                if let Entry::Vacant(turn) = contents.turns.entry(index) {
-                    turn.insert(self.turns.get(&index, 0).context("cannot read the map turns")?);
-                }
-            }
-        }
-        for backend_ref in &self.backend_refs {
-            let (slot, backend_ref) = backend_ref.context("cannot read the map backend_refs")?;
-            contents.backend_refs.insert(slot, backend_ref);
-        }
-        Ok(Some(contents))
+        self.reuse.tables.is_some().then(|| self.tables.contents()).transpose()
     }
 
     /// The workload that this cgroup is to the programs already. What its routes have begun or ended at is kept.
@@ -277,6 +234,16 @@ impl<'a> Datapath<'a> {
         slots::free(&mut self.connections, self.reuse.generation, outcomes)
     }
 
+    /// To be called when the tables are complete, before anything is attached. A later daemon then goes on with these
+    /// maps, whichever programs this one comes to replace. If there are new states, links made for older ones may be left
+    /// among those for the new: until [`commit`](Self::commit) it begins with nothing.
+    pub fn prepare_attaching(&self) -> Result<()> {
+        if self.reuse.states {
+            return self.commit();
+        }
+        self.pins.map_or(Ok(()), PinDirectory::invalidate)
+    }
+
     /// From here on a later daemon goes on with these maps.
     pub fn commit(&self) -> Result<()> {
         self.pins.map_or(Ok(()), |pins| {
@@ -308,60 +275,19 @@ impl<'a> Datapath<'a> {
         })
     }
 
-    /// Applies a change. If a write fails, the routes that were replaced already are put back, so that the
-    /// state before stays in force.
+    /// Applies a change, or none of it.
     pub fn apply(&mut self, change: &Change) -> Result<()> {
-        for (first, endpoints) in &change.endpoints {
-            for (index, endpoint) in (*first..).zip(endpoints) {
-                self.endpoints.set(index, endpoint, 0).context("cannot write the map endpoints")?;
-            }
-        }
-        for (first, backends) in &change.backends {
-            for (index, backend) in (*first..).zip(backends) {
-                self.backends.set(index, backend, 0).context("cannot write the map backends")?;
-            }
-        }
-        for (first, turns) in &change.turns {
-            for (index, turn) in (*first..).zip(turns) {
-                self.turns.set(index, turn, 0).context("cannot write the map turns")?;
-            }
-        }
-        for (slot, backend_ref) in &change.backend_refs {
-            self.backend_refs.insert(slot, backend_ref, 0).context("cannot write the map backend_refs")?;
-        }
-        for &cursor in &change.cursors {
-            self.cursors.set(cursor, Cursor::START, 0).context("cannot write the map cursors")?;
-        }
-        for (done, route) in change.routes.iter().enumerate() {
-            if let Err(error) = self.write_route(route.key, route.new) {
-                let undone = change.routes[..done]
-                    .iter()
-                    .try_for_each(|RouteChange { key, old, .. }| self.write_route(*key, *old));
-                if let Err(again) = undone {
-                    warn!("the state before could not be restored: {again}");
-                }
-                return Err(anyhow!(error).context("cannot write the map routes"));
-            }
-        }
-        Ok(())
-    }
-
-    fn write_route(&mut self, key: RouteKey, value: Option<RouteValue>) -> Result<(), MapError> {
-        match value {
-            Some(value) => self.routes.insert(key, value, 0),
-            None => remove(&mut self.routes, &key),
-        }
+        self.tables.apply(change)
     }
 
     /// What became of the connections that an entry of `outcomes` counts.
     pub fn outcomes(&self, slot: u32) -> Result<Outcomes> {
-        self.outcomes.read(slot)
+        self.tables.outcomes.read(slot)
     }
 
     /// Empties an entry of `outcomes`. No route and no socket may lead there.
     pub fn clear_outcomes(&mut self, slot: u32) -> Result<()> {
-        self.outcomes.clear(slot)?;
-        remove(&mut self.backend_refs, &slot).context("cannot write the map backend_refs")
+        self.tables.clear_outcomes(slot)
     }
 
     /// The events that are there.
@@ -401,66 +327,5 @@ impl<'a> Datapath<'a> {
             Ok(CounterValue { counter, value: per_cpu.iter().sum() })
         };
         Counter::ALL.into_iter().map(sum).collect()
-    }
-}
-
-impl Limits {
-    /// Maps for a table of this size, with room to grow and to hold a second version of all of it.
-    pub fn with_room_for(size: Size) -> Result<Self> {
-        Ok(Self {
-            routes: capacity("routes", size.routes)?,
-            backends: capacity("backendRefs", size.backends)?,
-            endpoints: capacity("endpoints", size.endpoints)?,
-            outcomes: outcomes::entries(size.outcomes, outcomes::possible_cpus()?),
-            turns: match size.cursors {
-                0 => 1,
-                _ => capacity("turns", size.turns)?.max(2 * MOST_TURNS),
-            },
-            cursors: match size.cursors {
-                0 => 1,
-                cursors => capacity("routes", cursors)?,
-            },
-        })
-    }
-}
-
-/// Entries that a map has at least, and 4 million at most: an array of them takes 96 MiB.
-const CAPACITY: std::ops::RangeInclusive<u32> = 4096..=1 << 22;
-
-fn capacity(what: &str, needed: usize) -> Result<u32> {
-    let (least, most) = (*CAPACITY.start(), *CAPACITY.end());
-    match u32::try_from(needed) {
-        Ok(needed) if needed <= most / 2 => Ok((needed * 2).next_power_of_two().max(least)),
-        _ => Err(anyhow!("{needed} {what} for the workloads of this node: the limit is {}", most / 2)),
-    }
-}
-
-/// Removes an entry, if it is there.
-fn remove<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, key: &K) -> Result<(), MapError> {
-    match map.remove(key) {
-        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(ENOENT) => Ok(()),
-        result => result,
-    }
-}
-
-fn take<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M> {
-    let map = ebpf.take_map(name).ok_or_else(|| anyhow!("the eBPF object has no map {name}"))?;
-    M::try_from(map).with_context(|| format!("the map {name} of the eBPF object is of another layout"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_have_room_for_a_second_version_and_more_is_refused_by_name() {
-        let size = Size { routes: 1, backends: 2_097_152, endpoints: 5000, ..Size::default() };
-        let limits = Limits::with_room_for(size).unwrap();
-        assert_eq!((limits.routes, limits.backends, limits.endpoints), (4096, 1 << 22, 16_384));
-        let error = Limits::with_room_for(Size { backends: 2_097_153, ..size }).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "2097153 backendRefs for the workloads of this node: the limit is 2097152"
-        );
     }
 }

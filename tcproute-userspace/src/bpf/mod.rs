@@ -7,7 +7,9 @@ pub mod cgroup_pattern;
 mod datapath;
 pub mod events;
 mod kernel_btf;
+mod limits;
 pub mod links;
+mod maps;
 mod object;
 mod outcomes;
 pub mod pins;
@@ -17,6 +19,7 @@ mod reuse;
 mod routed;
 mod slots;
 mod sys;
+mod tables;
 
 pub use datapath::{CounterValue, Datapath, Options};
 pub use programs::LoadedProgram;

@@ -49,6 +49,8 @@ const NEXT: &str = "next-";
 
 const LINKS: &str = "links";
 
+const LAYOUT: &str = "layout-";
+
 impl PinDirectory {
     /// Makes the directory, or takes over the one that a daemon has left.
     pub fn claim(bpffs: &Path) -> Result<Self> {
@@ -58,6 +60,12 @@ impl PinDirectory {
                 "no bpffs is mounted at {at}: mount it with `mount -t bpf bpf {at}`, or name one with --bpffs"
             );
         }
+        let pins = Self::lock(bpffs)?;
+        pins.recover()?;
+        Ok(pins)
+    }
+
+    fn lock(bpffs: &Path) -> Result<Self> {
         let path = directory(bpffs);
         make(&path)?;
         let directory = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
@@ -66,12 +74,18 @@ impl PinDirectory {
             bail!("another tcproute is running on this node{pid}: it holds {}", path.display());
         };
         fs::set_permissions(&path, Permissions::from_mode(0o700))?;
-        let pins = Self { path, _lock: lock };
-        // A daemon that was killed between two steps.
-        for name in names(&pins.path)?.into_iter().filter(|name| name.starts_with(NEXT)) {
-            remove(&pins.path.join(name))?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Ends what a daemon has begun that was killed: a commit is completed, and all else is taken back.
+    fn recover(&self) -> Result<()> {
+        self.complete()?;
+        remove_next(&self.path)?;
+        let links = self.path.join(LINKS);
+        if !links.exists() {
+            return Ok(());
         }
-        Ok(pins)
+        names(&links)?.iter().try_for_each(|cgroup| remove_next(&links.join(cgroup)))
     }
 
     /// Where the map of that name is pinned.
@@ -84,23 +98,51 @@ impl PinDirectory {
         self.path.join(format!("{NEXT}{name}"))
     }
 
-    /// Puts the maps that were pinned for it in place, and notes their layout.
+    /// Puts the maps that were pinned for it in place, and notes their layout: all of it or, if this process is killed
+    /// before, nothing.
     pub fn commit(&self, layout: PinnedLayout) -> Result<()> {
-        for name in names(&self.path)? {
-            if let Some(place) = name.strip_prefix(NEXT) {
-                let (from, to) = (self.path.join(&name), self.path.join(place));
-                fs::rename(&from, &to).with_context(|| format!("cannot rename {}", from.display()))?;
-            } else if name.starts_with("layout-") && name != directory_of(layout) {
-                fs::remove_dir(self.path.join(name))?;
-            }
+        let layout = directory_of(layout);
+        let names = names(&self.path)?;
+        if names.contains(&layout) && !names.iter().any(|name| name.starts_with(NEXT)) {
+            return Ok(());
         }
-        make(&self.path.join(directory_of(layout)))
+        // Whoever finds this completes what follows.
+        make(&self.path.join(format!("{NEXT}{layout}")))?;
+        self.complete()
+    }
+
+    /// Puts what was committed in place.
+    fn complete(&self) -> Result<()> {
+        let names = names(&self.path)?;
+        let (next, present): (Vec<&str>, Vec<&str>) =
+            names.iter().map(String::as_str).partition(|name| name.starts_with(NEXT));
+        let place = |name: &'_ str| self.path.join(name.trim_start_matches(NEXT));
+        let put = |name: &str| {
+            fs::rename(self.path.join(name), place(name))
+                .with_context(|| format!("cannot rename {}", self.path.join(name).display()))
+        };
+        let (layouts, maps): (Vec<&str>, Vec<&str>) =
+            next.into_iter().partition(|name| name.trim_start_matches(NEXT).starts_with(LAYOUT));
+        let [committed] = layouts[..] else { return Ok(()) };
+        maps.into_iter().try_for_each(put)?;
+        present
+            .into_iter()
+            .filter(|name| name.starts_with(LAYOUT))
+            .try_for_each(|name| remove(&self.path.join(name)))?;
+        put(committed)
+    }
+
+    /// Has a daemon that starts before the next [`commit`](Self::commit) go on with nothing.
+    pub fn invalidate(&self) -> Result<()> {
+        let names = names(&self.path)?;
+        let mut layouts = names.iter().filter(|name| name.starts_with(LAYOUT));
+        layouts.try_for_each(|name| remove(&self.path.join(name)))
     }
 
     /// The layout of what is pinned; `None` if nothing is.
     pub fn layout(&self) -> Result<Option<PinnedLayout>> {
         let read = |name: String| {
-            let mut numbers = name.strip_prefix("layout-")?.split('-');
+            let mut numbers = name.strip_prefix(LAYOUT)?.split('-');
             let version = LayoutVersion {
                 tables: numbers.next()?.parse().ok()?,
                 states: numbers.next()?.parse().ok()?,
@@ -152,7 +194,7 @@ impl PinDirectory {
 }
 
 fn directory_of(PinnedLayout { version, generation }: PinnedLayout) -> String {
-    format!("layout-{}-{}-{generation}", version.tables, version.states)
+    format!("{LAYOUT}{}-{}-{generation}", version.tables, version.states)
 }
 
 fn make(directory: &Path) -> Result<()> {
@@ -171,6 +213,13 @@ fn remove(path: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.with_context(|| format!("cannot remove {}", path.display())),
     }
+}
+
+/// Removes what is not in force.
+fn remove_next(directory: &Path) -> Result<()> {
+    let names = names(directory)?;
+    let mut next = names.iter().filter(|name| name.starts_with(NEXT));
+    next.try_for_each(|name| remove(&directory.join(name)))
 }
 
 /// Whether anything is pinned there.
@@ -207,6 +256,73 @@ fn holder(locks: &str, device: u64, inode: u64) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NEW: PinnedLayout = PinnedLayout { version: LayoutVersion { tables: 2, states: 1 }, generation: 7 };
+
+    /// What is pinned, and what is in it.
+    fn contents(directory: &Path) -> Vec<(String, String)> {
+        let mut names = names(directory).unwrap();
+        names.sort();
+        let read = |name: String| {
+            let text = fs::read_to_string(directory.join(&name)).unwrap_or_default();
+            (name, text)
+        };
+        names.into_iter().map(read).collect()
+    }
+
+    /// A daemon with two maps has replaced one that had one of them, but was killed after some of the steps.
+    fn killed_after(steps: usize) -> Vec<(String, String)> {
+        let bpffs = tempfile::tempdir().unwrap();
+        let pins = PinDirectory::lock(bpffs.path()).unwrap();
+        let at = |name: &str| pins.path.join(name);
+        fs::write(at("routes"), "old").unwrap();
+        fs::create_dir(at("layout-1-1-6")).unwrap();
+        let link = pins.link(CgroupId::new(5), "connect4").unwrap();
+        fs::write(&link, "").unwrap();
+        let all: [&dyn Fn(); 8] = [
+            &|| fs::write(pins.next_map("routes"), "new").unwrap(),
+            &|| fs::write(pins.next_map("turns"), "new").unwrap(),
+            &|| fs::write(pins.next_link(CgroupId::new(5), "connect4").unwrap(), "").unwrap(),
+            &|| fs::create_dir(at("next-layout-2-1-7")).unwrap(),
+            &|| fs::rename(at("next-turns"), at("turns")).unwrap(),
+            &|| fs::rename(at("next-routes"), at("routes")).unwrap(),
+            &|| fs::remove_dir(at("layout-1-1-6")).unwrap(),
+            &|| fs::rename(at("next-layout-2-1-7"), at("layout-2-1-7")).unwrap(),
+        ];
+        all[..steps].iter().for_each(|step| step());
+        pins.recover().unwrap();
+        assert_eq!(contents(link.parent().unwrap()), [("connect4".to_owned(), String::new())]);
+        contents(&pins.path)
+    }
+
+    #[test]
+    fn a_commit_is_completed_or_taken_back_wherever_it_was_interrupted() {
+        let owned = |entries: &[(&str, &str)]| -> Vec<(String, String)> {
+            entries.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+        };
+        let old = owned(&[("layout-1-1-6", ""), ("links", ""), ("routes", "old")]);
+        let new = owned(&[("layout-2-1-7", ""), ("links", ""), ("routes", "new"), ("turns", "new")]);
+        for steps in 0..=8 {
+            assert_eq!(killed_after(steps), if steps < 4 { old.clone() } else { new.clone() }, "{steps}");
+        }
+    }
+
+    #[test]
+    fn a_commit_replaces_the_maps_and_the_layout_even_if_that_has_the_same_name() {
+        let bpffs = tempfile::tempdir().unwrap();
+        let pins = PinDirectory::lock(bpffs.path()).unwrap();
+        for round in ["a", "b"] {
+            fs::write(pins.next_map("routes"), round).unwrap();
+            pins.commit(NEW).unwrap();
+            assert_eq!(pins.layout().unwrap(), Some(NEW));
+            let expected = [("layout-2-1-7", ""), ("routes", round)];
+            assert_eq!(contents(&pins.path), expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+        }
+        pins.invalidate().unwrap();
+        assert_eq!(pins.layout().unwrap(), None);
+        pins.commit(NEW).unwrap();
+        assert_eq!(pins.layout().unwrap(), Some(NEW));
+    }
 
     #[test]
     fn the_holder_of_a_lock_is_found() {
