@@ -47,12 +47,11 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     }
     // SAFETY: as above.
     let workload = unsafe { (*identity).workload };
-    // SAFETY: the value is only ever replaced as a whole, and is read before this program returns (RCU).
-    let route = unsafe { ROUTES.get(RouteKey { dialled, workload }) };
+    let route = route(&RouteKey { dialled, workload });
     // SAFETY: as above.
     let traced = unsafe { ptr::read_volatile(&raw const (*identity).traced) } != 0;
     let choice = match route {
-        Some(route) => choose(route),
+        Some(route) => choose(&route),
         None => Err(Denied::NoRoute),
     };
     let denied = match choice {
@@ -104,6 +103,31 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
         set_refused();
     }
     DENY
+}
+
+/// The route of this key, if it has one.
+///
+/// Since 6.1 the kernel uses a replaced entry at once for the next that is written, whoever still reads it (`bpf_mem_alloc`);
+/// and a reader may miss an entry that is replaced while it goes along the bucket. So what was read counts when it is read
+/// once more, from the map anew.
+#[inline(always)]
+fn route(key: &RouteKey) -> Option<RouteValue> {
+    let mut before = read_route(key);
+    for _ in 0..3 {
+        let again = read_route(key);
+        if again == before {
+            break;
+        }
+        before = again;
+    }
+    before
+}
+
+#[inline(always)]
+fn read_route(key: &RouteKey) -> Option<RouteValue> {
+    let value = ROUTES.get_ptr(key)?;
+    // SAFETY: the memory stays readable while this program runs. Volatile, so that it is read now and not later.
+    Some(unsafe { ptr::read_volatile(value) })
 }
 
 /// First the backendRef by weight, then one of its endpoints evenly: never one flattened list.

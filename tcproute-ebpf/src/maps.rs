@@ -23,8 +23,8 @@ use tcproute_common::{
 #[expect(deprecated, reason = "see the import")]
 pub(crate) static WORKLOADS: CgroupStorage<WorkloadIdentity> = CgroupStorage::new();
 
-/// Routes by workload and dialled address. Written by the loader; replacing a value is atomic, since the
-/// map is not preallocated: a reader has the old value or the new one.
+/// Routes by workload and dialled address. Written by the loader. A value is replaced by an entry of its own, and readers
+/// make sure that theirs was not reused meanwhile: they have the old value or the new one.
 #[btf_map(name = "routes")]
 pub(crate) static ROUTES: HashMap<RouteKey, RouteValue, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 

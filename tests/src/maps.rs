@@ -3,7 +3,12 @@
 use std::path::Path;
 
 use anyhow::Result;
-use aya::maps::{Array, Map, MapData};
+use aya::maps::{Array, HashMap, Map, MapData};
+
+/// The map `routes`, as bytes.
+pub fn routes(pins: &Path) -> Result<HashMap<MapData, [u8; 24], [u8; 20]>> {
+    Ok(Map::HashMap(MapData::from_pin(pins.join("routes"))?).try_into()?)
+}
 
 /// How many slots of `connections` belong to a socket.
 pub fn slots_in_use(pins: &Path) -> Result<usize> {
