@@ -124,6 +124,29 @@ impl History {
         }
     }
 
+    /// When else the outcome would have been right, if ever: for when something is wrong. In milliseconds from the beginning
+    /// of the connection, and by the routes of which workload.
+    pub(crate) fn elsewhere(&self, connection: &Connection) -> Vec<String> {
+        let Connection { destination, begin, ended, .. } = connection;
+        let Ended::Reached(address) = ended else { return Vec::new() };
+        let since = |time: Time| (time as f64 - *begin as f64) / 1e6;
+        let mut found = Vec::new();
+        for epoch in &self.epochs {
+            for (workload, routes) in epoch.state.workloads.iter().enumerate() {
+                let allows =
+                    |routes: &Vec<Arc<Distribution>>| routes[*destination].allows(Outcome::Reached(*address));
+                if routes.as_ref().is_some_and(allows) {
+                    let written = since(epoch.written);
+                    let until = epoch
+                        .superseded
+                        .map_or_else(|| "now".to_owned(), |superseded| format!("{:.3}", since(superseded)));
+                    found.push(format!("workload {workload}, {written:.3} to {until} ms"));
+                }
+            }
+        }
+        found
+    }
+
     /// Without programs, getpeername shows the endpoint.
     pub(crate) fn judge_peer(&self, workload: Option<usize>, seen: &WrongPeer) -> Verdict {
         let detached = workload.is_some_and(|workload| {

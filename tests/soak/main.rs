@@ -36,7 +36,7 @@ mod watch;
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
 
 use run::Soak;
@@ -105,11 +105,8 @@ fn soak(options: &Options) -> Result<()> {
     println!("soak: seed {seed}, {} minutes", options.minutes);
     let mut soak = Soak::new(options, seed)?;
     let result = soak.run();
-    for complaint in soak.complaints() {
-        println!("soak: WRONG with seed {seed}: {complaint}");
-    }
     if result.is_ok() {
         println!("soak: passed");
     }
-    result
+    result.with_context(|| format!("seed {seed}"))
 }

@@ -97,11 +97,6 @@ impl<'o> Soak<'o> {
         self.finish()
     }
 
-    /// What was found wrong with connections so far.
-    pub(crate) fn complaints(&self) -> &[String] {
-        &self.tally.complaints
-    }
-
     /// The second half belongs to one daemon, so that it grows old.
     fn may_restart(&self) -> bool {
         self.begun.elapsed() < self.options.duration() / 2
@@ -348,7 +343,7 @@ impl<'o> Soak<'o> {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match self.clients.said(left) {
-                Some(said) => self.tally.take(said, &self.history, &self.addresses)?,
+                Some(said) => self.tally.take(said, &self.history, &self.addresses, &self.doing)?,
                 None => break,
             }
             if left.is_zero() {
@@ -398,7 +393,7 @@ impl<'o> Soak<'o> {
             self.clients.stop(workload)?;
         }
         while let Some(said) = self.clients.said(Duration::ZERO) {
-            self.tally.take(said, &self.history, &self.addresses)?;
+            self.tally.take(said, &self.history, &self.addresses, &self.doing)?;
         }
         println!("soak: {}", self.progress());
         let slots = slots_in_use(&self.node.pins())?;

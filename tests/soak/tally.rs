@@ -5,7 +5,7 @@ use fastrand::Rng;
 
 use crate::{
     clients::Said,
-    connection::{Connection, Line},
+    connection::Line,
     history::{History, Verdict},
     mesh::{Addresses, workload_name},
     outcome::Outcome,
@@ -17,20 +17,24 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
     pub(crate) wrong: u64,
     pub(crate) shares: Shares,
-    /// What was wrong, as far as it is kept.
-    pub(crate) complaints: Vec<String>,
 }
 
-/// More say nothing new.
-const KEPT: usize = 20;
+/// So many are shown: more say nothing new.
+const SHOWN: u64 = 20;
 
 impl Tally {
     pub(crate) const fn new(rng: Rng) -> Self {
-        Self { connections: 0, refused: 0, wrong: 0, shares: Shares::new(rng), complaints: Vec::new() }
+        Self { connections: 0, refused: 0, wrong: 0, shares: Shares::new(rng) }
     }
 
-    /// To be told when the history is complete up to the end of the connection.
-    pub(crate) fn take(&mut self, said: Said, history: &History, addresses: &Addresses) -> Result<()> {
+    /// To be told when the history is complete up to the end of the connection. `doing` is what is under way.
+    pub(crate) fn take(
+        &mut self,
+        said: Said,
+        history: &History,
+        addresses: &Addresses,
+        doing: &str,
+    ) -> Result<()> {
         let (workload, line) = said;
         let line = line.map_err(anyhow::Error::msg)?;
         let (verdict, destination) = match &line {
@@ -49,17 +53,17 @@ impl Tally {
             Verdict::Right(outcome) => self.refused += u64::from(outcome == Outcome::Refused),
             Verdict::Wrong(allowed) => {
                 self.wrong += 1;
-                if self.complaints.len() < KEPT {
+                if self.wrong <= SHOWN {
                     let who = workload.map_or_else(|| "a process elsewhere".to_owned(), workload_name);
                     let dialled = addresses.destinations[destination].dialled;
-                    let took = match &line {
-                        Line::Connection(Connection { begin, end, .. }) => end - begin,
-                        Line::WrongPeer(seen) => seen.at - seen.begin,
-                    };
-                    self.complaints.push(format!(
-                        "{who} dialled {dialled}: {line} (in {} µs). Allowed: {allowed}",
-                        took / 1000
-                    ));
+                    println!(
+                        "soak: WRONG: {who} dialled {dialled}: {line}. Allowed: {allowed}. Last done: {doing}"
+                    );
+                    if let Line::Connection(connection) = &line {
+                        let took = (connection.end - connection.begin) / 1000;
+                        let elsewhere = history.elsewhere(connection).join("; ");
+                        println!("soak: it took {took} µs, and would have been right by: {elsewhere}");
+                    }
                 }
             }
         }
