@@ -12,7 +12,7 @@ use super::{cgroups::Found, resolved::Names};
 use crate::{
     resources::Resources,
     routing::DnsAnswers,
-    sources::{self, InputErrors, Watch, dns},
+    sources::{InputErrors, SettledFiles, Watch, dns},
 };
 
 /// What has changed.
@@ -31,7 +31,12 @@ pub(super) enum News {
 }
 
 /// Reads the files whenever they change, until nobody listens.
-pub(super) async fn files(mut watch: Watch, names: watch::Receiver<Names>, news: mpsc::Sender<News>) {
+pub(super) async fn files(
+    mut watch: Watch,
+    mut files: SettledFiles,
+    names: watch::Receiver<Names>,
+    news: mpsc::Sender<News>,
+) {
     let mut blind = None;
     let mut since = watch.changed().await;
     loop {
@@ -42,17 +47,22 @@ pub(super) async fn files(mut watch: Watch, names: watch::Receiver<Names>, news:
                 return;
             }
         }
-        let paths = watch.paths().to_vec();
-        let found = match spawn_blocking(move || sources::load_settled(&paths)).await {
-            Ok(Ok(resources)) => {
+        let read = spawn_blocking(move || {
+            let loaded = files.load();
+            (files, loaded)
+        });
+        let (again, loaded) =
+            read.await.unwrap_or_else(|error| panic::resume_unwind(JoinError::into_panic(error)));
+        files = again;
+        let found = match loaded {
+            Ok(resources) => {
                 // The files may be mended while a resolver does not answer.
                 tokio::select! {
                     dns = addresses_of_new(&resources, &names) => News::Resources { since, resources, dns },
                     _ = watch.changed() => continue,
                 }
             }
-            Ok(Err(errors)) => News::Invalid { since, errors },
-            Err(error) => panic::resume_unwind(JoinError::into_panic(error)),
+            Err(errors) => News::Invalid { since, errors },
         };
         if news.send(found).await.is_err() {
             return;

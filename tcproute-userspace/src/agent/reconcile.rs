@@ -21,7 +21,7 @@ use super::{
     follow::{self, News},
     state::Question,
 };
-use crate::sources::Watch;
+use crate::sources::{SettledFiles, Watch};
 
 /// How often the log of the programs is read, while it is on.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
@@ -37,8 +37,10 @@ const LOGGED: usize = 20;
 
 /// What is followed beside DNS.
 pub struct Follow {
-    /// The files of resources.
-    pub files: Watch,
+    /// Changes of the files of resources.
+    pub watch: Watch,
+    /// The files themselves.
+    pub files: SettledFiles,
     /// Cgroups that may come and go.
     pub cgroups: Vec<Named>,
 }
@@ -68,11 +70,11 @@ impl Agent<'_> {
         let (names_sender, names) = watch::channel(self.resolved.names());
         // They end with this function.
         let mut followers = JoinSet::new();
-        if let Some(Follow { files: watch, cgroups: named }) = follow {
+        if let Some(Follow { watch, files, cgroups: named }) = follow {
             self.named.clone_from(&named);
             followers.spawn(cgroups::follow(named, news_sender.clone()));
             self.state.blind = watch.blind().map(str::to_owned);
-            followers.spawn(follow::files(watch, names.clone(), news_sender.clone()));
+            followers.spawn(follow::files(watch, files, names.clone(), news_sender.clone()));
         }
         followers.spawn(follow::addresses(self.resolved.settings.dns_interval, names, news_sender));
         self.say_what_is_missing();

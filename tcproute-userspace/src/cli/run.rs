@@ -21,7 +21,7 @@ use crate::{
     },
     drain,
     plan::EjectionPolicy,
-    sources::{self, Watch},
+    sources::{SettledFiles, Watch},
 };
 
 #[derive(Debug, Args)]
@@ -90,7 +90,8 @@ impl Run {
         }
         // Before they are read, so that no change is missed.
         let watch = Watch::start(self.input.resources.clone());
-        let resources = sources::load_settled(&self.input.resources)?;
+        let mut files = SettledFiles::new(self.input.resources.clone());
+        let resources = files.load()?;
         let mut dataplanes: Vec<String> =
             self.workloads.iter().map(|workload| workload.dataplane.clone()).collect();
         dataplanes.sort();
@@ -136,7 +137,7 @@ impl Run {
         };
         info!(workloads = cgroups.len(), "routes in force");
         agent
-            .serve_until(Some(Follow { files: watch, cgroups: named }), async {
+            .serve_until(Some(Follow { watch, files, cgroups: named }), async {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}

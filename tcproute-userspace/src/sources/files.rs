@@ -6,7 +6,6 @@ use std::{
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::{error::InputError, limits, node::Mark};
@@ -55,34 +54,36 @@ fn list_directory(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What tells one state of a file from another: where it is, its size and when it was changed.
-pub(super) type Stamp = (PathBuf, Option<(u64, u64, u64, i64, i64)>);
+/// What tells one state of a file from another: where it is and, if it is there, which it is, its size and when it was
+/// changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Stamp {
+    pub(super) path: PathBuf,
+    pub(super) file: Option<FileStamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FileStamp {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) size: u64,
+    /// Seconds since the epoch, and nanoseconds.
+    pub(super) changed: (i64, i64),
+}
 
 /// The stamps of the files that these paths name.
 pub(super) fn stamps(paths: &[PathBuf]) -> Vec<Stamp> {
     let stamp = |path: PathBuf| {
-        let metadata = fs::metadata(&path).ok();
-        let stamp = metadata.map(|m| (m.dev(), m.ino(), m.size(), m.ctime(), m.ctime_nsec()));
-        (path, stamp)
+        let file = fs::metadata(&path).ok().map(|metadata| FileStamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        });
+        Stamp { path, file }
     };
     list(paths, &mut Vec::new()).into_iter().map(stamp).collect()
 }
-
-/// Whether the stamp does not tell yet what is in the file.
-///
-/// Changes within one tick of the kernel's clock have the same time, so only of a file that has not just been changed a later
-/// change is seen. And one that is empty may be so because somebody writes it in place and has got no further than to
-/// truncate it; it is valid without a document, so nothing else would tell.
-pub(super) fn is_unsettled((_, stamp): &Stamp, now: SystemTime) -> bool {
-    let Some((_, _, size, seconds, nanoseconds)) = *stamp else { return false };
-    let since = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok());
-    let since = since.map(|(seconds, nanoseconds)| UNIX_EPOCH + Duration::new(seconds, nanoseconds));
-    let age = since.and_then(|since| now.duration_since(since).ok());
-    age.is_some_and(|age| age < if size == 0 { limits::SETTLE } else { TICK })
-}
-
-/// A tick of the slowest clock (`CONFIG_HZ=100`), by which files are stamped before 6.13, and a little more.
-const TICK: Duration = Duration::from_millis(12);
 
 /// The bytes of a file, unless there are too many of them.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, InputError> {
@@ -117,21 +118,4 @@ pub(super) fn text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, InputErr
         InputError::new(path, Some(Mark::behind(before)), message)
     })?;
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_was_just_changed_and_one_that_is_empty_are_looked_at_again() {
-        let stamp = |size, seconds| (PathBuf::from("x"), Some((1, 2, size, seconds, 0)));
-        let at = |ms| UNIX_EPOCH + Duration::from_millis(ms);
-        assert!(is_unsettled(&stamp(0, 100), at(100_100)));
-        assert!(!is_unsettled(&stamp(0, 100), at(100_600)));
-        assert!(is_unsettled(&stamp(1, 100), at(100_010)));
-        assert!(!is_unsettled(&stamp(1, 100), at(100_012)));
-        assert!(!is_unsettled(&stamp(0, 100), at(99_000)), "by a clock that was set back");
-        assert!(!is_unsettled(&(PathBuf::from("x"), None), at(100_100)));
-    }
 }

@@ -20,6 +20,6 @@ pub(super) const ALIASED_TEXT: usize = 16 << 20;
 /// Violations that are told. Nobody reads more, and a wrong file might have millions.
 pub(super) const VIOLATIONS: usize = 20_000;
 
-/// So long files are read again that have changed meanwhile, and a file that has become empty is taken for one whose new
-/// content is still to be written. Whoever writes longer is not waited for.
+/// So long a file that has become empty is taken for one whose new content is still to be written. Whoever writes longer is
+/// not waited for.
 pub(super) const SETTLE: Duration = Duration::from_millis(500);

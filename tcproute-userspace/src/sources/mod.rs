@@ -11,6 +11,7 @@ mod node;
 mod notes;
 mod path;
 mod scalar;
+mod settled;
 mod watch;
 mod yaml;
 
@@ -18,41 +19,19 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     path::{Path, PathBuf},
     rc::Rc,
-    thread,
-    time::{Duration, Instant, SystemTime},
 };
 
 pub use error::{InputError, InputErrors};
+pub use settled::SettledFiles;
 pub use watch::Watch;
 
 use crate::resources::{Key, Resources};
 use documents::{Content, Found};
 use node::Mark;
 
-/// How often files are looked at that were just changed.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
-
 /// Reads all resources of these files and directories, or tells everything that is wrong with them.
 pub fn load(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
     read(paths).finish()
-}
-
-/// As [`load`], but of files that may be changing: what is answered stood in them at one moment, and is no mix of
-/// some before and some after a change.
-pub fn load_settled(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
-    let asked = Instant::now();
-    while asked.elapsed() < limits::SETTLE {
-        let before = files::stamps(paths);
-        if before.iter().any(|stamp| files::is_unsettled(stamp, SystemTime::now())) {
-            thread::sleep(LOOK_AGAIN);
-            continue;
-        }
-        let loaded = load(paths);
-        if files::stamps(paths) == before {
-            return loaded;
-        }
-    }
-    load(paths)
 }
 
 /// As [`load`], from the bytes of one file, which `name` stands for in errors.

@@ -61,11 +61,6 @@ impl Watch {
         watch
     }
 
-    /// What is watched, as it was named.
-    pub fn paths(&self) -> &[PathBuf] {
-        &self.paths
-    }
-
     /// Why watching does not work, if it does not.
     pub fn blind(&self) -> Option<&str> {
         self.blind.as_deref()
