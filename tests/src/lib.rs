@@ -9,7 +9,9 @@ pub mod hosts;
 pub mod load;
 pub mod maps;
 pub mod mesh;
+pub mod node;
 pub mod server;
+pub mod steps;
 pub mod tcproute;
 
 use std::{

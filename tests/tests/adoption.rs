@@ -3,142 +3,26 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
-    collections::BTreeSet,
     fs,
-    net::SocketAddr,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use tcproute_tests::{
-    Loopback,
     cgroup::TestCgroup,
-    client::{counting, counts, stdout},
+    client::{counting, counts},
     is_root,
     load::Load,
     maps::slots_in_use,
-    mesh::Mesh,
+    node::{Node, Split},
     sample,
     server::Server,
-    tcproute::{Bpffs, binary},
+    tcproute::binary,
     wait_for,
 };
-use tempfile::TempDir;
 
 /// So many connections are made between two changes.
 const PHASE: u32 = 400;
-
-/// A node on which daemons come and go.
-struct Node {
-    bpffs: Bpffs,
-    cgroup: TestCgroup,
-    /// For the socket of the admin endpoint.
-    run: TempDir,
-    daemon: Option<Child>,
-}
-
-impl Node {
-    fn new() -> Self {
-        Self {
-            bpffs: Bpffs::mount(),
-            cgroup: TestCgroup::create(),
-            run: tempfile::tempdir().unwrap(),
-            daemon: None,
-        }
-    }
-
-    /// Starts a daemon, and waits until its routes are in force.
-    fn run(&mut self, mesh: &Mesh, more: &[&str]) {
-        let log = tempfile::NamedTempFile::new().unwrap();
-        let mut command = Command::new(binary());
-        command.args(["run", "--resources"]).arg(mesh.file()).arg("--bpffs").arg(self.bpffs.path());
-        command.arg("--workload").arg(format!("web={}", self.cgroup.path().display())).args(more);
-        command.arg("--admin-socket").arg(self.run.path().join("admin.sock"));
-        command.stdin(Stdio::null()).stderr(log.reopen().unwrap());
-        let daemon = self.daemon.insert(command.spawn().unwrap());
-        wait_for("the routes are in force", || {
-            let text = fs::read_to_string(log.path()).unwrap();
-            assert!(daemon.try_wait().unwrap().is_none(), "the daemon has ended: {text}");
-            text.contains("routes in force")
-        });
-        print!("{}", fs::read_to_string(log.path()).unwrap());
-    }
-
-    /// kill -9
-    fn kill(&mut self) {
-        let mut daemon = self.daemon.take().unwrap();
-        daemon.kill().unwrap();
-        daemon.wait().unwrap();
-    }
-
-    fn pins(&self) -> std::path::PathBuf {
-        self.bpffs.path().join("tcproute")
-    }
-
-    /// Makes the next daemon believe that another build has written the maps.
-    fn age(&self, older: &str) {
-        let current = fs::read_dir(self.pins()).unwrap().map(|entry| entry.unwrap().path());
-        let current =
-            current.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("layout-"));
-        current.for_each(|path| fs::remove_dir(path).unwrap());
-        fs::create_dir(self.pins().join(older)).unwrap();
-    }
-
-    /// The ids of the maps of the tables that are pinned.
-    fn tables(&self) -> BTreeSet<u64> {
-        let id = |name: &str| {
-            let mut bpftool = Command::new("bpftool");
-            let show = bpftool.args(["-j", "map", "show", "pinned"]).arg(self.pins().join(name));
-            let text = stdout(&show.output().unwrap());
-            serde_json::from_str::<serde_json::Value>(&text).unwrap()["id"].as_u64().unwrap()
-        };
-        ["routes", "backends", "endpoints"].map(id).into()
-    }
-
-    /// Who answers how often.
-    fn ask(&self, dialled: SocketAddr, count: u32) -> std::collections::BTreeMap<String, u64> {
-        counts(&self.cgroup.command("python3").args(["-SEc", &counting(dialled, count)]).output().unwrap())
-    }
-
-    fn detach(&self) -> String {
-        let output =
-            Command::new(binary()).arg("detach").arg("--bpffs").arg(self.bpffs.path()).output().unwrap();
-        stdout(&output)
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if let Some(daemon) = &mut self.daemon {
-            let _ = daemon.kill();
-            let _ = daemon.wait();
-        }
-    }
-}
-
-/// Two servers, and the mesh that splits between them.
-struct Split {
-    dialled: SocketAddr,
-    servers: Vec<Server>,
-}
-
-impl Split {
-    fn new() -> Self {
-        let net = Loopback::claim();
-        let server = |(last, name)| Server::start((net.ip(1, last), 0), name);
-        let servers = (1_u8..).zip(["v1", "v2", "v3"]).map(server).collect();
-        Self { dialled: (net.ip(0, 1), 5432).into(), servers }
-    }
-
-    fn mesh(&self, weights: &[(&str, u32)]) -> Mesh {
-        let mut mesh = Mesh::new();
-        mesh.outbound("db", self.dialled).split("db", weights);
-        for (version, server) in ["1", "2", "3"].into_iter().zip(&self.servers) {
-            mesh.endpoint("db", version, server.address());
-        }
-        mesh
-    }
-}
 
 #[test]
 fn nothing_is_lost_while_daemons_are_killed_restarted_and_upgraded() {

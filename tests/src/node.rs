@@ -1,0 +1,182 @@
+//! A node on which daemons come and go, and what its one workload dials.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::{
+    Loopback,
+    cgroup::TestCgroup,
+    client::{counting, counts, stdout},
+    mesh::Mesh,
+    server::Server,
+    tcproute::{Bpffs, binary},
+    wait_for,
+};
+
+/// A bpffs and a cgroup that outlive the daemons.
+pub struct Node {
+    /// Where the maps and links are pinned.
+    pub bpffs: Bpffs,
+    /// Of the workload `web`.
+    pub cgroup: TestCgroup,
+    /// For the socket of the admin endpoint.
+    run: TempDir,
+    /// The one that runs.
+    pub daemon: Option<Child>,
+}
+
+/// What a daemon has logged.
+pub struct Log(NamedTempFile);
+
+impl Log {
+    /// All of it.
+    pub fn text(&self) -> String {
+        fs::read_to_string(self.0.path()).expect("the log can be read")
+    }
+
+    /// Whether the daemon has said that its routes are in force.
+    pub fn in_force(&self) -> bool {
+        self.text().contains("routes in force")
+    }
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Node {
+    /// Without a daemon.
+    pub fn new() -> Self {
+        Self {
+            bpffs: Bpffs::mount(),
+            cgroup: TestCgroup::create(),
+            run: tempfile::tempdir().expect("a temporary directory can be made"),
+            daemon: None,
+        }
+    }
+
+    /// Starts a daemon.
+    pub fn launch(&mut self, mesh: &Mesh, more: &[&str]) -> Log {
+        let log = Log(NamedTempFile::new().expect("a temporary file can be made"));
+        let mut command = Command::new(binary());
+        command.args(["run", "--resources"]).arg(mesh.file()).arg("--bpffs").arg(self.bpffs.path());
+        command.arg("--workload").arg(format!("web={}", self.cgroup.path().display())).args(more);
+        command.arg("--admin-socket").arg(self.run.path().join("admin.sock"));
+        command.stdin(Stdio::null()).stderr(log.0.reopen().expect("the log can be opened"));
+        self.daemon = Some(command.spawn().expect("tcproute can be started"));
+        log
+    }
+
+    /// Starts a daemon, and waits until its routes are in force.
+    pub fn run(&mut self, mesh: &Mesh, more: &[&str]) {
+        let log = self.launch(mesh, more);
+        let daemon = self.daemon.as_mut().expect("it was started");
+        wait_for("the routes are in force", || {
+            let status = daemon.try_wait().expect("a child can be waited for");
+            assert!(status.is_none(), "the daemon has ended: {}", log.text());
+            log.in_force()
+        });
+        print!("{}", log.text());
+    }
+
+    /// kill -9
+    pub fn kill(&mut self) {
+        let mut daemon = self.daemon.take().expect("a daemon runs");
+        daemon.kill().expect("a child can be killed");
+        daemon.wait().expect("a child can be waited for");
+    }
+
+    /// Its directory of pins.
+    pub fn pins(&self) -> PathBuf {
+        self.bpffs.path().join("tcproute")
+    }
+
+    /// Makes the next daemon believe that another build has written the maps: `layout-<tables>-<states>-<generation>`.
+    pub fn age(&self, older: &str) {
+        let pins = self.pins();
+        for entry in fs::read_dir(&pins).expect("pins can be listed") {
+            let entry = entry.expect("pins can be listed");
+            if entry.file_name().to_string_lossy().starts_with("layout-") {
+                fs::remove_dir(entry.path()).expect("it can be removed");
+            }
+        }
+        fs::create_dir(pins.join(older)).expect("a directory can be made");
+    }
+
+    /// The ids of the maps of the tables that are pinned.
+    pub fn tables(&self) -> BTreeSet<u64> {
+        let id = |name: &str| {
+            let mut bpftool = Command::new("bpftool");
+            let show = bpftool.args(["-j", "map", "show", "pinned"]).arg(self.pins().join(name));
+            let text = stdout(&show.output().expect("bpftool can be started"));
+            let shown: serde_json::Value = serde_json::from_str(&text).expect("bpftool shows JSON");
+            shown["id"].as_u64().expect("a map has an id")
+        };
+        ["routes", "backends", "endpoints"].map(id).into()
+    }
+
+    /// Who answers how often.
+    pub fn ask(&self, dialled: SocketAddr, count: u32) -> BTreeMap<String, u64> {
+        let mut client = self.cgroup.command("python3");
+        counts(&client.args(["-SEc", &counting(dialled, count)]).output().expect("python3 can be started"))
+    }
+
+    /// `tcproute detach`, and what it says.
+    pub fn detach(&self) -> String {
+        let mut detach = Command::new(binary());
+        detach.arg("detach").arg("--bpffs").arg(self.bpffs.path());
+        stdout(&detach.output().expect("tcproute can be started"))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}
+
+/// Three servers, and the mesh that splits between them.
+pub struct Split {
+    /// Where clients connect to.
+    pub dialled: SocketAddr,
+    /// `v1`, `v2` and `v3`.
+    pub servers: Vec<Server>,
+}
+
+impl Default for Split {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Split {
+    /// With addresses of their own.
+    pub fn new() -> Self {
+        let net = Loopback::claim();
+        let server = |(last, name)| Server::start((net.ip(1, last), 0), name);
+        let servers = (1_u8..).zip(["v1", "v2", "v3"]).map(server).collect();
+        Self { dialled: (net.ip(0, 1), 5432).into(), servers }
+    }
+
+    /// With these weights of the versions `1`, `2` and `3`.
+    pub fn mesh(&self, weights: &[(&str, u32)]) -> Mesh {
+        let mut mesh = Mesh::new();
+        mesh.outbound("db", self.dialled).split("db", weights);
+        for (version, server) in ["1", "2", "3"].into_iter().zip(&self.servers) {
+            mesh.endpoint("db", version, server.address());
+        }
+        mesh
+    }
+}
