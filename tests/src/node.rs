@@ -66,19 +66,34 @@ impl Node {
 
     /// Starts a daemon.
     pub fn launch(&mut self, mesh: &Mesh, more: &[&str]) -> Log {
-        let log = Log(NamedTempFile::new().expect("a temporary file can be made"));
-        let mut command = Command::new(binary());
-        command.args(["run", "--resources"]).arg(mesh.file()).arg("--bpffs").arg(self.bpffs.path());
-        command.arg("--workload").arg(format!("web={}", self.cgroup.path().display())).args(more);
-        command.arg("--admin-socket").arg(self.run.path().join("admin.sock"));
-        command.stdin(Stdio::null()).stderr(log.0.reopen().expect("the log can be opened"));
-        self.daemon = Some(command.spawn().expect("tcproute can be started"));
-        log
+        let web = format!("web={}", self.cgroup.path().display());
+        self.launch_with(mesh, &[&["--workload", &web], more].concat())
     }
 
     /// Starts a daemon, and waits until its routes are in force.
     pub fn run(&mut self, mesh: &Mesh, more: &[&str]) {
         let log = self.launch(mesh, more);
+        self.wait_in_force(&log);
+    }
+
+    /// The same with another workload in the place of `web`.
+    pub fn run_another(&mut self, mesh: &Mesh, dataplane: &str, cgroup: &TestCgroup) {
+        let workload = format!("{dataplane}={}", cgroup.path().display());
+        let log = self.launch_with(mesh, &["--workload", &workload]);
+        self.wait_in_force(&log);
+    }
+
+    fn launch_with(&mut self, mesh: &Mesh, more: &[&str]) -> Log {
+        let log = Log(NamedTempFile::new().expect("a temporary file can be made"));
+        let mut command = Command::new(binary());
+        command.args(["run", "--resources"]).arg(mesh.file()).arg("--bpffs").arg(self.bpffs.path());
+        command.arg("--admin-socket").arg(self.run.path().join("admin.sock")).args(more);
+        command.stdin(Stdio::null()).stderr(log.0.reopen().expect("the log can be opened"));
+        self.daemon = Some(command.spawn().expect("tcproute can be started"));
+        log
+    }
+
+    fn wait_in_force(&mut self, log: &Log) {
         let daemon = self.daemon.as_mut().expect("it was started");
         wait_for("the routes are in force", || {
             let status = daemon.try_wait().expect("a child can be waited for");

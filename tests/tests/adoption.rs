@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
-    fs,
     path::Path,
     process::{Command, Stdio},
 };
@@ -18,7 +17,6 @@ use tcproute_tests::{
     sample,
     server::Server,
     tcproute::binary,
-    wait_for,
 };
 
 /// So many connections are made between two changes.
@@ -167,14 +165,7 @@ fn a_workload_that_is_not_named_any_more_is_detached_and_the_others_keep_their_n
     node.kill();
 
     // Without `web`, which had the first number.
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let mut command = Command::new(binary());
-    command.args(["run", "--resources"]).arg(mesh.file()).arg("--bpffs").arg(node.bpffs.path());
-    command.args(["--workload", &argument]).stderr(log.reopen().unwrap());
-    node.daemon = Some(command.spawn().unwrap());
-    wait_for("the routes are in force", || {
-        fs::read_to_string(log.path()).unwrap().contains("routes in force")
-    });
+    node.run_another(&mesh, "batch", &batch);
     assert_eq!(ask(&batch), [("v2".to_owned(), 5)].into());
     assert_eq!(ask(&node.cgroup), [("plain".to_owned(), 5)].into());
     drop(plain);
@@ -209,15 +200,46 @@ sys.stdin.readline()
 
     // Another workload in the place of `web`.
     let batch = TestCgroup::create();
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let mut daemon = Command::new(binary());
-    daemon.args(["run", "--resources"]).arg(mesh.file()).arg("--bpffs").arg(node.bpffs.path());
-    daemon.arg("--workload").arg(format!("batch={}", batch.path().display())).stderr(log.reopen().unwrap());
-    node.daemon = Some(daemon.spawn().unwrap());
-    wait_for("the routes are in force", || {
-        fs::read_to_string(log.path()).unwrap().contains("routes in force")
-    });
+    node.run_another(&mesh, "batch", &batch);
     drop(client.stdin.take());
     client.wait().unwrap();
+    assert_eq!(slots_in_use(&node.pins()).unwrap(), 0);
+}
+
+/// Also one that is made while the programs are being detached.
+#[test]
+fn sockets_that_are_made_while_their_workload_is_detached_leave_no_slots() {
+    if !is_root("sockets_that_are_made_while_their_workload_is_detached_leave_no_slots") {
+        return;
+    }
+    let split = Split::new();
+    let _plain = Server::start(split.dialled, "plain");
+    let mut mesh = split.mesh(&[("1", 1)]);
+    mesh.document("type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n");
+    let mut node = Node::new();
+    node.run(&mesh, &[]);
+    let (host, port) = (split.dialled.ip(), split.dialled.port());
+    let kept = sample(400).max(50);
+    let body = format!(
+        "
+kept = collections.deque()
+reset = struct.pack('ii', 1, 0)
+while not select.select([sys.stdin], [], [], 0.002)[0]:
+    kept.append(dial('{host}', {port}))
+    kept[-1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    if len(kept) == {kept}: print('connected', flush=True)
+    if len(kept) > {kept}: kept.popleft().close()
+"
+    );
+    let mut command = node.cgroup.command("python3");
+    command.args(["-SEc", &tcproute_tests::client::script(&body)]);
+    let mut client = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(client.stdout.take().unwrap()));
+    assert_eq!(lines.next().unwrap().unwrap(), "connected");
+    node.kill();
+    let batch = TestCgroup::create();
+    node.run_another(&mesh, "batch", &batch);
+    drop(client.stdin.take());
+    assert!(client.wait().unwrap().success());
     assert_eq!(slots_in_use(&node.pins()).unwrap(), 0);
 }

@@ -15,7 +15,7 @@ use tcproute_tests::{
 };
 
 /// So many moments are tried of all that there are.
-const MOMENTS: u32 = 20;
+const MOMENTS: u32 = 12;
 /// And not fewer, also on slow machines.
 const FEWEST: u32 = 3;
 const ASKED: u32 = 10;

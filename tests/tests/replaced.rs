@@ -42,7 +42,7 @@ fn a_route_is_found_and_read_whole_while_it_and_others_are_replaced() {
     let mut routes = routes(&daemon.bpffs.path().join("tcproute")).unwrap();
     let entries: Vec<_> = routes.iter().map(Result::unwrap).collect();
     assert_eq!(entries.len(), usize::from(OTHERS) + 1);
-    let is_ours = |key: &[u8; 24]| key.windows(2).any(|bytes| bytes == dialled.port().to_be_bytes());
+    let is_ours = |key: &[u8; 24]| key.windows(2).any(|bytes| bytes == dialled.port().to_ne_bytes());
     let &(ours, value) = entries.iter().find(|(key, _)| is_ours(key)).unwrap();
     let done = AtomicBool::new(false);
     let written = thread::scope(|scope| {

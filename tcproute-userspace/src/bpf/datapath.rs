@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     os::fd::OwnedFd,
+    thread,
 };
 
 use anyhow::{Context, Result};
@@ -220,7 +221,15 @@ impl<'a> Datapath<'a> {
     /// Detaches what an earlier daemon has attached to other cgroups than these.
     pub fn detach_others(&self, ours: &BTreeSet<CgroupId>) -> Result<()> {
         let Some(pins) = self.pins else { return Ok(()) };
-        pins.cgroups()?.difference(ours).try_for_each(|&cgroup| pins.remove_links(cgroup))
+        let attached = pins.cgroups()?;
+        let mut others = attached.difference(ours).peekable();
+        if others.peek().is_none() {
+            return Ok(());
+        }
+        others.try_for_each(|&cgroup| pins.remove_links(cgroup))?;
+        // So that none that has begun takes a slot when those of others were looked through.
+        thread::sleep(slots::FILLED);
+        Ok(())
     }
 
     /// What was decided for sockets, to be read from anywhere.

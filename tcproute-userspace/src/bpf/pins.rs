@@ -25,7 +25,7 @@ use nix::{
 };
 use tcproute_common::LayoutVersion;
 
-use super::cgroup::CgroupId;
+use super::{cgroup::CgroupId, sys};
 
 /// The directory of pins, held by this process.
 #[derive(Debug)]
@@ -177,18 +177,26 @@ impl PinDirectory {
         self.link(cgroup, &format!("{NEXT}{hook}"))
     }
 
-    /// Detaches everything from a cgroup.
+    /// Detaches everything from a cgroup. From here on no program begins to run there.
     pub fn remove_links(&self, cgroup: CgroupId) -> Result<()> {
-        remove(&self.path.join(LINKS).join(cgroup.to_string()))
+        let directory = self.path.join(LINKS).join(cgroup.to_string());
+        if !directory.exists() {
+            return Ok(());
+        }
+        let mut hooks = names(&directory)?;
+        // What makes states before what ends them: so their names are.
+        hooks.sort();
+        for hook in hooks {
+            // Where this fails the kernel detaches by itself what is unpinned, but later.
+            let _ = sys::pinned(&directory.join(hook)).and_then(sys::detach_link);
+        }
+        remove(&directory)
     }
 
     /// Detaches everything, frees the maps and removes the directory.
     pub fn remove(self) -> Result<()> {
         // First what runs.
-        let links = self.path.join(LINKS);
-        if links.exists() {
-            remove(&links)?;
-        }
+        self.cgroups().unwrap_or_default().into_iter().try_for_each(|cgroup| self.remove_links(cgroup))?;
         remove(&self.path)
     }
 }

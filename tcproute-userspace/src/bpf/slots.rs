@@ -10,7 +10,7 @@ use aya::maps::{Array, MapData, MapError};
 use tcproute_common::{CONNECTIONS, Kept};
 
 /// A program that has begun to fill a slot is done with it long before: that takes it less than a microsecond.
-const FILLED: Duration = Duration::from_millis(10);
+pub(super) const FILLED: Duration = Duration::from_millis(10);
 
 /// `BPF_F_LOCK` of `linux/bpf.h`: the slot is written under its lock, as programs take it.
 const UNDER_LOCK: u64 = 4;

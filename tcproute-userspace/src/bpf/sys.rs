@@ -19,6 +19,8 @@ const OBJ_GET: libc::c_long = 7;
 const PROG_QUERY: libc::c_long = 16;
 /// `BPF_LINK_UPDATE`
 const LINK_UPDATE: libc::c_long = 29;
+/// `BPF_LINK_DETACH`
+const LINK_DETACH: libc::c_long = 34;
 
 /// How programs are attached to a cgroup: `BPF_F_ALLOW_*` of include/uapi/linux/bpf.h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +113,20 @@ pub(super) fn update_link(link: impl AsFd, program: impl AsFd) -> io::Result<()>
     };
     // SAFETY: nothing but numbers.
     unsafe { bpf(LINK_UPDATE, &mut update) }.map(drop)
+}
+
+/// The member of `union bpf_attr` for `BPF_LINK_DETACH`.
+#[repr(C)]
+struct LinkDetach {
+    link_fd: u32,
+}
+
+/// Detaches the program behind a link, wherever that is still held. What is merely unpinned is detached later, when the kernel
+/// comes to it.
+pub(super) fn detach_link(link: impl AsFd) -> io::Result<()> {
+    let mut detach = LinkDetach { link_fd: link.as_fd().as_raw_fd().cast_unsigned() };
+    // SAFETY: nothing but a number.
+    unsafe { bpf(LINK_DETACH, &mut detach) }.map(drop)
 }
 
 /// # Safety
