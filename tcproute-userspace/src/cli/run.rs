@@ -122,7 +122,7 @@ impl Run {
         let mut terminate = signal(SignalKind::terminate())?;
         let (desk, handle) = agent::desk();
         let _admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
-        let is_first = pins.layout()?.is_none();
+        let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
         let cgroups = agent::present(&named);
         let members: Vec<(usize, &Cgroup)> = cgroups.iter().map(|(it, cgroup)| (*it, cgroup)).collect();
         let started = Agent::start(resolved, Some(&pins), &members, desk);
