@@ -12,7 +12,7 @@ use tcproute_tests::{
     client::{counting, counts},
     is_root,
     load::Load,
-    maps::slots_in_use,
+    maps::{slots_in_use, slots_with_a_connection_of_nobody},
     node::{Node, Split},
     sample,
     server::Server,
@@ -204,6 +204,7 @@ sys.stdin.readline()
     drop(client.stdin.take());
     client.wait().unwrap();
     assert_eq!(slots_in_use(&node.pins()).unwrap(), 0);
+    assert_eq!(slots_with_a_connection_of_nobody(&node.pins()).unwrap(), 0);
 }
 
 /// Also one that is made while the programs are being detached.

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, thread, time::Duration};
 
 use anyhow::{Context, Result};
 use aya::maps::{Array, MapData, MapError};
-use tcproute_common::{CONNECTIONS, Kept};
+use tcproute_common::{CONNECTIONS, Kept, Phase};
 
 /// A program that has begun to fill a slot is done with it long before: that takes it less than a microsecond.
 pub(super) const FILLED: Duration = Duration::from_millis(10);
@@ -36,8 +36,9 @@ pub(super) fn free(slots: &mut Array<MapData, Kept>, generation: u8, outcomes: &
     for (index, slot) in found {
         let again = read(slots, index).context("cannot read the map connections")?;
         if again.is_some_and(|again| again.cookie == slot.cookie) {
+            // Over, so that the next owner does not count its end: the entry of `outcomes` is soon another's.
             slots
-                .set(index, Kept { cookie: 0, ..slot }, UNDER_LOCK)
+                .set(index, Kept { cookie: 0, phase: Phase::Over as u16, ..slot }, UNDER_LOCK)
                 .context("cannot write the map connections")?;
         }
     }
