@@ -1,8 +1,12 @@
 //! What must not grow, and what must hold whenever nothing is under way.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
+use tcproute_tests::maps::slots;
 
 use crate::{
     daemon::metric,
@@ -11,6 +15,9 @@ use crate::{
     node::Node,
 };
 
+/// No client keeps a connection so long.
+const LINGERING: Duration = Duration::from_secs(30);
+const FOREVER: Duration = Duration::from_hours(1_000);
 /// Programs of a workload.
 const PROGRAMS: usize = 6;
 
@@ -31,6 +38,8 @@ pub(crate) struct Watch {
     seen_maps: BTreeSet<u32>,
     /// Of the last sample.
     pub(crate) overflowed: u64,
+    /// Slots that belong to a socket, by its cookie, and since when.
+    slots: BTreeMap<u64, Instant>,
 }
 
 impl Watch {
@@ -47,6 +56,7 @@ impl Watch {
             seen_programs: BTreeSet::new(),
             seen_maps: BTreeSet::new(),
             overflowed: 0,
+            slots: BTreeMap::new(),
         }
     }
 
@@ -96,9 +106,25 @@ impl Watch {
             let value = metric(&metrics, name)?;
             ensure!(value == wanted, "{name} is {value} and not {wanted}");
         }
+        self.look_for_lingering(node)?;
         self.backends.push(metric(&metrics, "tcproute_map_entries{map=\"backends\"}")? as f64);
         self.endpoints.push(metric(&metrics, "tcproute_map_entries{map=\"endpoints\"}")? as f64);
         self.overflowed = metric(&metrics, "tcproute_connection_states_total{place=\"overflow\"}")?;
+        Ok(())
+    }
+
+    /// Tells of slots whose socket is gone.
+    fn look_for_lingering(&mut self, node: &Node) -> Result<()> {
+        let slots = slots(&node.pins())?;
+        let now = Instant::now();
+        self.slots.retain(|cookie, _| slots.contains_key(cookie));
+        for (cookie, slot) in slots {
+            let since = *self.slots.entry(cookie).or_insert(now);
+            if now.saturating_duration_since(since) > LINGERING {
+                println!("soak: a slot is in use for long: {slot:#x?}");
+                self.slots.insert(cookie, now + FOREVER);
+            }
+        }
         Ok(())
     }
 
