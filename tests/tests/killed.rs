@@ -86,7 +86,7 @@ fn kill_at_every_step(test: &str, before: Before) -> BTreeMap<String, u64> {
     let mesh = killed.mesh("2", 0);
     killed.node.run(&mesh, &[]);
     let load = Load::start(&killed.node.cgroup, killed.split.dialled, 2);
-    let stride = if is_slow() { 40 } else { 6 };
+    let stride = if is_slow() { 40 } else { 8 };
     let first = fastrand::usize(0..stride);
     println!("{test}: killed before every {stride}th step from {first} on");
     let mut old = "v2";
@@ -105,6 +105,8 @@ fn kill_at_every_step(test: &str, before: Before) -> BTreeMap<String, u64> {
         assert_eq!(killed.ask(), all_to(old));
         if made.len() < step {
             assert_eq!(seen, all_to("v3"), "its routes were in force");
+        }
+        if made.len() < step || is_slow() {
             break;
         }
     }
@@ -117,26 +119,20 @@ fn kill_at_every_step(test: &str, before: Before) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn a_daemon_that_goes_on_with_maps_may_be_killed_at_any_moment() {
-    let test = "a_daemon_that_goes_on_with_maps_may_be_killed_at_any_moment";
-    if is_root(test) {
-        assert_eq!(kill_at_every_step(test, Before::Same), [].into());
+fn a_daemon_may_be_killed_at_any_moment_of_its_start() {
+    let test = "a_daemon_may_be_killed_at_any_moment_of_its_start";
+    if !is_root(test) {
+        return;
     }
-}
-
-#[test]
-fn a_daemon_that_makes_other_tables_may_be_killed_at_any_moment() {
-    let test = "a_daemon_that_makes_other_tables_may_be_killed_at_any_moment";
-    if is_root(test) {
-        assert_eq!(kill_at_every_step(test, Before::OtherTables), [].into());
-    }
-}
-
-/// Connections that are open meanwhile then show their endpoint.
-#[test]
-fn a_daemon_that_makes_other_states_may_be_killed_at_any_moment() {
-    let test = "a_daemon_that_makes_other_states_may_be_killed_at_any_moment";
-    if is_root(test) {
-        kill_at_every_step(test, Before::OtherStates);
+    let all = [Before::Same, Before::OtherTables, Before::OtherStates];
+    // Where everything takes long there are many runs, each of which tries one.
+    let tried = if is_slow() { &all[fastrand::usize(0..all.len())..][..1] } else { &all };
+    for &before in tried {
+        println!("{test}: {before:?}");
+        let other_peers = kill_at_every_step(test, before);
+        // With other states, connections that are open meanwhile show their endpoint.
+        if !matches!(before, Before::OtherStates) {
+            assert_eq!(other_peers, [].into());
+        }
     }
 }
