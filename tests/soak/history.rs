@@ -94,6 +94,15 @@ impl History {
             .map(|epoch| &epoch.state)
     }
 
+    /// `None` if no state brings it about.
+    const fn outcome(&self, ended: &Ended) -> Option<Outcome> {
+        match ended {
+            Ended::Reached(address) => Some(Outcome::Reached(*address)),
+            Ended::Failed(errno) if *errno == self.refusal => Some(Outcome::Refused),
+            Ended::Failed(_) | Ended::Otherwise(_) => None,
+        }
+    }
+
     /// Compares a connection with every state that may have been in force.
     pub(crate) fn judge<'a>(&'a self, workload: Option<usize>, connection: &Connection) -> Verdict {
         let Connection { destination, begin, end, ended } = connection;
@@ -105,11 +114,7 @@ impl History {
             }
             None => vec![None],
         };
-        let outcome = match ended {
-            Ended::Reached(address) => Outcome::Reached(*address),
-            Ended::Failed(errno) if *errno == self.refusal => Outcome::Refused,
-            Ended::Failed(_) | Ended::Otherwise(_) => return Verdict::Wrong(complaint(&states, plain)),
-        };
+        let Some(outcome) = self.outcome(ended) else { return Verdict::Wrong(complaint(&states, plain)) };
         let distribution = |state: Option<&'a Arc<Distribution>>| state.map_or(plain, |of| &**of);
         if !states.iter().any(|&state| distribution(state).allows(outcome)) {
             return Verdict::Wrong(complaint(&states, plain));
@@ -128,14 +133,12 @@ impl History {
     /// of the connection, and by the routes of which workload.
     pub(crate) fn elsewhere(&self, connection: &Connection) -> Vec<String> {
         let Connection { destination, begin, ended, .. } = connection;
-        let Ended::Reached(address) = ended else { return Vec::new() };
+        let Some(outcome) = self.outcome(ended) else { return Vec::new() };
         let since = |time: Time| (time as f64 - *begin as f64) / 1e6;
         let mut found = Vec::new();
         for epoch in &self.epochs {
             for (workload, routes) in epoch.state.workloads.iter().enumerate() {
-                let allows =
-                    |routes: &Vec<Arc<Distribution>>| routes[*destination].allows(Outcome::Reached(*address));
-                if routes.as_ref().is_some_and(allows) {
+                if routes.as_ref().is_some_and(|routes| routes[*destination].allows(outcome)) {
                     let written = since(epoch.written);
                     let until = epoch
                         .superseded

@@ -17,7 +17,6 @@ use crate::{
 
 /// No client keeps a connection so long.
 const LINGERING: Duration = Duration::from_secs(30);
-const FOREVER: Duration = Duration::from_hours(1_000);
 /// Programs of a workload.
 const PROGRAMS: usize = 6;
 
@@ -38,8 +37,8 @@ pub(crate) struct Watch {
     seen_maps: BTreeSet<u32>,
     /// Of the last sample.
     pub(crate) overflowed: u64,
-    /// Slots that belong to a socket, by its cookie, and since when.
-    slots: BTreeMap<u64, Instant>,
+    /// Slots that belong to a socket, by its cookie, and since when; `None` if it was told of.
+    slots: BTreeMap<u64, Option<Instant>>,
 }
 
 impl Watch {
@@ -119,10 +118,10 @@ impl Watch {
         let now = Instant::now();
         self.slots.retain(|cookie, _| slots.contains_key(cookie));
         for (cookie, slot) in slots {
-            let since = *self.slots.entry(cookie).or_insert(now);
-            if now.saturating_duration_since(since) > LINGERING {
+            let since = self.slots.entry(cookie).or_insert(Some(now));
+            if since.is_some_and(|since| now.duration_since(since) > LINGERING) {
                 println!("soak: a slot is in use for long: {slot:#x?}");
-                self.slots.insert(cookie, now + FOREVER);
+                *since = None;
             }
         }
         Ok(())

@@ -14,20 +14,20 @@ use nix::{
 };
 
 /// A system call that changes what outlives the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step(String);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step(&'static str);
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.0)
     }
 }
 
 /// A process that is being followed. It dies with this process, and must be waited for.
 pub struct Followed {
     pid: Pid,
-    /// The step that it stands before.
-    next: Option<Step>,
+    /// Whether it stands before a step, and so within a system call.
+    in_step: bool,
 }
 
 impl Followed {
@@ -40,21 +40,22 @@ impl Followed {
         // The first stop is this one.
         let stopped = waitpid(pid, None).expect("a child can be waited for");
         assert!(matches!(stopped, WaitStatus::PtraceEvent(..)), "{stopped:?}");
-        Self { pid, next: None }
+        Self { pid, in_step: false }
     }
 
     /// Lets it go on until its next step, and tells which that is; the step is not made yet. `None` when the condition holds
     /// after a write(2).
     pub fn next(&mut self, mut done: impl FnMut() -> bool) -> Option<Step> {
-        if self.next.take().is_some() {
+        if self.in_step {
             self.go_on();
         }
         loop {
             self.go_on();
             let call = self.call();
-            if let Some(step) = step(&call) {
-                self.next = Some(step.clone());
-                return Some(step);
+            let next = step(&call);
+            self.in_step = next.is_some();
+            if self.in_step {
+                return next;
             }
             // Out of the call again.
             self.go_on();
@@ -126,5 +127,5 @@ fn step(call: &[i64]) -> Option<Step> {
         (number, [&FILES[..], &OLDER].concat())
     };
     let (_, name) = calls.into_iter().find(|(known, _)| known == what)?;
-    Some(Step(name.to_owned()))
+    Some(Step(name))
 }

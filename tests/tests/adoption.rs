@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
+    io::{BufRead, BufReader, Lines},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use tcproute_tests::{
     cgroup::TestCgroup,
-    client::{counting, counts},
+    client::{counting, counts, script},
     is_root,
     load::Load,
     maps::{slots_in_use, slots_with_a_connection_of_nobody},
@@ -21,6 +22,16 @@ use tcproute_tests::{
 
 /// So many connections are made between two changes.
 const PHASE: u32 = 400;
+
+/// A client of `web` that has said that it is connected, and what else it says. It goes on when its input ends.
+fn connect(node: &Node, body: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut command = node.cgroup.command("python3");
+    command.args(["-SEc", &script(body)]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut client = command.spawn().unwrap();
+    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "connected");
+    (client, lines)
+}
 
 #[test]
 fn nothing_is_lost_while_daemons_are_killed_restarted_and_upgraded() {
@@ -103,12 +114,7 @@ sys.stdin.readline()
 print(s.getpeername() == ('{host}', {port}))
 "
     );
-    let mut command = node.cgroup.command("python3");
-    let script = tcproute_tests::client::script(&body);
-    let mut client =
-        command.args(["-SEc", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(client.stdout.take().unwrap()));
-    assert_eq!(lines.next().unwrap().unwrap(), "connected");
+    let (mut client, mut lines) = connect(&node, &body);
     node.kill();
     node.age("layout-0-2-0");
     node.run(&mesh, &[]);
@@ -190,11 +196,7 @@ print('connected', flush=True)
 sys.stdin.readline()
 "
     );
-    let mut command = node.cgroup.command("python3");
-    command.args(["-SEc", &tcproute_tests::client::script(&body)]);
-    let mut client = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(client.stdout.take().unwrap()));
-    assert_eq!(lines.next().unwrap().unwrap(), "connected");
+    let (mut client, _lines) = connect(&node, &body);
     assert_eq!(slots_in_use(&node.pins()).unwrap(), 5);
     node.kill();
 
@@ -232,11 +234,7 @@ while not select.select([sys.stdin], [], [], 0.002)[0]:
     if len(kept) > {kept}: kept.popleft().close()
 "
     );
-    let mut command = node.cgroup.command("python3");
-    command.args(["-SEc", &tcproute_tests::client::script(&body)]);
-    let mut client = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(client.stdout.take().unwrap()));
-    assert_eq!(lines.next().unwrap().unwrap(), "connected");
+    let (mut client, _lines) = connect(&node, &body);
     node.kill();
     let batch = TestCgroup::create();
     node.run_another(&mesh, "batch", &batch);
