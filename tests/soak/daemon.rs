@@ -18,7 +18,7 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::Value;
-use tcproute_tests::tcproute::binary;
+use tcproute_tests::tcproute::{binary, run_arguments};
 
 /// It is killed when this is dropped.
 pub(crate) struct Daemon {
@@ -55,16 +55,12 @@ impl Daemon {
         resources: &Path,
         bpffs: &Path,
         run: &Path,
-        workloads: &[(String, &Path)],
+        workloads: &[(&str, &Path)],
         more: &[&str],
     ) -> Result<Self> {
         let socket = run.join("tcproute/admin.sock");
         let mut command = Command::new(binary());
-        command.arg("run").arg("--resources").arg(resources).arg("--bpffs").arg(bpffs);
-        command.arg("--admin-socket").arg(&socket).args(more);
-        for (dataplane, cgroup) in workloads {
-            command.arg("--workload").arg(format!("{dataplane}={}", cgroup.display()));
-        }
+        let command = run_arguments(&mut command, resources, bpffs, &socket, workloads).args(more);
         let command = command.process_group(0).stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start tcproute")?;
         let log = Arc::new(Mutex::new(Log::default()));

@@ -92,6 +92,8 @@ impl Node {
             Ok((workload_name(workload), cgroup.path()))
         });
         let cgroups: Vec<_> = cgroups.collect::<Result<_>>()?;
+        let cgroups: Vec<_> =
+            cgroups.iter().map(|(name, cgroup): &(String, _)| (name.as_str(), *cgroup)).collect();
         let more = ["--selection", selection];
         let daemon = Daemon::start(self.files.path(), self.bpffs.path(), self.run.path(), &cgroups, &more)?;
         self.daemon = Some(daemon);

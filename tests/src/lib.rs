@@ -10,6 +10,7 @@ pub mod load;
 pub mod maps;
 pub mod mesh;
 pub mod node;
+pub mod routes;
 pub mod server;
 pub mod steps;
 pub mod tcproute;

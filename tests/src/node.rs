@@ -1,22 +1,20 @@
-//! A node on which daemons come and go, and what its one workload dials.
+//! A node on which daemons come and go.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::{
-    Loopback,
     cgroup::TestCgroup,
     client::{counting, counts, stdout},
     mesh::Mesh,
-    server::Server,
-    tcproute::{Bpffs, binary},
+    tcproute::{Bpffs, binary, run_arguments},
     wait_for,
 };
 
@@ -66,8 +64,8 @@ impl Node {
 
     /// Starts a daemon.
     pub fn launch(&mut self, mesh: &Mesh, more: &[&str]) -> Log {
-        let web = format!("web={}", self.cgroup.path().display());
-        self.launch_with(mesh, &[&["--workload", &web], more].concat())
+        let cgroup = self.cgroup.path().to_owned();
+        self.launch_as(mesh, ("web", &cgroup), more)
     }
 
     /// Starts a daemon, and waits until its routes are in force.
@@ -78,16 +76,15 @@ impl Node {
 
     /// The same with another workload in the place of `web`.
     pub fn run_another(&mut self, mesh: &Mesh, dataplane: &str, cgroup: &TestCgroup) {
-        let workload = format!("{dataplane}={}", cgroup.path().display());
-        let log = self.launch_with(mesh, &["--workload", &workload]);
+        let log = self.launch_as(mesh, (dataplane, cgroup.path()), &[]);
         self.wait_in_force(&log);
     }
 
-    fn launch_with(&mut self, mesh: &Mesh, more: &[&str]) -> Log {
+    fn launch_as(&mut self, mesh: &Mesh, workload: (&str, &Path), more: &[&str]) -> Log {
         let log = Log(NamedTempFile::new().expect("a temporary file can be made"));
         let mut command = Command::new(binary());
-        command.args(["run", "--resources"]).arg(mesh.file()).arg("--bpffs").arg(self.bpffs.path());
-        command.arg("--admin-socket").arg(self.run.path().join("admin.sock")).args(more);
+        let socket = self.run.path().join("admin.sock");
+        run_arguments(&mut command, &mesh.file(), self.bpffs.path(), &socket, &[workload]).args(more);
         command.stdin(Stdio::null()).stderr(log.0.reopen().expect("the log can be opened"));
         self.daemon = Some(command.spawn().expect("tcproute can be started"));
         log
@@ -159,39 +156,5 @@ impl Drop for Node {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
-    }
-}
-
-/// Three servers, and the mesh that splits between them.
-pub struct Split {
-    /// Where clients connect to.
-    pub dialled: SocketAddr,
-    /// `v1`, `v2` and `v3`.
-    pub servers: Vec<Server>,
-}
-
-impl Default for Split {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Split {
-    /// With addresses of their own.
-    pub fn new() -> Self {
-        let net = Loopback::claim();
-        let server = |(last, name)| Server::start((net.ip(1, last), 0), name);
-        let servers = (1_u8..).zip(["v1", "v2", "v3"]).map(server).collect();
-        Self { dialled: (net.ip(0, 1), 5432).into(), servers }
-    }
-
-    /// With these weights of the versions `1`, `2` and `3`.
-    pub fn mesh(&self, weights: &[(&str, u32)]) -> Mesh {
-        let mut mesh = Mesh::new();
-        mesh.outbound("db", self.dialled).split("db", weights);
-        for (version, server) in ["1", "2", "3"].into_iter().zip(&self.servers) {
-            mesh.endpoint("db", version, server.address());
-        }
-        mesh
     }
 }

@@ -39,6 +39,22 @@ pub fn exec_command(resources: &Path, dataplane: &str, command: &[&str]) -> Comm
     exec
 }
 
+/// Adds the arguments of `tcproute run` for these `(dataplane, cgroup)`.
+pub fn run_arguments<'a>(
+    command: &'a mut Command,
+    resources: &Path,
+    bpffs: &Path,
+    admin_socket: &Path,
+    workloads: &[(&str, &Path)],
+) -> &'a mut Command {
+    command.arg("run").arg("--resources").arg(resources).arg("--bpffs").arg(bpffs);
+    command.arg("--admin-socket").arg(admin_socket);
+    for (dataplane, cgroup) in workloads {
+        command.arg("--workload").arg(format!("{dataplane}={}", cgroup.display()));
+    }
+    command
+}
+
 /// A bpffs of a test's own.
 pub struct Bpffs {
     directory: tempfile::TempDir,
@@ -110,12 +126,8 @@ impl Daemon {
     ) -> Self {
         let bpffs = Bpffs::mount();
         let run = tempfile::tempdir().expect("a temporary directory can be made");
-        command.arg("run").arg("--resources").arg(resources).arg("--bpffs").arg(bpffs.path());
-        command.arg("--admin-socket").arg(run.path().join(ADMIN_SOCKET));
-        for (dataplane, cgroup) in workloads {
-            command.arg("--workload").arg(format!("{dataplane}={}", cgroup.display()));
-        }
-        let mut child = command
+        let socket = run.path().join(ADMIN_SOCKET);
+        let mut child = run_arguments(command, resources, bpffs.path(), &socket, workloads)
             .args(more)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())

@@ -16,8 +16,7 @@ use tcproute_tests::{
     cgroup::TestCgroup,
     client::{counting, counts, script, stdout},
     is_root,
-    mesh::Mesh,
-    server::Server,
+    routes::OneBackend,
     tcproute::{Bpffs, Daemon, binary, get},
     wait_for,
 };
@@ -25,30 +24,26 @@ use tcproute_tests::{
 /// Routes to `db`, which is served, and to `nobody`, which is refused.
 struct World {
     net: Loopback,
-    dialled: SocketAddr,
+    route: OneBackend,
     refused: SocketAddr,
-    _backend: Server,
-    mesh: Mesh,
     cgroup: TestCgroup,
 }
 
 impl World {
     fn new() -> Self {
         let net = Loopback::claim();
-        let (dialled, refused) = ((net.ip(0, 1), 5432).into(), (net.ip(0, 2), 5432).into());
-        let backend = Server::start((net.ip(1, 1), 0), "backend");
-        let mut mesh = Mesh::new();
-        mesh.outbound("db", dialled).endpoint("db", "x", backend.address());
-        mesh.outbound("nobody", refused);
-        Self { net, dialled, refused, _backend: backend, mesh, cgroup: TestCgroup::create() }
+        let mut route = OneBackend::new(net);
+        let refused = (net.ip(0, 2), 5432).into();
+        route.mesh.outbound("nobody", refused);
+        Self { net, route, refused, cgroup: TestCgroup::create() }
     }
 
     fn daemon(&self) -> Daemon {
-        Daemon::start(&self.mesh.file(), &[("web", self.cgroup.path())])
+        Daemon::start(&self.route.mesh.file(), &[("web", self.cgroup.path())])
     }
 
     fn connect(&self, count: u32) {
-        let client = counting(self.dialled, count);
+        let client = counting(self.route.dialled, count);
         let output = self.cgroup.command("python3").args(["-SEc", &client]).output().unwrap();
         assert_eq!(counts(&output), [("backend".to_owned(), u64::from(count))].into());
     }
@@ -89,7 +84,7 @@ fn metrics_count_every_connection() {
     assert_eq!(daemon.metric("tcproute_map_capacity{map=\"routes\"}"), 4096);
     assert_eq!(daemon.metric("tcproute_map_entries{map=\"endpoints\"}"), 1);
     assert_eq!(daemon.metric("tcproute_reconcile_duration_seconds_count"), 0);
-    fs::write(world.mesh.file(), world.mesh.text() + "---\ntype: Mesh\nname: other\n").unwrap();
+    fs::write(world.route.mesh.file(), world.route.mesh.text() + "---\ntype: Mesh\nname: other\n").unwrap();
     let unchanged = "tcproute_reconciles_total{result=\"unchanged\"}";
     wait_for("the change was looked at", || {
         daemon.metric(unchanged) + daemon.metric("tcproute_reconciles_total{result=\"applied\"}") > 0
@@ -140,7 +135,7 @@ fn status_tells_what_the_kernel_has() {
 
     let resolved = Command::new(binary())
         .args(["resolve", "--all", "--output", "json", "--resources"])
-        .arg(world.mesh.file())
+        .arg(world.route.mesh.file())
         .output()
         .unwrap();
     let mut resolved: Value = serde_json::from_str(&stdout(&resolved)).unwrap();
@@ -181,7 +176,7 @@ fn loopback_is_served_when_asked_for() {
     let address = format!("{}:9901", world.net.ip(9, 1));
     let daemon = Daemon::start_with(
         &mut Command::new(binary()),
-        &world.mesh.file(),
+        &world.route.mesh.file(),
         &[("web", world.cgroup.path())],
         &["--admin-listen", &address],
     );
@@ -191,7 +186,7 @@ fn loopback_is_served_when_asked_for() {
 
 fn run(world: &World, bpffs: &Bpffs, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
-    command.arg("run").arg("--resources").arg(world.mesh.file()).arg("--bpffs").arg(bpffs.path());
+    command.arg("run").arg("--resources").arg(world.route.mesh.file()).arg("--bpffs").arg(bpffs.path());
     command.arg("--workload").arg(format!("web={}", world.cgroup.path().display())).args(arguments);
     command
 }

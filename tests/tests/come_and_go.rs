@@ -4,7 +4,6 @@
 
 use std::{
     fs,
-    net::SocketAddr,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -15,36 +14,32 @@ use tcproute_tests::{
     cgroup::TestCgroup,
     client::{script, stdout},
     is_root,
-    mesh::Mesh,
+    routes::OneBackend,
     server::Server,
-    tcproute::{Daemon, binary},
+    tcproute::{Daemon, binary, run_arguments},
     wait_for,
 };
 
 /// A route, and a cgroup in which those of workloads come and go.
 struct World {
-    dialled: SocketAddr,
-    _servers: [Server; 2],
-    mesh: Mesh,
+    route: OneBackend,
+    _dialled: Server,
     slice: TestCgroup,
 }
 
 impl World {
     fn new() -> Self {
-        let net = Loopback::claim();
-        let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
-        let servers = [Server::start((net.ip(1, 1), 0), "backend"), Server::start(dialled, "dialled")];
-        let mut mesh = Mesh::new();
-        mesh.outbound("db", dialled).endpoint("db", "x", servers[0].address());
-        Self { dialled, _servers: servers, mesh, slice: TestCgroup::create() }
+        let route = OneBackend::new(Loopback::claim());
+        let dialled = Server::start(route.dialled, "dialled");
+        Self { route, _dialled: dialled, slice: TestCgroup::create() }
     }
 
     fn daemon(&self, cgroup: &str) -> Daemon {
-        Daemon::start(&self.mesh.file(), &[("web", &self.slice.path().join(cgroup))])
+        Daemon::start(&self.route.mesh.file(), &[("web", &self.slice.path().join(cgroup))])
     }
 
     fn answers(&self, cgroup: &TestCgroup) -> String {
-        let (ip, port) = (self.dialled.ip(), self.dialled.port());
+        let (ip, port) = (self.route.dialled.ip(), self.route.dialled.port());
         let client = script(&format!("print(name(dial('{ip}', {port})))"));
         stdout(&cgroup.command("python3").args(["-SEc", &client]).output().unwrap())
     }
@@ -111,7 +106,7 @@ fn a_pattern_stands_for_all_that_match_and_what_overlaps_is_left_out() {
     }
     let world = World::new();
     let daemon = Daemon::start(
-        &world.mesh.file(),
+        &world.route.mesh.file(),
         &[
             ("web", &world.slice.path().join("web@*.service")),
             ("web", &world.slice.path().join("web@1.service/inner")),
@@ -181,11 +176,11 @@ fn what_happens_while_no_daemon_runs_is_made_up_for() {
     let log = directory.path().join("log");
     let pattern: PathBuf = world.slice.path().join("web@*.service");
     let mut command = Command::new(binary());
-    command.arg("run").arg("--resources").arg(world.mesh.file());
-    command.arg("--bpffs").arg(first.bpffs.path());
-    command.arg("--admin-socket").arg(directory.path().join("admin.sock"));
-    command.arg("--workload").arg(format!("web={}", pattern.display()));
-    let mut second = command.stdin(Stdio::null()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let socket = directory.path().join("admin.sock");
+    let workloads = [("web", pattern.as_path())];
+    let second =
+        run_arguments(&mut command, &world.route.mesh.file(), first.bpffs.path(), &socket, &workloads);
+    let mut second = second.stdin(Stdio::null()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
     let mut expected = [id(stays.path()), id(comes.path())];
     expected.sort();
     let is_there = || pinned(&first) == expected;

@@ -20,7 +20,7 @@ use tcproute_tests::{
     hosts::Hosts,
     is_root,
     mesh::Mesh,
-    tcproute::{Bpffs, Daemon, binary},
+    tcproute::{Bpffs, Daemon, binary, run_arguments},
     wait_for,
 };
 
@@ -286,10 +286,10 @@ fn what_has_left_while_no_daemon_was_running_is_closed() {
     world.write(&[("b", 1)], &[("b", world.b)]);
     assert_eq!(web.check(), ["open", "open"]);
     let mut command = Command::new(binary());
-    let mut second = command.arg("run").arg("--resources").arg(world.file());
-    second = second.arg("--bpffs").arg(first.bpffs.path()).arg("--admin-socket").arg(first.admin_socket());
-    second = second.args(["--selection", "even", "--drain", "0.1", "--workload"]);
-    second = second.arg(format!("web={}", world.cgroup.path().display()));
+    let workloads = [("web", world.cgroup.path())];
+    let socket = first.admin_socket();
+    let second = run_arguments(&mut command, &world.file(), first.bpffs.path(), &socket, &workloads);
+    let second = second.args(["--selection", "even", "--drain", "0.1"]);
     let _second = Process(second.stdin(Stdio::null()).spawn().unwrap());
     wait_for("the connection is closed", || {
         let wanted = names.iter().map(|name| if name == "a" { "ECONNABORTED" } else { "open" });

@@ -9,7 +9,8 @@ use tcproute_tests::{
     is_root, is_slow,
     load::Load,
     mesh::Mesh,
-    node::{Node, Split},
+    node::Node,
+    routes::Split,
     steps::{Followed, Step},
 };
 

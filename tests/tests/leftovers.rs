@@ -3,15 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{array, collections::BTreeSet, fs, net::SocketAddr, process::Command};
+use std::{array, collections::BTreeSet, fs, process::Command};
 
 use tcproute_tests::{
     Loopback, cgroup,
     cgroup::TestCgroup,
     client::{counting, counts, stdout},
     is_root,
-    mesh::Mesh,
-    server::Server,
+    routes::OneBackend,
     tcproute::{Daemon, binary, exec},
     wait_for,
 };
@@ -62,11 +61,7 @@ fn nothing_is_left_behind() {
     if !is_root("nothing_is_left_behind") {
         return;
     }
-    let net = Loopback::claim();
-    let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
-    let backend = Server::start((net.ip(1, 1), 0), "backend");
-    let mut mesh = Mesh::new();
-    mesh.outbound("db", dialled).endpoint("db", "x", backend.address());
+    let OneBackend { dialled, mesh, backend: _backend } = OneBackend::new(Loopback::claim());
     let file = mesh.file();
     let (before, cgroups_before) = (in_kernel(), exec_cgroups());
 

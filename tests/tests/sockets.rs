@@ -2,43 +2,28 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{net::SocketAddr, path::Path, process::Command};
+use std::{path::Path, process::Command};
 
 use tcproute_tests::{
     Loopback,
     client::{script, stdout},
     is_root,
     mesh::Mesh,
+    routes::OneBackend,
     server::Server,
     tcproute::{exec, exec_command},
 };
 
-/// One route from `dialled` to one server named `backend`.
-struct World {
-    mesh: Mesh,
-    dialled: SocketAddr,
-    backend: Server,
+fn ipv4() -> OneBackend {
+    OneBackend::new(Loopback::claim())
 }
 
-impl World {
-    fn v4() -> Self {
-        let net = Loopback::claim();
-        Self::new((net.ip(0, 1), 5432).into(), Server::start((net.ip(1, 1), 0), "backend"))
-    }
-
-    fn new(dialled: SocketAddr, backend: Server) -> Self {
-        let mut mesh = Mesh::new();
-        mesh.outbound("db", dialled).endpoint("db", "x", backend.address());
-        Self { mesh, dialled, backend }
-    }
-
-    /// Runs a Python program with `HOST, PORT` (dialled) and `BACKEND` (an address) as the Dataplane.
-    fn python(&self, body: &str) -> String {
-        let (host, port) = (self.dialled.ip(), self.dialled.port());
-        let (backend, backend_port) = (self.backend.address().ip(), self.backend.address().port());
-        let head = format!("HOST, PORT = '{host}', {port}\nBACKEND = ('{backend}', {backend_port})\n");
-        stdout(&exec(&self.mesh.file(), "web", &["python3", "-SEc", &script(&(head + body))]))
-    }
+/// Runs a Python program with `HOST, PORT` (dialled) and `BACKEND` (an address) as the Dataplane.
+fn python(route: &OneBackend, body: &str) -> String {
+    let (host, port) = (route.dialled.ip(), route.dialled.port());
+    let (backend, backend_port) = (route.backend.address().ip(), route.backend.address().port());
+    let head = format!("HOST, PORT = '{host}', {port}\nBACKEND = ('{backend}', {backend_port})\n");
+    stdout(&exec(&route.mesh.file(), "web", &["python3", "-SEc", &script(&(head + body))]))
 }
 
 #[test]
@@ -46,7 +31,7 @@ fn ipv4_to_ipv4() {
     if !is_root("ipv4_to_ipv4") {
         return;
     }
-    let out = World::v4().python("s = dial(HOST, PORT); print(name(s), s.getpeername() == (HOST, PORT))");
+    let out = python(&ipv4(), "s = dial(HOST, PORT); print(name(s), s.getpeername() == (HOST, PORT))");
     assert_eq!(out, "backend True");
 }
 
@@ -55,11 +40,8 @@ fn ipv6_to_ipv6() {
     if !is_root("ipv6_to_ipv6") {
         return;
     }
-    let world = World::new(
-        "[fd00:7c::1]:5432".parse().unwrap(),
-        Server::start(([0_u16, 0, 0, 0, 0, 0, 0, 1], 0), "backend"),
-    );
-    let out = world.python("s = dial(HOST, PORT); print(name(s), s.getpeername()[:2] == (HOST, PORT))");
+    let route = OneBackend::between("[fd00:7c::1]:5432".parse().unwrap(), "[::1]:0".parse().unwrap());
+    let out = python(&route, "s = dial(HOST, PORT); print(name(s), s.getpeername()[:2] == (HOST, PORT))");
     assert_eq!(out, "backend True");
 }
 
@@ -68,7 +50,8 @@ fn v4_mapped_sockets_use_the_ipv4_routes() {
     if !is_root("v4_mapped_sockets_use_the_ipv4_routes") {
         return;
     }
-    let out = World::v4().python(
+    let out = python(
+        &ipv4(),
         "s = dial('::ffff:' + HOST, PORT); print(name(s), s.getpeername()[:2] == ('::ffff:' + HOST, PORT))",
     );
     assert_eq!(out, "backend True");
@@ -80,8 +63,9 @@ fn ipv6_leads_to_ipv4_unless_the_socket_is_v6_only() {
         return;
     }
     let net = Loopback::claim();
-    let world = World::new("[fd00:7c::2]:5432".parse().unwrap(), Server::start((net.ip(1, 1), 0), "backend"));
-    let out = world.python(
+    let route = OneBackend::between("[fd00:7c::2]:5432".parse().unwrap(), (net.ip(1, 1), 0).into());
+    let out = python(
+        &route,
         "
 s = dial(HOST, PORT); print(name(s), s.getpeername()[:2] == (HOST, PORT))
 s = socket.socket(socket.AF_INET6); s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -97,8 +81,9 @@ fn udp_is_untouched() {
     if !is_root("udp_is_untouched") {
         return;
     }
-    let world = World::v4();
-    let out = world.python(
+    let route = ipv4();
+    let out = python(
+        &route,
         "
 echo = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); echo.bind((HOST, PORT))
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((HOST, PORT)); s.send(b'x')
@@ -114,7 +99,8 @@ fn non_blocking_connect() {
     if !is_root("non_blocking_connect") {
         return;
     }
-    let out = World::v4().python(
+    let out = python(
+        &ipv4(),
         "
 s = socket.socket(); s.setblocking(False)
 e = s.connect_ex((HOST, PORT)); assert e in (0, errno.EINPROGRESS), e
@@ -131,7 +117,8 @@ fn tcp_fast_open_by_sendto() {
     if !is_root("tcp_fast_open_by_sendto") {
         return;
     }
-    let out = World::v4().python(
+    let out = python(
+        &ipv4(),
         "
 for _ in range(2):
     s = socket.socket()
@@ -147,8 +134,9 @@ fn mptcp_sockets_are_routed() {
     if !is_root("mptcp_sockets_are_routed") {
         return;
     }
-    let world = World::v4();
-    let out = world.python(
+    let route = ipv4();
+    let out = python(
+        &route,
         "
 try: s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
 except OSError as e: print('no MPTCP: ' + e.strerror); sys.exit()
@@ -171,17 +159,20 @@ fn a_socket_used_again_shows_its_new_peer() {
     }
     let net = Loopback::claim();
     let other = Server::start((net.ip(9, 9), 0), "other");
-    let world = World::v4();
+    let route = ipv4();
     let (host, port) = (other.address().ip(), other.address().port());
-    let out = world.python(&format!(
-        "
+    let out = python(
+        &route,
+        &format!(
+            "
 OTHER = ('{host}', {port})
 s = dial(HOST, PORT); print(name(s), s.getpeername() == (HOST, PORT))
 disconnect(s); s.connect(OTHER); print(name(s), s.getpeername() == OTHER)
 disconnect(s); s.connect((HOST, PORT)); print(name(s), s.getpeername() == (HOST, PORT))
 disconnect(s); s.connect(BACKEND); print(name(s), s.getpeername() == BACKEND)
 "
-    ));
+        ),
+    );
     assert_eq!(out, "backend True\nother True\nbackend True\nbackend True");
 }
 
@@ -227,13 +218,14 @@ fn a_refused_socket_may_try_again() {
         return;
     }
     let net = Loopback::claim();
-    let world = World::v4();
+    let route = ipv4();
     // Half of the connections go to an endpoint where nothing listens.
     let mut mesh = Mesh::new();
-    mesh.outbound("db", world.dialled);
-    mesh.endpoint("db", "x", world.backend.address()).endpoint("db", "x", (net.ip(1, 1), 1).into());
-    let world = World { mesh, ..world };
-    let out = world.python(
+    mesh.outbound("db", route.dialled);
+    mesh.endpoint("db", "x", route.backend.address()).endpoint("db", "x", (net.ip(1, 1), 1).into());
+    let route = OneBackend { mesh, ..route };
+    let out = python(
+        &route,
         "
 retried = 0
 for _ in range(50):
@@ -253,9 +245,9 @@ fn curl_and_netcat_and_java_are_routed() {
     if !is_root("curl_and_netcat_and_java_are_routed") {
         return;
     }
-    let world = World::v4();
-    let (host, port) = (world.dialled.ip().to_string(), world.dialled.port().to_string());
-    let file = world.mesh.file();
+    let route = ipv4();
+    let (host, port) = (route.dialled.ip().to_string(), route.dialled.port().to_string());
+    let file = route.mesh.file();
 
     let out = stdout(&exec(&file, "web", &["nc", "-d", "-w", "10", &host, &port]));
     assert_eq!(out, "backend");

@@ -11,8 +11,9 @@ use tcproute_tests::{
     client::{counting, counts, script, stdout},
     is_root,
     mesh::Mesh,
+    routes::OneBackend,
     server::Server,
-    tcproute::{Bpffs, Daemon, binary},
+    tcproute::{Bpffs, Daemon, binary, run_arguments},
     wait_for,
 };
 
@@ -35,12 +36,9 @@ fn only_the_workloads_processes_are_routed() {
         return;
     }
     let net = Loopback::claim();
-    let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
-    let backend = Server::start((net.ip(1, 1), 0), "backend");
+    let OneBackend { dialled, mesh, backend: _backend } = OneBackend::new(net);
     let _dialled = Server::start(dialled, "dialled");
     let elsewhere = Server::start((net.ip(2, 2), 0), "elsewhere");
-    let mut mesh = Mesh::new();
-    mesh.outbound("db", dialled).endpoint("db", "x", backend.address());
 
     let workload = TestCgroup::create();
     let outsider = TestCgroup::create();
@@ -93,20 +91,15 @@ fn a_second_daemon_is_refused_with_the_pid_of_the_first() {
     if !is_root("a_second_daemon_is_refused_with_the_pid_of_the_first") {
         return;
     }
-    let net = Loopback::claim();
-    let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
-    let backend = Server::start((net.ip(1, 1), 0), "backend");
-    let mut mesh = Mesh::new();
-    mesh.outbound("db", dialled).endpoint("db", "x", backend.address());
+    let OneBackend { dialled, mesh, backend: _backend } = OneBackend::new(Loopback::claim());
     let file = mesh.file();
     let cgroup = TestCgroup::create();
     let bpffs = Bpffs::mount();
     let directory = tempfile::tempdir().unwrap();
     let run = || {
         let mut command = Command::new(binary());
-        command.arg("run").arg("--resources").arg(&file).arg("--bpffs").arg(bpffs.path());
-        command.arg("--admin-socket").arg(directory.path().join("admin.sock"));
-        command.arg("--workload").arg(format!("web={}", cgroup.path().display()));
+        let socket = directory.path().join("admin.sock");
+        run_arguments(&mut command, &file, bpffs.path(), &socket, &[("web", cgroup.path())]);
         command
     };
     let mut first = run().spawn().unwrap();
@@ -220,11 +213,7 @@ fn a_socket_whose_place_is_taken_keeps_its_state_elsewhere() {
     if !is_root("a_socket_whose_place_is_taken_keeps_its_state_elsewhere") {
         return;
     }
-    let net = Loopback::claim();
-    let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
-    let backend = Server::start((net.ip(1, 1), 0), "backend");
-    let mut mesh = Mesh::new();
-    mesh.outbound("db", dialled).endpoint("db", "x", backend.address());
+    let OneBackend { dialled, mesh, backend } = OneBackend::new(Loopback::claim());
     let cgroup = TestCgroup::create();
     let mut daemon = Daemon::start(&mesh.file(), &[("web", cgroup.path())]);
     let body = format!(
