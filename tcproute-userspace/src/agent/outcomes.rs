@@ -57,9 +57,15 @@ impl Agent<'_> {
     /// Gives the places of sockets back that have outlived their workload: no program runs for them any more.
     pub(super) fn forget_sockets_of_others(&mut self) -> Result<()> {
         let workloads: BTreeSet<u32> = self.members.iter().map(|member| member.id.get()).collect();
+        let of_others = self.layout.slots().filter(|(key, ..)| !workloads.contains(&key.workload));
+        let of_others: Vec<u32> = of_others.map(|(_, _, slot)| slot).collect();
+        if of_others.is_empty() {
+            return Ok(());
+        }
+        self.datapath.wait_for_detached();
         let mut open = BTreeSet::new();
-        for (key, _, slot) in self.layout.slots() {
-            if !workloads.contains(&key.workload) && !self.datapath.outcomes(slot)?.is_drained() {
+        for slot in of_others {
+            if !self.datapath.outcomes(slot)?.is_drained() {
                 open.insert(slot);
             }
         }

@@ -221,15 +221,12 @@ impl<'a> Datapath<'a> {
     /// Detaches what an earlier daemon has attached to other cgroups than these.
     pub fn detach_others(&self, ours: &BTreeSet<CgroupId>) -> Result<()> {
         let Some(pins) = self.pins else { return Ok(()) };
-        let attached = pins.cgroups()?;
-        let mut others = attached.difference(ours).peekable();
-        if others.peek().is_none() {
-            return Ok(());
-        }
-        others.try_for_each(|&cgroup| pins.remove_links(cgroup))?;
-        // So that none that has begun takes a slot when those of others were looked through.
+        pins.cgroups()?.difference(ours).try_for_each(|&cgroup| pins.remove_links(cgroup))
+    }
+
+    /// Waits for programs that had begun when their workload was detached: they may still count, or take a slot.
+    pub fn wait_for_detached(&self) {
         thread::sleep(slots::FILLED);
-        Ok(())
     }
 
     /// What was decided for sockets, to be read from anywhere.
