@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
-use tcproute_tests::{maps::slots_in_use, server::Server, wait_for};
+use tcproute_tests::{maps::Slots, server::Server, wait_for};
 
 use crate::{
     Options, change,
@@ -396,7 +396,7 @@ impl<'o> Soak<'o> {
             self.tally.take(said, &self.history, &self.addresses, &self.doing)?;
         }
         println!("soak: {}", self.progress());
-        let slots = slots_in_use(&self.node.pins())?;
+        let slots = Slots::open(&self.node.pins())?.in_use()?.len();
         let overflowed = self.watch.overflowed;
         println!("soak: {slots} slots in use without a socket, {overflowed} states beside their slots");
         self.end_daemon(false)?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use tcproute_tests::maps::slots;
+use tcproute_tests::maps::Slots;
 
 use crate::{
     daemon::metric,
@@ -114,13 +114,13 @@ impl Watch {
 
     /// Tells of slots whose socket is gone.
     fn look_for_lingering(&mut self, node: &Node) -> Result<()> {
-        let slots = slots(&node.pins())?;
+        let slots = Slots::open(&node.pins())?.in_use()?;
         let now = Instant::now();
-        self.slots.retain(|cookie, _| slots.contains_key(cookie));
-        for (cookie, slot) in slots {
-            let since = self.slots.entry(cookie).or_insert(Some(now));
+        self.slots.retain(|cookie, _| slots.iter().any(|slot| slot.cookie() == *cookie));
+        for slot in slots {
+            let since = self.slots.entry(slot.cookie()).or_insert(Some(now));
             if since.is_some_and(|since| now.duration_since(since) > LINGERING) {
-                println!("soak: a slot is in use for long: {slot:#x?}");
+                println!("soak: a slot is in use for long: {:#x?}", slot.0);
                 *since = None;
             }
         }

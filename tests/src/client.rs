@@ -24,8 +24,10 @@ def disconnect(s):
     import ctypes
     if ctypes.CDLL(None, use_errno=True).connect(s.fileno(), struct.pack('=H14x', 0), 16) != 0:
         raise OSError(ctypes.get_errno(), 'connect(AF_UNSPEC)')
+def cookie(s):
+    return int.from_bytes(s.getsockopt(socket.SOL_SOCKET, 57, 8), sys.byteorder)
 def place(s):
-    return int.from_bytes(s.getsockopt(socket.SOL_SOCKET, 57, 8), sys.byteorder) & 0xffff
+    return cookie(s) & 0xffff
 def one_cpu():
     os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 def with_the_place_of(first):
@@ -43,7 +45,7 @@ def with_the_place_of(first):
     sys.exit('no two sockets have the same place')
 ";
 
-/// A Python program with these helpers: `dial(host, port)`, `name(socket)`, `disconnect(socket)`; and, on `one_cpu()`,
+/// A Python program with these helpers: `dial(host, port)`, `name(socket)`, `disconnect(socket)`, `cookie(socket)`; and, on `one_cpu()`,
 /// `with_the_place_of(socket)`, a new socket whose state belongs where that of another one is.
 pub fn script(body: &str) -> String {
     format!("{PRELUDE}\n{body}")

@@ -1,6 +1,6 @@
 //! The maps that a daemon has pinned.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use anyhow::Result;
 use aya::maps::{Array, HashMap, Map, MapData};
@@ -10,27 +10,41 @@ pub fn routes(pins: &Path) -> Result<HashMap<MapData, [u8; 24], [u8; 20]>> {
     Ok(Map::HashMap(MapData::from_pin(pins.join("routes"))?).try_into()?)
 }
 
-/// How many slots of `connections` belong to a socket.
-pub fn slots_in_use(pins: &Path) -> Result<usize> {
-    Ok(slots(pins)?.len())
+/// A slot of `connections`: a lock and the phase, the cookie of the socket that has it, and the rest.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot(pub [u64; 8]);
+
+impl Slot {
+    /// The socket that has it; 0 if none has.
+    pub const fn cookie(&self) -> u64 {
+        self.0[1]
+    }
+
+    /// Whether no end of a connection is to be counted any more.
+    pub const fn is_over(&self) -> bool {
+        let [.., low, high, _, _] = self.0[0].to_ne_bytes();
+        low == 0 && high == 0
+    }
 }
 
-/// What is in the slots of `connections` that belong to a socket, by its cookie.
-pub fn slots(pins: &Path) -> Result<BTreeMap<u64, [u64; 8]>> {
-    let used = all_slots(pins)?.into_iter().filter(|slot| slot[1] != 0);
-    Ok(used.map(|slot| (slot[1], slot)).collect())
-}
+/// The slots of `connections`.
+pub struct Slots(Array<MapData, [u64; 8]>);
 
-/// How many free slots still have a connection whose end is to be counted.
-pub fn slots_with_a_connection_of_nobody(pins: &Path) -> Result<usize> {
-    // Behind the lock: the phase.
-    let is_over = |slot: &[u64; 8]| slot[0].to_ne_bytes()[4..6] == [0, 0];
-    Ok(all_slots(pins)?.iter().filter(|slot| slot[1] == 0 && !is_over(slot)).count())
-}
+impl Slots {
+    /// As they are pinned.
+    pub fn open(pins: &Path) -> Result<Self> {
+        Ok(Self(Map::Array(MapData::from_pin(pins.join("connections"))?).try_into()?))
+    }
 
-/// A lock and the phase, the cookie of the socket that has it, and the rest.
-fn all_slots(pins: &Path) -> Result<Vec<[u64; 8]>> {
-    let map = Map::Array(MapData::from_pin(pins.join("connections"))?);
-    let slots: Array<_, [u64; 8]> = map.try_into()?;
-    Ok(slots.iter().collect::<Result<_, _>>()?)
+    /// The one in which the socket with this cookie has its state, unless another had it first.
+    pub fn of(&self, cookie: u64) -> Result<Slot> {
+        let index = u32::try_from(cookie % u64::from(self.0.len()))?;
+        Ok(Slot(self.0.get(&index, 0)?))
+    }
+
+    /// Those that belong to a socket. It takes long to read them all where a call of the kernel does.
+    pub fn in_use(&self) -> Result<Vec<Slot>> {
+        let all: Vec<Slot> = self.0.iter().map(|slot| Ok(Slot(slot?))).collect::<Result<_>>()?;
+        Ok(all.into_iter().filter(|slot| slot.cookie() != 0).collect())
+    }
 }

@@ -13,7 +13,7 @@ use tcproute_tests::{
     client::{counting, counts, script},
     is_root,
     load::Load,
-    maps::{slots_in_use, slots_with_a_connection_of_nobody},
+    maps::Slots,
     node::Node,
     routes::Split,
     sample,
@@ -32,6 +32,19 @@ fn connect(node: &Node, body: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut lines = BufReader::new(client.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "connected");
     (client, lines)
+}
+
+/// The cookies of sockets, as a client has printed them.
+fn cookies(lines: &mut Lines<BufReader<ChildStdout>>) -> Vec<u64> {
+    lines.next().unwrap().unwrap().split(' ').map(|cookie| cookie.parse().unwrap()).collect()
+}
+
+/// Neither has one of the sockets its slot any more, nor is anything left in it to be counted.
+fn assert_free(node: &Node, cookies: &[u64]) {
+    let slots = Slots::open(&node.pins()).unwrap();
+    for slot in cookies.iter().map(|cookie| slots.of(*cookie).unwrap()) {
+        assert!(slot.cookie() == 0 && slot.is_over(), "{slot:#x?}");
+    }
 }
 
 #[test]
@@ -193,12 +206,15 @@ fn sockets_that_are_open_while_their_workload_is_detached_leave_no_slots() {
     let body = format!(
         "
 kept = [dial('{host}', {port}) for _ in range(5)]
-print('connected', flush=True)
+print('connected')
+print(*[cookie(s) for s in kept], flush=True)
 sys.stdin.readline()
 "
     );
-    let (mut client, _lines) = connect(&node, &body);
-    assert_eq!(slots_in_use(&node.pins()).unwrap(), 5);
+    let (mut client, mut lines) = connect(&node, &body);
+    let cookies = cookies(&mut lines);
+    let slots = Slots::open(&node.pins()).unwrap();
+    assert!(cookies.iter().all(|&cookie| slots.of(cookie).unwrap().cookie() == cookie), "{cookies:?}");
     node.kill();
 
     // Another workload in the place of `web`.
@@ -206,8 +222,7 @@ sys.stdin.readline()
     node.run_another(&mesh, "batch", &batch);
     drop(client.stdin.take());
     client.wait().unwrap();
-    assert_eq!(slots_in_use(&node.pins()).unwrap(), 0);
-    assert_eq!(slots_with_a_connection_of_nobody(&node.pins()).unwrap(), 0);
+    assert_free(&node, &cookies);
 }
 
 /// Also one that is made while the programs are being detached.
@@ -226,20 +241,24 @@ fn sockets_that_are_made_while_their_workload_is_detached_leave_no_slots() {
     let kept = sample(400).max(50);
     let body = format!(
         "
-kept = collections.deque()
+kept, cookies = collections.deque(), []
 reset = struct.pack('ii', 1, 0)
 while not select.select([sys.stdin], [], [], 0.002)[0]:
     kept.append(dial('{host}', {port}))
+    cookies.append(cookie(kept[-1]))
     kept[-1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
     if len(kept) == {kept}: print('connected', flush=True)
     if len(kept) > {kept}: kept.popleft().close()
+print(*cookies)
 "
     );
-    let (mut client, _lines) = connect(&node, &body);
+    let (mut client, mut lines) = connect(&node, &body);
     node.kill();
     let batch = TestCgroup::create();
     node.run_another(&mesh, "batch", &batch);
     drop(client.stdin.take());
+    let cookies = cookies(&mut lines);
     assert!(client.wait().unwrap().success());
-    assert_eq!(slots_in_use(&node.pins()).unwrap(), 0);
+    println!("{} sockets", cookies.len());
+    assert_free(&node, &cookies);
 }
