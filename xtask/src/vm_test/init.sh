@@ -22,10 +22,10 @@ if ! grep -q vm.probe /proc/cmdline; then
     if [ -e /soak ]; then
         soak $(cat /soak) 2>&1 && echo "vm: soak passed"
     else
-        # There is no more than one processor behind those of an emulated guest, but tests wait at times.
+        # There is no more than one processor behind those of an emulated guest, but tests wait much of their time.
         for binary in /tests/*; do
             echo "vm: begin ${binary##*/}"
-            "$binary" --test-threads 2 --show-output $(cat /filter) 2>&1
+            "$binary" --test-threads 3 --show-output $(cat /filter) 2>&1
         done
         echo "vm: doctor"
         tcproute doctor --output json 2>&1
