@@ -1,0 +1,87 @@
+//! Dataplane as it is written.
+
+use serde::{Deserialize, de::IgnoredAny};
+
+use super::TargetRef;
+use crate::resources::names::{Labels, Tags};
+
+/// `spec` of a Dataplane on Kubernetes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DataplaneSpec {
+    pub(crate) networking: Option<DataplaneNetworking>,
+    #[serde(rename = "metrics")]
+    _metrics: Option<IgnoredAny>,
+    #[serde(rename = "probes")]
+    _probes: Option<IgnoredAny>,
+    #[serde(rename = "envoy")]
+    _envoy: Option<IgnoredAny>,
+}
+
+/// A Universal Dataplane.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UniversalDataplane {
+    #[serde(rename = "type")]
+    _type: Option<IgnoredAny>,
+    pub(crate) name: Option<String>,
+    pub(crate) mesh: Option<String>,
+    pub(crate) labels: Option<Labels>,
+    #[serde(rename = "creationTime")]
+    _creation_time: Option<IgnoredAny>,
+    #[serde(rename = "modificationTime")]
+    _modification_time: Option<IgnoredAny>,
+    pub(crate) networking: Option<DataplaneNetworking>,
+    #[serde(rename = "metrics")]
+    _metrics: Option<IgnoredAny>,
+    #[serde(rename = "probes")]
+    _probes: Option<IgnoredAny>,
+    #[serde(rename = "envoy")]
+    _envoy: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DataplaneNetworking {
+    pub(crate) address: Option<String>,
+    pub(crate) advertised_address: Option<String>,
+    pub(crate) inbound: Option<Vec<Inbound>>,
+    pub(crate) outbound: Option<Vec<Outbound>>,
+    #[serde(rename = "gateway")]
+    _gateway: Option<IgnoredAny>,
+    #[serde(rename = "admin")]
+    _admin: Option<IgnoredAny>,
+    #[serde(rename = "transparentProxying", alias = "transparent_proxying")]
+    _transparent_proxying: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Inbound {
+    pub(crate) port: Option<u32>,
+    pub(crate) address: Option<String>,
+    pub(crate) health: Option<Health>,
+    pub(crate) tags: Option<Tags>,
+    #[serde(rename = "servicePort")]
+    _service_port: Option<IgnoredAny>,
+    #[serde(rename = "serviceAddress")]
+    _service_address: Option<IgnoredAny>,
+    pub(crate) name: Option<String>,
+    #[serde(rename = "serviceProbe")]
+    _service_probe: Option<IgnoredAny>,
+    pub(crate) state: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Health {
+    pub(crate) ready: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Outbound {
+    pub(crate) port: Option<u32>,
+    pub(crate) address: Option<String>,
+    pub(crate) tags: Option<Tags>,
+    pub(crate) backend_ref: Option<TargetRef>,
+}
