@@ -10,7 +10,7 @@
 //! | `outcome`, `history`, `shares` | what may become of a connection, when, and how often |
 //! | `growth` | what grows |
 //! | `client`, `clients`, `connection` | the processes that connect, and what they tell |
-//! | `node`, `daemon`, `files`, `kernel`, `interrupt`, `clock` | the node |
+//! | `node`, `daemon`, `servers`, `files`, `kernel`, `interrupt`, `clock` | the node |
 //! | `run`, `tally`, `watch` | the run |
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
@@ -30,6 +30,7 @@ mod mesh;
 mod node;
 mod outcome;
 mod run;
+mod servers;
 mod shares;
 mod tally;
 mod watch;

@@ -30,6 +30,8 @@ pub(crate) struct Node {
     daemon: Option<Daemon>,
     pub(crate) files: Files,
     pub(crate) workloads: [Option<TestCgroup>; WORKLOADS],
+    /// The workloads that the daemon was told of.
+    named: [bool; WORKLOADS],
     /// For clients that are no workload.
     pub(crate) elsewhere: TestCgroup,
     /// Of all these.
@@ -48,6 +50,7 @@ impl Node {
             daemon: None,
             files: Files::new()?,
             workloads: [const { None }; WORKLOADS],
+            named: [false; WORKLOADS],
             elsewhere: parent.child("elsewhere"),
             parent,
             bpffs: Bpffs::mount(),
@@ -84,16 +87,32 @@ impl Node {
         self.daemon.take().context("there is no daemon")
     }
 
-    /// Starts a daemon for these workloads, and waits for nothing.
-    pub(crate) fn start(&mut self, named: [bool; WORKLOADS], selection: &str) -> Result<()> {
-        let cgroups = self.workloads.iter().enumerate().filter(|(workload, _)| named[*workload]);
-        let cgroups = cgroups.map(|(workload, cgroup)| {
-            let cgroup = cgroup.as_ref().context("a workload without cgroup")?;
-            Ok((workload_name(workload), cgroup.path()))
-        });
-        let cgroups: Vec<_> = cgroups.collect::<Result<_>>()?;
+    /// Whether the daemon was told of the workload.
+    pub(crate) fn is_named(&self, workload: usize) -> bool {
+        self.named[workload]
+    }
+
+    fn cgroup(&self, workload: usize) -> PathBuf {
+        self.parent.path().join(workload_name(workload))
+    }
+
+    /// Whether no cgroup has the name of the workload's.
+    pub(crate) fn may_come(&self, workload: usize) -> bool {
+        !self.cgroup(workload).exists()
+    }
+
+    /// Starts a daemon for the workloads that have a cgroup and these, and waits for nothing.
+    pub(crate) fn start(&mut self, awaited: &[usize], selection: &str) -> Result<()> {
+        self.named = self.present();
+        for &workload in awaited {
+            self.named[workload] = true;
+        }
+        let cgroups: Vec<(String, PathBuf)> = (0..WORKLOADS)
+            .filter(|&workload| self.named[workload])
+            .map(|workload| (workload_name(workload), self.cgroup(workload)))
+            .collect();
         let cgroups: Vec<_> =
-            cgroups.iter().map(|(name, cgroup): &(String, _)| (name.as_str(), *cgroup)).collect();
+            cgroups.iter().map(|(name, cgroup)| (name.as_str(), cgroup.as_path())).collect();
         let more = ["--selection", selection];
         let daemon = Daemon::start(self.files.path(), self.bpffs.path(), self.run.path(), &cgroups, &more)?;
         self.daemon = Some(daemon);
@@ -101,14 +120,10 @@ impl Node {
     }
 
     /// Waits until what the daemon says is in force is what follows from the resources.
-    pub(crate) fn wait_in_force(
-        &mut self,
-        mesh: &Mesh,
-        addresses: &Addresses,
-        named: [bool; WORKLOADS],
-    ) -> Result<()> {
+    pub(crate) fn wait_in_force(&mut self, mesh: &Mesh, addresses: &Addresses) -> Result<()> {
+        let present = self.present();
         let wanted: BTreeMap<String, Routes> = (0..WORKLOADS)
-            .filter(|&workload| named[workload])
+            .filter(|&workload| present[workload])
             .map(|workload| (workload_name(workload), mesh.routes(addresses, workload)))
             .collect();
         self.wait("the first routes are in force", |daemon| Ok(daemon.is_in_force()))?;
@@ -120,13 +135,13 @@ impl Node {
         waited.with_context(|| format!("shown: {shown}"))
     }
 
-    /// Waits until all workloads that have a cgroup are attached.
+    /// Waits until the workloads that have a cgroup are attached, and no others are known.
     pub(crate) fn wait_attached(&mut self) -> Result<()> {
         let present = self.present().iter().filter(|present| **present).count();
-        self.wait("all workloads are attached", |daemon| {
+        self.wait("the workloads are those that have a cgroup", |daemon| {
             let status = daemon.json("/v1/status")?;
             let workloads = status["workloads"].as_array().context("there are no workloads")?;
-            Ok(workloads.iter().filter(|workload| workload["attached"] == true).count() == present)
+            Ok(workloads.len() == present && workloads.iter().all(|workload| workload["attached"] == true))
         })
     }
 

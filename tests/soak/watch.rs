@@ -23,7 +23,7 @@ const PROGRAMS: usize = 6;
 pub(crate) struct Watch {
     /// Memory of each daemon when its first routes are in force.
     starts: Series,
-    /// Memory and files of the daemon that runs to the end.
+    /// Memory, and files beside links, of the daemon that runs to the end.
     memory: Series,
     files: Series,
     /// Through all daemons.
@@ -46,7 +46,7 @@ impl Watch {
         Self {
             starts: Series::new("KiB of a daemon that was just started", 1.15, 2048.0),
             memory: Series::new("KiB of the last daemon", 1.15, 2048.0),
-            files: Series::new("files of the last daemon", 1.0, 4.0),
+            files: Series::new("files of the last daemon beside its links", 1.0, 4.0),
             map_memory: Series::new("bytes of the pinned maps", 1.1, 65_536.0),
             map_count: Series::new("pinned maps", 1.0, 0.0),
             backends: Series::new("entries taken in the map backends", 2.0, 100.0),
@@ -72,7 +72,8 @@ impl Watch {
         let daemon = node.daemon()?;
         let held = daemon.held()?;
         self.memory.push(daemon.memory()?);
-        self.files.push(held.files as f64);
+        let links: usize = held.links.values().sum();
+        self.files.push((held.files - links) as f64);
         let cgroups = node.cgroup_ids()?;
         for cgroup in &cgroups {
             let links = held.links.get(cgroup).copied().unwrap_or_default();

@@ -1,0 +1,172 @@
+//! What happens to the resources and the daemon.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::Soak;
+use crate::{
+    change, clock,
+    files::{BROKEN, Style},
+    history::State,
+    mesh::{Mesh, WORKLOADS},
+};
+
+impl Soak<'_> {
+    /// Does one thing of all that there are.
+    pub(super) fn step(&mut self) -> Result<()> {
+        // The second half belongs to one daemon.
+        if !self.grows_old && self.begun.elapsed() >= self.options.duration() / 2 {
+            self.grows_old = true;
+            return self.restart(true);
+        }
+        match self.rng.u32(0..100) {
+            0..54 => self.change(),
+            54..62 => self.burst(),
+            62..70 => self.spoil(),
+            70..75 => self.add_workload(),
+            75..80 => self.remove_workload(),
+            80..85 => self.replace_workload(),
+            _ if self.grows_old => self.change(),
+            85..91 => self.restart(true),
+            91..95 => self.restart(false),
+            _ => self.kill_within_a_change(),
+        }
+    }
+
+    fn style(&mut self) -> Style {
+        if self.rng.bool() { Style::Rename } else { Style::InPlace }
+    }
+
+    /// Writes the next state. It may be in force from now on.
+    fn write_next(&mut self, style: Style) -> Result<&'static str> {
+        let (mesh, what) = change::next(&self.mesh, &mut self.rng);
+        self.write(mesh, style)?;
+        Ok(what)
+    }
+
+    fn write(&mut self, mesh: Mesh, style: Style) -> Result<()> {
+        self.history.write(clock::now()?, State::new(&mesh, &self.addresses, self.node.present()));
+        self.node.files.write(mesh.files(&self.addresses), style)?;
+        self.mesh = mesh;
+        self.changes += 1;
+        Ok(())
+    }
+
+    /// Waits until the last state is in force. From then on no other is allowed.
+    fn settle(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        self.node.wait_in_force(&self.mesh, &self.addresses)?;
+        self.history.report(clock::now()?);
+        self.slowest = self.slowest.max(begun.elapsed());
+        Ok(())
+    }
+
+    pub(super) fn change(&mut self) -> Result<()> {
+        let style = self.style();
+        let what = self.write_next(style)?;
+        self.doing = format!("{what}, {style:?}");
+        self.settle()
+    }
+
+    /// Changes without a pause, also of several files.
+    fn burst(&mut self) -> Result<()> {
+        "a burst of changes".clone_into(&mut self.doing);
+        for _ in 0..self.rng.usize(2..=6) {
+            let style = self.style();
+            self.write_next(style)?;
+        }
+        // So that what is shown cannot be one of the states before.
+        let mut last = self.mesh.clone();
+        last.mark();
+        self.write(last, Style::Rename)?;
+        self.settle()
+    }
+
+    /// What cannot be used changes nothing until it is mended, and no daemon starts with it.
+    fn spoil(&mut self) -> Result<()> {
+        let style = self.style();
+        let text = BROKEN[self.rng.usize(0..BROKEN.len())];
+        let names: Vec<String> = self.node.files.names().cloned().collect();
+        let name = if self.rng.bool() {
+            "broken.yaml".to_owned()
+        } else {
+            names[self.rng.usize(0..names.len())].clone()
+        };
+        self.doing = format!("{name} made unusable by {text:?}, {style:?}");
+        self.node.files.spoil(&name, text, style)?;
+        self.node.wait_for_error(true)?;
+        let restart = self.rng.u32(0..3) == 0 && !self.grows_old;
+        if restart {
+            self.doing += ", daemon killed";
+            self.node.take_daemon()?.kill()?;
+            self.launch()?;
+            self.node.wait_for_rejection()?;
+        }
+        let pause = Duration::from_millis(self.rng.u64(0..500));
+        self.listen(pause)?;
+        self.doing += ", mended";
+        self.node.files.mend(&name, style)?;
+        if restart {
+            return self.start_daemon();
+        }
+        self.node.wait_for_error(false)?;
+        self.settle()
+    }
+
+    /// By SIGKILL or SIGTERM.
+    pub(super) fn end_daemon(&mut self, kill: bool) -> Result<()> {
+        let daemon = self.node.take_daemon()?;
+        if kill { daemon.kill() } else { daemon.stop() }
+    }
+
+    /// Starts a daemon that chooses in this way or that, and waits for workloads that are not there yet or does not
+    /// know of them. The last one waits for all.
+    fn launch(&mut self) -> Result<()> {
+        let present = self.node.present();
+        let absent = (0..WORKLOADS).filter(|&workload| !present[workload] && self.node.may_come(workload));
+        let awaited: Vec<usize> = absent.filter(|_| self.grows_old || self.rng.bool()).collect();
+        let selection = if self.rng.bool() { "random" } else { "even" };
+        self.node.start(&awaited, selection)
+    }
+
+    /// For the workloads that have a cgroup, with what is in the files.
+    pub(super) fn start_daemon(&mut self) -> Result<()> {
+        let state = State::new(&self.mesh, &self.addresses, self.node.present());
+        self.history.write(clock::now()?, state);
+        self.launch()?;
+        self.settle()?;
+        self.restarts += 1;
+        self.watch.started(&self.node)
+    }
+
+    fn restart(&mut self, kill: bool) -> Result<()> {
+        self.doing = format!("daemon {}", if kill { "killed" } else { "stopped" });
+        self.end_daemon(kill)?;
+        let pause = Duration::from_millis(self.rng.u64(0..1000));
+        self.listen(pause)?;
+        if self.rng.bool() {
+            self.doing += ", changed meanwhile";
+            self.write_next(Style::Rename)?;
+        }
+        if self.rng.u32(0..3) == 0 {
+            self.doing += ", killed while it starts";
+            let state = State::new(&self.mesh, &self.addresses, self.node.present());
+            self.history.write(clock::now()?, state);
+            self.launch()?;
+            std::thread::sleep(Duration::from_millis(self.rng.u64(0..150)));
+            self.end_daemon(true)?;
+        }
+        self.start_daemon()
+    }
+
+    fn kill_within_a_change(&mut self) -> Result<()> {
+        let style = self.style();
+        let what = self.write_next(style)?;
+        let wait = self.rng.u64(0..30);
+        self.doing = format!("{what}, {style:?}, daemon killed {wait} ms later");
+        std::thread::sleep(Duration::from_millis(wait));
+        self.end_daemon(true)?;
+        self.start_daemon()
+    }
+}
