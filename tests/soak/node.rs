@@ -68,6 +68,11 @@ impl Node {
         self.workloads.each_ref().map(Option::is_some)
     }
 
+    /// The numbers of the workloads that have a cgroup.
+    pub(crate) fn existing(&self) -> impl Iterator<Item = usize> {
+        (0..WORKLOADS).filter(|&workload| self.workloads[workload].is_some())
+    }
+
     /// The inodes of the cgroups of workloads.
     pub(crate) fn cgroup_ids(&self) -> Result<Vec<u64>> {
         let cgroups = self.workloads.iter().flatten();
@@ -121,9 +126,8 @@ impl Node {
 
     /// Waits until what the daemon says is in force is what follows from the resources.
     pub(crate) fn wait_in_force(&mut self, mesh: &Mesh, addresses: &Addresses) -> Result<()> {
-        let present = self.present();
-        let wanted: BTreeMap<String, Routes> = (0..WORKLOADS)
-            .filter(|&workload| present[workload])
+        let wanted: BTreeMap<String, Routes> = self
+            .existing()
             .map(|workload| (workload_name(workload), mesh.routes(addresses, workload)))
             .collect();
         self.wait("the first routes are in force", |daemon| Ok(daemon.is_in_force()))?;
@@ -137,11 +141,11 @@ impl Node {
 
     /// Waits until the workloads that have a cgroup are attached, and no others are known.
     pub(crate) fn wait_attached(&mut self) -> Result<()> {
-        let present = self.present().iter().filter(|present| **present).count();
+        let existing = self.existing().count();
         self.wait("the workloads are those that have a cgroup", |daemon| {
             let status = daemon.json("/v1/status")?;
             let workloads = status["workloads"].as_array().context("there are no workloads")?;
-            Ok(workloads.len() == present && workloads.iter().all(|workload| workload["attached"] == true))
+            Ok(workloads.len() == existing && workloads.iter().all(|workload| workload["attached"] == true))
         })
     }
 

@@ -46,10 +46,17 @@ impl Soak<'_> {
     }
 
     fn write(&mut self, mesh: Mesh, style: Style) -> Result<()> {
-        self.history.write(clock::now()?, State::new(&mesh, &self.addresses, self.node.present()));
-        self.node.files.write(mesh.files(&self.addresses), style)?;
         self.mesh = mesh;
+        self.allow()?;
+        self.node.files.write(self.mesh.files(&self.addresses), style)?;
         self.changes += 1;
+        Ok(())
+    }
+
+    /// What follows from the resources and the cgroups may be in force from now on.
+    pub(super) fn allow(&mut self) -> Result<()> {
+        let state = State::new(&self.mesh, &self.addresses, self.node.present());
+        self.history.write(clock::now()?, state);
         Ok(())
     }
 
@@ -132,12 +139,17 @@ impl Soak<'_> {
 
     /// For the workloads that have a cgroup, with what is in the files.
     pub(super) fn start_daemon(&mut self) -> Result<()> {
-        let state = State::new(&self.mesh, &self.addresses, self.node.present());
-        self.history.write(clock::now()?, state);
+        self.allow()?;
         self.launch()?;
         self.settle()?;
         self.restarts += 1;
         self.watch.started(&self.node)
+    }
+
+    /// Ends the daemon, and starts the next one at once.
+    pub(super) fn replace_daemon(&mut self, kill: bool) -> Result<()> {
+        self.end_daemon(kill)?;
+        self.start_daemon()
     }
 
     fn restart(&mut self, kill: bool) -> Result<()> {
@@ -151,8 +163,7 @@ impl Soak<'_> {
         }
         if self.rng.u32(0..3) == 0 {
             self.doing += ", killed while it starts";
-            let state = State::new(&self.mesh, &self.addresses, self.node.present());
-            self.history.write(clock::now()?, state);
+            self.allow()?;
             self.launch()?;
             std::thread::sleep(Duration::from_millis(self.rng.u64(0..150)));
             self.end_daemon(true)?;
@@ -166,7 +177,6 @@ impl Soak<'_> {
         let wait = self.rng.u64(0..30);
         self.doing = format!("{what}, {style:?}, daemon killed {wait} ms later");
         std::thread::sleep(Duration::from_millis(wait));
-        self.end_daemon(true)?;
-        self.start_daemon()
+        self.replace_daemon(true)
     }
 }

@@ -136,8 +136,7 @@ impl<'o> Soak<'o> {
         self.listen(duration)?;
         if self.sampled.elapsed() >= SAMPLE {
             let outbounds = |workload| self.mesh.routes(&self.addresses, workload).len();
-            let present = self.node.present();
-            let routes = (0..WORKLOADS).filter(|&workload| present[workload]).map(outbounds).sum();
+            let routes = self.node.existing().map(outbounds).sum();
             self.watch.sample(&self.node, routes)?;
             self.sampled = Instant::now();
         }
@@ -164,9 +163,7 @@ impl<'o> Soak<'o> {
     /// Ends everything, and sees what is left.
     fn finish(&mut self) -> Result<()> {
         "the end".clone_into(&mut self.doing);
-        let present = self.node.present();
-        let workloads = (0..WORKLOADS).filter(|&workload| present[workload]).map(Some);
-        for workload in workloads.chain([None]) {
+        for workload in self.node.existing().map(Some).chain([None]) {
             self.clients.stop(workload)?;
         }
         while let Some(said) = self.clients.said(Duration::ZERO) {

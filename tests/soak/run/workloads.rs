@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Soak;
-use crate::{clock, history::State, mesh::WORKLOADS};
+use crate::clock;
 
 impl Soak<'_> {
     pub(super) fn add_workload(&mut self) -> Result<()> {
@@ -24,14 +24,12 @@ impl Soak<'_> {
         self.start_clients(Some(workload))?;
         self.listen(Duration::from_millis(200))?;
         let kill = self.rng.bool();
-        self.end_daemon(kill)?;
-        self.start_daemon()
+        self.replace_daemon(kill)
     }
 
     /// One of several, to be taken away.
     fn workload(&mut self) -> Option<usize> {
-        let present = self.node.present();
-        let workloads: Vec<usize> = (0..WORKLOADS).filter(|&workload| present[workload]).collect();
+        let workloads: Vec<usize> = self.node.existing().collect();
         (workloads.len() > 1).then(|| workloads[self.rng.usize(0..workloads.len())])
     }
 
@@ -47,13 +45,11 @@ impl Soak<'_> {
         if self.rng.bool() {
             self.doing = format!("workload {workload} removed, daemon ended");
             self.remove_cgroup(workload)?;
-            self.end_daemon(kill)?;
-            return self.start_daemon();
+            return self.replace_daemon(kill);
         }
         self.doing = format!("workload {workload} not named any more");
-        self.end_daemon(kill)?;
         let cgroup = self.node.workloads[workload].take();
-        self.start_daemon()?;
+        self.replace_daemon(kill)?;
         // Its clients go on as they dial.
         self.listen(Duration::from_millis(500))?;
         self.clients.stop(Some(workload))?;
@@ -72,13 +68,12 @@ impl Soak<'_> {
             return Ok(());
         }
         let kill = self.rng.bool();
-        self.end_daemon(kill)?;
-        self.start_daemon()
+        self.replace_daemon(kill)
     }
 
     /// Waits until the daemon has attached to a new cgroup, in which clients connect meanwhile.
     fn follow(&mut self, workload: usize) -> Result<()> {
-        self.history.write(clock::now()?, State::new(&self.mesh, &self.addresses, self.node.present()));
+        self.allow()?;
         self.start_clients(Some(workload))?;
         self.node.wait_attached()?;
         self.history.report(clock::now()?);
@@ -91,9 +86,8 @@ impl Soak<'_> {
         self.listen(Duration::ZERO)?;
         drop(self.node.workloads[workload].take());
         // Whoever takes the place has no programs until a daemon attaches them.
-        let now = clock::now()?;
-        self.history.write(now, State::new(&self.mesh, &self.addresses, self.node.present()));
-        self.history.report(now);
+        self.allow()?;
+        self.history.report(clock::now()?);
         Ok(())
     }
 }
