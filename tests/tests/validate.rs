@@ -184,7 +184,7 @@ fn anchors_and_comments_and_line_ends_of_other_systems_are_no_violations() {
 fn a_resource_in_two_files_names_both_places() {
     let files = Files::new(&[("a.yaml", MESH), ("b.yaml", &format!("{ROUTE}---\n{MESH}"))]);
     let (lines, _) = files.violations(&["a.yaml", "b.yaml"]);
-    assert_eq!(lines, ["b.yaml:16:7: Mesh default of mesh default is already defined at a.yaml:2:7"]);
+    assert_eq!(lines, ["b.yaml:16:7: Mesh default is already defined at a.yaml:2:7"]);
 }
 
 #[test]

@@ -41,13 +41,13 @@ impl World {
     pub(crate) fn resources(&self) -> Resources {
         let mut resources = Resources::default();
         for endpoint in 0..self.endpoints() {
-            resources.add(Resource::Dataplane(self.endpoint(endpoint, address(endpoint, 5432))));
+            resources.add(Resource::Dataplane(Arc::new(self.endpoint(endpoint, address(endpoint, 5432)))));
         }
         for i in 0..DATAPLANES {
-            resources.add(Resource::Dataplane(self.local(i)));
+            resources.add(Resource::Dataplane(Arc::new(self.local(i))));
         }
         for i in 0..self.policies() {
-            resources.add(Resource::TcpRoute(self.policy(i)));
+            resources.add(Resource::TcpRoute(Arc::new(self.policy(i))));
         }
         resources
     }
@@ -55,7 +55,7 @@ impl World {
     /// The same, but for one endpoint of a service that a policy speaks of.
     pub(crate) fn with_moved_endpoint(&self, resources: &Resources, which: usize) -> Resources {
         let mut resources = resources.clone();
-        resources.add(Resource::Dataplane(self.endpoint(which, address(which, 5433))));
+        resources.add(Resource::Dataplane(Arc::new(self.endpoint(which, address(which, 5433)))));
         resources
     }
 

@@ -58,6 +58,9 @@ pub struct Outbound {
 }
 
 impl Dataplane {
+    /// As in `type` or `kind`.
+    pub const KIND: &'static str = "Dataplane";
+
     /// Mesh and name.
     pub fn key(&self) -> Key {
         (self.mesh.clone(), self.name.clone())

@@ -1,5 +1,7 @@
 //! From one document to one resource, in either form.
 
+use std::{fmt, sync::Arc};
+
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny},
@@ -25,42 +27,63 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resource {
     /// A Mesh.
-    Mesh(Mesh),
+    Mesh(Arc<Mesh>),
     /// A Dataplane.
-    Dataplane(Dataplane),
+    Dataplane(Arc<Dataplane>),
     /// An ExternalService.
-    ExternalService(ExternalService),
+    ExternalService(Arc<ExternalService>),
     /// A MeshService.
-    MeshService(MeshService),
+    MeshService(Arc<MeshService>),
     /// A MeshExternalService.
-    MeshExternalService(MeshExternalService),
+    MeshExternalService(Arc<MeshExternalService>),
     /// A MeshMultiZoneService.
-    MeshMultiZoneService(MeshMultiZoneService),
+    MeshMultiZoneService(Arc<MeshMultiZoneService>),
     /// A MeshTCPRoute.
-    TcpRoute(MeshTcpRoute),
+    TcpRoute(Arc<MeshTcpRoute>),
     /// A MeshHTTPRoute.
-    HttpRoute(MeshHttpRoute),
+    HttpRoute(Arc<MeshHttpRoute>),
     /// A policy of another kind.
-    OtherPolicy(OtherPolicy),
+    OtherPolicy(Arc<OtherPolicy>),
+}
+
+/// What no two resources share: kind, mesh and name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity {
+    /// As in `type` or `kind`.
+    pub kind: &'static str,
+    /// Mesh and name.
+    pub key: Key,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, key: (mesh, name) } = self;
+        if *kind == Mesh::KIND {
+            write!(f, "{kind} {name}")
+        } else {
+            write!(f, "{kind} {name} of mesh {mesh}")
+        }
+    }
 }
 
 impl Resource {
-    /// What no two resources may share: kind, mesh and name.
-    pub fn identity(&self) -> (&'static str, Key) {
-        match self {
+    /// What no two resources may share.
+    pub fn identity(&self) -> Identity {
+        let (kind, key) = match self {
             Self::Mesh(mesh) => {
                 let name = ResourceName { name: mesh.name.to_string(), namespace: None };
-                ("Mesh", (mesh.name.clone(), name))
+                (Mesh::KIND, (mesh.name.clone(), name))
             }
-            Self::Dataplane(dataplane) => ("Dataplane", dataplane.key()),
-            Self::ExternalService(service) => ("ExternalService", service.key()),
-            Self::MeshService(service) => ("MeshService", service.key.clone()),
-            Self::MeshExternalService(service) => ("MeshExternalService", service.key.clone()),
-            Self::MeshMultiZoneService(service) => ("MeshMultiZoneService", service.key.clone()),
-            Self::TcpRoute(route) => ("MeshTCPRoute", route.header.key()),
-            Self::HttpRoute(route) => ("MeshHTTPRoute", route.header.key()),
+            Self::Dataplane(dataplane) => (Dataplane::KIND, dataplane.key()),
+            Self::ExternalService(service) => (ExternalService::KIND, service.key()),
+            Self::MeshService(service) => (MeshService::KIND, service.key.clone()),
+            Self::MeshExternalService(service) => (MeshExternalService::KIND, service.key.clone()),
+            Self::MeshMultiZoneService(service) => (MeshMultiZoneService::KIND, service.key.clone()),
+            Self::TcpRoute(route) => (MeshTcpRoute::KIND, route.header.key()),
+            Self::HttpRoute(route) => (MeshHttpRoute::KIND, route.header.key()),
             Self::OtherPolicy(policy) => (policy.kind, policy.key.clone()),
-        }
+        };
+        Identity { kind, key }
     }
 }
 
@@ -88,39 +111,47 @@ impl Reader {
             (Kind::Mesh, form) => read_mesh(document, form, &mut found)?,
             (Kind::MeshTcpRoute, form) => {
                 let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, form, &mut found)?;
-                MeshTcpRoute::read(header, spec, &mut found).map(Resource::TcpRoute)
+                MeshTcpRoute::read(header, spec, &mut found).map(Arc::new).map(Resource::TcpRoute)
             }
             (Kind::MeshHttpRoute, form) => {
                 let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, form, &mut found)?;
-                MeshHttpRoute::read(header, spec, &mut found).map(Resource::HttpRoute)
+                MeshHttpRoute::read(header, spec, &mut found).map(Arc::new).map(Resource::HttpRoute)
             }
             (Kind::MeshService, form) => {
                 let (header, spec, status) = read_spec(document, form, &mut found)?;
-                MeshService::read(header, spec, status, &mut found).map(Resource::MeshService)
+                MeshService::read(header, spec, status, &mut found).map(Arc::new).map(Resource::MeshService)
             }
             (Kind::MeshExternalService, form) => {
                 let (header, spec, status) = read_spec(document, form, &mut found)?;
-                MeshExternalService::read(header, spec, status, &mut found).map(Resource::MeshExternalService)
+                MeshExternalService::read(header, spec, status, &mut found)
+                    .map(Arc::new)
+                    .map(Resource::MeshExternalService)
             }
             (Kind::MeshMultiZoneService, form) => {
                 let (header, spec, status) = read_spec(document, form, &mut found)?;
                 MeshMultiZoneService::read(header, spec, status, &mut found)
+                    .map(Arc::new)
                     .map(Resource::MeshMultiZoneService)
             }
             (Kind::Dataplane, Form::Universal) => {
                 let wire = wire::UniversalDataplane::deserialize(document)?;
                 let header = Header::universal(wire.name, wire.mesh, wire.labels, &mut found);
-                Dataplane::read(header, wire.networking, "", &mut found).map(Resource::Dataplane)
+                Dataplane::read(header, wire.networking, "", &mut found)
+                    .map(Arc::new)
+                    .map(Resource::Dataplane)
             }
             (Kind::Dataplane, Form::Kubernetes) => {
                 let (header, spec) = read_on_kubernetes::<_, wire::DataplaneSpec>(document, &mut found)?;
                 let networking = spec.and_then(|spec| spec.networking);
-                Dataplane::read(header, networking, "spec.", &mut found).map(Resource::Dataplane)
+                Dataplane::read(header, networking, "spec.", &mut found)
+                    .map(Arc::new)
+                    .map(Resource::Dataplane)
             }
             (Kind::ExternalService, Form::Universal) => {
                 let wire = wire::UniversalExternalService::deserialize(document)?;
                 let header = Header::universal(wire.name, wire.mesh, None, &mut found);
                 ExternalService::read(header, wire.tags, wire.networking, "", &mut found)
+                    .map(Arc::new)
                     .map(Resource::ExternalService)
             }
             (Kind::ExternalService, Form::Kubernetes) => {
@@ -128,6 +159,7 @@ impl Reader {
                     read_on_kubernetes::<_, wire::ExternalServiceSpec>(document, &mut found)?;
                 let (tags, networking) = spec.map_or((None, None), |spec| (spec.tags, spec.networking));
                 ExternalService::read(header, tags, networking, "spec.", &mut found)
+                    .map(Arc::new)
                     .map(Resource::ExternalService)
             }
         };
@@ -181,7 +213,7 @@ fn read_mesh<'de, D: Deserializer<'de>>(
     };
     let name = found.check(name_path, name.ok_or("must be set"));
     let name = name.and_then(|name| found.check(name_path, MeshName::try_from(name)));
-    Ok(Mesh::read(name, mtls, mtls_path, found).map(Resource::Mesh))
+    Ok(Mesh::read(name, mtls, mtls_path, found).map(Arc::new).map(Resource::Mesh))
 }
 
 fn read_other_policy<'de, D: Deserializer<'de>>(
@@ -196,5 +228,5 @@ fn read_other_policy<'de, D: Deserializer<'de>>(
     };
     let spec = wire.spec.unwrap_or_default();
     let legacy = [wire.sources, wire.destinations, wire.selectors];
-    Ok(header.map(|header| Resource::OtherPolicy(OtherPolicy::read(kind, header, spec, legacy))))
+    Ok(header.map(|header| Resource::OtherPolicy(Arc::new(OtherPolicy::read(kind, header, spec, legacy)))))
 }

@@ -40,6 +40,9 @@ pub enum ExternalAddress {
 }
 
 impl ExternalService {
+    /// As in `type` or `kind`.
+    pub const KIND: &'static str = "ExternalService";
+
     /// Mesh and name.
     pub fn key(&self) -> Key {
         (self.mesh.clone(), self.name.clone())

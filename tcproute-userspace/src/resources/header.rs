@@ -18,6 +18,9 @@ const DISPLAY_NAME_LABEL: &str = "kuma.io/display-name";
 /// Mesh and name: no two resources of a kind share both.
 pub type Key = (MeshName, ResourceName);
 
+/// Mesh and name of a Dataplane.
+pub type DataplaneKey = Key;
+
 /// Mesh, name and labels of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {

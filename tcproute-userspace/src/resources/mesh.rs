@@ -21,6 +21,9 @@ pub enum MtlsMode {
 }
 
 impl Mesh {
+    /// As in `type` or `kind`.
+    pub const KIND: &'static str = "Mesh";
+
     pub(crate) fn read(
         name: Option<MeshName>,
         mtls: Option<wire::Mtls>,

@@ -31,6 +31,9 @@ pub struct MeshExternalService {
 }
 
 impl MeshExternalService {
+    /// As in `type` or `kind`.
+    pub const KIND: &'static str = "MeshExternalService";
+
     pub(super) fn read(
         header: Option<Header>,
         spec: Option<wire::MeshExternalServiceSpec>,

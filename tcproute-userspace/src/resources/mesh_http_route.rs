@@ -19,6 +19,9 @@ pub struct MeshHttpRoute {
 }
 
 impl MeshHttpRoute {
+    /// As in `type` or `kind`.
+    pub const KIND: &'static str = "MeshHTTPRoute";
+
     pub(crate) fn read(
         header: Option<Header>,
         spec: Option<wire::HttpRouteSpec>,

@@ -75,6 +75,9 @@ pub enum TargetPort {
 }
 
 impl MeshService {
+    /// As in `type` or `kind`.
+    pub const KIND: &'static str = "MeshService";
+
     pub(super) fn read(
         header: Option<Header>,
         spec: Option<wire::MeshServiceSpec>,
@@ -98,6 +101,9 @@ impl MeshService {
 }
 
 impl MeshMultiZoneService {
+    /// As in `type` or `kind`.
+    pub const KIND: &'static str = "MeshMultiZoneService";
+
     pub(super) fn read(
         header: Option<Header>,
         spec: Option<wire::MeshMultiZoneServiceSpec>,

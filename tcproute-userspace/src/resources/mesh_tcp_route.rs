@@ -49,6 +49,9 @@ pub struct BackendRef {
 }
 
 impl MeshTcpRoute {
+    /// As in `type` or `kind`.
+    pub const KIND: &'static str = "MeshTCPRoute";
+
     pub(crate) fn read(
         header: Option<Header>,
         spec: Option<wire::TcpRouteSpec>,

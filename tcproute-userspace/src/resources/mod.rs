@@ -17,16 +17,15 @@ mod target_ref;
 mod violation;
 pub(crate) mod wire;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
+
+use imbl::OrdMap;
 
 pub use dataplane::{Dataplane, Inbound, Outbound, PROTOCOL_TAG, SERVICE_TAG};
 pub(crate) use document::Reader;
-pub use document::Resource;
+pub use document::{Identity, Resource};
 pub use external_service::{ExternalAddress, ExternalService};
-pub use header::{Key, Origin, PolicyHeader, Role};
+pub use header::{DataplaneKey, Key, Origin, PolicyHeader, Role};
 pub(crate) use kinds::{Kind, nearest, nearest_kind};
 pub use mesh::{Mesh, MtlsMode};
 pub use mesh_external_service::MeshExternalService;
@@ -39,68 +38,66 @@ pub(crate) use shown::Pairs;
 pub use target_ref::{BackendTarget, DataplaneRef, PortRef, Selector, ServiceBy, ServiceKind, ServiceRef};
 pub use violation::{Violation, Violations};
 
-/// All resources that were read, of all meshes.
+/// All resources that were read, of all meshes. A copy shares everything, so that keeping two states costs what differs, and so
+/// does comparing them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resources {
     /// Meshes; one that is not here has no mTLS.
-    pub meshes: BTreeMap<MeshName, Mesh>,
+    pub meshes: OrdMap<MeshName, Arc<Mesh>>,
     /// Workloads, local and remote.
-    pub dataplanes: BTreeMap<Key, Arc<Dataplane>>,
+    pub dataplanes: OrdMap<DataplaneKey, Arc<Dataplane>>,
     /// Endpoints outside the mesh.
-    pub external_services: BTreeMap<Key, Arc<ExternalService>>,
+    pub external_services: OrdMap<Key, Arc<ExternalService>>,
     /// Services as resources, and those outside the mesh and of many zones.
     pub services: ServiceResources,
     /// The policies that are put in force.
-    pub tcp_routes: BTreeMap<Key, Arc<MeshTcpRoute>>,
+    pub tcp_routes: OrdMap<Key, Arc<MeshTcpRoute>>,
     /// The policies that keep connections at the proxy.
-    pub http_routes: BTreeMap<Key, Arc<MeshHttpRoute>>,
+    pub http_routes: OrdMap<Key, Arc<MeshHttpRoute>>,
     /// Policies of other kinds: not enforced on connections that bypass the proxy.
-    pub other_policies: BTreeMap<(&'static str, Key), OtherPolicy>,
+    pub other_policies: OrdMap<(&'static str, Key), Arc<OtherPolicy>>,
 }
 
 /// The services of Kuma 2.8 and later.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceResources {
     /// Those that Dataplanes serve.
-    pub mesh: BTreeMap<Key, MeshService>,
+    pub mesh: OrdMap<Key, Arc<MeshService>>,
     /// Those outside the mesh.
-    pub external: BTreeMap<Key, MeshExternalService>,
+    pub external: OrdMap<Key, Arc<MeshExternalService>>,
     /// Those of many zones.
-    pub multi_zone: BTreeMap<Key, MeshMultiZoneService>,
+    pub multi_zone: OrdMap<Key, Arc<MeshMultiZoneService>>,
 }
 
 impl Resources {
     /// Adds one, in the place of another one with its kind, mesh and name.
     pub fn add(&mut self, resource: Resource) {
-        let (kind, key) = resource.identity();
+        let Identity { kind, key } = resource.identity();
         match resource {
-            Resource::Mesh(mesh) => {
-                self.meshes.insert(mesh.name.clone(), mesh);
-            }
-            Resource::Dataplane(dataplane) => {
-                self.dataplanes.insert(key, Arc::new(dataplane));
-            }
-            Resource::ExternalService(service) => {
-                self.external_services.insert(key, Arc::new(service));
-            }
-            Resource::MeshService(service) => {
-                self.services.mesh.insert(key, service);
-            }
-            Resource::MeshExternalService(service) => {
-                self.services.external.insert(key, service);
-            }
-            Resource::MeshMultiZoneService(service) => {
-                self.services.multi_zone.insert(key, service);
-            }
-            Resource::TcpRoute(route) => {
-                self.tcp_routes.insert(key, Arc::new(route));
-            }
-            Resource::HttpRoute(route) => {
-                self.http_routes.insert(key, Arc::new(route));
-            }
-            Resource::OtherPolicy(policy) => {
-                self.other_policies.insert((kind, key), policy);
-            }
+            Resource::Mesh(mesh) => drop(self.meshes.insert(mesh.name.clone(), mesh)),
+            Resource::Dataplane(dataplane) => drop(self.dataplanes.insert(key, dataplane)),
+            Resource::ExternalService(service) => drop(self.external_services.insert(key, service)),
+            Resource::MeshService(service) => drop(self.services.mesh.insert(key, service)),
+            Resource::MeshExternalService(service) => drop(self.services.external.insert(key, service)),
+            Resource::MeshMultiZoneService(service) => drop(self.services.multi_zone.insert(key, service)),
+            Resource::TcpRoute(route) => drop(self.tcp_routes.insert(key, route)),
+            Resource::HttpRoute(route) => drop(self.http_routes.insert(key, route)),
+            Resource::OtherPolicy(policy) => drop(self.other_policies.insert((kind, key), policy)),
+        }
+    }
+
+    /// Takes one out, if it is there.
+    pub fn remove(&mut self, Identity { kind, key }: &Identity) {
+        match *kind {
+            Mesh::KIND => drop(self.meshes.remove(&key.0)),
+            Dataplane::KIND => drop(self.dataplanes.remove(key)),
+            ExternalService::KIND => drop(self.external_services.remove(key)),
+            MeshService::KIND => drop(self.services.mesh.remove(key)),
+            MeshExternalService::KIND => drop(self.services.external.remove(key)),
+            MeshMultiZoneService::KIND => drop(self.services.multi_zone.remove(key)),
+            MeshTcpRoute::KIND => drop(self.tcp_routes.remove(key)),
+            MeshHttpRoute::KIND => drop(self.http_routes.remove(key)),
+            kind => drop(self.other_policies.remove(&(kind, key.clone()))),
         }
     }
 

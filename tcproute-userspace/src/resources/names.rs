@@ -1,6 +1,6 @@
 //! Names and numbers with a meaning, so that one cannot be taken for another.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -20,7 +20,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        pub struct $type(String);
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// The name as text.
@@ -33,7 +33,7 @@ macro_rules! name {
             type Error = EmptyName;
 
             fn try_from(name: String) -> Result<Self, EmptyName> {
-                if name.is_empty() { Err(EmptyName) } else { Ok(Self(name)) }
+                if name.is_empty() { Err(EmptyName) } else { Ok(Self(name.into())) }
             }
         }
 
@@ -65,7 +65,7 @@ name! {
 
 impl Default for MeshName {
     fn default() -> Self {
-        Self("default".to_owned())
+        Self("default".into())
     }
 }
 
@@ -94,7 +94,7 @@ impl ResourceName {
 impl From<&ResourceName> for ServiceName {
     /// The name that references use, which have the namespace beside it.
     fn from(name: &ResourceName) -> Self {
-        Self(name.name.clone())
+        Self(name.name.as_str().into())
     }
 }
 

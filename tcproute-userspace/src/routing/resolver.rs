@@ -1,12 +1,12 @@
 //! From resources to the routes of Dataplanes, and from changed resources to what has changed in them.
 
 use std::{
-    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::Arc,
 };
 
+use imbl::{OrdMap, ordmap::DiffItem};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::{
@@ -274,30 +274,22 @@ impl Resolver {
 
 type Change<T> = (Key, Option<Arc<T>>, Option<Arc<T>>);
 
-/// What is different in two maps.
-fn changes<T: Eq>(old: &BTreeMap<Key, Arc<T>>, new: &BTreeMap<Key, Arc<T>>) -> Vec<Change<T>> {
-    let mut changes = Vec::new();
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-    loop {
-        let order = match (old.peek(), new.peek()) {
-            (Some((a, _)), Some((b, _))) => a.cmp(b),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return changes,
-        };
-        let before = if order.is_le() { old.next() } else { None };
-        let after = if order.is_ge() { new.next() } else { None };
-        let same = matches!((before, after), (Some((_, before)), Some((_, after))) if before == after);
-        if let Some((key, _)) = before.or(after).filter(|_| !same) {
-            let arc = |item: Option<(&Key, &Arc<T>)>| item.map(|(_, item)| Arc::clone(item));
-            changes.push((key.clone(), arc(before), arc(after)));
+/// What is different in two maps; what they share is passed over.
+fn changes<T: Eq>(old: &OrdMap<Key, Arc<T>>, new: &OrdMap<Key, Arc<T>>) -> Vec<Change<T>> {
+    let change = |item| match item {
+        DiffItem::Add(key, after) => (Key::clone(key), None, Some(Arc::clone(after))),
+        DiffItem::Update { old: (key, before), new: (_, after) } => {
+            (key.clone(), Some(Arc::clone(before)), Some(Arc::clone(after)))
         }
-    }
+        DiffItem::Remove(key, before) => (key.clone(), Some(Arc::clone(before)), None),
+    };
+    old.diff(new).map(change).collect()
 }
 
-fn put<T>(map: &mut BTreeMap<Key, Arc<T>>, key: &Key, item: Option<Arc<T>>) {
+/// Endpoints are told apart by where their resource is in memory, so one that is the same stays.
+fn put<T>(map: &mut OrdMap<Key, Arc<T>>, key: &Key, item: Option<Arc<T>>) {
     match item {
-        Some(item) => map.insert(key.clone(), item),
-        None => map.remove(key),
-    };
+        Some(item) => drop(map.insert(key.clone(), item)),
+        None => drop(map.remove(key)),
+    }
 }

@@ -93,7 +93,7 @@ impl Services {
             let kind = ServiceKind::MeshService;
             let ids = self.add_ports(mesh, name, kind, &service.ports, &service.vips);
             self.mesh(mesh).ports.add(kind, name, &service.labels, &service.ports, &ids);
-            selected.entry(mesh).or_default().push((service, ids));
+            selected.entry(mesh).or_default().push((&**service, ids));
         }
         for (mesh, services) in selected {
             self.mesh(mesh).selectors = Selectors::new(services.into_iter());

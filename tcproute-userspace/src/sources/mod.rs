@@ -12,6 +12,7 @@ mod notes;
 mod path;
 mod scalar;
 mod settled;
+pub mod snapshot;
 mod watch;
 mod yaml;
 
@@ -25,7 +26,7 @@ pub use error::{InputError, InputErrors};
 pub use settled::SettledFiles;
 pub use watch::Watch;
 
-use crate::resources::{Key, Resources};
+use crate::resources::{Identity, Resources};
 use documents::{Content, Found};
 use node::Mark;
 
@@ -65,7 +66,7 @@ pub struct Reading {
     /// Everything that is wrong.
     pub errors: Vec<InputError>,
     resources: Resources,
-    seen: HashMap<(&'static str, Key), (Rc<Path>, Mark)>,
+    seen: HashMap<Identity, (Rc<Path>, Mark)>,
 }
 
 impl Reading {
@@ -101,12 +102,9 @@ impl Reading {
                 }
                 Entry::Occupied(_) if twice.len() > limits::VIOLATIONS => {}
                 Entry::Occupied(entry) => {
-                    let ((kind, (mesh, resource)), (first, Mark { line, column })) =
-                        (entry.key(), entry.get());
+                    let (first, Mark { line, column }) = entry.get();
                     let first = first.display();
-                    let message = format!(
-                        "{kind} {resource} of mesh {mesh} is already defined at {first}:{line}:{column}"
-                    );
+                    let message = format!("{} is already defined at {first}:{line}:{column}", entry.key());
                     twice.push(InputError::new(&file, Some(name), message));
                 }
             }

@@ -48,8 +48,8 @@ fn a_resource_defined_twice_names_both_places() {
     assert_eq!(
         files.errors(&["a.yaml", "b.yaml"]),
         [
-            "a.yaml:5:7: Mesh a of mesh a is already defined at a.yaml:2:7",
-            "b.yaml:4:9: Mesh a of mesh a is already defined at a.yaml:2:7",
+            "a.yaml:5:7: Mesh a is already defined at a.yaml:2:7",
+            "b.yaml:4:9: Mesh a is already defined at a.yaml:2:7",
         ]
     );
 }
@@ -97,9 +97,9 @@ fn errors_of_a_file_are_in_the_order_of_their_places() {
     assert_eq!(
         files.errors(&["a.yaml"]),
         [
-            "a.yaml:5:7: Mesh a of mesh a is already defined at a.yaml:2:7",
+            "a.yaml:5:7: Mesh a is already defined at a.yaml:2:7",
             "a.yaml:7:7: type: unknown kind \"Mehs\", did you mean \"Mesh\"?",
-            "a.yaml:10:7: Mesh a of mesh a is already defined at a.yaml:2:7",
+            "a.yaml:10:7: Mesh a is already defined at a.yaml:2:7",
         ]
     );
 }

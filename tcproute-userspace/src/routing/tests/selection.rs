@@ -57,7 +57,7 @@ fn an_absent_target_ref_is_the_mesh() {
 #[test]
 fn other_policies_are_known_by_name() {
     let others = "type: MeshTimeout\nname: t\nspec: {any: thing}\n---\n{apiVersion: kuma.io/v1alpha1, kind: TrafficPermission, metadata: {name: p}}";
-    let known: Vec<_> = resources(&[others]).other_policies.into_keys().collect();
+    let known: Vec<_> = resources(&[others]).other_policies.keys().cloned().collect();
     let known: Vec<String> = known.iter().map(|(kind, (_, name))| format!("{kind} {name}")).collect();
     assert_eq!(known, ["MeshTimeout t", "TrafficPermission p"]);
 }
