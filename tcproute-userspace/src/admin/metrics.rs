@@ -52,7 +52,7 @@ struct Snapshot {
     decisions: Vec<(&'static str, u64)>,
     states: Vec<(&'static str, u64)>,
     maps: Vec<MapUse>,
-    gauges: [(&'static str, &'static str, u32); 7],
+    gauges: [(&'static str, &'static str, u64); 10],
     last_reconcile: f64,
     events_lost: u64,
     ejections: Option<u64>,
@@ -61,8 +61,8 @@ struct Snapshot {
 
 impl Snapshot {
     fn new(state: &State, counters: &[CounterValue], attached: &[bool]) -> Self {
-        let flag = u32::from;
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let flag = u64::from;
+        let count = |count: usize| count as u64;
         let mut decisions = Vec::new();
         let mut states = Vec::new();
         let mut events_lost = 0;
@@ -76,7 +76,7 @@ impl Snapshot {
                 Counter::Unrecorded => states.push(("nowhere", value)),
             }
         }
-        let routes = state.workloads.iter().map(|workload| workload.routes.routes.len()).sum();
+        let routes = state.workloads.values().map(|workload| workload.routes.routes.len()).sum();
         let last = state.last.map_or(0.0, |last| {
             let since = last.at.duration_since(std::time::UNIX_EPOCH);
             since.map_or(0.0, |since| since.as_secs_f64())
@@ -99,6 +99,13 @@ impl Snapshot {
                     count(attached.iter().filter(|attached| **attached).count()),
                 ),
                 ("outbounds", "Outbounds of all local workloads.", count(routes)),
+                (
+                    "routes_beyond_quota",
+                    "Routes that are left to the proxy, since a workload may take no more.",
+                    count(state.workloads.values().map(|workload| workload.beyond).sum()),
+                ),
+                ("map_memory_bytes", "What all maps take when they are full.", state.map_memory.0),
+                ("map_memory_most_bytes", "What all maps may take.", state.map_memory.1),
                 (
                     "ejected_endpoints",
                     "Endpoints that are out for a while, since they do not answer.",

@@ -1,52 +1,30 @@
 //! The tasks that tell the agent what has changed outside: files and DNS.
 
-use std::{collections::BTreeSet, panic, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, panic, sync::Arc, time::Duration, time::SystemTime};
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     task::{JoinError, block_in_place, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use super::{cgroups::Found, resolved::Names};
 use crate::{
-    resources::Resources,
     routing::DnsAnswers,
-    sources::{InputErrors, SettledFiles, Watch, dns},
+    sources::{
+        InputErrors, SettledFiles, Watch, dns,
+        snapshot::{Health, Rejection, Snapshot, Subject},
+    },
 };
-
-/// What has changed.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and there is one at a time")]
-pub(super) enum News {
-    /// The files: what is in them, with the addresses of names that were not known.
-    Resources { since: Instant, resources: Resources, dns: DnsAnswers },
-    /// The files, but they cannot be used.
-    Invalid { since: Instant, errors: InputErrors },
-    /// Addresses.
-    Addresses { since: Instant, dns: DnsAnswers },
-    /// Which cgroups there are.
-    Cgroups { since: Instant, found: Vec<Found> },
-    /// Whether changes of files are seen, or why they are not.
-    Sight(Option<String>),
-}
 
 /// Reads the files whenever they change, until nobody listens.
 pub(super) async fn files(
     mut watch: Watch,
     mut files: SettledFiles,
-    names: watch::Receiver<Names>,
-    news: mpsc::Sender<News>,
+    told: watch::Sender<(Instant, Arc<Snapshot>)>,
 ) {
-    let mut blind = None;
-    let mut since = watch.changed().await;
     loop {
+        let since = watch.changed().await;
         block_in_place(|| watch.renew());
-        if watch.blind() != blind.as_deref() {
-            blind = watch.blind().map(str::to_owned);
-            if news.send(News::Sight(blind.clone())).await.is_err() {
-                return;
-            }
-        }
         let read = spawn_blocking(move || {
             let loaded = files.load();
             (files, loaded)
@@ -54,43 +32,52 @@ pub(super) async fn files(
         let (again, loaded) =
             read.await.unwrap_or_else(|error| panic::resume_unwind(JoinError::into_panic(error)));
         files = again;
-        let found = match loaded {
-            Ok(resources) => {
-                // The files may be mended while a resolver does not answer.
-                tokio::select! {
-                    dns = addresses_of_new(&resources, &names) => News::Resources { since, resources, dns },
-                    _ = watch.changed() => continue,
-                }
-            }
-            Err(errors) => News::Invalid { since, errors },
+        let last = Arc::clone(&told.borrow().1);
+        let next = match loaded {
+            Ok(resources) => Snapshot { resources, ..Snapshot::default() },
+            Err(errors) => invalid(&last, errors),
         };
-        if news.send(found).await.is_err() {
+        if told.is_closed() {
             return;
         }
-        since = watch.changed().await;
+        told.send_replace((since, Arc::new(next)));
     }
 }
 
-/// The addresses of the names that these resources are the first to have.
-async fn addresses_of_new(resources: &Resources, names: &watch::Receiver<Names>) -> DnsAnswers {
-    let before = Arc::clone(&names.borrow().wanted);
-    let new: BTreeSet<String> =
-        resources.external_host_names().into_iter().filter(|name| !before.contains(name)).collect();
-    dns::look_up(&new, &DnsAnswers::new()).await
+fn invalid(last: &Snapshot, InputErrors(violations): InputErrors) -> Snapshot {
+    let rejection = Rejection { violations, since: SystemTime::now(), kept: true };
+    Snapshot {
+        resources: last.resources.clone(),
+        rejected: [(Subject::Place("the files".to_owned()), Arc::new(rejection))].into_iter().collect(),
+        health: Health::Well,
+    }
 }
 
-/// Looks the names up at an interval, until nobody listens.
-pub(super) async fn addresses(every: Duration, names: watch::Receiver<Names>, news: mpsc::Sender<News>) {
+/// Looks the wanted names up, new ones at once and all of them at an interval, until nobody listens.
+pub(super) async fn addresses(
+    every: Duration,
+    mut wanted: watch::Receiver<Arc<BTreeSet<String>>>,
+    told: watch::Sender<(Instant, Arc<DnsAnswers>)>,
+) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.reset();
     loop {
-        ticks.tick().await;
-        let Names { wanted, known } = names.borrow().clone();
-        let dns = dns::look_up(&wanted, &known).await;
-        let since = Instant::now();
-        if dns != *known && news.send(News::Addresses { since, dns }).await.is_err() {
+        let names = Arc::clone(&wanted.borrow_and_update());
+        let known = Arc::clone(&told.borrow().1);
+        let dns = dns::look_up(&names, &known).await;
+        if told.is_closed() {
             return;
+        }
+        told.send_if_modified(|before| {
+            let news = *before.1 != dns;
+            if news {
+                *before = (Instant::now(), Arc::new(dns));
+            }
+            news
+        });
+        tokio::select! {
+            _ = ticks.tick() => {}
+            changed = wanted.changed() => if changed.is_err() { return },
         }
     }
 }

@@ -1,8 +1,6 @@
 //! `tcproute run`: the daemon.
 
-use std::{
-    collections::BTreeMap, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -12,16 +10,15 @@ use tracing::info;
 use super::{BadUsage, Input};
 use crate::{
     admin::Admin,
-    agent::{self, Agent, Follow, Named, Resolved, Settings},
-    bpf::{
-        cgroup::{Cgroup, Cgroup2},
-        cgroup_pattern::CgroupPattern,
-        pins::PinDirectory,
-        requirements,
-    },
+    agent::{self, Agent, Settings, Sources},
+    bpf::{pins::PinDirectory, requirements},
     drain,
     plan::EjectionPolicy,
-    sources::{SettledFiles, Watch},
+    sources::{SettledFiles, Watch, snapshot::Snapshot},
+    workloads::{
+        cgroups::{Cgroup2, CgroupPattern},
+        named::Named,
+    },
 };
 
 #[derive(Debug, Args)]
@@ -91,15 +88,9 @@ impl Run {
         // Before they are read, so that no change is missed.
         let watch = Watch::start(self.input.resources.clone());
         let mut files = SettledFiles::new(self.input.resources.clone());
-        let resources = files.load()?;
-        let mut dataplanes: Vec<String> =
-            self.workloads.iter().map(|workload| workload.dataplane.clone()).collect();
-        dataplanes.sort();
-        dataplanes.dedup();
-        let places: BTreeMap<String, usize> = dataplanes.iter().cloned().zip(0..).collect();
+        let first = Arc::new(Snapshot { resources: files.load()?, ..Snapshot::default() });
         let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
         let settings = Settings { ejection, drain: self.drain, ..self.input.settings() };
-        let resolved = Resolved::new(settings, resources, dataplanes).await?;
 
         requirements::check()?;
         if self.drain.is_some() {
@@ -112,7 +103,7 @@ impl Run {
             .map(|WorkloadArgument { dataplane, cgroup }| {
                 let pattern = CgroupPattern::new(&hierarchy, cgroup)
                     .map_err(|error| BadUsage(format!("--workload {dataplane}: {error}")))?;
-                Ok(Named { dataplane: places[dataplane], pattern })
+                Ok(Named { dataplane: dataplane.as_str().into(), pattern })
             })
             .collect::<Result<Vec<Named>, BadUsage>>()?;
         refuse_overlap(&named)?;
@@ -123,9 +114,8 @@ impl Run {
         let (desk, handle) = agent::desk();
         let _admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
-        let cgroups = agent::present(&named);
-        let members: Vec<(usize, &Cgroup)> = cgroups.iter().map(|(it, cgroup)| (*it, cgroup)).collect();
-        let started = Agent::start(resolved, Some(&pins), &members, desk);
+        let sources = Sources { first, files: Some((watch, files)), named, fixed: Vec::new() };
+        let started = Agent::start(settings, sources, Some(&pins), desk).await;
         let mut agent = match started {
             Ok(agent) => agent,
             Err(error) if is_first => {
@@ -135,9 +125,9 @@ impl Run {
             }
             Err(error) => return Err(error),
         };
-        info!(workloads = cgroups.len(), "routes in force");
+        info!(workloads = agent.workloads(), "routes in force");
         agent
-            .serve_until(Some(Follow { watch, files, cgroups: named }), async {
+            .serve_until(async {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
