@@ -1,7 +1,7 @@
 //! The agent: routes in force in the kernel, kept in step with what they are made from.
 //!
 //! - `resolved`: from resources and DNS answers to routes, and what a change of them touches.
-//! - `follow`: the tasks that watch files and DNS.
+//! - `follow`: the tasks that listen to sources and DNS.
 //! - `eject`: endpoints that do not answer.
 //! - `cgroups`: the task that watches cgroups.
 //! - `workloads`: what is done when one comes or goes.
@@ -60,8 +60,6 @@ pub struct Settings {
     pub mesh: MeshName,
     /// How routes are resolved.
     pub routing: routing::Options,
-    /// How often the DNS names of ExternalServices are looked up again.
-    pub dns_interval: Duration,
     /// Whether to log each decision of the programs.
     pub log_decisions: bool,
     /// How connections are given to backends.

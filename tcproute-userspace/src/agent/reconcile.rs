@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use aya_log::EbpfLogger;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
 };
@@ -21,7 +21,11 @@ use super::{
     follow::{self, News},
     state::Question,
 };
-use crate::sources::{SettledFiles, Watch};
+use crate::sources::{
+    SourceState, Sources,
+    dns::Dns,
+    snapshot::{Health, Snapshot},
+};
 
 /// How often the log of the programs is read, while it is on.
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
@@ -32,25 +36,21 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often events are read, while somebody listens: their buffer holds 10,000.
 const TRACE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// So many violations are logged.
-const LOGGED: usize = 20;
-
 /// What is followed beside DNS.
 pub struct Follow {
-    /// Changes of the files of resources.
-    pub watch: Watch,
-    /// The files themselves.
-    pub files: SettledFiles,
+    /// Where the resources come from.
+    pub sources: Sources,
     /// Cgroups that may come and go.
     pub cgroups: Vec<Named>,
 }
 
 impl Agent<'_> {
-    /// Keeps the kernel in step with DNS, and with files and cgroups if they are followed, until `until` is done, and answers with
+    /// Keeps the kernel in step with DNS, and with sources and cgroups if they are followed, until `until` is done, and answers with
     /// what that gave.
     pub async fn serve_until<T>(
         &mut self,
         follow: Option<Follow>,
+        dns: &Dns,
         until: impl Future<Output = T>,
     ) -> Result<T> {
         let mut log = if self.resolved.settings.log_decisions {
@@ -67,26 +67,22 @@ impl Agent<'_> {
         let mut eject_ticks = interval(eject::INTERVAL);
         eject_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (news_sender, mut news) = mpsc::channel(1);
-        let (names_sender, names) = watch::channel(self.resolved.names());
         // They end with this function.
         let mut followers = JoinSet::new();
-        if let Some(Follow { watch, files, cgroups: named }) = follow {
+        if let Some(Follow { sources, cgroups: named }) = follow {
             self.named.clone_from(&named);
             followers.spawn(cgroups::follow(named, news_sender.clone()));
-            self.state.blind = watch.blind().map(str::to_owned);
-            followers.spawn(follow::files(watch, files, names.clone(), news_sender.clone()));
+            self.note_sources(sources.snapshot(), sources.states());
+            followers.spawn(follow::resources(sources, dns.names(), news_sender.clone()));
         }
-        followers.spawn(follow::addresses(self.resolved.settings.dns_interval, names, news_sender));
+        followers.spawn(follow::addresses(dns.answers(), news_sender));
         self.say_what_is_missing();
         self.publish();
         tokio::pin!(until);
         loop {
             tokio::select! {
                 done = &mut until => return Ok(done),
-                Some(news) = news.recv() => {
-                    self.take(news);
-                    names_sender.send_replace(self.resolved.names());
-                }
+                Some(news) = news.recv() => self.take(news),
                 Some(question) = self.desk.questions.recv() => {
                     self.answer(question);
                 }
@@ -126,41 +122,40 @@ impl Agent<'_> {
 
     fn take(&mut self, news: News) {
         match news {
-            News::Resources { since, resources, dns } => match self.resolved.take_resources(resources, dns) {
-                Ok(touched) => {
-                    if self.state.source_error.take().is_some() {
-                        info!("the resources are in order again");
+            News::Resources { since, snapshot, sources } => {
+                self.note_sources(&snapshot, sources);
+                match self.resolved.take_resources(snapshot.resources.clone()) {
+                    Ok(touched) => {
+                        if self.state.source_error.take().is_some() {
+                            info!("all Dataplanes are there again");
+                        }
+                        self.follow_up(touched, since, "the resources");
                     }
-                    self.follow_up(touched, since, "the files");
+                    Err(error) => self.refuse(vec![error.to_string()], since),
                 }
-                Err(error) => self.refuse(vec![error.to_string()], since),
-            },
-            News::Invalid { since, errors } => {
-                self.refuse(errors.0.iter().map(ToString::to_string).collect(), since);
             }
             News::Addresses { since, dns } => match self.resolved.take_answers(dns) {
                 Ok(touched) => self.follow_up(touched, since, "the addresses of external services"),
                 Err(error) => error!("the routes before stay in force: {error}"),
             },
             News::Cgroups { since, found } => self.take_cgroups(found, since),
-            News::Sight(blind) => {
-                self.state.blind = blind;
-                self.publish();
-            }
         }
+    }
+
+    /// Takes how the sources are.
+    fn note_sources(&mut self, snapshot: &Snapshot, sources: Vec<SourceState>) {
+        self.state.rejected = snapshot.rejected.clone();
+        self.state.sources = sources;
+        self.state.blind = match &snapshot.health {
+            Health::Late { why } => Some(why.clone()),
+            Health::Well | Health::Failing { .. } => None,
+        };
     }
 
     /// Keeps the last good state.
     fn refuse(&mut self, violations: Vec<String>, since: Instant) {
         if self.state.source_error.as_ref().is_none_or(|before| before.violations != violations) {
-            let more = violations.len().saturating_sub(LOGGED);
-            let more = if more > 0 {
-                format!("\nand {more} more: see tcproute status --output json")
-            } else {
-                String::new()
-            };
-            let logged = violations[..violations.len().min(LOGGED)].join("\n");
-            error!("the routes before stay in force, since the resources are wrong: {logged}{more}");
+            error!("the routes before stay in force: {}", violations.join("\n"));
             self.state.source_error = Some(failure(violations));
         }
         self.done(Outcome::Failed, since);

@@ -9,14 +9,12 @@ use crate::{
     plan,
     resources::Resources,
     routing::{DataplaneRoutes, DnsAnswers, Resolver, UnknownDataplane, find},
-    sources::dns,
 };
 
 /// Routes, and what it takes to resolve them again.
 pub struct Resolved {
     pub(super) settings: Settings,
     resolver: Resolver,
-    host_names: Arc<BTreeSet<String>>,
     dns: Arc<DnsAnswers>,
     /// In the order in which they were named.
     pub(super) dataplanes: Vec<Arc<DataplaneRoutes>>,
@@ -24,46 +22,35 @@ pub struct Resolved {
 
 impl Resolved {
     /// Resolves the routes of these Dataplanes, each of which must exist.
-    pub async fn new(settings: Settings, resources: Resources, dataplanes: Vec<String>) -> Result<Self> {
-        let host_names = resources.external_host_names();
-        let dns = dns::look_up(&host_names, &DnsAnswers::new()).await;
-        let mut resolver = Resolver::new(resources, dns.clone(), settings.routing);
+    pub fn new(
+        settings: Settings,
+        resources: Resources,
+        dns: Arc<DnsAnswers>,
+        dataplanes: &[String],
+    ) -> Result<Self> {
+        let mut resolver = Resolver::new(resources, DnsAnswers::clone(&dns), settings.routing);
         let resolve = |name: &String| Ok(Arc::new(resolver.resolve(&settings.mesh, name)?));
         let dataplanes = dataplanes.iter().map(resolve).collect::<Result<_>>()?;
-        Ok(Self { settings, resolver, host_names: Arc::new(host_names), dns: Arc::new(dns), dataplanes })
+        Ok(Self { settings, resolver, dns, dataplanes })
     }
 
-    pub(super) fn names(&self) -> Names {
-        Names { wanted: Arc::clone(&self.host_names), known: Arc::clone(&self.dns) }
-    }
-
-    /// Takes changed resources, with the addresses of the names that are new in them. Whether that touched any
-    /// route. If a workload's Dataplane is not among them, nothing has changed.
-    pub(super) fn take_resources(
-        &mut self,
-        resources: Resources,
-        new: DnsAnswers,
-    ) -> Result<bool, UnknownDataplane> {
+    /// Takes changed resources; names that are new in them have no address yet. Whether that touched any route. If a
+    /// workload's Dataplane is not among them, nothing has changed.
+    pub(super) fn take_resources(&mut self, resources: Resources) -> Result<bool, UnknownDataplane> {
         for routes in &self.dataplanes {
             find(&resources, &routes.mesh, &routes.dataplane)?;
         }
-        self.host_names = Arc::new(resources.external_host_names());
-        self.update(resources, new)
+        self.update(resources)
     }
 
     /// Takes answers of DNS. Whether that touched any route.
-    pub(super) fn take_answers(&mut self, new: DnsAnswers) -> Result<bool, UnknownDataplane> {
-        self.update(self.resolver.resources().clone(), new)
+    pub(super) fn take_answers(&mut self, dns: Arc<DnsAnswers>) -> Result<bool, UnknownDataplane> {
+        self.dns = dns;
+        self.update(self.resolver.resources().clone())
     }
 
-    fn update(&mut self, resources: Resources, mut new: DnsAnswers) -> Result<bool, UnknownDataplane> {
-        let answer = |name: &String| {
-            let addresses = new.remove(name).or_else(|| self.dns.get(name).cloned())?;
-            Some((name.clone(), addresses))
-        };
-        let dns: DnsAnswers = self.host_names.iter().filter_map(answer).collect();
-        self.dns = Arc::new(dns.clone());
-        let update = self.resolver.update(resources, dns);
+    fn update(&mut self, resources: Resources) -> Result<bool, UnknownDataplane> {
+        let update = self.resolver.update(resources, DnsAnswers::clone(&self.dns));
         let mut touched = false;
         for dataplane in &mut self.dataplanes {
             // Others may be showing the routes before.
@@ -97,11 +84,4 @@ impl Resolved {
         }
         warnings
     }
-}
-
-/// The DNS names of the resources and the addresses that are known of them.
-#[derive(Debug, Clone)]
-pub(super) struct Names {
-    pub(super) wanted: Arc<BTreeSet<String>>,
-    pub(super) known: Arc<DnsAnswers>,
 }

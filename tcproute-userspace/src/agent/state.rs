@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use imbl::OrdMap;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::reconciles::{Outcome, Reconciles};
@@ -17,6 +18,10 @@ use crate::{
     outcomes::WorkloadOutcomes,
     plan::Limits,
     routing::DataplaneRoutes,
+    sources::{
+        SourceState,
+        snapshot::{Rejection, Subject},
+    },
     trace::Record,
 };
 
@@ -29,8 +34,12 @@ pub struct State {
     pub features: Option<Features>,
     /// The last time that something outside changed.
     pub last: Option<Reconcile>,
-    /// Why the files cannot be used, if they cannot.
+    /// Why the resources cannot be put in force, if they cannot.
     pub source_error: Option<Failure>,
+    /// What the sources have that cannot be used.
+    pub rejected: OrdMap<Subject, Arc<Rejection>>,
+    /// How each source is.
+    pub sources: Vec<SourceState>,
     /// Why the kernel does not hold what was resolved, if it does not.
     pub kernel_error: Option<Failure>,
     /// The workloads, with the routes that are in force.

@@ -26,7 +26,10 @@ use crate::{
         cgroup::{Cgroup, Cgroup2, TransientCgroup},
         requirements,
     },
-    sources,
+    sources::{
+        self,
+        dns::{Dns, FIRST_ANSWERS},
+    },
 };
 
 /// Signals that are passed on to the command.
@@ -62,8 +65,11 @@ impl Exec {
     }
 
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let resources = sources::load(&self.input.resources)?;
-        let resolved = Resolved::new(self.input.settings(), resources, vec![self.dataplane.clone()]).await?;
+        let resources = sources::load(&self.input.resources, self.input.reading.strictness())?;
+        let dns = Dns::start(resources.external_host_names(), self.input.dns_interval);
+        let dataplanes = std::slice::from_ref(&self.dataplane);
+        let resolved =
+            Resolved::new(self.input.settings(), resources, dns.first(FIRST_ANSWERS).await, dataplanes)?;
 
         requirements::check()?;
         let hierarchy = Cgroup2::find()?;
@@ -85,7 +91,7 @@ impl Exec {
             child.id().and_then(|id| i32::try_from(id).ok()).context("the command has no pid")?,
         );
         let status = agent
-            .serve_until(None, async {
+            .serve_until(None, &dns, async {
                 loop {
                     tokio::select! {
                         status = child.wait() => return status,

@@ -1,7 +1,8 @@
 //! `tcproute run`: the daemon.
 
 use std::{
-    collections::BTreeMap, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, time::Duration,
+    collections::BTreeMap, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -21,13 +22,20 @@ use crate::{
     },
     drain,
     plan::EjectionPolicy,
-    sources::{SettledFiles, Watch},
+    sources::{
+        Sources,
+        dns::{Dns, FIRST_ANSWERS},
+        files,
+    },
 };
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
     #[command(flatten)]
     input: Input,
+    /// Refuse to start if anything cannot be used. Otherwise what cannot be used is told and left out.
+    #[arg(long)]
+    strict: bool,
     /// A local Dataplane and its cgroup: a path from the cgroup2 root or an absolute one. In it `*`, `?` and `[…]` stand
     /// for what they stand for in a shell; each cgroup that matches is a workload. One that is not there is waited for.
     #[arg(long = "workload", required = true, num_args = 1.., value_name = "DATAPLANE=CGROUP")]
@@ -88,10 +96,14 @@ impl Run {
             ))
             .into());
         }
-        // Before they are read, so that no change is missed.
-        let watch = Watch::start(self.input.resources.clone());
-        let mut files = SettledFiles::new(self.input.resources.clone());
-        let resources = files.load()?;
+        let files = files::follow(self.input.resources.clone(), self.input.reading.strictness()).await;
+        let sources = Sources::new(vec![(files::NAME, files)]);
+        let snapshot = Arc::clone(sources.snapshot());
+        if self.strict && !snapshot.rejected.is_empty() {
+            return Err(snapshot.errors().into());
+        }
+        let resources = snapshot.resources.clone();
+        let dns = Dns::start(resources.external_host_names(), self.input.dns_interval);
         let mut dataplanes: Vec<String> =
             self.workloads.iter().map(|workload| workload.dataplane.clone()).collect();
         dataplanes.sort();
@@ -99,7 +111,7 @@ impl Run {
         let places: BTreeMap<String, usize> = dataplanes.iter().cloned().zip(0..).collect();
         let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
         let settings = Settings { ejection, drain: self.drain, ..self.input.settings() };
-        let resolved = Resolved::new(settings, resources, dataplanes).await?;
+        let resolved = Resolved::new(settings, resources, dns.first(FIRST_ANSWERS).await, &dataplanes)?;
 
         requirements::check()?;
         if self.drain.is_some() {
@@ -137,7 +149,7 @@ impl Run {
         };
         info!(workloads = cgroups.len(), "routes in force");
         agent
-            .serve_until(Some(Follow { watch, files, cgroups: named }), async {
+            .serve_until(Some(Follow { sources, cgroups: named }), &dns, async {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
