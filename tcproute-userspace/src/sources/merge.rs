@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        resources::{Resource, ServiceName},
+        resources::{MeshName, Resource, ServiceName},
         sources::parse,
     };
 
@@ -184,7 +184,7 @@ mod tests {
             let mut expected = Resources::default();
             let mut rejected = 0;
             for i in 0..8 {
-                let key = (Default::default(), ResourceName { name: format!("s{i}"), namespace: None });
+                let key = (MeshName::default(), ResourceName { name: format!("s{i}"), namespace: None });
                 let mut all = sources.iter().filter_map(|(_, s)| s.resources.external_services.get(&key));
                 if let Some(first) = all.next() {
                     expected.add(Resource::ExternalService(Arc::clone(first)));

@@ -101,7 +101,7 @@ impl FileContent {
     }
 
     /// What is in it up to where it can be read, for who wants to know all that is wrong with it.
-    pub(super) fn as_far_as_it_goes(self, file: &Path) -> Self {
+    pub(super) fn up_to_its_fault(self, file: &Path) -> Self {
         match self {
             Self::Unreadable { errors, mut before, .. } => {
                 before.refused.push(Refused::at(file, None, errors));

@@ -88,3 +88,6 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ pub fn load(paths: &[PathBuf], strictness: Strictness) -> Result<Resources, Inpu
 pub fn parse(name: &Path, bytes: &[u8]) -> Result<Resources, InputErrors> {
     let mut store = Store::default();
     let place = Place { named: 0, path: name.to_path_buf() };
-    let content = FileContent::of(name, bytes, Strictness::Strict).as_far_as_it_goes(name);
+    let content = FileContent::of(name, bytes, Strictness::Strict).up_to_its_fault(name);
     store.put(&place, State::Gone, content);
     Reading::new(store).finish()
 }

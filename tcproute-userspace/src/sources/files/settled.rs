@@ -75,7 +75,7 @@ impl SettledFiles {
         let mut fresh = Fresh::new();
         self.read(&look, &mut fresh);
         let whole = |(place, (state, content)): (Place, (State, FileContent))| {
-            let content = content.as_far_as_it_goes(&place.path);
+            let content = content.up_to_its_fault(&place.path);
             (place, (state, content))
         };
         self.take(look, fresh.into_iter().map(whole).collect());
