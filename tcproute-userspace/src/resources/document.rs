@@ -55,6 +55,11 @@ pub struct Identity {
     pub key: Key,
 }
 
+impl Identity {
+    /// The label that names the mesh of a resource on Kubernetes.
+    pub(crate) const MESH_LABEL: &'static str = "kuma.io/mesh";
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, key: (mesh, name) } = self;

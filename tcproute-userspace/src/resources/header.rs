@@ -1,13 +1,12 @@
 //! What every resource has besides its content: mesh, name and labels.
 
 use super::{
+    document::Identity,
     names::{Labels, MeshName, ResourceName},
     violation::Violations,
     wire,
 };
 
-/// The label that names the mesh of a resource on Kubernetes.
-const MESH_LABEL: &str = "kuma.io/mesh";
 /// The label with the place that a resource comes from.
 const ORIGIN_LABEL: &str = "kuma.io/origin";
 /// The label with the role of a policy.
@@ -98,7 +97,7 @@ impl Header {
         let labels = metadata.labels.unwrap_or_default();
         let mesh = match mesh {
             Some(mesh) => read_mesh(Some(mesh), "mesh", found),
-            None => read_mesh(labels.get(MESH_LABEL).cloned(), "metadata.labels", found),
+            None => read_mesh(labels.get(Identity::MESH_LABEL).cloned(), "metadata.labels", found),
         };
         let name = read_name(metadata.name, metadata.namespace, "metadata.name", found);
         Some(Self { mesh: mesh?, name: name?, labels, labels_path: "metadata.labels" })

@@ -26,7 +26,7 @@ pub(crate) use document::Reader;
 pub use document::{Identity, Resource};
 pub use external_service::{ExternalAddress, ExternalService};
 pub use header::{DataplaneKey, Key, Origin, PolicyHeader, Role};
-pub(crate) use kinds::{Kind, nearest, nearest_kind};
+pub(crate) use kinds::{Form, Kind, WrongKind, nearest};
 pub use mesh::{Mesh, MtlsMode};
 pub use mesh_external_service::MeshExternalService;
 pub use mesh_http_route::MeshHttpRoute;

@@ -23,11 +23,19 @@ pub(crate) use services::{
 };
 
 /// Enough of any document to tell what it is.
-#[derive(Debug)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Envelope {
     pub(crate) r#type: Option<String>,
     pub(crate) kind: Option<String>,
     pub(crate) api_version: Option<String>,
+}
+
+impl Envelope {
+    /// That of the items of this list, if it tells: an API server leaves it out of each item.
+    pub(crate) fn item(&self) -> Option<Self> {
+        let kind = self.kind.as_deref()?.strip_suffix("List").filter(|kind| !kind.is_empty())?.to_owned();
+        Some(Self { r#type: None, kind: Some(kind), api_version: self.api_version.clone() })
+    }
 }
 
 /// The Kubernetes form of any resource.

@@ -251,10 +251,10 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Refused> {
         let (name, node) = self.value.take().ok_or_else(|| de::Error::custom("a value before its key"))?;
         let path = Path::Field(self.path, name);
-        let before = self.notes.len();
+        let before = self.notes.found();
         let value = seed.deserialize(Lenient { node, path: &path, notes: self.notes })?;
         // The rules judge a map with free keys as a whole.
-        if self.known.is_none() && self.notes.len() > before {
+        if self.known.is_none() && self.notes.found() > before {
             self.notes.replaced(self.path);
         }
         Ok(value)

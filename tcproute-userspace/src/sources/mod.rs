@@ -23,11 +23,12 @@ use std::{
 };
 
 pub use error::{InputError, InputErrors};
+pub use notes::Strictness;
 pub use settled::SettledFiles;
 pub use watch::Watch;
 
 use crate::resources::{Identity, Resources};
-use documents::{Content, Found};
+use documents::{Content, Object, Outcome};
 use node::Mark;
 
 /// Reads all resources of these files and directories, or tells everything that is wrong with them.
@@ -63,6 +64,8 @@ pub struct Reading {
     pub files: usize,
     /// How many resources are in them, good and bad ones.
     pub count: usize,
+    /// What is of no concern and yet told, such as a kind that is not known.
+    pub notes: Vec<InputError>,
     /// Everything that is wrong.
     pub errors: Vec<InputError>,
     resources: Resources,
@@ -75,11 +78,10 @@ impl Reading {
             Ok(text) => text,
             Err(error) => return self.errors.push(error),
         };
-        let Content { found, resources, wrong, more } = documents::read(text);
-        self.count += resources;
+        let Content { objects, faults, more } = documents::read(text, Strictness::Strict);
         let mut errors: Vec<InputError> =
-            wrong.into_iter().map(|note| InputError::noted(file, note)).collect();
-        errors.extend(self.add(file, found));
+            faults.into_iter().map(|note| InputError::noted(file, note)).collect();
+        errors.extend(self.add(file, objects));
         errors.sort_by_key(|error| error.at);
         let more = more || errors.len() > limits::VIOLATIONS;
         errors.truncate(limits::VIOLATIONS);
@@ -90,26 +92,39 @@ impl Reading {
         }
     }
 
-    /// Adds what a file has, and tells what was there before.
-    fn add(&mut self, file: &Path, found: Vec<Found>) -> Vec<InputError> {
+    /// Adds what a file has, and tells what is wrong with it or was there before.
+    fn add(&mut self, file: &Path, objects: Vec<Object>) -> Vec<InputError> {
         let file: Rc<Path> = file.into();
-        let mut twice = Vec::new();
-        for Found { resource, name } in found {
-            match self.seen.entry(resource.identity()) {
-                Entry::Vacant(entry) => {
-                    entry.insert((Rc::clone(&file), name));
-                    self.resources.add(resource);
+        let mut errors = Vec::new();
+        for Object { name, outcome, .. } in objects {
+            match outcome {
+                Outcome::Read(resource) => {
+                    self.count += 1;
+                    match self.seen.entry(resource.identity()) {
+                        Entry::Vacant(entry) => {
+                            entry.insert((Rc::clone(&file), name));
+                            self.resources.add(resource);
+                        }
+                        Entry::Occupied(_) if errors.len() > limits::VIOLATIONS => {}
+                        Entry::Occupied(entry) => {
+                            let (first, Mark { line, column }) = entry.get();
+                            let first = first.display();
+                            let message =
+                                format!("{} is already defined at {first}:{line}:{column}", entry.key());
+                            errors.push(InputError::new(&file, Some(name), message));
+                        }
+                    }
                 }
-                Entry::Occupied(_) if twice.len() > limits::VIOLATIONS => {}
-                Entry::Occupied(entry) => {
-                    let (first, Mark { line, column }) = entry.get();
-                    let first = first.display();
-                    let message = format!("{} is already defined at {first}:{line}:{column}", entry.key());
-                    twice.push(InputError::new(&file, Some(name), message));
+                Outcome::Refused(notes) => {
+                    self.count += 1;
+                    errors.extend(notes.into_iter().map(|note| InputError::noted(&file, note)));
+                }
+                Outcome::Passed(note) => {
+                    self.notes.extend(note.map(|note| InputError::noted(&file, note)));
                 }
             }
         }
-        twice
+        errors
     }
 
     fn finish(self) -> Result<Resources, InputErrors> {

@@ -1,9 +1,6 @@
 use crate::{
     resources::Resource,
-    sources::documents::{
-        Content, read,
-        tests::{errors_of, good},
-    },
+    sources::documents::tests::{errors_of, good, resources},
 };
 
 #[test]
@@ -147,8 +144,7 @@ fn a_long_text_is_shown_in_part() {
 #[test]
 fn a_tag_without_quotes_is_the_text_as_written() {
     let text = "type: ExternalService\nname: a\ntags: {kuma.io/service: a, version: 1.10}\nnetworking: {address: 'a:1'}\n";
-    let Content { found, .. } = read(text);
-    let Resource::ExternalService(service) = &found[0].resource else { panic!() };
+    let Resource::ExternalService(service) = &resources(text)[0] else { panic!() };
     assert_eq!(service.tags["version"], "1.10");
 }
 
