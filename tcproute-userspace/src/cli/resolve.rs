@@ -173,7 +173,6 @@ fn explanation_table(explanation: &Explanation) -> String {
         let verdict = match policy.verdict {
             Verdict::Wins => "wins",
             Verdict::Overridden => "overridden",
-            Verdict::Silent => "silent",
             Verdict::Covers => "covers",
             Verdict::NotConcerned => "not concerned",
         };

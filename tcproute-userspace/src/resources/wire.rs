@@ -5,6 +5,7 @@
 //! never get here: who reads the document takes them out and reports them all.
 
 mod dataplane;
+mod enumerated;
 mod external_service;
 mod mesh;
 mod routes;
@@ -13,12 +14,17 @@ mod services;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::names::{Labels, Tags};
-pub(crate) use dataplane::{DataplaneNetworking, DataplaneSpec, Inbound, Outbound, UniversalDataplane};
+pub(crate) use dataplane::{
+    DataplaneNetworking, DataplaneSpec, Gateway, Inbound, Outbound, UniversalDataplane,
+};
+pub(crate) use enumerated::Enumerated;
 pub(crate) use external_service::{ExternalNetworking, ExternalServiceSpec, UniversalExternalService};
-pub(crate) use mesh::{MeshSpec, Mtls, UniversalMesh};
-pub(crate) use routes::{BackendRef, HttpRouteSpec, TcpRouteRule, TcpRouteSpec, TcpRouteTo, Weight};
+pub(crate) use mesh::{MeshSpec, Mtls, Routing, UniversalMesh};
+pub(crate) use routes::{
+    BackendRef, HttpRouteRule, HttpRouteSpec, TcpRouteRule, TcpRouteSpec, TcpRouteTo, Weight,
+};
 pub(crate) use services::{
-    ExternalEndpoint, MeshExternalServiceSpec, MeshExternalServiceStatus, MeshMultiZoneServiceSpec,
+    ExternalEndpoint, Match, MeshExternalServiceSpec, MeshExternalServiceStatus, MeshMultiZoneServiceSpec,
     MeshServiceSpec, Port, TargetPort, Vips,
 };
 
@@ -98,6 +104,8 @@ pub(crate) struct Universal<S, T = IgnoredAny> {
     _creation_time: Option<IgnoredAny>,
     #[serde(rename = "modificationTime")]
     _modification_time: Option<IgnoredAny>,
+    #[serde(rename = "kri")]
+    _kri: Option<IgnoredAny>,
     pub(crate) spec: Option<S>,
     pub(crate) status: Option<T>,
 }
@@ -108,11 +116,13 @@ pub(crate) struct Universal<S, T = IgnoredAny> {
 pub(crate) struct TargetRef {
     pub(crate) kind: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) mesh: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) labels: Option<Labels>,
     pub(crate) section_name: Option<String>,
     pub(crate) port: Option<u32>,
     pub(crate) tags: Option<Tags>,
+    pub(crate) proxy_types: Option<Vec<String>>,
 }
 
 /// A policy of another kind: only what tells which proxies it is for.

@@ -11,6 +11,7 @@ mod protocol;
 mod references;
 mod resolved;
 mod resolver;
+mod routes;
 mod selectors;
 mod services;
 
@@ -22,6 +23,7 @@ pub use find::UnknownDataplane;
 pub(crate) use find::find;
 pub use resolved::{Action, DataplaneRoutes, Destination, ResolvedBackend, ResolvedRoute};
 pub use resolver::{Resolver, Update};
+pub use routes::Routes;
 
 use crate::policy::Compat;
 

@@ -8,6 +8,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
+use super::Routes;
 use crate::{
     policy::Compat,
     resources::{BackendTarget, Labels, MeshName, PortRef, ServiceBy, Tags, Weight},
@@ -23,7 +24,7 @@ pub struct DataplaneRoutes {
     /// The order of policies that was in force.
     pub compat: Compat,
     /// One entry for each outbound, sorted by service, address and port.
-    pub routes: Vec<ResolvedRoute>,
+    pub routes: Routes,
     /// Outbounds that contradict each other.
     pub(crate) conflicts: Vec<String>,
     /// The policies of other kinds that the Dataplane's proxy enforces.
@@ -105,7 +106,7 @@ impl Serialize for DataplaneRoutes {
             mesh: &'a MeshName,
             dataplane: &'a str,
             compat: Compat,
-            routes: &'a [ResolvedRoute],
+            routes: &'a Routes,
             #[serde(skip_serializing_if = "Vec::is_empty")]
             warnings: Vec<&'a str>,
             #[serde(skip_serializing_if = "<[_]>::is_empty")]

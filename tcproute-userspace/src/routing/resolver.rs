@@ -90,11 +90,11 @@ impl Resolver {
         let profile = self.policies.profile(&dataplane);
         let mut conflicts = BTreeSet::new();
         let outbounds = self.outbounds(&dataplane, &mut conflicts);
-        let mut routes = Vec::with_capacity(outbounds.len());
-        for (dialled, service) in outbounds {
+        let route = |(dialled, service): (SocketAddr, ServiceId)| {
             let destination = self.destination(&profile, service, dialled.is_ipv6());
-            routes.push(ResolvedRoute { dialled, destination });
-        }
+            ResolvedRoute { dialled, destination }
+        };
+        let routes = outbounds.into_iter().map(route).collect();
         let other = self.resources.other_policies.values();
         let other = other.filter(|policy| enforces(&dataplane, policy));
         Ok(DataplaneRoutes {
@@ -258,15 +258,7 @@ impl Resolver {
         }
         let mut touched = false;
         for (before, after) in destinations {
-            // Routes are sorted by service.
-            let first = routes.routes.partition_point(|route| route.destination.service < before.service);
-            let same = routes.routes[first..].iter_mut();
-            for route in same.take_while(|route| route.destination.service == before.service) {
-                if Arc::ptr_eq(&route.destination, before) {
-                    route.destination = Arc::clone(after);
-                    touched = true;
-                }
-            }
+            touched |= routes.routes.replace(before, after);
         }
         Ok(touched)
     }

@@ -42,7 +42,7 @@ fn resolve(resources: &Resources) {
             routes.routes.iter().for_each(check_shares);
             let itself = difference(Some(&routes), Some(&routes)).expect("there is one");
             assert!(itself.routes.is_empty(), "{itself:?}");
-            if let Some(route) = routes.routes.first() {
+            if let Some(route) = routes.routes.iter().next() {
                 let explained = resolver.explain(mesh, &name.to_string(), &route.destination.service);
                 assert!(!explained.expect("it is dialled").is_empty());
             }

@@ -53,7 +53,7 @@ fn routes(routes: Vec<ResolvedRoute>) -> Routes {
         mesh: MeshName::default(),
         dataplane: "web".to_owned(),
         compat: Compat::default(),
-        routes,
+        routes: routes.into_iter().collect(),
         conflicts: Vec::new(),
         other_policies: [].into(),
     };
@@ -121,17 +121,6 @@ fn a_route_that_is_gone_or_left_to_the_proxy_has_no_endpoints() {
         departures.observe(seconds(0), after);
         assert_eq!(departures.due(seconds(10)), [departed(1, 10)].into());
     }
-}
-
-#[test]
-fn of_two_routes_with_one_address_the_first_counts() {
-    let twice = |first, second| {
-        let to = |port| route(1, Action::Route, &[(1, vec![port])]);
-        routes(vec![to(first), to(second)])
-    };
-    let mut departures = departures(twice(10, 11));
-    departures.observe(seconds(0), twice(11, 10));
-    assert_eq!(departures.due(seconds(10)), [departed(1, 10)].into());
 }
 
 #[test]

@@ -28,10 +28,9 @@ fn routes(backends: &[(f64, &[u8])]) -> DataplaneRoutes {
         mesh: MeshName::default(),
         dataplane: "web".to_owned(),
         compat: Compat::default(),
-        routes: vec![ResolvedRoute {
-            dialled: "127.0.0.1:1".parse().unwrap(),
-            destination: destination.into(),
-        }],
+        routes: [ResolvedRoute { dialled: "127.0.0.1:1".parse().unwrap(), destination: destination.into() }]
+            .into_iter()
+            .collect(),
         conflicts: Vec::new(),
         other_policies: [].into(),
     }
@@ -64,7 +63,7 @@ fn a_share_without_endpoints_is_refused() {
 #[test]
 fn a_route_that_goes_leaves_connections_as_dialled() {
     let mut none = routes(&[]);
-    none.routes.clear();
+    none.routes = crate::routing::Routes::default();
     let (moved, shifts) = shifts(&routes(&[(1.0, &[1])]), &none);
     assert!((moved - 1.0).abs() < 1e-12);
     assert_eq!(shifts, ["as dialled 0.00 -> 1.00", "10.0.0.1:1 1.00 -> 0.00"]);

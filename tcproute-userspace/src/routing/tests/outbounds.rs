@@ -35,7 +35,7 @@ fn on_kubernetes_the_name_will_do_where_it_is_unique() {
     let pod = |name: &str, namespace: &str| {
         format!(
             "{{apiVersion: kuma.io/v1alpha1, kind: Dataplane, metadata: {{name: {name}, namespace: {namespace}}}, \
-             spec: {{networking: {{address: 10.0.0.1}}}}}}"
+             spec: {{networking: {{address: 10.0.0.1, gateway: {{}}}}}}}}"
         )
     };
     let resources = resources(&[&pod("web", "a"), &pod("web", "b"), &pod("api", "a")]);

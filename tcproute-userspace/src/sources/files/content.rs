@@ -45,7 +45,7 @@ pub(super) struct Objects {
     pub(super) refused: Vec<Refused>,
     /// What is of no concern and yet told.
     pub(super) notes: Vec<InputError>,
-    /// How many resources there are, good and bad ones.
+    /// How many resources there are, good and bad ones, as far as they can be told.
     pub(super) count: usize,
 }
 
@@ -139,7 +139,7 @@ impl Objects {
                     this.refused.push(Refused { subject, errors: vec![error], kept: false });
                 }
                 Outcome::Refused(notes) => {
-                    this.count += 1;
+                    this.count += usize::from(identity.is_some());
                     told = (told + notes.len()).min(limits::VIOLATIONS);
                     let errors = notes.into_iter().map(|note| InputError::noted(file, note)).collect();
                     this.refused.push(match identity {

@@ -1,0 +1,86 @@
+//! The routes of one Dataplane in a persistent map: a copy shares all of them, and two states are compared by what they do
+//! not share.
+
+use std::{net::SocketAddr, ops::Index, sync::Arc};
+
+use imbl::{OrdMap, ordmap::DiffItem};
+use serde::{Serialize, Serializer};
+
+use super::{Destination, ResolvedRoute};
+
+/// Routes by service and address. No two have the same address.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Routes(OrdMap<(Arc<str>, SocketAddr), ResolvedRoute>);
+
+impl Routes {
+    /// Sorted by service, address and port.
+    pub fn iter(&self) -> impl Iterator<Item = &ResolvedRoute> {
+        self.0.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The addresses at which these and the other ones differ, each once or twice. Takes as long as they differ much.
+    pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = SocketAddr> + 'a {
+        self.0.diff(&other.0).map(|item| match item {
+            DiffItem::Add((_, address), _)
+            | DiffItem::Remove((_, address), _)
+            | DiffItem::Update { new: ((_, address), _), .. } => *address,
+        })
+    }
+
+    /// Puts another destination in the place of one, wherever that is. Whether it was anywhere.
+    pub(super) fn replace(&mut self, before: &Arc<Destination>, after: &Arc<Destination>) -> bool {
+        let service = &before.service;
+        let first = (Arc::clone(service), SocketAddr::from(([0; 4], 0)));
+        let same = self.0.range(first..).take_while(|((of, _), _)| of == service);
+        let led_there = same.filter(|(_, route)| Arc::ptr_eq(&route.destination, before));
+        let addresses: Vec<SocketAddr> = led_there.map(|((_, address), _)| *address).collect();
+        for &dialled in &addresses {
+            let route = ResolvedRoute { dialled, destination: Arc::clone(after) };
+            self.0.insert((Arc::clone(service), dialled), route);
+        }
+        !addresses.is_empty()
+    }
+}
+
+impl FromIterator<ResolvedRoute> for Routes {
+    fn from_iter<I: IntoIterator<Item = ResolvedRoute>>(routes: I) -> Self {
+        let keyed =
+            routes.into_iter().map(|route| ((Arc::clone(&route.destination.service), route.dialled), route));
+        Self(keyed.collect())
+    }
+}
+
+impl<'a> IntoIterator for &'a Routes {
+    type Item = &'a ResolvedRoute;
+    type IntoIter =
+        imbl::ordmap::Values<'a, (Arc<str>, SocketAddr), ResolvedRoute, imbl::shared_ptr::DefaultSharedPtr>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.values()
+    }
+}
+
+impl Index<usize> for Routes {
+    type Output = ResolvedRoute;
+
+    /// In their order. Takes as long as there are many before it.
+    fn index(&self, place: usize) -> &ResolvedRoute {
+        self.iter().nth(place).expect("an index within the routes")
+    }
+}
+
+impl Serialize for Routes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
