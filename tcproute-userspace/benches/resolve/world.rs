@@ -4,9 +4,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use tcproute::resources::{
-    BackendRef, BackendTarget, Dataplane, Inbound, MeshName, MeshTcpRoute, Origin, Outbound, PROTOCOL_TAG,
-    PolicyHeader, Resource, ResourceName, Resources, Role, Rule, SERVICE_TAG, Selector, ServiceName,
-    ServiceRef, Tags, To,
+    BackendRef, BackendTarget, Dataplane, ExternalAddress, Inbound, MeshName, MeshTcpRoute, Origin, Outbound,
+    PROTOCOL_TAG, PolicyHeader, Resource, ResourceName, Resources, Role, Rule, SERVICE_TAG, Selector,
+    ServiceName, ServiceRef, Tags, To,
 };
 
 /// Local Dataplanes.
@@ -108,6 +108,7 @@ impl World {
                 display_name: name,
                 origin: Origin::Unknown,
                 role: Role::System,
+                proxies: None,
             },
             selector,
             to: to.into(),
@@ -135,10 +136,12 @@ fn dataplane(name: String, address: SocketAddr, service: &ServiceName, more: &[(
         mesh: mesh(),
         name: ResourceName { name, namespace: None },
         labels: Tags::new(),
+        gateway: None,
         inbounds: vec![Inbound {
-            address,
-            service: service.clone(),
+            address: ExternalAddress::Socket(address),
+            service: Some(service.clone()),
             name: None,
+            protocol: None,
             tags: Arc::new(tags),
             ready: true,
         }],

@@ -1,12 +1,12 @@
 //! `/metrics`. What is counted elsewhere, in the kernel or by the agent, is read when it is scraped.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use anyhow::Result;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text::encode},
-    metrics::{counter::ConstCounter, gauge::ConstGauge, info::Info},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, info::Info},
     registry::Registry,
 };
 use tcproute_common::Counter;
@@ -52,6 +52,8 @@ struct Snapshot {
     decisions: Vec<(&'static str, u64)>,
     states: Vec<(&'static str, u64)>,
     maps: Vec<MapUse>,
+    /// By source and kind.
+    rejected: BTreeMap<(&'static str, &'static str), u32>,
     gauges: [(&'static str, &'static str, u64); 10],
     last_reconcile: f64,
     events_lost: u64,
@@ -81,16 +83,21 @@ impl Snapshot {
             let since = last.at.duration_since(std::time::UNIX_EPOCH);
             since.map_or(0.0, |since| since.as_secs_f64())
         });
+        let mut rejected = BTreeMap::new();
+        for (subject, rejection) in &state.rejected {
+            *rejected.entry((rejection.source, subject.kind().unwrap_or("unknown"))).or_default() += 1;
+        }
         Self {
             decisions,
             states,
             maps: maps(state),
+            rejected,
             gauges: [
                 ("ready", "Whether the kernel holds what was resolved.", flag(state.ready)),
                 (
                     "source_errors",
-                    "Whether the resources cannot be used, so that the last good ones stay in force.",
-                    flag(state.source_error.is_some()),
+                    "Whether anything of the resources cannot be used.",
+                    flag(!state.missing.is_empty() || !state.rejected.is_empty()),
                 ),
                 ("workloads", "Local workloads.", count(state.workloads.len())),
                 (
@@ -130,6 +137,14 @@ impl Collector for Snapshot {
         for (name, help, value) in self.gauges {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        if !self.rejected.is_empty() {
+            let (name, help) = ("rejected", "What sources have that cannot be used.");
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (&(source, kind), &count) in &self.rejected {
+                let labels = [("source", source), ("kind", kind)];
+                ConstGauge::new(count).encode(family.encode_family(&labels)?)?;
+            }
         }
         let last = ConstGauge::new(self.last_reconcile);
         let (name, help) = ("last_reconcile_timestamp_seconds", "When something outside last changed.");

@@ -15,6 +15,10 @@ use crate::{
     agent::{DrainState, EjectedState, State, WaitingState, WorkloadState},
     bpf::attached,
     outcomes::timestamp,
+    sources::{
+        SourceState,
+        snapshot::{Health, Rejection, Subject},
+    },
 };
 
 /// The daemon at one moment.
@@ -39,6 +43,10 @@ pub struct Status {
     pub last_reconcile: Option<LastReconcile>,
     /// What keeps the daemon from putting the resources in force, if anything does.
     pub error: Option<Error>,
+    /// Where the resources come from.
+    pub sources: Vec<Source>,
+    /// What cannot be used.
+    pub rejected: Vec<Rejected>,
     /// The local workloads.
     pub workloads: Vec<Workload>,
     /// Local workloads whose cgroups are not there.
@@ -90,6 +98,48 @@ pub struct Error {
     pub since: Timestamp,
     /// Every single thing that is wrong.
     pub violations: Vec<String>,
+}
+
+/// A source of resources.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// Such as `files`.
+    pub name: String,
+    /// How many resources it has that can be used.
+    pub resources: usize,
+    /// When it last said something.
+    pub changed: Timestamp,
+    /// Why it does not answer, or only in part, if so. What it said last stands.
+    pub failing: Option<Failing>,
+}
+
+/// Why a source does not answer, or only in part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failing {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub why: String,
+}
+
+/// Something that cannot be used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejected {
+    /// The source that has it.
+    pub source: String,
+    /// A resource, such as `MeshTCPRoute split of mesh default`, or the place of something that cannot be told.
+    pub subject: String,
+    /// The kind of the resource, if it can be told.
+    pub kind: Option<String>,
+    /// Everything that is wrong with it.
+    pub violations: Vec<String>,
+    /// When it was first seen to be so.
+    pub since: Timestamp,
+    /// Whether its last good form stays in force.
+    pub kept: bool,
 }
 
 /// A workload of this node.
@@ -176,11 +226,10 @@ pub struct MapUse {
 
 impl Status {
     pub(super) fn new(state: &State, attached: &[bool]) -> Self {
-        let failures = || state.source_error.iter().chain(&state.kernel_error);
-        let error = failures().map(|failure| failure.since).min().map(|since| Error {
-            since: timestamp(since),
-            violations: failures().flat_map(|failure| failure.violations.clone()).collect(),
-        });
+        let error = state
+            .kernel_error
+            .as_ref()
+            .map(|failure| Error { since: timestamp(failure.since), violations: failure.violations.clone() });
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -201,6 +250,8 @@ impl Status {
                 result: last.outcome.name().to_owned(),
             }),
             error,
+            sources: state.sources.iter().map(source).collect(),
+            rejected: state.rejected.iter().map(rejected).collect(),
             workloads: state.workloads.values().zip(attached).map(workload).collect(),
             waiting: state.waiting.iter().map(waiting).collect(),
             ejected: state.ejected.iter().map(ejected).collect(),
@@ -216,6 +267,30 @@ impl Status {
             maps: maps(state),
             map_memory: MapMemory { bytes: state.map_memory.0, most_bytes: state.map_memory.1 },
         }
+    }
+}
+
+fn source(source: &SourceState) -> Source {
+    let failing = match &source.health {
+        Health::Failing { why, since } => Some(Failing { since: timestamp(*since), why: why.clone() }),
+        Health::Well | Health::Late { .. } => None,
+    };
+    Source {
+        name: source.name.to_owned(),
+        resources: source.resources,
+        changed: timestamp(source.changed),
+        failing,
+    }
+}
+
+fn rejected((subject, rejection): (&Subject, &Arc<Rejection>)) -> Rejected {
+    Rejected {
+        source: rejection.source.to_owned(),
+        subject: subject.to_string(),
+        kind: subject.kind().map(str::to_owned),
+        violations: rejection.violations.iter().map(ToString::to_string).collect(),
+        since: timestamp(rejection.since),
+        kept: rejection.kept,
     }
 }
 

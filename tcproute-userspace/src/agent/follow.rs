@@ -1,83 +1,42 @@
-//! The tasks that tell the agent what has changed outside: files and DNS.
+//! The adapter from the streams of the sources to the agent.
 
-use std::{collections::BTreeSet, panic, sync::Arc, time::Duration, time::SystemTime};
+use std::{collections::BTreeSet, sync::Arc};
 
-use tokio::{
-    sync::watch,
-    task::{JoinError, block_in_place, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::{sync::watch, time::Instant};
 
-use crate::{
-    routing::DnsAnswers,
-    sources::{
-        InputErrors, SettledFiles, Watch, dns,
-        snapshot::{Health, Rejection, Snapshot, Subject},
-    },
-};
+use crate::sources::{SourceState, Sources, dns, snapshot::Snapshot};
 
-/// Reads the files whenever they change, until nobody listens.
-pub(super) async fn files(
-    mut watch: Watch,
-    mut files: SettledFiles,
-    told: watch::Sender<(Instant, Arc<Snapshot>)>,
+/// What all sources have said together.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    /// When that began to change which made them say so.
+    pub(super) since: Instant,
+    pub(super) snapshot: Arc<Snapshot>,
+    /// How each of them is.
+    pub(super) sources: Vec<SourceState>,
+}
+
+/// Tells what the sources have whenever that changes, until nobody listens. Names that are new are looked up from then on, and
+/// nothing waits for them.
+pub(super) async fn sources(
+    mut sources: Sources,
+    names: watch::Sender<dns::Names>,
+    told: watch::Sender<Arc<Said>>,
 ) {
-    loop {
-        let since = watch.changed().await;
-        block_in_place(|| watch.renew());
-        let read = spawn_blocking(move || {
-            let loaded = files.load();
-            (files, loaded)
-        });
-        let (again, loaded) =
-            read.await.unwrap_or_else(|error| panic::resume_unwind(JoinError::into_panic(error)));
-        files = again;
-        let last = Arc::clone(&told.borrow().1);
-        let next = match loaded {
-            Ok(resources) => Snapshot { resources, ..Snapshot::default() },
-            Err(errors) => invalid(&last, errors),
-        };
+    while let Some(since) = sources.changed().await {
+        let snapshot = Arc::clone(sources.snapshot());
+        names.send_if_modified(|before| replace(before, snapshot.resources.external_host_names()));
         if told.is_closed() {
             return;
         }
-        told.send_replace((since, Arc::new(next)));
+        told.send_replace(Arc::new(Said { since, snapshot, sources: sources.states() }));
     }
 }
 
-fn invalid(last: &Snapshot, InputErrors(violations): InputErrors) -> Snapshot {
-    let rejection = Rejection { violations, since: SystemTime::now(), kept: true };
-    Snapshot {
-        resources: last.resources.clone(),
-        rejected: [(Subject::Place("the files".to_owned()), Arc::new(rejection))].into_iter().collect(),
-        health: Health::Well,
+fn replace(before: &mut dns::Names, names: BTreeSet<String>) -> bool {
+    let differs = **before != names;
+    if differs {
+        *before = Arc::new(names);
     }
-}
-
-/// Looks the wanted names up, new ones at once and all of them at an interval, until nobody listens.
-pub(super) async fn addresses(
-    every: Duration,
-    mut wanted: watch::Receiver<Arc<BTreeSet<String>>>,
-    told: watch::Sender<(Instant, Arc<DnsAnswers>)>,
-) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let names = Arc::clone(&wanted.borrow_and_update());
-        let known = Arc::clone(&told.borrow().1);
-        let dns = dns::look_up(&names, &known).await;
-        if told.is_closed() {
-            return;
-        }
-        told.send_if_modified(|before| {
-            let news = *before.1 != dns;
-            if news {
-                *before = (Instant::now(), Arc::new(dns));
-            }
-            news
-        });
-        tokio::select! {
-            _ = ticks.tick() => {}
-            changed = wanted.changed() => if changed.is_err() { return },
-        }
-    }
+    differs
 }

@@ -6,7 +6,7 @@
 //! - `members`: which cgroups can be workloads side by side.
 //! - `eject`, `drain`: endpoints that do not answer, and connections to endpoints that have left.
 //! - `outcomes`, `trace`: what the kernel has counted, and what it tells.
-//! - `follow`: the tasks that follow files and DNS.
+//! - `follow`: the task that listens to the sources.
 //! - `state`, `reconciles`, `warnings`: what others may know of it.
 //!
 //! The agent itself is the loop that drives them. None of the others knows it.
@@ -36,7 +36,7 @@ use aya_log::EbpfLogger;
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use tracing::{error, info, warn};
 
@@ -46,8 +46,12 @@ use crate::{
     outcomes::WorkloadOutcomes,
     plan::{EjectionPolicy, Limits, Memory, RouteTables, Selection},
     resources::MeshName,
-    routing::{self, DnsAnswers},
-    sources::{SettledFiles, Watch, snapshot::Snapshot},
+    routing,
+    sources::{
+        Sources,
+        dns::{self, Dns, FIRST_ANSWERS},
+        snapshot::{Health, Snapshot},
+    },
     workloads::{
         Found,
         named::{self, Named},
@@ -55,6 +59,7 @@ use crate::{
 };
 
 use eject::Ejecting;
+use follow::Said;
 use in_force::{Applied, Attach, Failed, FailedAt, InForce};
 use outcomes::Splits;
 use settle::settle;
@@ -74,8 +79,6 @@ pub struct Settings {
     pub mesh: MeshName,
     /// How routes are resolved.
     pub routing: routing::Options,
-    /// How often the DNS names of ExternalServices are looked up again.
-    pub dns_interval: Duration,
     /// Whether to log each decision of the programs.
     pub log_decisions: bool,
     /// How connections are given to backends.
@@ -91,11 +94,13 @@ pub struct Settings {
 }
 
 /// Where the agent's knowledge comes from.
-pub struct Sources {
-    /// The files, as they were read first.
+pub struct Inputs {
+    /// What the sources have said first.
     pub first: Arc<Snapshot>,
-    /// Where they are followed, if they are.
-    pub files: Option<(Watch, SettledFiles)>,
+    /// The sources, if they are followed.
+    pub sources: Option<Sources>,
+    /// The addresses of names.
+    pub dns: Dns,
     /// Workloads by name, which come and go.
     pub named: Vec<Named>,
     /// Workloads that are there for good.
@@ -110,12 +115,6 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often events are read, while somebody listens: their buffer holds 10,000.
 const TRACE_INTERVAL: Duration = Duration::from_millis(20);
-
-/// How long the first routes wait for DNS. Names that are not answered by then have no address until they are.
-const FIRST_ANSWERS: Duration = Duration::from_secs(2);
-
-/// So many violations are logged.
-const LOGGED: usize = 20;
 
 /// Keeps the kernel in step with what is wanted.
 pub struct Agent<'a> {
@@ -150,12 +149,12 @@ struct Done {
 
 /// What is followed.
 struct Feeds {
-    resources: watch::Receiver<(Instant, Arc<Snapshot>)>,
-    answers: watch::Receiver<(Instant, Arc<DnsAnswers>)>,
+    said: watch::Receiver<Arc<Said>>,
+    answers: watch::Receiver<dns::Answers>,
     found: watch::Receiver<(Instant, Arc<[Found]>)>,
-    names: watch::Sender<Arc<BTreeSet<String>>>,
     /// They end with this.
     tasks: JoinSet<()>,
+    _dns: Dns,
 }
 
 impl<'a> Agent<'a> {
@@ -165,19 +164,19 @@ impl<'a> Agent<'a> {
     /// connection meanwhile goes by the routes before or by the new ones.
     pub async fn start(
         settings: Settings,
-        sources: Sources,
+        inputs: Inputs,
         pins: Option<&'a PinDirectory>,
         desk: Desk,
     ) -> Result<Self> {
-        let Sources { first, files, named, fixed } = sources;
-        let mut local = LocalDataplanes::new(settings.clone(), named.clone(), &fixed);
-        local.take_resources(first.resources.clone());
-        if !named.is_empty() {
-            local.take_found(named::look(&named).into());
+        let mut local = LocalDataplanes::new(settings.clone(), inputs.named.clone(), &inputs.fixed);
+        local.take_resources(inputs.first.resources.clone());
+        local.take_answers(&inputs.dns.first(FIRST_ANSWERS).await);
+        if !inputs.named.is_empty() {
+            local.take_found(named::look(&inputs.named).into());
         }
-        let mut feeds = Feeds::start(&settings, &first, files, named, &local);
-        feeds.wait_for_answers(&local).await;
-        local.take_answers(&feeds.answers.borrow_and_update().1);
+        let mut feeds = Feeds::start(inputs, &local);
+        let said = Arc::clone(&feeds.said.borrow_and_update());
+        feeds.answers.mark_unchanged();
 
         let features = Features::probe().context("cannot probe the kernel's features")?;
         if features.socket_error_offset.is_none() {
@@ -212,7 +211,7 @@ impl<'a> Agent<'a> {
             feeds,
             settings,
         };
-        agent.take_rejections(&first);
+        agent.note_sources(&said);
         // The tables are complete before anything is attached.
         agent.take_steps(Attach::Later);
         agent.in_force.datapath.prepare_attaching()?;
@@ -255,14 +254,17 @@ impl<'a> Agent<'a> {
             let mut grown = false;
             tokio::select! {
                 done = &mut until => return Ok(done),
-                Ok(()) = self.feeds.resources.changed() => {
-                    let (since, snapshot) = self.feeds.resources.borrow_and_update().clone();
-                    grown = self.take_resources(&snapshot, since);
+                Ok(()) = self.feeds.said.changed() => {
+                    let said = Arc::clone(&self.feeds.said.borrow_and_update());
+                    self.note_sources(&said);
+                    let touched = self.local.take_resources(said.snapshot.resources.clone());
+                    grown = self.follow_up(touched, said.since, "the resources");
                 }
                 Ok(()) = self.feeds.answers.changed() => {
-                    let (since, answers) = self.feeds.answers.borrow_and_update().clone();
-                    let touched = self.local.take_answers(&answers);
-                    grown = self.follow_up(touched, since, "the addresses of external services");
+                    let answers = Arc::clone(&self.feeds.answers.borrow_and_update().addresses);
+                    if self.local.take_answers(&answers) {
+                        grown = self.bring_in_step(Instant::now(), "the addresses of external services");
+                    }
                 }
                 Ok(()) = self.feeds.found.changed() => {
                     let (since, found) = self.feeds.found.borrow_and_update().clone();
@@ -379,41 +381,14 @@ impl<'a> Agent<'a> {
         self.state.kernel_error.is_none() && !self.retries
     }
 
-    fn take_resources(&mut self, snapshot: &Snapshot, since: Instant) -> bool {
-        self.take_rejections(snapshot);
-        let touched = self.local.take_resources(snapshot.resources.clone());
-        let names = Arc::new(self.local.host_names());
-        self.feeds.names.send_if_modified(|before| {
-            let news = *before != names;
-            if news {
-                *before = names;
-            }
-            news
-        });
-        self.follow_up(touched, since, "the files")
-    }
-
-    fn take_rejections(&mut self, snapshot: &Snapshot) {
-        let violations: Vec<String> = snapshot
-            .rejected
-            .values()
-            .flat_map(|rejection| rejection.violations.iter().map(ToString::to_string))
-            .collect();
-        if violations.is_empty() {
-            if self.state.source_error.take().is_some() {
-                info!("the resources are in order again");
-            }
-        } else if self.state.source_error.as_ref().is_none_or(|before| before.violations != violations) {
-            let more = violations.len().saturating_sub(LOGGED);
-            let more = if more > 0 {
-                format!("\nand {more} more: see tcproute status --output json")
-            } else {
-                String::new()
-            };
-            let logged = violations[..violations.len().min(LOGGED)].join("\n");
-            error!("the routes before stay in force, since the resources are wrong: {logged}{more}");
-            self.state.source_error = Some(Failure::new(violations));
-        }
+    /// Takes how the sources are.
+    fn note_sources(&mut self, Said { snapshot, sources, .. }: &Said) {
+        self.state.rejected = snapshot.rejected.clone();
+        self.state.sources.clone_from(sources);
+        self.state.blind = match &snapshot.health {
+            Health::Late { why } => Some(why.clone()),
+            Health::Well | Health::Failing { .. } => None,
+        };
     }
 
     fn follow_up(&mut self, touched: bool, since: Instant, what: &str) -> bool {
@@ -597,36 +572,21 @@ impl<'a> Agent<'a> {
 }
 
 impl Feeds {
-    fn start(
-        settings: &Settings,
-        first: &Arc<Snapshot>,
-        files: Option<(Watch, SettledFiles)>,
-        named: Vec<Named>,
-        local: &LocalDataplanes,
-    ) -> Self {
+    fn start(inputs: Inputs, local: &LocalDataplanes) -> Self {
+        let Inputs { first, sources, dns, named, .. } = inputs;
         let now = Instant::now();
         let mut tasks = JoinSet::new();
-        let (resources_told, resources) = watch::channel((now, Arc::clone(first)));
-        let (answers_told, answers) = watch::channel((now, Arc::default()));
+        let states = sources.as_ref().map(Sources::states).unwrap_or_default();
+        let (told, said) = watch::channel(Arc::new(Said { since: now, snapshot: first, sources: states }));
         let (found_told, found) = watch::channel((now, local.found().into()));
-        let (names, names_wanted) = watch::channel(Arc::new(local.host_names()));
-        if let Some((watch, files)) = files {
-            tasks.spawn(follow::files(watch, files, resources_told));
+        let answers = dns.answers();
+        if let Some(sources) = sources {
+            tasks.spawn(follow::sources(sources, dns.names(), told));
         }
-        tasks.spawn(follow::addresses(settings.dns_interval, names_wanted, answers_told));
         if !named.is_empty() {
             tasks.spawn(named::follow(named, found_told));
         }
-        Self { resources, answers, found, names, tasks }
-    }
-
-    /// Waits for a while until all names have an answer.
-    async fn wait_for_answers(&mut self, local: &LocalDataplanes) {
-        let names = local.host_names();
-        let all = self.answers.wait_for(|(_, answers)| names.iter().all(|name| answers.contains_key(name)));
-        if timeout(FIRST_ANSWERS, all).await.is_err() {
-            warn!("some names have no address yet: the routes that need them follow when there is an answer");
-        }
+        Self { said, answers, found, tasks, _dns: dns }
     }
 }
 

@@ -19,6 +19,10 @@ use crate::{
     plan::Limits,
     resources::MeshName,
     routing::DataplaneRoutes,
+    sources::{
+        SourceState,
+        snapshot::{Rejection, Subject},
+    },
     trace::Record,
     workloads::cgroups::CgroupId,
 };
@@ -32,8 +36,10 @@ pub struct State {
     pub features: Option<Features>,
     /// The last time that something outside changed.
     pub last: Option<Reconcile>,
-    /// Why the files cannot be used, if they cannot.
-    pub source_error: Option<Failure>,
+    /// What the sources have that cannot be used.
+    pub rejected: OrdMap<Subject, Arc<Rejection>>,
+    /// How each source is.
+    pub sources: Vec<SourceState>,
     /// Why the kernel does not hold what was resolved, if it does not.
     pub kernel_error: Option<Failure>,
     /// The workloads, with the routes that are in force.

@@ -1,9 +1,6 @@
 //! What is wanted: the routes of the local Dataplanes, from what the sources say, and the cgroups that shall have them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tracing::{info, warn};
 
@@ -131,11 +128,6 @@ impl LocalDataplanes {
                 if local.routes.is_some() { "its last routes stay in force" } else { "it has no routes" };
             Some(format!("{}: {then}", local.missing.as_ref()?))
         })
-    }
-
-    /// The DNS names that are to be looked up.
-    pub(super) fn host_names(&self) -> BTreeSet<String> {
-        self.resolver.resources().external_host_names()
     }
 
     /// The cgroups that were named and are not there.

@@ -22,10 +22,10 @@ use tokio::{
 
 use super::Input;
 use crate::{
-    agent::{self, Agent, Sources},
+    agent::{self, Agent, Inputs},
     bpf::requirements,
     routing::find,
-    sources::{self, snapshot::Snapshot},
+    sources::{self, dns::Dns, snapshot::Snapshot},
     workloads::{
         Found,
         cgroups::{Cgroup, Cgroup2, TransientCgroup},
@@ -65,9 +65,10 @@ impl Exec {
     }
 
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let resources = sources::load(&self.input.resources)?;
+        let resources = sources::load(&self.input.resources, self.input.reading.strictness())?;
         // A name that is not there is told before anything is done.
         find(&resources, &self.input.mesh, &self.dataplane)?;
+        let dns = Dns::start(resources.external_host_names(), self.input.dns_interval);
         let first = Arc::new(Snapshot { resources, ..Snapshot::default() });
 
         requirements::check()?;
@@ -80,8 +81,8 @@ impl Exec {
             path: transient.cgroup().path().to_path_buf(),
             id: transient.cgroup().id(),
         };
-        let sources = Sources { first, files: None, named: Vec::new(), fixed: vec![found] };
-        let mut agent = Agent::start(self.input.settings(), sources, None, agent::desk().0).await?;
+        let inputs = Inputs { first, sources: None, dns, named: Vec::new(), fixed: vec![found] };
+        let mut agent = Agent::start(self.input.settings(), inputs, None, agent::desk().0).await?;
         if let Some(why) = agent.failure() {
             bail!("{why}");
         }

@@ -77,12 +77,29 @@ impl Routing {
     }
 }
 
+/// How documents are read.
+#[derive(Debug, Clone, Copy, Args)]
+struct ReadingArguments {
+    /// Pass over fields that are not known: for files that were dumped by a control plane or an API server, which may be of a
+    /// later version.
+    #[arg(long)]
+    lenient: bool,
+}
+
+impl ReadingArguments {
+    const fn strictness(self) -> sources::Strictness {
+        if self.lenient { sources::Strictness::Lenient } else { sources::Strictness::Strict }
+    }
+}
+
 /// Where the routes come from.
 #[derive(Debug, Args)]
 struct Input {
     /// YAML or JSON files, or directories of them.
     #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
     resources: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// The mesh of the Dataplanes.
     #[arg(long, default_value_t)]
     mesh: MeshName,
@@ -111,7 +128,6 @@ impl Input {
         Settings {
             mesh: self.mesh.clone(),
             routing: self.routing.options(),
-            dns_interval: self.dns_interval,
             log_decisions: self.log_decisions,
             selection: self.selection,
             ejection: None,

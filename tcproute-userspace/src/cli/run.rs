@@ -10,11 +10,11 @@ use tracing::info;
 use super::{BadUsage, Input};
 use crate::{
     admin::Admin,
-    agent::{self, Agent, Settings, Sources},
+    agent::{self, Agent, Inputs, Settings},
     bpf::{pins::PinDirectory, requirements},
     drain,
     plan::EjectionPolicy,
-    sources::{SettledFiles, Watch, snapshot::Snapshot},
+    sources::{Sources, dns::Dns, files},
     workloads::{
         cgroups::{Cgroup2, CgroupPattern},
         named::Named,
@@ -25,6 +25,9 @@ use crate::{
 pub(super) struct Run {
     #[command(flatten)]
     input: Input,
+    /// Refuse to start if anything cannot be used. Otherwise what cannot be used is told and left out.
+    #[arg(long)]
+    strict: bool,
     /// A local Dataplane and its cgroup: a path from the cgroup2 root or an absolute one. In it `*`, `?` and `[…]` stand
     /// for what they stand for in a shell; each cgroup that matches is a workload. One that is not there is waited for.
     #[arg(long = "workload", required = true, num_args = 1.., value_name = "DATAPLANE=CGROUP")]
@@ -85,10 +88,13 @@ impl Run {
             ))
             .into());
         }
-        // Before they are read, so that no change is missed.
-        let watch = Watch::start(self.input.resources.clone());
-        let mut files = SettledFiles::new(self.input.resources.clone());
-        let first = Arc::new(Snapshot { resources: files.load()?, ..Snapshot::default() });
+        let files = files::follow(self.input.resources.clone(), self.input.reading.strictness()).await;
+        let sources = Sources::new(vec![(files::NAME, files)]);
+        let first = Arc::clone(sources.snapshot());
+        if self.strict && !first.rejected.is_empty() {
+            return Err(first.errors().into());
+        }
+        let dns = Dns::start(first.resources.external_host_names(), self.input.dns_interval);
         let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
         let settings = Settings { ejection, drain: self.drain, ..self.input.settings() };
 
@@ -114,8 +120,8 @@ impl Run {
         let (desk, handle) = agent::desk();
         let _admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
-        let sources = Sources { first, files: Some((watch, files)), named, fixed: Vec::new() };
-        let started = Agent::start(settings, sources, Some(&pins), desk).await;
+        let inputs = Inputs { first, sources: Some(sources), dns, named, fixed: Vec::new() };
+        let started = Agent::start(settings, inputs, Some(&pins), desk).await;
         let mut agent = match started {
             Ok(agent) => agent,
             Err(error) if is_first => {

@@ -2,14 +2,22 @@
 
 use super::Compat;
 use crate::resources::{
-    Applies, Dataplane, DataplaneRef, Inbound, Labels, OtherPolicy, PolicyHeader, Role, Selector, Tags,
+    Applies, Dataplane, DataplaneRef, Inbound, Labels, OtherPolicy, PolicyHeader, ProxyType, Role, Selector,
+    Tags,
 };
 
 /// Whether a policy is for this Dataplane: of its mesh, and selecting it.
 pub fn applies(compat: Compat, policy: &PolicyHeader, selector: &Selector, dataplane: &Dataplane) -> bool {
     policy.mesh == dataplane.mesh
-        && (compat == Compat::V2_4 || reaches_namespace(policy, dataplane))
+        && (compat == Compat::V2_4
+            || (reaches_namespace(policy, dataplane) && is_for_its_type(policy, dataplane)))
         && selects(selector, dataplane)
+}
+
+/// In versions from 2.5 on a policy may be for one type of proxies only.
+fn is_for_its_type(policy: &PolicyHeader, dataplane: &Dataplane) -> bool {
+    let own = if dataplane.gateway.is_some() { ProxyType::Gateway } else { ProxyType::Sidecar };
+    policy.proxies.is_none_or(|only| only == own)
 }
 
 /// In later versions the policies of a namespace's workloads do not reach those of another.
@@ -36,9 +44,9 @@ pub fn selects(selector: &Selector, dataplane: &Dataplane) -> bool {
                 && section.as_ref().is_none_or(|section| any(&|inbound| inbound.is_section(section)))
         }
         Selector::MeshSubset(tags) => any(&|inbound| includes(&inbound.tags, tags)),
-        Selector::MeshService(name) => any(&|inbound| inbound.service == *name),
+        Selector::MeshService(name) => any(&|inbound| inbound.service.as_ref() == Some(name)),
         Selector::MeshServiceSubset(name, tags) => {
-            any(&|inbound| inbound.service == *name && includes(&inbound.tags, tags))
+            any(&|inbound| inbound.service.as_ref() == Some(name) && includes(&inbound.tags, tags))
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{
 use super::{
     dataplane::Dataplane,
     external_service::ExternalService,
-    header::{Header, Key},
+    header::{Header, Key, read_name},
     kinds::{Form, Kind},
     mesh::Mesh,
     mesh_external_service::MeshExternalService,
@@ -19,7 +19,8 @@ use super::{
     mesh_tcp_route::MeshTcpRoute,
     names::{MeshName, ResourceName},
     other_policy::OtherPolicy,
-    violation::{Violation, Violations},
+    target_ref::{check_for_gateways, is_for_gateways},
+    violation::{Strictness, Violation, Violations},
     wire,
 };
 
@@ -55,6 +56,11 @@ pub struct Identity {
     pub key: Key,
 }
 
+impl Identity {
+    /// The label that names the mesh of a resource on Kubernetes.
+    pub(crate) const MESH_LABEL: &'static str = "kuma.io/mesh";
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, key: (mesh, name) } = self;
@@ -67,6 +73,22 @@ impl fmt::Display for Identity {
 }
 
 impl Resource {
+    /// Whether both are one in memory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mesh(a), Self::Mesh(b)) => Arc::ptr_eq(a, b),
+            (Self::Dataplane(a), Self::Dataplane(b)) => Arc::ptr_eq(a, b),
+            (Self::ExternalService(a), Self::ExternalService(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshService(a), Self::MeshService(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshExternalService(a), Self::MeshExternalService(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshMultiZoneService(a), Self::MeshMultiZoneService(b)) => Arc::ptr_eq(a, b),
+            (Self::TcpRoute(a), Self::TcpRoute(b)) => Arc::ptr_eq(a, b),
+            (Self::HttpRoute(a), Self::HttpRoute(b)) => Arc::ptr_eq(a, b),
+            (Self::OtherPolicy(a), Self::OtherPolicy(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
     /// What no two resources may share.
     pub fn identity(&self) -> Identity {
         let (kind, key) = match self {
@@ -92,29 +114,42 @@ impl Resource {
 pub(crate) struct Reader {
     pub(crate) kind: Kind,
     pub(crate) form: Form,
+    pub(crate) strictness: Strictness,
 }
 
 impl Reader {
-    /// The outer error is that of the syntax, the inner one that of the rules. `None` for what does not bear
-    /// on routes.
+    /// The outer error is that of the syntax, the inner one that of the rules. `None` for a route that is for builtin
+    /// gateways.
     pub(crate) fn read<'de, D: Deserializer<'de>>(
         self,
         document: D,
     ) -> Result<Result<Option<Resource>, Vec<Violation>>, D::Error> {
-        let mut found = Violations::default();
+        let mut found = Violations::new(self.strictness);
         let resource = match (self.kind, self.form) {
             (Kind::Irrelevant | Kind::List, _) => {
                 IgnoredAny::deserialize(document)?;
-                return Ok(Ok(None));
+                None
             }
             (Kind::OtherPolicy(kind), _) => read_other_policy(kind, document, &mut found)?,
             (Kind::Mesh, form) => read_mesh(document, form, &mut found)?,
             (Kind::MeshTcpRoute, form) => {
-                let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, form, &mut found)?;
+                let (header, mut spec, _) =
+                    read_spec::<_, wire::TcpRouteSpec, IgnoredAny>(document, form, &mut found)?;
+                if let Some(spec) = spec.take_if(|spec| is_for_gateways(spec.target_ref.as_ref())) {
+                    let to = spec.to.iter().flatten().map(|to| to.target_ref.as_ref());
+                    check_for_gateways(spec.target_ref, to, &mut found);
+                    return Ok(found.finish(header).map(|_| None));
+                }
                 MeshTcpRoute::read(header, spec, &mut found).map(Arc::new).map(Resource::TcpRoute)
             }
             (Kind::MeshHttpRoute, form) => {
-                let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, form, &mut found)?;
+                let (header, mut spec, _) =
+                    read_spec::<_, wire::HttpRouteSpec, IgnoredAny>(document, form, &mut found)?;
+                if let Some(spec) = spec.take_if(|spec| is_for_gateways(spec.target_ref.as_ref())) {
+                    let to = spec.to.iter().flatten().map(|to| to.target_ref.as_ref());
+                    check_for_gateways(spec.target_ref, to, &mut found);
+                    return Ok(found.finish(header).map(|_| None));
+                }
                 MeshHttpRoute::read(header, spec, &mut found).map(Arc::new).map(Resource::HttpRoute)
             }
             (Kind::MeshService, form) => {
@@ -200,20 +235,21 @@ fn read_mesh<'de, D: Deserializer<'de>>(
     form: Form,
     found: &mut Violations,
 ) -> Result<Option<Resource>, D::Error> {
-    let (name, name_path, mtls, mtls_path) = match form {
+    let (name, name_path, mtls, routing, prefix) = match form {
         Form::Universal => {
             let wire = wire::UniversalMesh::deserialize(document)?;
-            (wire.name, "name", wire.mtls, "mtls")
+            (wire.name, "name", wire.mtls, wire.routing, "")
         }
         Form::Kubernetes => {
             let wire = wire::Kubernetes::<wire::MeshSpec>::deserialize(document)?;
             let name = wire.metadata.and_then(|metadata| metadata.name);
-            (name, "metadata.name", wire.spec.and_then(|spec| spec.mtls), "spec.mtls")
+            let (mtls, routing) = wire.spec.map_or((None, None), |spec| (spec.mtls, spec.routing));
+            (name, "metadata.name", mtls, routing, "spec.")
         }
     };
-    let name = found.check(name_path, name.ok_or("must be set"));
-    let name = name.and_then(|name| found.check(name_path, MeshName::try_from(name)));
-    Ok(Mesh::read(name, mtls, mtls_path, found).map(Arc::new).map(Resource::Mesh))
+    let name = read_name(name, name_path, found);
+    let name = name.and_then(|name| MeshName::try_from(name).ok());
+    Ok(Mesh::read(name, mtls, routing, prefix, found).map(Arc::new).map(Resource::Mesh))
 }
 
 fn read_other_policy<'de, D: Deserializer<'de>>(

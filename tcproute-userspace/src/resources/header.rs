@@ -1,13 +1,13 @@
 //! What every resource has besides its content: mesh, name and labels.
 
 use super::{
+    document::Identity,
     names::{Labels, MeshName, ResourceName},
+    target_ref::ProxyType,
     violation::Violations,
     wire,
 };
 
-/// The label that names the mesh of a resource on Kubernetes.
-const MESH_LABEL: &str = "kuma.io/mesh";
 /// The label with the place that a resource comes from.
 const ORIGIN_LABEL: &str = "kuma.io/origin";
 /// The label with the role of a policy.
@@ -44,6 +44,8 @@ pub struct PolicyHeader {
     pub origin: Origin,
     /// Its role.
     pub role: Role,
+    /// The only type of proxies that it is for; `None` for both.
+    pub proxies: Option<ProxyType>,
 }
 
 /// Where a policy comes from (label `kuma.io/origin`), from weak to strong.
@@ -85,7 +87,8 @@ impl Header {
         found: &mut Violations,
     ) -> Option<Self> {
         let mesh = read_mesh(mesh, "mesh", found);
-        let name = read_name(name, None, "name", found);
+        let name = read_name(name, "name", found);
+        let name = name.map(|name| ResourceName { name, namespace: None });
         Some(Self { mesh: mesh?, name: name?, labels: labels.unwrap_or_default(), labels_path: "labels" })
     }
 
@@ -96,16 +99,23 @@ impl Header {
     ) -> Option<Self> {
         let metadata = metadata.unwrap_or_default();
         let labels = metadata.labels.unwrap_or_default();
-        let mesh = match mesh {
+        let mesh = match mesh.filter(|mesh| !mesh.is_empty()) {
             Some(mesh) => read_mesh(Some(mesh), "mesh", found),
-            None => read_mesh(labels.get(MESH_LABEL).cloned(), "metadata.labels", found),
+            None => read_mesh(labels.get(Identity::MESH_LABEL).cloned(), "metadata.labels", found),
         };
-        let name = read_name(metadata.name, metadata.namespace, "metadata.name", found);
+        let name = read_name(metadata.name, "metadata.name", found);
+        let namespace = metadata.namespace;
+        let name = name.map(|name| ResourceName { name, namespace });
         Some(Self { mesh: mesh?, name: name?, labels, labels_path: "metadata.labels" })
     }
 
+    /// The field that holds the name.
+    pub(super) fn name_path(&self) -> &'static str {
+        if self.labels_path == "labels" { "name" } else { "metadata.name" }
+    }
+
     /// The header of a policy.
-    pub(super) fn policy(self, found: &mut Violations) -> Option<PolicyHeader> {
+    pub(super) fn policy(self, proxies: Option<ProxyType>, found: &mut Violations) -> Option<PolicyHeader> {
         let path = self.labels_path;
         let origin = match self.labels.get(ORIGIN_LABEL).map(String::as_str) {
             None | Some("") => Some(Origin::Unknown),
@@ -127,27 +137,34 @@ impl Header {
             }
         };
         let display_name = self.labels.get(DISPLAY_NAME_LABEL).unwrap_or(&self.name.name).clone();
-        Some(PolicyHeader { mesh: self.mesh, name: self.name, display_name, origin: origin?, role: role? })
+        Some(PolicyHeader {
+            mesh: self.mesh,
+            name: self.name,
+            display_name,
+            origin: origin?,
+            role: role?,
+            proxies,
+        })
     }
 }
 
 fn read_mesh(mesh: Option<String>, path: &str, found: &mut Violations) -> Option<MeshName> {
-    match mesh {
-        Some(mesh) => found.check(path, MeshName::try_from(mesh)),
+    match mesh.filter(|mesh| !mesh.is_empty()) {
+        Some(mesh) => read_name(Some(mesh), path, found).and_then(|mesh| MeshName::try_from(mesh).ok()),
         None => Some(MeshName::default()),
     }
 }
 
-fn read_name(
-    name: Option<String>,
-    namespace: Option<String>,
-    path: &str,
-    found: &mut Violations,
-) -> Option<ResourceName> {
+/// A name with Kuma's allowed characters, those of its versions together.
+pub(super) fn read_name(name: Option<String>, path: &str, found: &mut Violations) -> Option<String> {
     let name = found.check(path, name.ok_or("must be set"))?;
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
     if name.is_empty() {
         found.add(path, "must not be empty");
-        return None;
+    } else if !name.chars().all(is_allowed) {
+        found.add(path, "must consist of lower case letters, digits, dashes, dots and underscores");
+    } else {
+        return Some(name);
     }
-    Some(ResourceName { name, namespace })
+    None
 }

@@ -1,6 +1,17 @@
 //! Which kind of resource a document is.
 
-use super::wire::Envelope;
+use super::{
+    dataplane::Dataplane,
+    document::Identity,
+    external_service::ExternalService,
+    mesh::Mesh,
+    mesh_external_service::MeshExternalService,
+    mesh_http_route::MeshHttpRoute,
+    mesh_service::{MeshMultiZoneService, MeshService},
+    mesh_tcp_route::MeshTcpRoute,
+    names::{MeshName, ResourceName},
+    wire::Envelope,
+};
 
 /// The two ways to write a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,16 +51,26 @@ pub(crate) enum Kind {
     List,
 }
 
+/// How Kuma reads the content of a kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// As protobuf's JSON: a number may be text, a value of an enum a number, and null stands for nothing.
+    Protobuf,
+    /// By a schema, which takes none of these.
+    #[default]
+    Schema,
+}
+
 /// What is read, by name.
 const READ: [(&str, Kind); 8] = [
-    ("Mesh", Kind::Mesh),
-    ("Dataplane", Kind::Dataplane),
-    ("ExternalService", Kind::ExternalService),
-    ("MeshService", Kind::MeshService),
-    ("MeshExternalService", Kind::MeshExternalService),
-    ("MeshMultiZoneService", Kind::MeshMultiZoneService),
-    ("MeshTCPRoute", Kind::MeshTcpRoute),
-    ("MeshHTTPRoute", Kind::MeshHttpRoute),
+    (Mesh::KIND, Kind::Mesh),
+    (Dataplane::KIND, Kind::Dataplane),
+    (ExternalService::KIND, Kind::ExternalService),
+    (MeshService::KIND, Kind::MeshService),
+    (MeshExternalService::KIND, Kind::MeshExternalService),
+    (MeshMultiZoneService::KIND, Kind::MeshMultiZoneService),
+    (MeshTcpRoute::KIND, Kind::MeshTcpRoute),
+    (MeshHttpRoute::KIND, Kind::MeshHttpRoute),
 ];
 
 /// Policies of Kuma 2.4 and later that act on a connection in the proxy.
@@ -114,39 +135,102 @@ const IRRELEVANT: [&str; 26] = [
     "ZoneInsight",
 ];
 
+/// Why it cannot be told what a document is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WrongKind {
+    /// Where to look.
+    pub(crate) field: &'static str,
+    /// What is wrong there.
+    pub(crate) message: String,
+    /// The known kind that is most like a misspelt one.
+    pub(crate) suggestion: Option<&'static str>,
+    /// Whether it may well be right, and just nothing that is known here.
+    pub(crate) is_foreign: bool,
+}
+
 impl Kind {
-    /// Tells kind and form of a document; the error is a field and what is wrong with it.
-    pub(crate) fn of(envelope: &Envelope) -> Result<(Self, Form), (&'static str, String)> {
+    /// Tells kind and form of a document.
+    pub(crate) fn of(envelope: &Envelope) -> Result<(Self, Form), WrongKind> {
+        let incomplete = |message: &str, is_foreign| {
+            Err(WrongKind { field: "", message: message.to_owned(), suggestion: None, is_foreign })
+        };
         // `apiVersion` comes first: a Secret of Kubernetes has a `type` as well.
         match (&envelope.api_version, &envelope.kind, &envelope.r#type) {
             (Some(version), Some(kind), _) => Self::on_kubernetes(version, kind),
-            (Some(_), None, _) => Err(("", "has an apiVersion and no kind".to_owned())),
+            // Such as the Chart.yaml of Helm.
+            (Some(version), None, _) => incomplete("has an apiVersion and no kind", !is_kumas(version)),
             (None, _, Some(name)) => {
-                named(name).map(|kind| (kind, Form::Universal)).ok_or_else(|| ("type", unknown(name)))
+                named(name).map(|kind| (kind, Form::Universal)).ok_or_else(|| unknown("type", name))
             }
-            (None, Some(_), None) => Err(("", "has a kind and no apiVersion".to_owned())),
+            (None, Some(kind), None) => incomplete("has a kind and no apiVersion", named(kind).is_none()),
             (None, None, None) => {
-                Err(("", "has neither type (Universal) nor apiVersion and kind (Kubernetes)".to_owned()))
+                incomplete("has neither type (Universal) nor apiVersion and kind (Kubernetes)", true)
             }
         }
     }
 
-    fn on_kubernetes(version: &str, name: &str) -> Result<(Self, Form), (&'static str, String)> {
-        let kind = match version.split_once('/') {
-            Some(("kuma.io", _)) => match (named(name), name.strip_suffix("List").and_then(named)) {
+    fn on_kubernetes(version: &str, name: &str) -> Result<(Self, Form), WrongKind> {
+        let kind = match version {
+            _ if is_kumas(version) => match (named(name), name.strip_suffix("List").and_then(named)) {
                 (Some(kind), _) => kind,
                 (None, Some(_)) => Self::List,
-                (None, None) => return Err(("kind", unknown(name))),
+                (None, None) => return Err(unknown("kind", name)),
             },
-            None if (version, name) == ("v1", "List") => Self::List,
+            "v1" if name == "List" => Self::List,
             // No other API has these, so the group must be misspelt; a policy must not get lost silently.
             _ if matches!(named(name), Some(Self::MeshTcpRoute | Self::MeshHttpRoute)) => {
-                return Err(("apiVersion", format!("must be kuma.io/v1alpha1 for a {name}")));
+                let message = format!("must be kuma.io/v1alpha1 for a {name}");
+                let suggestion = Some("kuma.io/v1alpha1");
+                return Err(WrongKind { field: "apiVersion", message, suggestion, is_foreign: false });
             }
             _ => Self::Irrelevant,
         };
         Ok((kind, Form::Kubernetes))
     }
+
+    /// How Kuma reads its content.
+    pub(crate) const fn encoding(self) -> Encoding {
+        match self {
+            Self::Mesh | Self::Dataplane | Self::ExternalService => Encoding::Protobuf,
+            _ => Encoding::Schema,
+        }
+    }
+
+    /// As in `type` or `kind`; `None` for what is not read.
+    const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Mesh => Mesh::KIND,
+            Self::Dataplane => Dataplane::KIND,
+            Self::ExternalService => ExternalService::KIND,
+            Self::MeshService => MeshService::KIND,
+            Self::MeshExternalService => MeshExternalService::KIND,
+            Self::MeshMultiZoneService => MeshMultiZoneService::KIND,
+            Self::MeshTcpRoute => MeshTcpRoute::KIND,
+            Self::MeshHttpRoute => MeshHttpRoute::KIND,
+            Self::OtherPolicy(kind) => kind,
+            Self::Irrelevant | Self::List => return None,
+        })
+    }
+
+    /// What a resource of this kind is that is not fit to be read, if it has all that makes an identity.
+    pub(crate) fn identity(
+        self,
+        mesh: Option<String>,
+        name: String,
+        namespace: Option<String>,
+    ) -> Option<Identity> {
+        let kind = self.name()?;
+        if self == Self::Mesh {
+            let key = (MeshName::try_from(name.clone()).ok()?, ResourceName { name, namespace: None });
+            return Some(Identity { kind, key });
+        }
+        let mesh = mesh.map_or(Ok(MeshName::default()), MeshName::try_from).ok()?;
+        Some(Identity { kind, key: (mesh, ResourceName { name, namespace }) })
+    }
+}
+
+fn is_kumas(version: &str) -> bool {
+    version.split_once('/').is_some_and(|(group, _)| group == "kuma.io")
 }
 
 fn named(name: &str) -> Option<Kind> {
@@ -159,16 +243,17 @@ fn named(name: &str) -> Option<Kind> {
     IRRELEVANT.contains(&name).then_some(Kind::Irrelevant)
 }
 
-/// The known kind that is most like a misspelt one.
-pub(crate) fn nearest_kind(name: &str) -> Option<&'static str> {
-    nearest(name, READ.iter().map(|(known, _)| *known).chain(OTHER_POLICIES).chain(IRRELEVANT))
-}
-
-fn unknown(name: &str) -> String {
-    match nearest_kind(name) {
+/// A kind that is not known. Each version of Kuma brings new ones, so it is wrong only if it looks like a slip of the pen.
+fn unknown(field: &'static str, name: &str) -> WrongKind {
+    let known = || READ.iter().map(|(known, _)| *known);
+    let slip =
+        known().find(|known| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()) <= 1);
+    let suggestion = slip.or_else(|| nearest(name, known().chain(OTHER_POLICIES).chain(IRRELEVANT)));
+    let message = match suggestion {
         Some(near) => format!("unknown kind {name:?}, did you mean {near:?}?"),
         None => format!("unknown kind {name:?}"),
-    }
+    };
+    WrongKind { field, message, suggestion, is_foreign: slip.is_none() }
 }
 
 /// The known name that is most like a misspelt one, if any is like it at all.
@@ -200,11 +285,9 @@ mod tests {
 
     #[test]
     fn a_misspelt_kind_names_the_nearest() {
-        let (field, message) = Kind::of(&envelope(Some("MeshTcpRout"), None, None)).unwrap_err();
-        assert_eq!(
-            (field, message.as_str()),
-            ("type", "unknown kind \"MeshTcpRout\", did you mean \"MeshTCPRoute\"?")
-        );
+        let wrong = Kind::of(&envelope(Some("MeshTcpRout"), None, None)).unwrap_err();
+        assert_eq!(wrong.message, "unknown kind \"MeshTcpRout\", did you mean \"MeshTCPRoute\"?");
+        assert_eq!((wrong.field, wrong.is_foreign), ("type", false));
     }
 
     #[test]
@@ -218,9 +301,20 @@ mod tests {
 
     #[test]
     fn a_route_of_a_misspelt_group_is_not_let_be() {
-        let (field, message) =
-            Kind::of(&envelope(None, Some("MeshTCPRoute"), Some("kuma/v1alpha1"))).unwrap_err();
-        assert_eq!((field, message.as_str()), ("apiVersion", "must be kuma.io/v1alpha1 for a MeshTCPRoute"));
+        let wrong = Kind::of(&envelope(None, Some("MeshTCPRoute"), Some("kuma/v1alpha1"))).unwrap_err();
+        assert_eq!(wrong.message, "must be kuma.io/v1alpha1 for a MeshTCPRoute");
+        assert_eq!((wrong.field, wrong.is_foreign), ("apiVersion", false));
+    }
+
+    #[test]
+    fn a_kind_of_a_later_version_is_foreign_and_no_slip() {
+        for name in ["MeshUDPRoute", "MeshOpenTelemetryBackend", "MeshZoneAddress"] {
+            let wrong = Kind::of(&envelope(Some(name), None, None)).unwrap_err();
+            assert!(wrong.is_foreign, "{wrong:?}");
+        }
+        let chart = Kind::of(&envelope(None, None, Some("v2"))).unwrap_err();
+        let ours = Kind::of(&envelope(None, None, Some("kuma.io/v1alpha1"))).unwrap_err();
+        assert!(chart.is_foreign && !ours.is_foreign);
     }
 
     #[test]

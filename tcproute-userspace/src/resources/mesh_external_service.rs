@@ -6,6 +6,7 @@ use super::{
     dataplane::{parse_ip, read_port},
     external_service::{ExternalAddress, is_host_name},
     header::{Header, Key},
+    mesh_service::check_name,
     names::Labels,
     violation::Violations,
     wire,
@@ -44,11 +45,19 @@ impl MeshExternalService {
             found.add("spec", "must be set");
             return None;
         };
-        let (port, protocol) = spec.r#match.map_or((None, None), |rule| (rule.port, rule.protocol));
-        let port = read_port(port, "spec.match", found);
-        let endpoints = spec.endpoints.unwrap_or_default().into_iter().enumerate();
+        check_name(header.as_ref(), found);
+        let (port, protocol) = match spec.r#match {
+            Some(rule) => read_match(rule, found),
+            None => {
+                found.add("spec.match", "must be set");
+                (None, None)
+            }
+        };
+        // What an extension makes of endpoints is its own affair; the proxy has to do with them in any case.
+        let endpoints = if spec.extension.is_some() { None } else { spec.endpoints };
+        let endpoints = endpoints.unwrap_or_default().into_iter().enumerate();
         let endpoints: Vec<Option<ExternalAddress>> = endpoints
-            .map(|(i, endpoint)| read_endpoint(endpoint, port, &format!("spec.endpoints[{i}]"), found))
+            .map(|(i, endpoint)| read_endpoint(endpoint, &format!("spec.endpoints[{i}]"), found))
             .collect();
         let vip = status.and_then(|status| status.vip).and_then(|vip| vip.ip);
         let vip = vip.filter(|ip| !ip.is_empty()).map(|ip| found.check("status.vip.ip", parse_ip(&ip)));
@@ -65,17 +74,24 @@ impl MeshExternalService {
     }
 }
 
-/// An endpoint without a port has the one that is dialled.
+/// The port that is dialled, and the protocol.
+fn read_match(rule: wire::Match, found: &mut Violations) -> (Option<u16>, Option<String>) {
+    let protocol = rule.protocol.filter(|protocol| !protocol.is_empty());
+    if protocol.as_ref().is_some_and(|name| !["tcp", "grpc", "http", "http2"].contains(&name.as_str())) {
+        found.add("spec.match.protocol", "must be tcp, grpc, http or http2");
+    }
+    if rule.r#type.is_some_and(|name| name != "HostnameGenerator") {
+        found.add("spec.match.type", "must be HostnameGenerator");
+    }
+    (read_port(rule.port, "spec.match", found), protocol)
+}
+
 fn read_endpoint(
     endpoint: wire::ExternalEndpoint,
-    dialled: Option<u16>,
     path: &str,
     found: &mut Violations,
 ) -> Option<ExternalAddress> {
-    let port = match endpoint.port {
-        Some(port) => read_port(Some(port), path, found),
-        None => dialled,
-    };
+    let port = read_port(endpoint.port, path, found);
     let path = format!("{path}.address");
     let address = found.check(&path, endpoint.address.ok_or("must be set"))?;
     let wrong = || format!("{address:?} is not an IP address or a host name");

@@ -2,7 +2,7 @@
 
 use super::{
     header::{Header, PolicyHeader},
-    target_ref::{Selector, ServiceRef},
+    target_ref::{ProxyType, Selector, ServiceRef},
     violation::Violations,
     wire,
 };
@@ -31,14 +31,35 @@ impl MeshHttpRoute {
             found.add("spec", "must be set");
             return None;
         };
-        let selector = Selector::read(spec.target_ref, "spec.targetRef", found);
+        let proxies = ProxyType::read(spec.target_ref.as_ref(), "spec.targetRef", found);
+        let selector = Selector::of_route(spec.target_ref, "spec.targetRef", found);
+        if spec.to.as_ref().is_some_and(Vec::is_empty) {
+            found.add("spec.to", "must have at least one entry");
+        }
         let to = spec.to.unwrap_or_default().into_iter().enumerate();
         let to: Vec<Option<ServiceRef>> = to
             .map(|(i, to)| {
+                check_rules(to.rules.unwrap_or_default(), &format!("spec.to[{i}].rules"), found);
                 ServiceRef::read_destination(to.target_ref, &format!("spec.to[{i}].targetRef"), found)
             })
             .collect();
-        let header = header.and_then(|header| header.policy(found));
+        let header = header.and_then(|header| header.policy(proxies, found));
         Some(Self { header: header?, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
+    }
+}
+
+/// What requests a rule matches, and where they go, is for the proxy to say.
+fn check_rules(rules: Vec<wire::HttpRouteRule>, path: &str, found: &mut Violations) {
+    for (i, rule) in rules.into_iter().enumerate() {
+        match rule.matches {
+            None => found.add(format!("{path}[{i}].matches"), "must be set"),
+            Some(matches) if matches.is_empty() => {
+                found.add(format!("{path}[{i}].matches"), "must have at least one entry");
+            }
+            Some(_) => {}
+        }
+        if rule.default.is_none() {
+            found.add(format!("{path}[{i}].default"), "must be set");
+        }
     }
 }

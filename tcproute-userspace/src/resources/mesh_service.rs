@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use super::{
-    dataplane::{parse_ip, read_port},
+    dataplane::parse_ip,
     header::{Header, Key},
     mesh_external_service::MeshExternalService,
     names::{Labels, Tags},
+    tags,
     violation::Violations,
     wire,
 };
@@ -88,6 +89,18 @@ impl MeshService {
             found.add("spec", "must be set");
             return None;
         };
+        if let Some(selector) = &spec.selector {
+            let set = [
+                selector.dataplane_tags.is_some(),
+                selector.dataplane_ref.is_some(),
+                selector.dataplane_labels.is_some(),
+            ];
+            if set.into_iter().filter(|set| *set).count() > 1 {
+                let message = "must have only one of dataplaneTags, dataplaneRef and dataplaneLabels";
+                found.add("spec.selector", message);
+            }
+        }
+        check_name(header.as_ref(), found);
         let selector = spec.selector.map_or_else(InboundSelector::default, |selector| InboundSelector {
             tags: selector.dataplane_tags.unwrap_or_default(),
             labels: selector.dataplane_labels.and_then(|labels| labels.match_labels).unwrap_or_default(),
@@ -119,6 +132,16 @@ impl MeshMultiZoneService {
         if services.is_empty() {
             found.add("spec.selector.meshService.matchLabels", "must be set");
         }
+        if spec.ports.as_ref().is_none_or(Vec::is_empty) {
+            found.add("spec.ports", "must have at least one entry");
+        }
+        for (i, port) in spec.ports.iter().flatten().enumerate() {
+            let path = format!("spec.ports[{i}]");
+            if port.name.as_ref().is_some_and(String::is_empty) {
+                found.add(format!("{path}.name"), "must not be empty");
+            }
+            tags::check_protocol(port.app_protocol.as_deref(), &format!("{path}.appProtocol"), found);
+        }
         let ports = read_ports(spec.ports, found);
         let vips = read_vips(status, found);
         let Header { mesh, name, labels, .. } = header?;
@@ -138,37 +161,52 @@ impl ServicePort {
     }
 }
 
+/// Such a service is given a DNS name of its own.
+pub(super) fn check_name(header: Option<&Header>, found: &mut Violations) {
+    const MOST: usize = 63;
+    if let Some(header) = header.filter(|header| header.name.name.len() > MOST) {
+        found.add_strict(header.name_path(), &format!("must not be longer than {MOST} characters"));
+    }
+}
+
+/// The ports that can be dialled: Kuma takes any number, and the same one twice.
 fn read_ports(ports: Option<Vec<wire::Port>>, found: &mut Violations) -> Option<Vec<ServicePort>> {
-    let mut all = Vec::new();
+    let mut all: Vec<ServicePort> = Vec::new();
     let mut complete = true;
     for (i, port) in ports.unwrap_or_default().into_iter().enumerate() {
         let path = format!("spec.ports[{i}]");
-        let number = read_port(port.port, &path, found);
+        let number = port.port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+        if port.port.is_none() {
+            found.add(format!("{path}.port"), "must be set");
+        } else if number.is_none() {
+            found.add_strict(&format!("{path}.port"), "must be a port from 1 to 65535");
+        }
         let target = match port.target_port {
             None => number.map(TargetPort::Number),
             Some(wire::TargetPort::Number(number)) => Some(TargetPort::Number(number)),
             Some(wire::TargetPort::Name(name)) => Some(TargetPort::Name(name)),
             Some(wire::TargetPort::Wrong) => {
                 found.add(format!("{path}.targetPort"), "must be a port or the name of an inbound");
+                complete = false;
                 None
             }
         };
-        let (Some(number), Some(target)) = (number, target) else {
-            complete = false;
+        let (Some(number), Some(target)) = (number, target) else { continue };
+        if all.iter().any(|other| other.port == number) {
+            found.add_strict(&format!("{path}.port"), &format!("the port {number} is there twice"));
             continue;
-        };
-        if all.iter().any(|other: &ServicePort| other.port == number) {
-            found.add(format!("{path}.port"), format!("the port {number} is there twice"));
         }
-        let protocol = port.app_protocol.unwrap_or_else(|| "tcp".to_owned());
-        all.push(ServicePort { port: number, name: port.name, target, protocol });
+        let protocol = port.app_protocol.filter(|protocol| !protocol.is_empty());
+        let protocol = protocol.unwrap_or_else(|| "tcp".to_owned());
+        let name = port.name.filter(|name| !name.is_empty());
+        all.push(ServicePort { port: number, name, target, protocol });
     }
     complete.then_some(all)
 }
 
 fn read_vips(status: Option<wire::Vips>, found: &mut Violations) -> Option<Vec<IpAddr>> {
     let vips = status.and_then(|status| status.vips).unwrap_or_default().into_iter().enumerate();
-    let vips = vips.filter_map(|(i, vip)| Some((i, vip.ip?)));
+    let vips = vips.filter_map(|(i, vip)| Some((i, vip.ip.filter(|ip| !ip.is_empty())?)));
     let vips: Vec<Option<IpAddr>> =
         vips.map(|(i, ip)| found.check(&format!("status.vips[{i}].ip"), parse_ip(&ip))).collect();
     vips.into_iter().collect()

@@ -3,7 +3,7 @@
 use super::{
     header::{Header, PolicyHeader},
     names::Weight,
-    target_ref::{BackendTarget, Selector, ServiceRef},
+    target_ref::{BackendTarget, ProxyType, Selector, ServiceRef},
     violation::Violations,
     wire,
 };
@@ -33,8 +33,6 @@ pub struct To {
 pub enum Rule {
     /// No rules: the destination itself.
     Itself,
-    /// A rule that says nothing of backends: whatever weaker policies say.
-    Unchanged,
     /// The backends, replacing those of weaker policies.
     Backends(Vec<BackendRef>),
 }
@@ -61,10 +59,14 @@ impl MeshTcpRoute {
             found.add("spec", "must be set");
             return None;
         };
-        let selector = Selector::read(spec.target_ref, "spec.targetRef", found);
+        let proxies = ProxyType::read(spec.target_ref.as_ref(), "spec.targetRef", found);
+        let selector = Selector::of_route(spec.target_ref, "spec.targetRef", found);
+        if spec.to.as_ref().is_some_and(Vec::is_empty) {
+            found.add("spec.to", "must have at least one entry");
+        }
         let to = spec.to.unwrap_or_default().into_iter().enumerate();
         let to: Vec<Option<To>> = to.map(|(i, to)| read_to(to, &format!("spec.to[{i}]"), found)).collect();
-        let header = header.and_then(|header| header.policy(found));
+        let header = header.and_then(|header| header.policy(proxies, found));
         Some(Self { header: header?, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
     }
 }
@@ -88,8 +90,11 @@ fn read_rule(rule: wire::TcpRouteRule, path: &str, found: &mut Violations) -> Op
         found.add(path, "must be set");
         return None;
     };
-    let Some(refs) = conf.backend_refs else { return Some(Rule::Unchanged) };
     let path = format!("{path}.backendRefs");
+    let Some(refs) = conf.backend_refs else {
+        found.add(path, "must be set");
+        return None;
+    };
     if refs.is_empty() {
         found.add(path, "must have at least one entry");
         return None;

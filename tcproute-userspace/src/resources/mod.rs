@@ -13,6 +13,7 @@ mod mesh_tcp_route;
 mod names;
 mod other_policy;
 mod shown;
+mod tags;
 mod target_ref;
 mod violation;
 pub(crate) mod wire;
@@ -21,12 +22,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use imbl::OrdMap;
 
-pub use dataplane::{Dataplane, Inbound, Outbound, PROTOCOL_TAG, SERVICE_TAG};
+pub use dataplane::{Dataplane, Inbound, Outbound};
 pub(crate) use document::Reader;
 pub use document::{Identity, Resource};
 pub use external_service::{ExternalAddress, ExternalService};
 pub use header::{DataplaneKey, Key, Origin, PolicyHeader, Role};
-pub(crate) use kinds::{Kind, nearest, nearest_kind};
+pub(crate) use kinds::{Encoding, Form, Kind, WrongKind, nearest};
 pub use mesh::{Mesh, MtlsMode};
 pub use mesh_external_service::MeshExternalService;
 pub use mesh_http_route::MeshHttpRoute;
@@ -35,8 +36,11 @@ pub use mesh_tcp_route::{BackendRef, MeshTcpRoute, Rule, To};
 pub use names::{EmptyName, Labels, MeshName, ResourceName, ServiceName, Tags, Weight};
 pub use other_policy::{Applies, OtherPolicy};
 pub(crate) use shown::Pairs;
-pub use target_ref::{BackendTarget, DataplaneRef, PortRef, Selector, ServiceBy, ServiceKind, ServiceRef};
-pub use violation::{Violation, Violations};
+pub use tags::{PROTOCOL_TAG, SERVICE_TAG};
+pub use target_ref::{
+    BackendTarget, DataplaneRef, PortRef, ProxyType, Selector, ServiceBy, ServiceKind, ServiceRef,
+};
+pub use violation::{Strictness, Violation, Violations};
 
 /// All resources that were read, of all meshes. A copy shares everything, so that keeping two states costs what differs, and so
 /// does comparing them.
@@ -101,14 +105,39 @@ impl Resources {
         }
     }
 
-    /// The DNS names of services outside the mesh.
+    /// Whether this one is there.
+    pub fn contains(&self, Identity { kind, key }: &Identity) -> bool {
+        match *kind {
+            Mesh::KIND => self.meshes.contains_key(&key.0),
+            Dataplane::KIND => self.dataplanes.contains_key(key),
+            ExternalService::KIND => self.external_services.contains_key(key),
+            MeshService::KIND => self.services.mesh.contains_key(key),
+            MeshExternalService::KIND => self.services.external.contains_key(key),
+            MeshMultiZoneService::KIND => self.services.multi_zone.contains_key(key),
+            MeshTcpRoute::KIND => self.tcp_routes.contains_key(key),
+            MeshHttpRoute::KIND => self.http_routes.contains_key(key),
+            kind => self.other_policies.contains_key(&(kind, key.clone())),
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        let services = &self.services;
+        let services = services.mesh.len() + services.external.len() + services.multi_zone.len();
+        let policies = self.tcp_routes.len() + self.http_routes.len() + self.other_policies.len();
+        self.meshes.len() + self.dataplanes.len() + self.external_services.len() + services + policies
+    }
+
+    /// The DNS names of services outside the mesh, and of Dataplanes.
     pub fn external_host_names(&self) -> BTreeSet<String> {
+        let inbounds = self.dataplanes.values().flat_map(|dataplane| &dataplane.inbounds);
+        let inbounds = inbounds.map(|inbound| &inbound.address);
         let classic = self.external_services.values().map(|service| &service.address);
         let later = self.services.external.values().flat_map(|service| &service.endpoints);
         let host = |address: &ExternalAddress| match address {
             ExternalAddress::Host(host, _) => Some(host.clone()),
             ExternalAddress::Socket(_) => None,
         };
-        classic.chain(later).filter_map(host).collect()
+        inbounds.chain(classic).chain(later).filter_map(host).collect()
     }
 }

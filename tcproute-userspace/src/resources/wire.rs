@@ -5,6 +5,7 @@
 //! never get here: who reads the document takes them out and reports them all.
 
 mod dataplane;
+mod enumerated;
 mod external_service;
 mod mesh;
 mod routes;
@@ -13,21 +14,34 @@ mod services;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::names::{Labels, Tags};
-pub(crate) use dataplane::{DataplaneNetworking, DataplaneSpec, Inbound, Outbound, UniversalDataplane};
+pub(crate) use dataplane::{
+    DataplaneNetworking, DataplaneSpec, Gateway, Inbound, Outbound, UniversalDataplane,
+};
+pub(crate) use enumerated::Enumerated;
 pub(crate) use external_service::{ExternalNetworking, ExternalServiceSpec, UniversalExternalService};
-pub(crate) use mesh::{MeshSpec, Mtls, UniversalMesh};
-pub(crate) use routes::{BackendRef, HttpRouteSpec, TcpRouteRule, TcpRouteSpec, TcpRouteTo, Weight};
+pub(crate) use mesh::{MeshSpec, Mtls, Routing, UniversalMesh};
+pub(crate) use routes::{
+    BackendRef, HttpRouteRule, HttpRouteSpec, TcpRouteRule, TcpRouteSpec, TcpRouteTo, Weight,
+};
 pub(crate) use services::{
-    ExternalEndpoint, MeshExternalServiceSpec, MeshExternalServiceStatus, MeshMultiZoneServiceSpec,
+    ExternalEndpoint, Match, MeshExternalServiceSpec, MeshExternalServiceStatus, MeshMultiZoneServiceSpec,
     MeshServiceSpec, Port, TargetPort, Vips,
 };
 
 /// Enough of any document to tell what it is.
-#[derive(Debug)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Envelope {
     pub(crate) r#type: Option<String>,
     pub(crate) kind: Option<String>,
     pub(crate) api_version: Option<String>,
+}
+
+impl Envelope {
+    /// That of the items of this list, if it tells: an API server leaves it out of each item.
+    pub(crate) fn item(&self) -> Option<Self> {
+        let kind = self.kind.as_deref()?.strip_suffix("List").filter(|kind| !kind.is_empty())?.to_owned();
+        Some(Self { r#type: None, kind: Some(kind), api_version: self.api_version.clone() })
+    }
 }
 
 /// The Kubernetes form of any resource.
@@ -90,6 +104,8 @@ pub(crate) struct Universal<S, T = IgnoredAny> {
     _creation_time: Option<IgnoredAny>,
     #[serde(rename = "modificationTime")]
     _modification_time: Option<IgnoredAny>,
+    #[serde(rename = "kri")]
+    _kri: Option<IgnoredAny>,
     pub(crate) spec: Option<S>,
     pub(crate) status: Option<T>,
 }
@@ -100,11 +116,13 @@ pub(crate) struct Universal<S, T = IgnoredAny> {
 pub(crate) struct TargetRef {
     pub(crate) kind: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) mesh: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) labels: Option<Labels>,
     pub(crate) section_name: Option<String>,
     pub(crate) port: Option<u32>,
     pub(crate) tags: Option<Tags>,
+    pub(crate) proxy_types: Option<Vec<String>>,
 }
 
 /// A policy of another kind: only what tells which proxies it is for.

@@ -55,8 +55,6 @@ pub enum Verdict {
     Wins,
     /// A stronger one says something else.
     Overridden,
-    /// It applies, and says nothing about backends.
-    Silent,
     /// It keeps connections at the proxy, if the protocol is one of requests.
     Covers,
     /// It does not speak of this Dataplane or not of this service.
@@ -153,17 +151,15 @@ impl Resolver {
             let says = match &entry.to().rule {
                 Rule::Itself => "names the service without rules: the destination itself",
                 Rule::Backends(_) => "has backendRefs",
-                Rule::Unchanged => "has a rule without backendRefs, which changes nothing",
             };
             let (verdict, reason) = match winner {
-                Some(winner) if winner == i => (Verdict::Wins, format!("the strongest; it {says}")),
-                Some(winner) if i < winner && entry.to().rule != Rule::Unchanged => {
+                Some(winner) if winner != i => {
                     let by = &entries[winner];
                     let deciding = compat.deciding(&by.strength(), &entry.strength());
                     let by = &by.policy.header.name;
                     (Verdict::Overridden, format!("{by} is stronger by {deciding}"))
                 }
-                _ => (Verdict::Silent, says.to_owned()),
+                _ => (Verdict::Wins, format!("the strongest; it {says}")),
             };
             one("MeshTCPRoute", &entry.policy.header, &entry.policy.selector, verdict, reason)
         };

@@ -95,7 +95,7 @@ impl Policies {
             for (to, entry) in policy.to.iter().enumerate() {
                 let destinations = services.candidates(mesh, namespace, &entry.service).all().collect();
                 let backends = match &entry.rule {
-                    Rule::Itself | Rule::Unchanged => Vec::new(),
+                    Rule::Itself => Vec::new(),
                     Rule::Backends(refs) => refs
                         .iter()
                         .map(|backend| services.candidates(mesh, namespace, &backend.target.service))

@@ -183,9 +183,9 @@ impl Services {
     pub(super) fn add_dataplane(&mut self, dataplane: &Dataplane, touched: &mut Touched) {
         for inbound in dataplane.inbounds.iter().filter(|inbound| inbound.ready) {
             let mut ids = self.mesh(&dataplane.mesh).selectors.matching(dataplane, inbound);
-            ids.push(self.tagged(&dataplane.mesh, &inbound.service));
+            ids.extend(inbound.service.as_ref().map(|service| self.tagged(&dataplane.mesh, service)));
             for id in ids {
-                self.add_endpoint(id, ExternalAddress::Socket(inbound.address), &inbound.tags, false);
+                self.add_endpoint(id, inbound.address.clone(), &inbound.tags, false);
                 self.touch(id, touched);
             }
         }
@@ -200,7 +200,7 @@ impl Services {
     pub(super) fn remove_dataplane(&mut self, dataplane: &Dataplane, touched: &mut Touched) {
         for inbound in dataplane.inbounds.iter().filter(|inbound| inbound.ready) {
             let mut ids = self.mesh(&dataplane.mesh).selectors.matching(dataplane, inbound);
-            ids.push(self.tagged(&dataplane.mesh, &inbound.service));
+            ids.extend(inbound.service.as_ref().map(|service| self.tagged(&dataplane.mesh, service)));
             for id in ids {
                 self.remove_endpoints(id, &inbound.tags, touched);
             }

@@ -1,87 +1,114 @@
-//! Documents to resources: what kind each object is, and everything that is wrong with it.
+//! Documents to objects: what each is, and whether it can be used.
 
 use super::{
     lenient::{Lenient, Refused},
     node::{Mark, Node, Value},
-    notes::{Note, Notes},
+    notes::{Judging, Note, Notes},
     path::{Path, follow},
     yaml::Documents,
 };
-use crate::resources::{Kind, Reader, Resource, nearest_kind, wire::Envelope};
-
-/// A resource and where its name is.
-pub(super) struct Found {
-    pub(super) resource: Resource,
-    pub(super) name: Mark,
-}
+use crate::resources::{
+    Encoding, Form, Identity, Kind, Reader, Resource, Strictness, WrongKind, wire::Envelope,
+};
 
 /// What is in a text.
 pub(super) struct Content {
-    pub(super) found: Vec<Found>,
-    /// How many objects should have been resources.
-    pub(super) resources: usize,
-    pub(super) wrong: Vec<Note>,
-    /// Whether more is wrong than `wrong` tells.
+    /// In the order of the text; the items of lists are objects of their own.
+    pub(super) objects: Vec<Object>,
+    /// Syntax faults: of what follows nothing can be said.
+    pub(super) faults: Vec<Note>,
+    /// Whether more is wrong than is told.
     pub(super) more: bool,
 }
 
-/// Reads all documents of a text. JSON is YAML.
-pub(super) fn read(text: &str) -> Content {
-    let mut reading = Reading::default();
+/// A document, or an item of a list in one.
+pub(super) struct Object {
+    /// What it is, as far as kind, mesh and name can be read although something else is wrong.
+    pub(super) identity: Option<Identity>,
+    /// Where it begins.
+    pub(super) at: Mark,
+    /// Where its name is, or should be.
+    pub(super) name: Mark,
+    pub(super) outcome: Outcome,
+}
+
+/// What came of an object.
+pub(super) enum Outcome {
+    Read(Resource),
+    /// What is wrong with it, in the order of places; empty if too much was told already of the objects before.
+    Refused(Vec<Note>),
+    /// Of no concern to routes. The note, if any, says why it is told: a kind that is not known, no resource at all.
+    Passed(Option<Note>),
+}
+
+/// Reads all documents of a text, one after the other. JSON is YAML.
+pub(super) fn read(text: &str, strictness: Strictness) -> Content {
+    let mut reading = Reading { objects: Vec::new(), notes: Notes::new(strictness), strictness };
+    let mut faults = Vec::new();
     for document in Documents::new(text) {
         match document {
             Ok(node) if node.is_null() => {}
-            Ok(node) => reading.object(&node, &Path::Root),
-            Err(fault) => reading.notes.add(fault.at, String::new(), fault.message, None),
-        }
-        if reading.notes.overflowed() {
-            break;
+            Ok(node) => reading.object(&node, &Path::Root, None),
+            Err(fault) => {
+                let (path, suggestion) = (String::new(), None);
+                faults.push(Note { at: fault.at, path, message: fault.message, suggestion });
+            }
         }
     }
-    let Reading { found, resources, notes } = reading;
-    let more = notes.overflowed();
-    Content { found, resources, wrong: notes.into_sorted(), more }
+    let more = reading.notes.overflowed();
+    Content { objects: reading.objects, faults, more }
 }
 
-#[derive(Default)]
 struct Reading {
-    found: Vec<Found>,
-    resources: usize,
+    objects: Vec<Object>,
     notes: Notes,
+    strictness: Strictness,
 }
 
 impl Reading {
-    /// Reads a document, or an item of a list in one.
-    fn object(&mut self, node: &Node, path: &Path<'_>) {
-        self.notes.begin_object();
-        let Some(envelope) = self.envelope(node, path) else { return };
-        let reader = match Kind::of(&envelope) {
-            Ok((Kind::List, _)) => return self.list(node, path),
-            Ok((kind, form)) => Reader { kind, form },
-            Err((field, message)) => {
-                let near = node.get(field).and_then(Node::text).and_then(nearest_kind);
-                let at = follow(node, field);
-                return self.notes.add(at, path.join(field), message, near.map(str::to_owned));
-            }
+    /// Reads a document, or an item of a list in one, which has the kind that the list says unless it has its own.
+    fn object(&mut self, node: &Node, path: &Path<'_>, of_list: Option<&Envelope>) {
+        let Some(envelope) = self.envelope(node, path) else { return self.end(node, None, None) };
+        let envelope = match of_list {
+            Some(of_list) if envelope == Envelope::default() => of_list,
+            _ => &envelope,
         };
-        if reader.kind != Kind::Irrelevant {
-            self.resources += 1;
-        }
-        if matches!(reader.kind, Kind::OtherPolicy(_)) {
-            self.notes.let_be();
-        }
-        let before = self.notes.len();
-        let read = reader.read(Lenient { node, path, notes: &mut self.notes });
-        match read {
-            Ok(Ok(Some(resource))) if self.notes.len() == before => {
-                self.found.push(Found { resource, name: follow(node, reader.form.name_path()) });
+        match Kind::of(envelope) {
+            Ok((Kind::List, _)) => self.list(node, path, envelope.item().as_ref()),
+            Ok((Kind::Irrelevant, _)) => self.pass(node, None),
+            Ok((kind, form)) => self.resource(Reader { kind, form, strictness: self.strictness }, node, path),
+            Err(_) if is_rest_list(node) => self.list(node, path, None),
+            Err(wrong) if wrong.is_foreign && !has_lost_its_kind(node, envelope) => {
+                let note = note(node, path, wrong);
+                self.pass(node, Some(note));
             }
-            Ok(Ok(_)) => {}
+            Err(wrong) => {
+                let Note { at, path, message, suggestion } = note(node, path, wrong);
+                self.notes.add(at, path, message, suggestion);
+                self.end(node, None, None);
+            }
+        }
+    }
+
+    fn resource(&mut self, reader: Reader, node: &Node, path: &Path<'_>) {
+        let encoding = reader.kind.encoding();
+        let is_others = matches!(reader.kind, Kind::OtherPolicy(_));
+        self.notes.begin_object(encoding, if is_others { Judging::Nothing } else { Judging::Everything });
+        if let (Encoding::Schema, Some(spec)) = (encoding, node.get("spec")) {
+            self.no_nulls(spec, &Path::Field(path, "spec"));
+        }
+        let read = reader.read(Lenient { node, path, notes: &mut self.notes });
+        let resource = match read {
+            Ok(Ok(None)) if self.notes.found() == 0 => {
+                self.notes.end_object();
+                let field = "spec.targetRef";
+                let (at, path, suggestion) = (follow(node, field), path.join(field), None);
+                let message = "is for builtin gateways only: it concerns no sidecar".to_owned();
+                return self.pass(node, Some(Note { at, path, message, suggestion }));
+            }
+            Ok(Ok(resource)) => resource,
             Ok(Err(violations)) => {
                 for violation in violations {
-                    if self.notes.overflowed() {
-                        return;
-                    }
                     let whole = path.join(&violation.path);
                     if !self.notes.is_replaced(&whole) {
                         let at = follow(node, &violation.path);
@@ -89,22 +116,66 @@ impl Reading {
                         self.notes.add(at, whole, violation.message, suggestion);
                     }
                 }
+                None
             }
             Err(Refused { message, place }) => {
                 let (at, path) = place.unwrap_or_else(|| (node.at, path.to_string()));
                 self.notes.add(at, path, message, None);
+                None
             }
+        };
+        self.end(node, Some(reader), resource);
+    }
+
+    /// Ends an object that is of concern.
+    fn end(&mut self, node: &Node, reader: Option<Reader>, resource: Option<Resource>) {
+        let wrong = self.notes.end_object();
+        let name = reader.map_or(node.at, |reader| follow(node, reader.form.name_path()));
+        let (identity, outcome) = match (wrong, resource) {
+            (None, Some(resource)) => (Some(resource.identity()), Outcome::Read(resource)),
+            (wrong, _) => (
+                reader.and_then(|reader| identity(node, reader)),
+                Outcome::Refused(wrong.unwrap_or_default()),
+            ),
+        };
+        self.objects.push(Object { identity, at: node.at, name, outcome });
+    }
+
+    /// Kuma's schemas take no null, whatever the field.
+    fn no_nulls(&mut self, node: &Node, path: &Path<'_>) {
+        match &node.value {
+            Value::Sequence(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    self.no_nulls(item, &Path::Index(path, i));
+                }
+            }
+            Value::Mapping(entries) => {
+                for (key, value) in entries.iter() {
+                    if let Some(name) = key.text() {
+                        self.no_nulls(value, &Path::Field(path, name));
+                    }
+                }
+            }
+            _ if node.is_null() => self.notes.wrong_type(node, path, "a value"),
+            Value::Quoted(_) | Value::Plain(_) => {}
         }
     }
 
-    fn list(&mut self, node: &Node, path: &Path<'_>) {
+    fn pass(&mut self, node: &Node, note: Option<Note>) {
+        let outcome = Outcome::Passed(note);
+        self.objects.push(Object { identity: None, at: node.at, name: node.at, outcome });
+    }
+
+    /// Reads the items of a list, which may be without a kind of their own.
+    fn list(&mut self, node: &Node, path: &Path<'_>, of_list: Option<&Envelope>) {
         let Some(items) = node.get("items").filter(|items| !items.is_null()) else { return };
         let path = Path::Field(path, "items");
         let Value::Sequence(items) = &items.value else {
-            return self.notes.wrong_type(items, &path, "a list of objects");
+            self.notes.wrong_type(items, &path, "a list of objects");
+            return self.end(node, None, None);
         };
         for (i, item) in items.iter().enumerate() {
-            self.object(item, &Path::Index(&path, i));
+            self.object(item, &Path::Index(&path, i), of_list);
         }
     }
 
@@ -114,7 +185,7 @@ impl Reading {
             self.notes.wrong_type(node, path, "a mapping");
             return None;
         }
-        let before = self.notes.len();
+        let before = self.notes.found();
         let mut field = |name: &str| {
             let value = node.get(name).filter(|value| !value.is_null())?;
             if value.text().is_none() {
@@ -124,7 +195,46 @@ impl Reading {
         };
         let envelope =
             Envelope { r#type: field("type"), kind: field("kind"), api_version: field("apiVersion") };
-        (self.notes.len() == before).then_some(envelope)
+        (self.notes.found() == before).then_some(envelope)
+    }
+}
+
+fn note(node: &Node, path: &Path<'_>, wrong: WrongKind) -> Note {
+    let WrongKind { field, message, suggestion, .. } = wrong;
+    Note {
+        at: follow(node, field),
+        path: path.join(field),
+        message,
+        suggestion: suggestion.map(str::to_owned),
+    }
+}
+
+/// What `kumactl get` and Kuma's API print: `{total, items, next}`.
+fn is_rest_list(node: &Node) -> bool {
+    node.get("items").is_some() && (node.get("total").is_some() || node.get("next").is_some())
+}
+
+/// Whether something without a kind looks like a resource, which must not get lost silently.
+fn has_lost_its_kind(node: &Node, envelope: &Envelope) -> bool {
+    let has = |field: &str| node.get(field).is_some();
+    let named = has("name") || has("metadata");
+    *envelope == Envelope::default() && named && (has("spec") || has("mesh") || has("networking"))
+}
+
+/// What a resource is that cannot be read.
+fn identity(node: &Node, Reader { kind, form, .. }: Reader) -> Option<Identity> {
+    let text = |node: &Node, field: &str| {
+        let text = node.get(field).filter(|value| !value.is_null()).and_then(Node::text);
+        text.filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let mesh = text(node, "mesh");
+    match form {
+        Form::Universal => kind.identity(mesh, text(node, "name")?, None),
+        Form::Kubernetes => {
+            let metadata = node.get("metadata")?;
+            let of_label = metadata.get("labels").and_then(|labels| text(labels, Identity::MESH_LABEL));
+            kind.identity(mesh.or(of_label), text(metadata, "name")?, text(metadata, "namespace"))
+        }
     }
 }
 

@@ -53,8 +53,13 @@ impl<'a> Lenient<'a> {
     }
 
     fn integer(&mut self, least: i128, most: i128) -> i128 {
-        match self.node.scalar() {
-            Some(Scalar::Integer(number)) if (least..=most).contains(&number) => number,
+        let number = match self.node.scalar() {
+            Some(Scalar::Integer(number)) => Some(number),
+            Some(Scalar::Text(text)) if self.notes.takes_text_as_number() => text.parse().ok(),
+            _ => None,
+        };
+        match number {
+            Some(number) if (least..=most).contains(&number) => number,
             _ => {
                 self.wrong_type(&format!("an integer from {least} to {most}"));
                 0
@@ -144,7 +149,8 @@ impl<'de> Deserializer<'de> for Lenient<'_> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
-        let Some(text) = self.node.text() else {
+        // Kuma takes no number for a text: what a version such as 1.10 is written like is for quotes to say.
+        let Some(Scalar::Text(text)) = self.node.scalar() else {
             self.wrong_type("a string");
             return visitor.visit_str("");
         };
@@ -251,10 +257,10 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Refused> {
         let (name, node) = self.value.take().ok_or_else(|| de::Error::custom("a value before its key"))?;
         let path = Path::Field(self.path, name);
-        let before = self.notes.len();
+        let before = self.notes.found();
         let value = seed.deserialize(Lenient { node, path: &path, notes: self.notes })?;
         // The rules judge a map with free keys as a whole.
-        if self.known.is_none() && self.notes.len() > before {
+        if self.known.is_none() && self.notes.found() > before {
             self.notes.replaced(self.path);
         }
         Ok(value)

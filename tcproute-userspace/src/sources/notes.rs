@@ -1,6 +1,6 @@
 //! What is found wrong while an object is read: noted, so that the reading goes on.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, mem};
 
 use super::{
     limits,
@@ -8,7 +8,8 @@ use super::{
     path::{Path, prefixes},
     scalar::Scalar,
 };
-use crate::resources::nearest;
+pub use crate::resources::Strictness;
+use crate::resources::{Encoding, nearest};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,26 +21,49 @@ pub(super) struct Note {
     pub(super) suggestion: Option<String>,
 }
 
+/// The notes of one object after the other.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
+    /// Of this object.
     noted: Vec<Note>,
+    /// How much is wrong with this object, also what is not told.
+    found: usize,
+    /// How much was told of the objects before.
+    told: usize,
     /// Paths of values that were replaced by others: what the rules say of those is beside the point.
     replaced: HashSet<String>,
     judging: Judging,
+    encoding: Encoding,
+    strictness: Strictness,
     overflowed: bool,
 }
 
 /// Whether an object is this program's to judge.
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Judging {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Judging {
     #[default]
     Everything,
     Nothing,
 }
 
 impl Notes {
+    /// To be called before each object of which more than its kind is read.
+    pub(super) const fn begin_object(&mut self, encoding: Encoding, judging: Judging) {
+        self.encoding = encoding;
+        self.judging = judging;
+    }
+
+    pub(super) fn takes_text_as_number(&self) -> bool {
+        self.encoding == Encoding::Protobuf
+    }
+
+    pub(super) fn new(strictness: Strictness) -> Self {
+        Self { strictness, ..Self::default() }
+    }
+
     pub(super) fn add(&mut self, at: Mark, path: String, message: String, suggestion: Option<String>) {
-        if self.noted.len() < limits::VIOLATIONS {
+        self.found += 1;
+        if self.told + self.noted.len() < limits::VIOLATIONS {
             self.noted.push(Note { at, path, message, suggestion });
         } else {
             self.overflowed = true;
@@ -48,7 +72,7 @@ impl Notes {
 
     /// A value of the wrong type, instead of which the reader gets an empty one.
     pub(super) fn wrong_type(&mut self, node: &Node, path: &Path<'_>, expected: &str) {
-        if !self.overflowed && self.judging == Judging::Everything {
+        if self.is_to_tell() {
             self.replaced(path);
             self.add(node.at, path.to_string(), wrong_type(node, expected), None);
         }
@@ -56,13 +80,13 @@ impl Notes {
 
     /// A key that is a collection: its value is left out.
     pub(super) fn wrong_key(&mut self, key: &Node, parent: &Path<'_>) {
-        if !self.overflowed && self.judging == Judging::Everything {
+        if self.is_to_tell() {
             self.add(key.at, parent.to_string(), wrong_type(key, "a string"), None);
         }
     }
 
     pub(super) fn repeated_key(&mut self, at: Mark, parent: &Path<'_>, name: &str) {
-        if !self.overflowed && self.judging == Judging::Everything {
+        if self.is_to_tell() {
             let message = format!("the key `{}` is there twice", shortened(name));
             self.add(at, parent.to_string(), message, None);
         }
@@ -73,7 +97,7 @@ impl Notes {
     }
 
     pub(super) fn unknown_field(&mut self, at: Mark, parent: &Path<'_>, name: &str, known: &[&str]) {
-        if self.overflowed || self.judging == Judging::Nothing {
+        if self.strictness == Strictness::Lenient || !self.is_to_tell() {
             return;
         }
         let near = nearest(name, known.iter().copied());
@@ -90,30 +114,35 @@ impl Notes {
         !self.replaced.is_empty() && prefixes(path).any(|prefix| self.replaced.contains(prefix))
     }
 
-    /// To be called before each object: paths are those of an object.
-    pub(super) fn begin_object(&mut self) {
-        self.replaced.clear();
-        self.judging = Judging::Everything;
+    /// How much is wrong with the object so far.
+    pub(super) const fn found(&self) -> usize {
+        self.found
     }
 
-    /// For an object of which hardly anything is read: it is another program's to judge.
-    pub(super) const fn let_be(&mut self) {
-        self.judging = Judging::Nothing;
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.noted.len()
-    }
-
-    /// Whether there was more than can be told.
+    /// Whether there was more than can be told, in all objects together.
     pub(super) const fn overflowed(&self) -> bool {
         self.overflowed
     }
 
-    /// In the order of their places.
-    pub(super) fn into_sorted(mut self) -> Vec<Note> {
-        self.noted.sort_by_key(|note| note.at);
-        self.noted
+    /// Ends an object: what is wrong with it, in the order of places. `None` if nothing is; nothing at all if there is something
+    /// and too much was told before.
+    pub(super) fn end_object(&mut self) -> Option<Vec<Note>> {
+        let mut noted = mem::take(&mut self.noted);
+        noted.sort_by_key(|note| note.at);
+        self.told += noted.len();
+        self.replaced.clear();
+        (mem::take(&mut self.found) > 0).then_some(noted)
+    }
+
+    /// Whether something wrong is to be put into words; if not, it counts all the same.
+    fn is_to_tell(&mut self) -> bool {
+        if self.judging == Judging::Nothing {
+            return false;
+        }
+        if self.overflowed {
+            self.found += 1;
+        }
+        !self.overflowed
     }
 }
 

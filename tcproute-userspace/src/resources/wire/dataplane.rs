@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::TargetRef;
+use super::{Enumerated, TargetRef};
 use crate::resources::names::{Labels, Tags};
 
 /// `spec` of a Dataplane on Kubernetes.
@@ -31,6 +31,8 @@ pub(crate) struct UniversalDataplane {
     _creation_time: Option<IgnoredAny>,
     #[serde(rename = "modificationTime")]
     _modification_time: Option<IgnoredAny>,
+    #[serde(rename = "kri")]
+    _kri: Option<IgnoredAny>,
     pub(crate) networking: Option<DataplaneNetworking>,
     #[serde(rename = "metrics")]
     _metrics: Option<IgnoredAny>,
@@ -47,10 +49,9 @@ pub(crate) struct DataplaneNetworking {
     pub(crate) advertised_address: Option<String>,
     pub(crate) inbound: Option<Vec<Inbound>>,
     pub(crate) outbound: Option<Vec<Outbound>>,
-    #[serde(rename = "gateway")]
-    _gateway: Option<IgnoredAny>,
-    #[serde(rename = "admin")]
-    _admin: Option<IgnoredAny>,
+    pub(crate) gateway: Option<Gateway>,
+    pub(crate) listeners: Option<Vec<IgnoredAny>>,
+    pub(crate) admin: Option<Admin>,
     #[serde(rename = "transparentProxying", alias = "transparent_proxying")]
     _transparent_proxying: Option<IgnoredAny>,
 }
@@ -62,14 +63,13 @@ pub(crate) struct Inbound {
     pub(crate) address: Option<String>,
     pub(crate) health: Option<Health>,
     pub(crate) tags: Option<Tags>,
-    #[serde(rename = "servicePort")]
-    _service_port: Option<IgnoredAny>,
-    #[serde(rename = "serviceAddress")]
-    _service_address: Option<IgnoredAny>,
+    pub(crate) protocol: Option<String>,
+    pub(crate) service_port: Option<u32>,
+    pub(crate) service_address: Option<String>,
     pub(crate) name: Option<String>,
     #[serde(rename = "serviceProbe")]
     _service_probe: Option<IgnoredAny>,
-    pub(crate) state: Option<String>,
+    pub(crate) state: Option<Enumerated>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,4 +84,15 @@ pub(crate) struct Outbound {
     pub(crate) address: Option<String>,
     pub(crate) tags: Option<Tags>,
     pub(crate) backend_ref: Option<TargetRef>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Gateway {
+    pub(crate) tags: Option<Tags>,
+    pub(crate) r#type: Option<Enumerated>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Admin {
+    pub(crate) port: Option<u32>,
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, de::IgnoredAny};
 
+use super::Enumerated;
+
 /// A Universal Mesh.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -9,12 +11,17 @@ pub(crate) struct UniversalMesh {
     #[serde(rename = "type")]
     _type: Option<IgnoredAny>,
     pub(crate) name: Option<String>,
+    // Nothing, and yet some write it.
+    #[serde(rename = "mesh")]
+    _mesh: Option<IgnoredAny>,
     #[serde(rename = "labels")]
     _labels: Option<IgnoredAny>,
     #[serde(rename = "creationTime")]
     _creation_time: Option<IgnoredAny>,
     #[serde(rename = "modificationTime")]
     _modification_time: Option<IgnoredAny>,
+    #[serde(rename = "kri")]
+    _kri: Option<IgnoredAny>,
     pub(crate) mtls: Option<Mtls>,
     #[serde(rename = "constraints")]
     _constraints: Option<IgnoredAny>,
@@ -26,8 +33,7 @@ pub(crate) struct UniversalMesh {
     _metrics: Option<IgnoredAny>,
     #[serde(rename = "networking")]
     _networking: Option<IgnoredAny>,
-    #[serde(rename = "routing")]
-    _routing: Option<IgnoredAny>,
+    pub(crate) routing: Option<Routing>,
     #[serde(rename = "skipCreatingInitialPolicies")]
     _skip_creating_initial_policies: Option<IgnoredAny>,
     #[serde(rename = "tracing")]
@@ -49,8 +55,7 @@ pub(crate) struct MeshSpec {
     _metrics: Option<IgnoredAny>,
     #[serde(rename = "networking")]
     _networking: Option<IgnoredAny>,
-    #[serde(rename = "routing")]
-    _routing: Option<IgnoredAny>,
+    pub(crate) routing: Option<Routing>,
     #[serde(rename = "skipCreatingInitialPolicies")]
     _skip_creating_initial_policies: Option<IgnoredAny>,
     #[serde(rename = "tracing")]
@@ -70,7 +75,7 @@ pub(crate) struct Mtls {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MtlsBackend {
     pub(crate) name: Option<String>,
-    pub(crate) mode: Option<String>,
+    pub(crate) mode: Option<Enumerated>,
     #[serde(rename = "type")]
     _type: Option<IgnoredAny>,
     #[serde(rename = "conf")]
@@ -79,4 +84,14 @@ pub(crate) struct MtlsBackend {
     _dp_cert: Option<IgnoredAny>,
     #[serde(rename = "rootChain")]
     _root_chain: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Routing {
+    pub(crate) zone_egress: Option<bool>,
+    #[serde(rename = "localityAwareLoadBalancing")]
+    _locality_aware_load_balancing: Option<IgnoredAny>,
+    #[serde(rename = "defaultForbidMeshExternalServiceAccess")]
+    _default_forbid_mesh_external_service_access: Option<IgnoredAny>,
 }

@@ -41,19 +41,23 @@ pub(crate) struct TcpRouteConf {
 pub(crate) struct BackendRef {
     pub(crate) kind: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) mesh: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) labels: Option<Labels>,
     pub(crate) section_name: Option<String>,
     pub(crate) port: Option<u32>,
     pub(crate) tags: Option<Tags>,
+    pub(crate) proxy_types: Option<Vec<String>>,
     pub(crate) weight: Option<Weight>,
 }
 
 impl BackendRef {
     /// What it refers to, and the weight.
     pub(crate) fn split(self) -> (TargetRef, Option<Weight>) {
-        let Self { kind, name, namespace, labels, section_name, port, tags, weight } = self;
-        (TargetRef { kind, name, namespace, labels, section_name, port, tags }, weight)
+        let Self { kind, name, mesh, namespace, labels, section_name, port, tags, proxy_types, weight } =
+            self;
+        let target = TargetRef { kind, name, mesh, namespace, labels, section_name, port, tags, proxy_types };
+        (target, weight)
     }
 }
 
@@ -123,6 +127,11 @@ pub(crate) struct HttpRouteTo {
     pub(crate) target_ref: Option<TargetRef>,
     #[serde(rename = "hostnames")]
     _hostnames: Option<IgnoredAny>,
-    #[serde(rename = "rules")]
-    _rules: Option<IgnoredAny>,
+    pub(crate) rules: Option<Vec<HttpRouteRule>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct HttpRouteRule {
+    pub(crate) matches: Option<Vec<IgnoredAny>>,
+    pub(crate) default: Option<IgnoredAny>,
 }

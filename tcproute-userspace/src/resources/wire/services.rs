@@ -148,22 +148,22 @@ pub(crate) struct MeshExternalServiceSpec {
     pub(crate) r#match: Option<Match>,
     pub(crate) endpoints: Option<Vec<ExternalEndpoint>>,
     pub(crate) tls: Option<ServiceTls>,
-    #[serde(rename = "extension")]
-    _extension: Option<IgnoredAny>,
+    pub(crate) extension: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Match {
     pub(crate) port: Option<u32>,
     pub(crate) protocol: Option<String>,
-    #[serde(rename = "type")]
-    _type: Option<IgnoredAny>,
+    pub(crate) r#type: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct ExternalEndpoint {
     pub(crate) address: Option<String>,
     pub(crate) port: Option<u32>,
+    #[serde(rename = "priority")]
+    _priority: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -31,6 +31,26 @@ pub(in crate::sources) fn errors_of(text: &str) -> Vec<String> {
     errors.iter().flat_map(|errors| &errors.0).map(ToString::to_string).collect()
 }
 
+/// What is read without fault.
+fn names(text: &str) -> Vec<String> {
+    let identity = |resource: &Resource| resource.identity().to_string();
+    resources(text).iter().map(identity).collect()
+}
+
+pub(in crate::sources) fn resources(text: &str) -> Vec<Resource> {
+    let read = |Object { outcome, .. }| match outcome {
+        Outcome::Read(resource) => Some(resource),
+        _ => None,
+    };
+    read_all(text).into_iter().filter_map(read).collect()
+}
+
+fn read_all(text: &str) -> Vec<Object> {
+    let Content { objects, faults, .. } = read(text, Strictness::Strict);
+    assert!(faults.is_empty(), "{faults:?}");
+    objects
+}
+
 #[test]
 fn every_violation_is_reported_with_its_place() {
     let refs = "spec.to[0].rules[0].default.backendRefs";
@@ -38,7 +58,6 @@ fn every_violation_is_reported_with_its_place() {
         errors_of(ROUTE),
         [
             format!("f.yaml:15:17: {refs}[0].name: must be set with kind MeshServiceSubset"),
-            format!("f.yaml:15:17: {refs}[0].tags: must be set with kind MeshServiceSubset"),
             format!("f.yaml:16:25: {refs}[0].weight: must be an integer from 0 to 4294967295"),
             format!("f.yaml:20:19: {refs}[1].tags: must not be set with kind MeshService"),
         ]
@@ -68,13 +87,7 @@ fn a_good_document_has_no_violation() {
 fn unknown_fields_are_reported_beside_all_other_violations() {
     let text = ROUTE.replace("kind: Mesh\n", "kind: Mesh\n    nmae: x\n").replace("weight: -1", "wieght: 1");
     let errors = errors_of(&text);
-    let ends = [
-        "did you mean `name`?",
-        "kind MeshServiceSubset",
-        "kind MeshServiceSubset",
-        "`weight`?",
-        "kind MeshService",
-    ];
+    let ends = ["did you mean `name`?", "kind MeshServiceSubset", "`weight`?", "kind MeshService"];
     assert_eq!(errors.len(), ends.len(), "{errors:?}");
     for (error, end) in errors.iter().zip(ends) {
         assert!(error.ends_with(end), "{error} should end with {end}");
@@ -95,12 +108,12 @@ fn violations_of_an_entry_that_is_too_much_are_reported() {
 
 #[test]
 fn violations_of_spec_are_reported_beside_those_of_the_name() {
-    let errors = errors_of("type: MeshTCPRoute\nname: \"\"\nmesh: \"\"\nspec: {targetRef: {kind: Meshes}}\n");
+    let errors = errors_of("type: MeshTCPRoute\nname: \"\"\nmesh: M\nspec: {targetRef: {kind: Meshes}}\n");
     assert_eq!(
         errors,
         [
             "f.yaml:2:7: name: must not be empty",
-            "f.yaml:3:7: mesh: must not be empty",
+            "f.yaml:3:7: mesh: must consist of lower case letters, digits, dashes, dots and underscores",
             "f.yaml:4:26: spec.targetRef.kind: value is not supported, did you mean \"Mesh\"?",
         ]
     );
@@ -143,7 +156,8 @@ fn target_refs_by_place() {
         errors.iter().map(|e| e.rsplit_once("targetRef.").unwrap().1.to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(messages("{kind: MeshService}"), ["name: must be set with kind MeshService"]);
-    assert_eq!(messages("{kind: MeshSubset, tags: {}}"), ["tags: must be set with kind MeshSubset"]);
+    assert_eq!(messages("{kind: MeshSubset, tags: {}}"), [] as [&str; 0]);
+    assert_eq!(messages("{kind: ''}"), ["kind: must be set"]);
     assert_eq!(messages("{name: s}"), ["kind: must be set"]);
     assert_eq!(
         messages("{kind: Mesh, name: s, tags: {a: b}}"),
@@ -165,9 +179,10 @@ fn fields_of_target_refs_by_kind() {
         errors_of(&text).iter().map(last).collect::<Vec<_>>()
     };
     let (mesh, service) = ("{kind: Mesh}", "{kind: MeshService, name: s}");
+    assert_eq!(policy("{kind: Dataplane, name: a, namespace: b}", service, service), Vec::<String>::new());
     assert_eq!(
-        policy("{kind: Dataplane, name: a, namespace: b, sectionName: c}", service, service),
-        Vec::<String>::new()
+        policy("{kind: Dataplane, sectionName: c}", service, service),
+        ["sectionName: must not be set: a route is for no inbound"]
     );
     assert_eq!(
         policy("{kind: Dataplane, name: a, labels: {b: c}, tags: {d: e}, port: 1}", service, service),
@@ -184,9 +199,11 @@ fn fields_of_target_refs_by_kind() {
             "sectionName: must not be set with kind MeshService"
         ]
     );
-    for reference in
-        ["name: a, namespace: b, sectionName: c", "labels: {a: b}, port: 80", "name: a, labels: {}"]
-    {
+    for reference in [
+        "name: a, namespace: b, sectionName: c",
+        "labels: {a: b}, port: 80",
+        "name: a, labels: {}, tags: {}, mesh: '', sectionName: ''",
+    ] {
         let reference = format!("{{kind: MeshService, {reference}}}");
         assert_eq!(policy(mesh, &reference, &reference), Vec::<String>::new(), "{reference}");
     }
@@ -197,7 +214,8 @@ fn fields_of_target_refs_by_kind() {
         ("name: a, port: 1, sectionName: b", "port: must not be set beside sectionName"),
         ("name: a, port: 65536", "port: must be a port from 1 to 65535"),
         ("name: a, port: 0", "port: must be a port from 1 to 65535"),
-        ("name: a, sectionName: ''", "sectionName: must not be empty"),
+        ("name: a, mesh: b", "mesh: must not be set with kind MeshService"),
+        ("name: a, proxyTypes: [Sidecar]", "proxyTypes: must not be set with kind MeshService"),
         ("name: a, tags: {b: c}", "tags: must not be set with kind MeshService"),
     ] {
         let reference = format!("{{kind: MeshService, {reference}}}");
@@ -227,7 +245,7 @@ status: {vips: [{ip: x}]}
 ---
 type: MeshExternalService
 name: e
-spec: {match: {port: 70000}, endpoints: [{address: 'a b'}, {port: 1}]}
+spec: {match: {port: 70000}, endpoints: [{address: 'a b'}, {port: 1}], tls: {}}
 ---
 type: MeshMultiZoneService
 name: m
@@ -247,9 +265,11 @@ spec: {}
             "f.yaml:6:68: spec.ports[3].port: the port 2 is there twice",
             "f.yaml:7:22: status.vips[0].ip: \"x\" is not an IP address",
             "f.yaml:11:22: spec.match.port: must be a port from 1 to 65535",
+            "f.yaml:11:42: spec.endpoints[0].port: must be set",
             "f.yaml:11:52: spec.endpoints[0].address: \"a b\" is not an IP address or a host name",
             "f.yaml:11:60: spec.endpoints[1].address: must be set",
             "f.yaml:15:7: spec.selector.meshService.matchLabels: must be set",
+            "f.yaml:15:15: spec.ports: must have at least one entry",
             "f.yaml:19:9: labels: kuma.io/origin must be global or zone",
             "f.yaml:19:9: labels: kuma.io/policy-role must be system, producer, consumer or workload-owner",
         ]
@@ -329,7 +349,6 @@ mesh: default
 networking:
   address: 10.0.0.1
   admin: {port: 9901}
-  gateway: {type: DELEGATED, tags: {kuma.io/service: g}}
   transparentProxying: {redirectPortInbound: 15006}
   transparent_proxying: {}
   inbound:
@@ -378,11 +397,10 @@ items:
 
 #[test]
 fn the_items_of_a_list_are_read() {
-    let Content { found, wrong, .. } = read(LIST);
-    assert_eq!((found.len(), wrong), (2, vec![]));
+    assert_eq!(names(LIST), ["Mesh a", "MeshTCPRoute r.kuma-system of mesh default"]);
     assert_eq!(errors_of("apiVersion: v1\nkind: List\nitems:\n"), Vec::<String>::new());
     let json = r#"{"apiVersion": "kuma.io/v1alpha1", "kind": "MeshList", "items": [{"apiVersion": "kuma.io/v1alpha1", "kind": "Mesh", "metadata": {"name": "a"}}]}"#;
-    assert_eq!(read(json).found.len(), 1);
+    assert_eq!(names(json), ["Mesh a"]);
 }
 
 #[test]
@@ -444,6 +462,153 @@ fn empty_documents_and_foreign_objects_are_let_be() {
 fn json_is_read() {
     let text =
         r#"{"type": "Mesh", "name": "a", "mtls": {"enabledBackend": "b", "backends": [{"name": "b"}]}}"#;
-    let Content { found, wrong, .. } = read(text);
-    assert_eq!((found.len(), wrong), (1, vec![]));
+    assert_eq!(names(text), ["Mesh a"]);
+}
+
+fn outline(text: &str) -> Vec<String> {
+    let outline = |Object { identity, at, name, outcome }: Object| {
+        let what = match outcome {
+            Outcome::Read(_) => "read".to_owned(),
+            Outcome::Refused(notes) => format!("refused: {}", notes[0].message),
+            Outcome::Passed(note) => {
+                note.map_or("passed".to_owned(), |note| format!("passed: {}", note.message))
+            }
+        };
+        let identity = identity.map_or("?".to_owned(), |identity| identity.to_string());
+        format!("{identity} {}:{} {}:{} {what}", at.line, at.column, name.line, name.column)
+    };
+    read_all(text).into_iter().map(outline).collect()
+}
+
+#[test]
+fn each_object_has_an_outcome_of_its_own_and_an_identity_also_if_it_is_wrong() {
+    let text = "\
+type: MeshTCPRoute
+name: a
+mesh: m
+spec: {to: 5}
+---
+apiVersion: kuma.io/v1alpha1
+kind: Dataplane
+metadata: {name: d, namespace: n, labels: {kuma.io/mesh: m, x: [y]}}
+spec: {networking: {address: {}}}
+---
+type: Mesh
+name: good
+---
+type: Mesh
+name: bad
+mtls: {backends: [{mode: X}]}
+---
+type: Dataplane
+nam: d
+---
+type: MeshTCPRoute
+name: [a]
+spec: {}
+";
+    assert_eq!(
+        outline(text),
+        [
+            "MeshTCPRoute a of mesh m 1:1 2:7 refused: invalid type: integer `5`, expected a sequence",
+            "Dataplane d.n of mesh m 6:1 8:18 refused: invalid type: sequence, expected a string",
+            "Mesh good 11:1 12:7 read",
+            "Mesh bad 14:1 15:7 refused: must be set",
+            "? 18:1 18:1 refused: must be set",
+            "? 21:1 22:7 refused: invalid type: sequence, expected a string",
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_resource_and_kinds_of_later_versions_are_noted_at_most() {
+    let text = "\
+resources: [a.yaml]
+---
+replicas: 3
+networking: {policy: deny}
+---
+type: MeshHorizon
+name: h
+spec: {}
+---
+apiVersion: kuma.io/v1alpha1
+kind: MeshHorizon
+---
+apiVersion: v2
+name: chart
+---
+type: MeshGateway
+name: g
+---
+apiVersion: v1
+kind: ConfigMap
+";
+    let neither = "passed: has neither type (Universal) nor apiVersion and kind (Kubernetes)";
+    assert_eq!(
+        outline(text),
+        [
+            format!("? 1:1 1:1 {neither}"),
+            format!("? 3:1 3:1 {neither}"),
+            "? 6:1 6:1 passed: unknown kind \"MeshHorizon\"".to_owned(),
+            "? 10:1 10:1 passed: unknown kind \"MeshHorizon\"".to_owned(),
+            "? 13:1 13:1 passed: has an apiVersion and no kind".to_owned(),
+            "? 16:1 16:1 passed".to_owned(),
+            "? 19:1 19:1 passed".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_resource_without_its_kind_is_not_let_be() {
+    let errors = errors_of("name: a\nmesh: default\nspec: {targetRef: {kind: Mesh}}\n");
+    assert_eq!(errors, ["f.yaml:1:1: has neither type (Universal) nor apiVersion and kind (Kubernetes)"]);
+}
+
+#[test]
+fn what_kumactl_and_the_api_print_is_read() {
+    let json = r#"{"total": 2, "items": [{"type": "Mesh", "name": "a"}, {"type": "Mesh", "name": "b"}], "next": null}"#;
+    assert_eq!(names(json), ["Mesh a", "Mesh b"]);
+    let yaml = "items:\n- name: r\n  mesh: m\n  spec: {}\n  type: MeshTCPRoute\nnext: null\ntotal: 1\n";
+    assert_eq!(outline(yaml), ["MeshTCPRoute r of mesh m 2:3 2:9 read"]);
+}
+
+#[test]
+fn items_of_an_api_servers_list_have_the_kind_of_the_list() {
+    let text = "
+apiVersion: kuma.io/v1alpha1
+kind: MeshTCPRouteList
+items: [{metadata: {name: r}, spec: {}}, {apiVersion: kuma.io/v1alpha1, kind: Mesh, metadata: {name: m}}]
+";
+    assert_eq!(names(text), ["MeshTCPRoute r of mesh default", "Mesh m"]);
+}
+
+#[test]
+fn unknown_fields_pass_where_reading_is_lenient_and_nothing_else_does() {
+    let text =
+        "type: Mesh\nname: a\nlater: {}\n---\ntype: Mesh\nname: b\nmtls: {backends: [{nam: 1, mode: X}]}\n";
+    let refused = |strictness| {
+        let Content { objects, .. } = read(text, strictness);
+        let notes = |object: Object| match object.outcome {
+            Outcome::Refused(notes) => notes.len(),
+            _ => 0,
+        };
+        objects.into_iter().map(notes).collect::<Vec<_>>()
+    };
+    assert_eq!(refused(Strictness::Strict), [1, 3]);
+    assert_eq!(refused(Strictness::Lenient), [0, 2]);
+}
+
+#[test]
+fn what_follows_more_violations_than_are_told_is_read() {
+    let to = "    - targetRef: {kind: Mesh}\n".repeat(30_000);
+    let text = format!(
+        "type: MeshTCPRoute\nname: a\nspec:\n  to:\n{to}---\ntype: Mesh\nnam: b\n---\ntype: Mesh\nname: c\n"
+    );
+    let Content { objects, more, .. } = read(&text, Strictness::Strict);
+    assert!(more);
+    let [first, second, third] = objects.try_into().ok().unwrap();
+    assert!(matches!(first.outcome, Outcome::Refused(notes) if notes.len() == 20_000));
+    assert!(matches!(second.outcome, Outcome::Refused(notes) if notes.is_empty()));
+    assert!(matches!(third.outcome, Outcome::Read(_)));
 }
