@@ -109,6 +109,11 @@ impl Header {
         Some(Self { mesh: mesh?, name: name?, labels, labels_path: "metadata.labels" })
     }
 
+    /// The name that it was given where it comes from: a copy of it may have a longer one.
+    pub(super) fn display_name(&self) -> &String {
+        self.labels.get(DISPLAY_NAME_LABEL).unwrap_or(&self.name.name)
+    }
+
     /// The field that holds the name.
     pub(super) fn name_path(&self) -> &'static str {
         if self.labels_path == "labels" { "name" } else { "metadata.name" }
@@ -136,7 +141,7 @@ impl Header {
                 None
             }
         };
-        let display_name = self.labels.get(DISPLAY_NAME_LABEL).unwrap_or(&self.name.name).clone();
+        let display_name = self.display_name().clone();
         Some(PolicyHeader {
             mesh: self.mesh,
             name: self.name,

@@ -164,8 +164,8 @@ impl ServicePort {
 /// Such a service is given a DNS name of its own.
 pub(super) fn check_name(header: Option<&Header>, found: &mut Violations) {
     const MOST: usize = 63;
-    if let Some(header) = header.filter(|header| header.name.name.len() > MOST) {
-        found.add_strict(header.name_path(), &format!("must not be longer than {MOST} characters"));
+    if let Some(header) = header.filter(|header| header.display_name().len() > MOST) {
+        found.add(header.name_path(), format!("must not be longer than {MOST} characters"));
     }
 }
 

@@ -33,24 +33,24 @@ use node::Mark;
 
 /// Reads all resources of these files and directories, or tells everything that is wrong with them.
 pub fn load(paths: &[PathBuf]) -> Result<Resources, InputErrors> {
-    read(paths).finish()
+    read(paths, Strictness::Strict).finish()
 }
 
 /// As [`load`], from the bytes of one file, which `name` stands for in errors.
 pub fn parse(name: &Path, bytes: &[u8]) -> Result<Resources, InputErrors> {
     let mut reading = Reading::default();
-    reading.file(name, bytes);
+    reading.file(name, bytes, Strictness::Strict);
     reading.finish()
 }
 
 /// Reads as much as can be read.
-pub fn read(paths: &[PathBuf]) -> Reading {
+pub fn read(paths: &[PathBuf], strictness: Strictness) -> Reading {
     let mut reading = Reading::default();
     let files = files::list(paths, &mut reading.errors);
     reading.files = files.len() + reading.errors.len();
     for path in files {
         match files::read(&path) {
-            Ok(bytes) => reading.file(&path, &bytes),
+            Ok(bytes) => reading.file(&path, &bytes, strictness),
             Err(error) => reading.errors.push(error),
         }
     }
@@ -73,12 +73,12 @@ pub struct Reading {
 }
 
 impl Reading {
-    fn file(&mut self, file: &Path, bytes: &[u8]) {
+    fn file(&mut self, file: &Path, bytes: &[u8], strictness: Strictness) {
         let text = match files::text(file, bytes) {
             Ok(text) => text,
             Err(error) => return self.errors.push(error),
         };
-        let Content { objects, faults, more } = documents::read(text, Strictness::Strict);
+        let Content { objects, faults, more } = documents::read(text, strictness);
         let mut errors: Vec<InputError> =
             faults.into_iter().map(|note| InputError::noted(file, note)).collect();
         errors.extend(self.add(file, objects));
