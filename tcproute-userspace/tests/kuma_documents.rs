@@ -2,13 +2,33 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
-use tcproute::sources::parse;
 
 /// Documents on which this program is not of Kuma's mind, with why.
-const DIFFERENT: [(&str, &str); 0] = [];
+const DIFFERENT: [(&str, &str); 1] =
+    [("weight-over", "Kuma takes a weight of more than 32 bits, and Envoy gets what is left of it")];
+
+/// What is wrong with a document, which comes through a pipe.
+fn validate(document: &str) -> Option<String> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tcproute"))
+        .args(["validate", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    (!output.status.success()).then_some(said)
+}
 
 #[test]
 fn documents_are_valid_where_kuma_takes_them() {
@@ -28,16 +48,15 @@ fn documents_are_valid_where_kuma_takes_them() {
             continue;
         }
         let document = record["document"].to_string();
-        let ours = parse(Path::new("-"), document.as_bytes());
+        let ours = validate(&document);
         let case = record["case"].as_str().unwrap();
         let known = DIFFERENT.iter().any(|(name, _)| *name == case);
-        if ours.is_ok() == said.iter().all(accepted) {
+        if ours.is_none() == said.iter().all(accepted) {
             if known {
                 wrong.push(format!("{case}: does not differ any more"));
             }
         } else if !known {
             let said = said.last().unwrap();
-            let ours = ours.err().map(|errors| errors.to_string());
             wrong.push(format!("{case}: Kuma: {said}; tcproute: {ours:?}\n    {document}"));
         }
     }

@@ -279,7 +279,7 @@ pub(super) fn read_port(port: Option<u32>, path: &str, found: &mut Violations) -
     read_port_at(port, &format!("{path}.port"), found)
 }
 
-fn read_port_at(port: Option<u32>, path: &str, found: &mut Violations) -> Option<u16> {
+pub(super) fn read_port_at(port: Option<u32>, path: &str, found: &mut Violations) -> Option<u16> {
     let port = port.ok_or("must be set").and_then(|port| match u16::try_from(port) {
         Ok(port) if port > 0 => Ok(port),
         _ => Err("must be a port from 1 to 65535"),

@@ -19,6 +19,7 @@ use super::{
     mesh_tcp_route::MeshTcpRoute,
     names::{MeshName, ResourceName},
     other_policy::OtherPolicy,
+    proxy_settings::{check_metrics, check_probes},
     target_ref::{check_for_gateways, is_for_gateways},
     violation::{Strictness, Violation, Violations},
     wire,
@@ -171,12 +172,16 @@ impl Reader {
             (Kind::Dataplane, Form::Universal) => {
                 let wire = wire::UniversalDataplane::deserialize(document)?;
                 let header = Header::universal(wire.name, wire.mesh, wire.labels, &mut found);
+                check_proxy(wire.probes.as_ref(), wire.metrics.as_ref(), "", &mut found);
                 Dataplane::read(header, wire.networking, "", &mut found)
                     .map(Arc::new)
                     .map(Resource::Dataplane)
             }
             (Kind::Dataplane, Form::Kubernetes) => {
                 let (header, spec) = read_on_kubernetes::<_, wire::DataplaneSpec>(document, &mut found)?;
+                if let Some(spec) = &spec {
+                    check_proxy(spec.probes.as_ref(), spec.metrics.as_ref(), "spec.", &mut found);
+                }
                 let networking = spec.and_then(|spec| spec.networking);
                 Dataplane::read(header, networking, "spec.", &mut found)
                     .map(Arc::new)
@@ -228,6 +233,20 @@ fn read_on_kubernetes<'de, D: Deserializer<'de>, S: DeserializeOwned>(
 ) -> Result<(Option<Header>, Option<S>), D::Error> {
     let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, Form::Kubernetes, found)?;
     Ok((header, spec))
+}
+
+fn check_proxy(
+    probes: Option<&wire::Probes>,
+    metrics: Option<&wire::Metrics>,
+    prefix: &str,
+    found: &mut Violations,
+) {
+    if let Some(probes) = probes {
+        check_probes(probes, &format!("{prefix}probes"), found);
+    }
+    if let Some(metrics) = metrics {
+        check_metrics(metrics, &format!("{prefix}metrics"), found);
+    }
 }
 
 fn read_mesh<'de, D: Deserializer<'de>>(

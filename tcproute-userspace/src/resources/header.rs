@@ -109,6 +109,11 @@ impl Header {
         Some(Self { mesh: mesh?, name: name?, labels, labels_path: "metadata.labels" })
     }
 
+    /// The name that it was given where it comes from: a copy of it may have a longer one.
+    pub(super) fn display_name(&self) -> &String {
+        self.labels.get(DISPLAY_NAME_LABEL).unwrap_or(&self.name.name)
+    }
+
     /// The field that holds the name.
     pub(super) fn name_path(&self) -> &'static str {
         if self.labels_path == "labels" { "name" } else { "metadata.name" }
@@ -118,33 +123,28 @@ impl Header {
     pub(super) fn policy(self, proxies: Option<ProxyType>, found: &mut Violations) -> Option<PolicyHeader> {
         let path = self.labels_path;
         let origin = match self.labels.get(ORIGIN_LABEL).map(String::as_str) {
-            None | Some("") => Some(Origin::Unknown),
-            Some("global") => Some(Origin::Global),
-            Some("zone") => Some(Origin::Zone),
+            None | Some("") => Origin::Unknown,
+            Some("global") => Origin::Global,
+            Some("zone") => Origin::Zone,
             Some(_) => {
-                found.add(path, format!("{ORIGIN_LABEL} must be global or zone"));
-                None
+                // Kuma does not look at what else it says.
+                found.add_strict(path, &format!("{ORIGIN_LABEL} must be global or zone"));
+                Origin::Unknown
             }
         };
         let role = match self.labels.get(ROLE_LABEL).map(String::as_str) {
-            None | Some("" | "system") => Some(Role::System),
-            Some("producer") => Some(Role::Producer),
-            Some("consumer") => Some(Role::Consumer),
-            Some("workload-owner") => Some(Role::WorkloadOwner),
+            None | Some("" | "system") => Role::System,
+            Some("producer") => Role::Producer,
+            Some("consumer") => Role::Consumer,
+            Some("workload-owner") => Role::WorkloadOwner,
             Some(_) => {
-                found.add(path, format!("{ROLE_LABEL} must be system, producer, consumer or workload-owner"));
-                None
+                let roles = "system, producer, consumer or workload-owner";
+                found.add_strict(path, &format!("{ROLE_LABEL} must be {roles}"));
+                Role::System
             }
         };
-        let display_name = self.labels.get(DISPLAY_NAME_LABEL).unwrap_or(&self.name.name).clone();
-        Some(PolicyHeader {
-            mesh: self.mesh,
-            name: self.name,
-            display_name,
-            origin: origin?,
-            role: role?,
-            proxies,
-        })
+        let display_name = self.display_name().clone();
+        Some(PolicyHeader { mesh: self.mesh, name: self.name, display_name, origin, role, proxies })
     }
 }
 

@@ -52,8 +52,9 @@ fn read_mtls(mtls: wire::Mtls, path: &str, found: &mut Violations) -> Option<Mtl
         if mode.is_none() {
             found.add(format!("{path}.backends[{i}].mode"), "must be STRICT or PERMISSIVE");
         }
+        let path = format!("{path}.backends[{i}]");
         if backend.name.is_none() {
-            found.add(format!("{path}.backends[{i}].name"), "must be set");
+            found.add(format!("{path}.name"), "must be set");
         }
         // What one that is wrong would be does not matter any more.
         let mode = if mode == Some("PERMISSIVE") { MtlsMode::Permissive } else { MtlsMode::Strict };

@@ -6,7 +6,7 @@ use super::{
     dataplane::{parse_ip, read_port},
     external_service::{ExternalAddress, is_host_name},
     header::{Header, Key},
-    mesh_service::check_name,
+    mesh_service::{check_name, read_vip},
     names::Labels,
     violation::Violations,
     wire,
@@ -53,6 +53,11 @@ impl MeshExternalService {
                 (None, None)
             }
         };
+        if let Some(extension) = &spec.extension
+            && extension.r#type.as_ref().is_none_or(String::is_empty)
+        {
+            found.add("spec.extension.type", "must be set");
+        }
         // What an extension makes of endpoints is its own affair; the proxy has to do with them in any case.
         let endpoints = if spec.extension.is_some() { None } else { spec.endpoints };
         let endpoints = endpoints.unwrap_or_default().into_iter().enumerate();
@@ -60,7 +65,7 @@ impl MeshExternalService {
             .map(|(i, endpoint)| read_endpoint(endpoint, &format!("spec.endpoints[{i}]"), found))
             .collect();
         let vip = status.and_then(|status| status.vip).and_then(|vip| vip.ip);
-        let vip = vip.filter(|ip| !ip.is_empty()).map(|ip| found.check("status.vip.ip", parse_ip(&ip)));
+        let vip = vip.and_then(|ip| read_vip(&ip, "status.vip.ip", found));
         let Header { mesh, name, labels, .. } = header?;
         Some(Self {
             key: (mesh, name),
@@ -69,7 +74,7 @@ impl MeshExternalService {
             protocol: protocol.unwrap_or_else(|| "tcp".to_owned()),
             endpoints: endpoints.into_iter().collect::<Option<_>>()?,
             tls: spec.tls.and_then(|tls| tls.enabled).unwrap_or(false),
-            vip: vip.map_or(Some(None), |vip| vip.map(Some))?,
+            vip,
         })
     }
 }

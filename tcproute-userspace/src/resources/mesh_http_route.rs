@@ -39,7 +39,7 @@ impl MeshHttpRoute {
         let to = spec.to.unwrap_or_default().into_iter().enumerate();
         let to: Vec<Option<ServiceRef>> = to
             .map(|(i, to)| {
-                check_rules(to.rules.unwrap_or_default(), &format!("spec.to[{i}].rules"), found);
+                check_rules(to.rules.as_deref().unwrap_or_default(), &format!("spec.to[{i}].rules"), found);
                 ServiceRef::read_destination(to.target_ref, &format!("spec.to[{i}].targetRef"), found)
             })
             .collect();
@@ -49,17 +49,36 @@ impl MeshHttpRoute {
 }
 
 /// What requests a rule matches, and where they go, is for the proxy to say.
-fn check_rules(rules: Vec<wire::HttpRouteRule>, path: &str, found: &mut Violations) {
-    for (i, rule) in rules.into_iter().enumerate() {
-        match rule.matches {
-            None => found.add(format!("{path}[{i}].matches"), "must be set"),
-            Some(matches) if matches.is_empty() => {
-                found.add(format!("{path}[{i}].matches"), "must have at least one entry");
+fn check_rules(rules: &[wire::HttpRouteRule], path: &str, found: &mut Violations) {
+    for (i, rule) in rules.iter().enumerate() {
+        let matches = format!("{path}[{i}].matches");
+        match &rule.matches {
+            None => found.add(matches, "must be set"),
+            Some(all) if all.is_empty() => found.add(matches, "must have at least one entry"),
+            Some(all) => {
+                for (i, one) in all.iter().enumerate() {
+                    check_path(one.path.as_ref(), &format!("{matches}[{i}].path"), found);
+                }
             }
-            Some(_) => {}
         }
         if rule.default.is_none() {
             found.add(format!("{path}[{i}].default"), "must be set");
         }
+    }
+}
+
+fn check_path(matched: Option<&wire::HttpPath>, path: &str, found: &mut Violations) {
+    let Some(matched) = matched else { return };
+    let value = matched.value.as_deref().unwrap_or_default();
+    let value_path = format!("{path}.value");
+    match matched.r#type.as_deref() {
+        Some("Exact" | "PathPrefix") if !value.starts_with('/') => {
+            found.add(value_path, "must be an absolute path");
+        }
+        Some("PathPrefix") if value.ends_with('/') && value != "/" => {
+            found.add(value_path, "must not end with a slash: whole segments are matched");
+        }
+        Some("Exact" | "PathPrefix" | "RegularExpression") => {}
+        _ => found.add(format!("{path}.type"), "must be Exact, PathPrefix or RegularExpression"),
     }
 }

@@ -7,7 +7,6 @@ use super::{
     header::{Header, Key},
     mesh_external_service::MeshExternalService,
     names::{Labels, Tags},
-    tags,
     violation::Violations,
     wire,
 };
@@ -100,6 +99,10 @@ impl MeshService {
                 found.add("spec.selector", message);
             }
         }
+        let state = spec.state.as_deref().unwrap_or_default();
+        if !["", "Available", "Unavailable"].contains(&state) {
+            found.add("spec.state", "must be Available or Unavailable");
+        }
         check_name(header.as_ref(), found);
         let selector = spec.selector.map_or_else(InboundSelector::default, |selector| InboundSelector {
             tags: selector.dataplane_tags.unwrap_or_default(),
@@ -109,7 +112,7 @@ impl MeshService {
         let ports = read_ports(spec.ports, found);
         let vips = read_vips(status, found);
         let Header { mesh, name, labels, .. } = header?;
-        Some(Self { key: (mesh, name), labels, selector, ports: ports?, vips: vips? })
+        Some(Self { key: (mesh, name), labels, selector, ports: ports?, vips })
     }
 }
 
@@ -140,12 +143,15 @@ impl MeshMultiZoneService {
             if port.name.as_ref().is_some_and(String::is_empty) {
                 found.add(format!("{path}.name"), "must not be empty");
             }
-            tags::check_protocol(port.app_protocol.as_deref(), &format!("{path}.appProtocol"), found);
+            let known = ["grpc", "http", "http2", "kafka", "tcp"];
+            if port.app_protocol.as_ref().is_some_and(|name| !known.contains(&name.as_str())) {
+                found.add(format!("{path}.appProtocol"), format!("must be one of {}", known.join(", ")));
+            }
         }
         let ports = read_ports(spec.ports, found);
         let vips = read_vips(status, found);
         let Header { mesh, name, labels, .. } = header?;
-        Some(Self { key: (mesh, name), labels, services, ports: ports?, vips: vips? })
+        Some(Self { key: (mesh, name), labels, services, ports: ports?, vips })
     }
 }
 
@@ -164,8 +170,8 @@ impl ServicePort {
 /// Such a service is given a DNS name of its own.
 pub(super) fn check_name(header: Option<&Header>, found: &mut Violations) {
     const MOST: usize = 63;
-    if let Some(header) = header.filter(|header| header.name.name.len() > MOST) {
-        found.add_strict(header.name_path(), &format!("must not be longer than {MOST} characters"));
+    if let Some(header) = header.filter(|header| header.display_name().len() > MOST) {
+        found.add(header.name_path(), format!("must not be longer than {MOST} characters"));
     }
 }
 
@@ -182,8 +188,16 @@ fn read_ports(ports: Option<Vec<wire::Port>>, found: &mut Violations) -> Option<
             found.add_strict(&format!("{path}.port"), "must be a port from 1 to 65535");
         }
         let target = match port.target_port {
-            None => number.map(TargetPort::Number),
-            Some(wire::TargetPort::Number(number)) => Some(TargetPort::Number(number)),
+            // Nothing, as Kuma has it.
+            None | Some(wire::TargetPort::Number(0)) => number.map(TargetPort::Number),
+            Some(wire::TargetPort::Number(target)) => Some(match u16::try_from(target) {
+                Ok(target) => TargetPort::Number(target),
+                Err(_) => {
+                    found.add_strict(&format!("{path}.targetPort"), "must be a port from 1 to 65535");
+                    // No inbound has this name.
+                    TargetPort::Name(target.to_string())
+                }
+            }),
             Some(wire::TargetPort::Name(name)) => Some(TargetPort::Name(name)),
             Some(wire::TargetPort::Wrong) => {
                 found.add(format!("{path}.targetPort"), "must be a port or the name of an inbound");
@@ -204,10 +218,15 @@ fn read_ports(ports: Option<Vec<wire::Port>>, found: &mut Violations) -> Option<
     complete.then_some(all)
 }
 
-fn read_vips(status: Option<wire::Vips>, found: &mut Violations) -> Option<Vec<IpAddr>> {
+fn read_vips(status: Option<wire::Vips>, found: &mut Violations) -> Vec<IpAddr> {
     let vips = status.and_then(|status| status.vips).unwrap_or_default().into_iter().enumerate();
-    let vips = vips.filter_map(|(i, vip)| Some((i, vip.ip.filter(|ip| !ip.is_empty())?)));
-    let vips: Vec<Option<IpAddr>> =
-        vips.map(|(i, ip)| found.check(&format!("status.vips[{i}].ip"), parse_ip(&ip))).collect();
-    vips.into_iter().collect()
+    vips.filter_map(|(i, vip)| read_vip(&vip.ip?, &format!("status.vips[{i}].ip"), found)).collect()
+}
+
+/// The control plane writes these: one that is none cannot be dialled, and that is all.
+pub(super) fn read_vip(ip: &str, path: &str, found: &mut Violations) -> Option<IpAddr> {
+    if ip.is_empty() {
+        return None;
+    }
+    parse_ip(ip).map_err(|error| found.add_strict(path, &error)).ok()
 }

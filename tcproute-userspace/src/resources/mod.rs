@@ -12,6 +12,7 @@ mod mesh_service;
 mod mesh_tcp_route;
 mod names;
 mod other_policy;
+mod proxy_settings;
 mod shown;
 mod tags;
 mod target_ref;

@@ -23,6 +23,19 @@ pub enum Strictness {
     /// As what servers and tools give: those of later versions have more fields than are known here, and take what those before
     /// refused.
     Lenient,
+    /// JSON as what tools give, and YAML as what people write.
+    ByFormat,
+}
+
+impl Strictness {
+    /// How a document in this format is judged.
+    pub const fn of(self, is_json: bool) -> Self {
+        match self {
+            Self::ByFormat if is_json => Self::Lenient,
+            Self::ByFormat => Self::Strict,
+            said => said,
+        }
+    }
 }
 
 /// Gathers the violations of one document.

@@ -15,13 +15,13 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::names::{Labels, Tags};
 pub(crate) use dataplane::{
-    DataplaneNetworking, DataplaneSpec, Gateway, Inbound, Outbound, UniversalDataplane,
+    DataplaneNetworking, DataplaneSpec, Gateway, Inbound, Metrics, Outbound, Probes, UniversalDataplane,
 };
 pub(crate) use enumerated::Enumerated;
 pub(crate) use external_service::{ExternalNetworking, ExternalServiceSpec, UniversalExternalService};
 pub(crate) use mesh::{MeshSpec, Mtls, Routing, UniversalMesh};
 pub(crate) use routes::{
-    BackendRef, HttpRouteRule, HttpRouteSpec, TcpRouteRule, TcpRouteSpec, TcpRouteTo, Weight,
+    BackendRef, HttpPath, HttpRouteRule, HttpRouteSpec, TcpRouteRule, TcpRouteSpec, TcpRouteTo, Weight,
 };
 pub(crate) use services::{
     ExternalEndpoint, Match, MeshExternalServiceSpec, MeshExternalServiceStatus, MeshMultiZoneServiceSpec,

@@ -43,6 +43,7 @@ pub(super) enum Outcome {
 
 /// Reads all documents of a text, one after the other. JSON is YAML.
 pub(super) fn read(text: &str, strictness: Strictness) -> Content {
+    let strictness = strictness.of(text.trim_start().starts_with('{'));
     let mut reading = Reading { objects: Vec::new(), notes: Notes::new(strictness), strictness };
     let mut faults = Vec::new();
     for document in Documents::new(text) {

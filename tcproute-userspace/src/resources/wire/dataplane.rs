@@ -10,10 +10,8 @@ use crate::resources::names::{Labels, Tags};
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DataplaneSpec {
     pub(crate) networking: Option<DataplaneNetworking>,
-    #[serde(rename = "metrics")]
-    _metrics: Option<IgnoredAny>,
-    #[serde(rename = "probes")]
-    _probes: Option<IgnoredAny>,
+    pub(crate) metrics: Option<Metrics>,
+    pub(crate) probes: Option<Probes>,
     #[serde(rename = "envoy")]
     _envoy: Option<IgnoredAny>,
 }
@@ -34,10 +32,8 @@ pub(crate) struct UniversalDataplane {
     #[serde(rename = "kri")]
     _kri: Option<IgnoredAny>,
     pub(crate) networking: Option<DataplaneNetworking>,
-    #[serde(rename = "metrics")]
-    _metrics: Option<IgnoredAny>,
-    #[serde(rename = "probes")]
-    _probes: Option<IgnoredAny>,
+    pub(crate) metrics: Option<Metrics>,
+    pub(crate) probes: Option<Probes>,
     #[serde(rename = "envoy")]
     _envoy: Option<IgnoredAny>,
 }
@@ -95,4 +91,29 @@ pub(crate) struct Gateway {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Admin {
     pub(crate) port: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Metrics {
+    pub(crate) r#type: Option<String>,
+    #[serde(rename = "name")]
+    _name: Option<IgnoredAny>,
+    #[serde(rename = "conf")]
+    _conf: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Probes {
+    pub(crate) port: Option<u32>,
+    pub(crate) endpoints: Option<Vec<ProbeEndpoint>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProbeEndpoint {
+    #[serde(alias = "inbound_port")]
+    pub(crate) inbound_port: Option<u32>,
+    #[serde(alias = "inbound_path")]
+    pub(crate) inbound_path: Option<String>,
+    pub(crate) path: Option<String>,
 }

@@ -76,6 +76,7 @@ pub(crate) struct Mtls {
 pub(crate) struct MtlsBackend {
     pub(crate) name: Option<String>,
     pub(crate) mode: Option<Enumerated>,
+    // Which authorities there are depends on the build of Kuma.
     #[serde(rename = "type")]
     _type: Option<IgnoredAny>,
     #[serde(rename = "conf")]

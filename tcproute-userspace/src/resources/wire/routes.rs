@@ -132,6 +132,23 @@ pub(crate) struct HttpRouteTo {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct HttpRouteRule {
-    pub(crate) matches: Option<Vec<IgnoredAny>>,
+    pub(crate) matches: Option<Vec<HttpMatch>>,
     pub(crate) default: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct HttpMatch {
+    pub(crate) path: Option<HttpPath>,
+    #[serde(rename = "method")]
+    _method: Option<IgnoredAny>,
+    #[serde(rename = "headers")]
+    _headers: Option<IgnoredAny>,
+    #[serde(rename = "queryParams")]
+    _query_params: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct HttpPath {
+    pub(crate) r#type: Option<String>,
+    pub(crate) value: Option<String>,
 }
