@@ -65,7 +65,7 @@ fn resources(Stage { services, endpoints, .. }: Stage, real: &Server) -> String 
         let ip = Ipv4Addr::from(0x7FFF_0000 + n);
         let _ = write!(
             text,
-            "---\ntype: Dataplane\nname: endpoint-{n}\nnetworking:\n  address: {ip}\n  inbound:\n"
+            "---\ntype: Dataplane\nname: spread-{n}\nnetworking:\n  address: {ip}\n  inbound:\n"
         );
         for service in 0..services {
             let version = if n % 2 == 0 { "a" } else { "b" };
