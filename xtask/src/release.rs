@@ -1,4 +1,4 @@
-//! The binary `tcproute` as users get it.
+//! Binaries in release mode: `tcproute` as users get it, and the soak test.
 
 use std::path::PathBuf;
 
@@ -12,4 +12,18 @@ pub(crate) fn build_release() -> Result<PathBuf> {
     command::run(command::cargo().args(["build", "--release", "--package", "tcproute-userspace"]))
         .context("cannot build the binary")?;
     Ok(workspace::target().join("release/tcproute"))
+}
+
+/// Builds the soak test, and tells where it is.
+pub(crate) fn build_soak() -> Result<PathBuf> {
+    command::run(command::cargo().args([
+        "build",
+        "--release",
+        "--package",
+        "tcproute-tests",
+        "--bin",
+        "soak",
+    ]))
+    .context("cannot build the soak test")?;
+    Ok(workspace::target().join("release/soak"))
 }

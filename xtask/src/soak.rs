@@ -1,14 +1,13 @@
 //! `cargo xtask soak`: builds the soak test and runs it, here or in a virtual machine.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::{
     command, provision,
-    release::build_release,
+    release::{build_release, build_soak},
     vm_test::{self, Source},
-    workspace,
 };
 
 /// `cargo xtask soak`
@@ -49,21 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("the soak test needs root; run: sudo -E env \"PATH=$PATH\" cargo xtask soak");
     }
     let binary = build_release()?;
-    command::run(Command::new(build()?).args(&arguments).env("TCPROUTE_BIN", binary))
-}
-
-/// Builds the soak test, and tells where it is.
-pub(crate) fn build() -> Result<PathBuf> {
-    command::run(command::cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "tcproute-tests",
-        "--bin",
-        "soak",
-    ]))
-    .context("cannot build the soak test")?;
-    Ok(workspace::target().join("release/soak"))
+    command::run(Command::new(build_soak()?).args(&arguments).env("TCPROUTE_BIN", binary))
 }
 
 impl Options {

@@ -16,8 +16,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     matrix::{self, Column},
     provision,
-    release::build_release,
-    soak, verified, workspace,
+    release::{build_release, build_soak},
+    verified, workspace,
 };
 use debian::Unreachable;
 use initramfs::{Initramfs, Work};
@@ -75,7 +75,7 @@ pub(crate) fn whole_matrix() -> Result<Matrix> {
 pub(crate) fn soak(source: &Source, arguments: &[String], patience: Duration) -> Result<()> {
     provide()?;
     let binary = build_release()?;
-    let soak = soak::build()?;
+    let soak = build_soak()?;
     let directory = workspace::target().join("vm");
     fs::create_dir_all(&directory)?;
     let content = guest::content(&binary, &[(soak, "/bin/soak".to_owned())])?;
@@ -189,6 +189,6 @@ impl Matrix {
             };
             record.kernels.insert(run.name().to_owned(), kernel);
         }
-        record.save().context("cannot record what was seen")
+        page::save(&record).context("cannot record what was seen")
     }
 }

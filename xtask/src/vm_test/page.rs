@@ -3,11 +3,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    fs,
+    path::PathBuf,
 };
 
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::record::{KernelRecord, Record};
+use super::record::{KernelRecord, Record, json};
+use crate::workspace;
 
 const HEAD: &str = "\
 # Kernels
@@ -28,7 +32,21 @@ each number that has risen by more than 20 %.
 
 ";
 
-pub(super) fn render(record: &Record) -> String {
+/// Writes the record and the page.
+pub(super) fn save(record: &Record) -> Result<()> {
+    let text = serde_json::to_string_pretty(record)? + "\n";
+    for (path, text) in [(json(), text), (markdown(), render(record))] {
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        eprintln!("recorded in {}", path.display());
+    }
+    Ok(())
+}
+
+fn markdown() -> PathBuf {
+    workspace::root().join("docs/kernels.md")
+}
+
+fn render(record: &Record) -> String {
     let mut page = HEAD.to_owned();
     page += &row(&[
         "Kernel",
@@ -105,4 +123,17 @@ fn skipped(record: &Record) -> BTreeMap<&str, Vec<&str>> {
         }
     }
     skipped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_made_from_the_record() {
+        let record = Record::load().unwrap();
+        assert!(record.kernels.contains_key("5.10"), "{record:?}");
+        let page = fs::read_to_string(markdown()).unwrap();
+        assert!(page == render(&record), "run `cargo xtask vm-test --record`");
+    }
 }

@@ -6,7 +6,6 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::page;
 use crate::{verified::Verified, workspace};
 
 /// By the series of the kernel.
@@ -43,35 +42,9 @@ impl Record {
             Err(_) => Ok(Self::default()),
         }
     }
-
-    /// Writes both files.
-    pub(super) fn save(&self) -> Result<()> {
-        let text = serde_json::to_string_pretty(self)? + "\n";
-        for (path, text) in [(json(), text), (markdown(), page::render(self))] {
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-            eprintln!("recorded in {}", path.display());
-        }
-        Ok(())
-    }
 }
 
-fn json() -> PathBuf {
+/// Where it is kept.
+pub(super) fn json() -> PathBuf {
     workspace::root().join("docs/kernels.json")
-}
-
-fn markdown() -> PathBuf {
-    workspace::root().join("docs/kernels.md")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_page_is_made_from_the_record() {
-        let record = Record::load().unwrap();
-        assert!(record.kernels.contains_key("5.10"), "{record:?}");
-        let page = fs::read_to_string(markdown()).unwrap();
-        assert!(page == page::render(&record), "run `cargo xtask vm-test --record`");
-    }
 }
