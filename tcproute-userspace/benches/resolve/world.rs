@@ -4,9 +4,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use tcproute::resources::{
-    BackendRef, BackendTarget, Dataplane, Inbound, MeshName, MeshTcpRoute, Origin, Outbound, PROTOCOL_TAG,
-    PolicyHeader, Resource, ResourceName, Resources, Role, Rule, SERVICE_TAG, Selector, ServiceName,
-    ServiceRef, Tags, To,
+    BackendRef, BackendTarget, Dataplane, EndpointAddress, Health, Inbound, MeshName, MeshTcpRoute, Meta,
+    Origin, Outbound, PROTOCOL_TAG, PolicyHeader, ProxyTypes, Resource, ResourceName, Resources, Role, Rule,
+    SERVICE_TAG, Selector, ServiceName, ServiceRef, Tags, To,
 };
 
 /// Local Dataplanes.
@@ -69,7 +69,11 @@ impl World {
         let own: ServiceName = format!("app-{i}").parse().expect("it is a name");
         let team = format!("team-{}", i % TEAMS);
         let mut dataplane = dataplane(dataplane_name(i), address(i, 80), &own, &[("team", &team)]);
-        let outbound = |i| Outbound { address: address(i, 1000), service: ServiceRef::tagged(service(i)) };
+        let outbound = |i| Outbound {
+            address: address(i, 1000),
+            service: ServiceRef::tagged(service(i)),
+            tags: Tags::new(),
+        };
         dataplane.outbounds = (0..self.services).map(outbound).collect();
         dataplane
     }
@@ -77,8 +81,11 @@ impl World {
     /// A split of one service in ten; of the others, some have policies for some of the Dataplanes only.
     fn policy(&self, i: usize) -> MeshTcpRoute {
         let selector = match i % 4 {
-            0 => Selector::Mesh,
-            1 => Selector::MeshSubset(tags(&[("team", &format!("team-{}", i % TEAMS))])),
+            0 => Selector::Mesh(ProxyTypes::All),
+            1 => {
+                let team = format!("team-{}", i % TEAMS);
+                Selector::MeshSubset(tags(&[("team", &team)]), ProxyTypes::All)
+            }
             2 => Selector::MeshService(format!("app-{}", i % DATAPLANES).parse().expect("it is a name")),
             _ => Selector::MeshServiceSubset(
                 format!("app-{}", i % DATAPLANES).parse().expect("it is a name"),
@@ -105,9 +112,10 @@ impl World {
             header: PolicyHeader {
                 mesh: mesh(),
                 name: ResourceName { name: name.clone(), namespace: None },
-                display_name: name,
+                meta: Meta { display_name: name, ..Meta::default() },
                 origin: Origin::Unknown,
                 role: Role::System,
+                shadow: false,
             },
             selector,
             to: to.into(),
@@ -134,14 +142,16 @@ fn dataplane(name: String, address: SocketAddr, service: &ServiceName, more: &[(
     Dataplane {
         mesh: mesh(),
         name: ResourceName { name, namespace: None },
-        labels: Tags::new(),
+        meta: Meta::default(),
         inbounds: vec![Inbound {
-            address,
-            service: service.clone(),
+            address: EndpointAddress::Socket(address),
+            service: Some(service.clone()),
             name: None,
             tags: Arc::new(tags),
-            ready: true,
+            health: Health::Ready,
         }],
         outbounds: Vec::new(),
+        gateway: None,
+        transparent: false,
     }
 }

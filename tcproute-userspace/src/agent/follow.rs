@@ -75,7 +75,7 @@ pub(super) async fn files(
 async fn addresses_of_new(resources: &Resources, names: &watch::Receiver<Names>) -> DnsAnswers {
     let before = Arc::clone(&names.borrow().wanted);
     let new: BTreeSet<String> =
-        resources.external_host_names().into_iter().filter(|name| !before.contains(name)).collect();
+        resources.host_names().into_iter().filter(|name| !before.contains(name)).collect();
     dns::look_up(&new, &DnsAnswers::new()).await
 }
 

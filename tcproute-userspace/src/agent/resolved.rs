@@ -25,7 +25,7 @@ pub struct Resolved {
 impl Resolved {
     /// Resolves the routes of these Dataplanes, each of which must exist.
     pub async fn new(settings: Settings, resources: Resources, dataplanes: Vec<String>) -> Result<Self> {
-        let host_names = resources.external_host_names();
+        let host_names = resources.host_names();
         let dns = dns::look_up(&host_names, &DnsAnswers::new()).await;
         let mut resolver = Resolver::new(resources, dns.clone(), settings.routing);
         let resolve = |name: &String| Ok(Arc::new(resolver.resolve(&settings.mesh, name)?));
@@ -47,7 +47,7 @@ impl Resolved {
         for routes in &self.dataplanes {
             find(&resources, &routes.mesh, &routes.dataplane)?;
         }
-        self.host_names = Arc::new(resources.external_host_names());
+        self.host_names = Arc::new(resources.host_names());
         self.update(resources, new)
     }
 

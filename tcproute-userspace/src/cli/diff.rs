@@ -41,8 +41,8 @@ impl Diff {
             (sources::load(std::slice::from_ref(&self.old)), sources::load(std::slice::from_ref(&self.new)));
         let (old, new) = sources::both(old, new)?;
         // The same answers for both: that a name has other addresses by now is no difference of the resources.
-        let mut names = old.external_host_names();
-        names.extend(new.external_host_names());
+        let mut names = old.host_names();
+        names.extend(new.host_names());
         let dns = dns::look_up(&names, &DnsAnswers::new()).await;
         let wanted = self.wanted(&old, &new);
         let mut old = Resolver::new(old, dns.clone(), self.routing.options());

@@ -47,7 +47,7 @@ pub(super) struct Resolve {
 impl Resolve {
     pub(super) async fn run(self) -> Result<ExitCode> {
         let resources = sources::load(&self.resources)?;
-        let dns = dns::look_up(&resources.external_host_names(), &DnsAnswers::new()).await;
+        let dns = dns::look_up(&resources.host_names(), &DnsAnswers::new()).await;
         let mut resolver = Resolver::new(resources, dns, self.routing.options());
         let mesh = self.mesh.clone().unwrap_or_default();
         match (&self.dataplane, &self.explain) {
@@ -175,6 +175,7 @@ fn explanation_table(explanation: &Explanation) -> String {
             Verdict::Overridden => "overridden",
             Verdict::Silent => "silent",
             Verdict::Covers => "covers",
+            Verdict::Shadow => "shadow",
             Verdict::NotConcerned => "not concerned",
         };
         let name = format!("{} {}", policy.kind, policy.name);

@@ -6,8 +6,9 @@ use std::{
 };
 
 use super::{
-    header::{Header, Key},
-    names::{Labels, MeshName, ResourceName, ServiceName, Tags},
+    external_service::{EndpointAddress, is_host_name},
+    header::{Header, Key, Meta},
+    names::{MeshName, ResourceName, ServiceName, Tags},
     target_ref::ServiceRef,
     violation::Violations,
     wire,
@@ -26,26 +27,50 @@ pub struct Dataplane {
     /// Its name.
     pub name: ResourceName,
     /// Its labels.
-    pub labels: Labels,
+    pub meta: Meta,
     /// What it serves.
     pub inbounds: Vec<Inbound>,
     /// What it dials.
     pub outbounds: Vec<Outbound>,
+    /// Whether it is a gateway, and of which kind.
+    pub gateway: Option<Gateway>,
+    /// Whether what it dials is redirected to the proxy, whatever the address.
+    pub transparent: bool,
+}
+
+/// What makes a Dataplane a gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gateway {
+    /// Kuma's own, of which MeshGateway resources tell what it does.
+    Builtin,
+    /// Somebody else's, known by its tags.
+    Delegated(Tags),
 }
 
 /// A port that the workload serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inbound {
     /// Where others reach it.
-    pub address: SocketAddr,
-    /// The value of [`SERVICE_TAG`].
-    pub service: ServiceName,
+    pub address: EndpointAddress,
+    /// The value of [`SERVICE_TAG`], without which it is found by the labels of the Dataplane only.
+    pub service: Option<ServiceName>,
     /// Its name, which later versions of Kuma refer to.
     pub name: Option<String>,
     /// All tags, the service's among them.
     pub tags: Arc<Tags>,
-    /// `false` if a health check says so.
-    pub ready: bool,
+    /// Whether connections may go there.
+    pub health: Health,
+}
+
+/// What is said of an inbound's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It is well.
+    Ready,
+    /// By its `state`, which 2.4 does not know, it is not to be used.
+    Excluded,
+    /// A health check has failed.
+    Unhealthy,
 }
 
 /// An address that the workload dials to reach a service.
@@ -55,6 +80,8 @@ pub struct Outbound {
     pub address: SocketAddr,
     /// The service behind it.
     pub service: ServiceRef,
+    /// The tags of its endpoints beside the service's, where no policy says where to go.
+    pub tags: Tags,
 }
 
 impl Dataplane {
@@ -77,28 +104,44 @@ impl Dataplane {
             return None;
         };
         let path = format!("{prefix}networking");
-        let own = read_own_address(&networking, &path, found);
+        let own = read_own_addresses(&networking, &path, found);
+        let gateway = networking.gateway.map(|gateway| match gateway.r#type.as_deref() {
+            Some("BUILTIN") => Gateway::Builtin,
+            _ => Gateway::Delegated(gateway.tags.unwrap_or_default()),
+        });
+        let redirection = networking.transparent_proxying;
+        let transparent = redirection.and_then(|to| to.redirect_port_outbound).is_some_and(|port| port > 0);
         let inbounds = networking.inbound.unwrap_or_default().into_iter().enumerate();
         let inbounds: Vec<Option<Inbound>> = inbounds
-            .map(|(i, inbound)| read_inbound(inbound, own, &format!("{path}.inbound[{i}]"), found))
+            .map(|(i, inbound)| read_inbound(inbound, &own, &format!("{path}.inbound[{i}]"), found))
             .collect();
         let outbounds = networking.outbound.unwrap_or_default().into_iter().enumerate();
         let outbounds: Vec<Option<Outbound>> = outbounds
             .map(|(i, outbound)| read_outbound(outbound, &format!("{path}.outbound[{i}]"), found))
             .collect();
-        let Header { mesh, name, labels, .. } = header?;
+        let Header { mesh, name, meta, .. } = header?;
         Some(Self {
             mesh,
             name,
-            labels,
+            meta,
             inbounds: inbounds.into_iter().collect::<Option<_>>()?,
             outbounds: outbounds.into_iter().collect::<Option<_>>()?,
+            gateway,
+            transparent,
         })
     }
 }
 
 impl Inbound {
-    /// Whether `section` is its name or, as Kuma has it for one without a name, its port.
+    /// Where others reach it, if that is no DNS name.
+    pub const fn socket(&self) -> Option<SocketAddr> {
+        match &self.address {
+            EndpointAddress::Socket(socket) => Some(*socket),
+            EndpointAddress::Host(..) => None,
+        }
+    }
+
+    /// Whether `section` is its name, which is its port if it has none.
     pub fn is_section(&self, section: &str) -> bool {
         match &self.name {
             Some(name) => name == section,
@@ -107,46 +150,72 @@ impl Inbound {
     }
 }
 
-/// The address for inbounds that have none: the advertised one if there is one.
-fn read_own_address(
+/// The addresses of a Dataplane.
+struct OwnAddresses {
+    /// For inbounds that have none.
+    address: Option<EndpointAddress>,
+    /// Where others reach it, whatever its inbounds say.
+    advertised: Option<EndpointAddress>,
+    /// Whether one is written, if only a wrong one.
+    any: bool,
+}
+
+/// Ports are those of the inbounds.
+fn read_own_addresses(
     networking: &wire::DataplaneNetworking,
     path: &str,
     found: &mut Violations,
-) -> Option<IpAddr> {
+) -> OwnAddresses {
     let read = |field: &str, text: &Option<String>, found: &mut Violations| {
-        text.as_ref().and_then(|text| found.check(&format!("{path}.{field}"), parse_ip(text)))
+        let text = text.as_ref().filter(|text| !text.is_empty())?;
+        found.check(&format!("{path}.{field}"), parse_host(text))
     };
     let address = read("address", &networking.address, found);
     let advertised = read("advertisedAddress", &networking.advertised_address, found);
-    advertised.or(address)
+    let any = [&networking.address, &networking.advertised_address]
+        .into_iter()
+        .flatten()
+        .any(|text| !text.is_empty());
+    OwnAddresses { address, advertised, any }
 }
 
 fn read_inbound(
     inbound: wire::Inbound,
-    own: Option<IpAddr>,
+    own: &OwnAddresses,
     path: &str,
     found: &mut Violations,
 ) -> Option<Inbound> {
-    let address = match &inbound.address {
-        Some(text) => found.check(&format!("{path}.address"), parse_ip(text)),
-        None => own.or_else(|| {
-            found.add(path, "has no address, and neither has networking");
-            None
-        }),
+    let written = inbound.address.filter(|address| !address.is_empty());
+    let address = match &written {
+        Some(text) => found
+            .check(&format!("{path}.address"), parse_ip(text))
+            .map(|ip| EndpointAddress::Socket(SocketAddr::new(ip, 0))),
+        None => own.address.clone(),
     };
+    if written.is_none() && !own.any {
+        found.add(path, "has no address, and neither has networking");
+    }
     let port = read_port(inbound.port, path, found);
     let tags = inbound.tags.unwrap_or_default();
-    let service = read_service(&tags, &format!("{path}.tags"), found);
+    let service = match tags.get(SERVICE_TAG) {
+        Some(_) => Some(read_service(&tags, &format!("{path}.tags"), found)?),
+        None => None,
+    };
     // Kuma's own output leaves `ready: false` out, so `health: {}` is how an unready inbound is written.
     let healthy = inbound.health.is_none_or(|health| health.ready.unwrap_or(false));
-    // What took the place of `health` in later versions.
-    let ready = healthy && inbound.state.is_none_or(|state| state == "Ready");
+    let health = match inbound.state.as_deref() {
+        _ if !healthy => Health::Unhealthy,
+        // What took the place of `health` in later versions.
+        Some(state) if state != "Ready" => Health::Excluded,
+        _ => Health::Ready,
+    };
+    let address = own.advertised.clone().or(address)?;
     Some(Inbound {
-        address: SocketAddr::new(address?, port?),
-        service: service?,
+        address: address.with_port(port?),
+        service,
         name: inbound.name.filter(|name| !name.is_empty()),
         tags: Arc::new(tags),
-        ready,
+        health,
     })
 }
 
@@ -156,12 +225,13 @@ fn read_outbound(outbound: wire::Outbound, path: &str, found: &mut Violations) -
         None => Some(Ipv4Addr::LOCALHOST.into()),
     };
     let port = read_port(outbound.port, path, found);
+    let mut tags = outbound.tags.unwrap_or_default();
     let service = match outbound.backend_ref {
         Some(backend) => ServiceRef::read_destination(Some(backend), &format!("{path}.backendRef"), found),
-        None => read_service(&outbound.tags.unwrap_or_default(), &format!("{path}.tags"), found)
-            .map(ServiceRef::tagged),
+        None => read_service(&tags, &format!("{path}.tags"), found).map(ServiceRef::tagged),
     };
-    Some(Outbound { address: SocketAddr::new(address?, port?), service: service? })
+    tags.remove(SERVICE_TAG);
+    Some(Outbound { address: SocketAddr::new(address?, port?), service: service?, tags })
 }
 
 pub(super) fn read_port(port: Option<u32>, path: &str, found: &mut Violations) -> Option<u16> {
@@ -182,6 +252,19 @@ pub(super) fn read_service(tags: &Tags, path: &str, found: &mut Violations) -> O
             None
         }
     }
+}
+
+/// An IP address or a DNS name, with a port that is yet to be set.
+fn parse_host(text: &str) -> Result<EndpointAddress, String> {
+    if let Ok(ip) = parse_ip(text) {
+        return Ok(EndpointAddress::Socket(SocketAddr::new(ip, 0)));
+    }
+    // What looks like an address and is none will not be a name, either.
+    let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if numeric || !is_host_name(text) {
+        return Err(format!("{text:?} is not an IP address or a host name"));
+    }
+    Ok(EndpointAddress::Host(text.to_ascii_lowercase(), 0))
 }
 
 /// An IP address; a v4-mapped IPv6 one counts as IPv4.

@@ -25,18 +25,36 @@ pub struct ExternalService {
     /// All tags, the service's among them.
     pub tags: Arc<Tags>,
     /// Where it is.
-    pub address: ExternalAddress,
+    pub address: EndpointAddress,
     /// Whether the proxy originates TLS to it.
     pub tls: bool,
 }
 
-/// Where an ExternalService is.
+/// Where an endpoint is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ExternalAddress {
+pub enum EndpointAddress {
     /// An IP address and a port.
     Socket(SocketAddr),
     /// A DNS name and a port.
     Host(String, u16),
+}
+
+impl EndpointAddress {
+    /// Its port.
+    pub const fn port(&self) -> u16 {
+        match self {
+            Self::Socket(socket) => socket.port(),
+            Self::Host(_, port) => *port,
+        }
+    }
+
+    /// The same host at another port.
+    pub(super) fn with_port(self, port: u16) -> Self {
+        match self {
+            Self::Socket(socket) => Self::Socket(SocketAddr::new(socket.ip(), port)),
+            Self::Host(host, _) => Self::Host(host, port),
+        }
+    }
 }
 
 impl ExternalService {
@@ -67,7 +85,7 @@ impl ExternalService {
     }
 }
 
-fn parse(text: &str) -> Result<ExternalAddress, String> {
+fn parse(text: &str) -> Result<EndpointAddress, String> {
     let wrong = || format!("{text:?} is not host:port");
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let port: u16 = port.parse().ok().filter(|&port| port > 0).ok_or_else(wrong)?;
@@ -77,12 +95,12 @@ fn parse(text: &str) -> Result<ExternalAddress, String> {
         None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
     };
     if let Some(ip) = ip {
-        return Ok(ExternalAddress::Socket(SocketAddr::new(ip.to_canonical(), port)));
+        return Ok(EndpointAddress::Socket(SocketAddr::new(ip.to_canonical(), port)));
     }
     if !is_host_name(host) {
         return Err(wrong());
     }
-    Ok(ExternalAddress::Host(host.to_ascii_lowercase(), port))
+    Ok(EndpointAddress::Host(host.to_ascii_lowercase(), port))
 }
 
 /// Whether it can be a DNS name.
@@ -97,11 +115,11 @@ mod tests {
 
     #[test]
     fn addresses_are_ip_or_name_with_a_port() {
-        let socket = |text: &str| Ok(ExternalAddress::Socket(text.parse().unwrap()));
+        let socket = |text: &str| Ok(EndpointAddress::Socket(text.parse().unwrap()));
         assert_eq!(parse("10.0.0.1:80"), socket("10.0.0.1:80"));
         assert_eq!(parse("[2001:db8::1]:80"), socket("[2001:db8::1]:80"));
         assert_eq!(parse("[::ffff:10.0.0.1]:80"), socket("10.0.0.1:80"));
-        assert_eq!(parse("Db.example.com:5432"), Ok(ExternalAddress::Host("db.example.com".into(), 5432)));
+        assert_eq!(parse("Db.example.com:5432"), Ok(EndpointAddress::Host("db.example.com".into(), 5432)));
         for wrong in ["db.example.com", ":80", "db:0", "db:65536", "http://db:80", "a b:80", "fd00::1:80", ""]
         {
             assert!(parse(wrong).is_err(), "{wrong}");

@@ -9,10 +9,12 @@ pub struct Mesh {
     pub name: MeshName,
     /// Its mTLS, if it is on.
     pub mtls: Option<MtlsMode>,
+    /// Whether what is outside the mesh is reached through a zone egress.
+    pub zone_egress: bool,
 }
 
 /// Whether a server with mTLS takes plaintext, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MtlsMode {
     /// It does not.
     Strict,
@@ -27,11 +29,13 @@ impl Mesh {
     pub(crate) fn read(
         name: Option<MeshName>,
         mtls: Option<wire::Mtls>,
+        routing: Option<wire::Routing>,
         path: &str,
         found: &mut Violations,
     ) -> Option<Self> {
         let mtls = mtls.map(|mtls| read_mtls(mtls, path, found));
-        Some(Self { name: name?, mtls: mtls.flatten() })
+        let zone_egress = routing.and_then(|routing| routing.zone_egress).unwrap_or(false);
+        Some(Self { name: name?, mtls: mtls.flatten(), zone_egress })
     }
 }
 

@@ -4,9 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{
     dataplane::{parse_ip, read_port},
-    external_service::{ExternalAddress, is_host_name},
-    header::{Header, Key},
-    names::Labels,
+    external_service::{EndpointAddress, is_host_name},
+    header::{Header, Key, Meta},
     violation::Violations,
     wire,
 };
@@ -17,13 +16,13 @@ pub struct MeshExternalService {
     /// Its mesh and name.
     pub key: Key,
     /// Its labels, by which it can be referred to.
-    pub labels: Labels,
+    pub meta: Meta,
     /// What is dialled.
     pub port: u16,
     /// `http`, `tcp`, ….
     pub protocol: String,
     /// Where it is.
-    pub endpoints: Vec<ExternalAddress>,
+    pub endpoints: Vec<EndpointAddress>,
     /// Whether the proxy originates TLS to it.
     pub tls: bool,
     /// Where it can be dialled.
@@ -47,15 +46,15 @@ impl MeshExternalService {
         let (port, protocol) = spec.r#match.map_or((None, None), |rule| (rule.port, rule.protocol));
         let port = read_port(port, "spec.match", found);
         let endpoints = spec.endpoints.unwrap_or_default().into_iter().enumerate();
-        let endpoints: Vec<Option<ExternalAddress>> = endpoints
+        let endpoints: Vec<Option<EndpointAddress>> = endpoints
             .map(|(i, endpoint)| read_endpoint(endpoint, port, &format!("spec.endpoints[{i}]"), found))
             .collect();
         let vip = status.and_then(|status| status.vip).and_then(|vip| vip.ip);
         let vip = vip.filter(|ip| !ip.is_empty()).map(|ip| found.check("status.vip.ip", parse_ip(&ip)));
-        let Header { mesh, name, labels, .. } = header?;
+        let Header { mesh, name, meta, .. } = header?;
         Some(Self {
             key: (mesh, name),
-            labels,
+            meta,
             port: port?,
             protocol: protocol.unwrap_or_else(|| "tcp".to_owned()),
             endpoints: endpoints.into_iter().collect::<Option<_>>()?,
@@ -71,7 +70,7 @@ fn read_endpoint(
     dialled: Option<u16>,
     path: &str,
     found: &mut Violations,
-) -> Option<ExternalAddress> {
+) -> Option<EndpointAddress> {
     let port = match endpoint.port {
         Some(port) => read_port(Some(port), path, found),
         None => dialled,
@@ -80,9 +79,9 @@ fn read_endpoint(
     let address = found.check(&path, endpoint.address.ok_or("must be set"))?;
     let wrong = || format!("{address:?} is not an IP address or a host name");
     if let Ok(ip) = parse_ip(&address) {
-        return Some(ExternalAddress::Socket(SocketAddr::new(ip, port?)));
+        return Some(EndpointAddress::Socket(SocketAddr::new(ip, port?)));
     }
     let host = is_host_name(&address).then(|| address.to_ascii_lowercase());
     let host = found.check(&path, host.ok_or_else(wrong))?;
-    Some(ExternalAddress::Host(host, port?))
+    Some(EndpointAddress::Host(host, port?))
 }

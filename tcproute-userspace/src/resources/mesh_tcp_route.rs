@@ -61,11 +61,25 @@ impl MeshTcpRoute {
             found.add("spec", "must be set");
             return None;
         };
+        let of_gateway = Selector::is_of_gateway(spec.target_ref.as_ref());
         let selector = Selector::read(spec.target_ref, "spec.targetRef", found);
         let to = spec.to.unwrap_or_default().into_iter().enumerate();
-        let to: Vec<Option<To>> = to.map(|(i, to)| read_to(to, &format!("spec.to[{i}]"), found)).collect();
-        let header = header.and_then(|header| header.policy(found));
-        Some(Self { header: header?, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
+        let to: Vec<Option<To>> = to
+            .map(|(i, mut to)| {
+                let path = format!("spec.to[{i}]");
+                if of_gateway {
+                    let path = format!("{path}.targetRef");
+                    Selector::read_destination_of_gateway(to.target_ref.take(), &path, found);
+                    to.target_ref = Some(wire::TargetRef::of_any_service());
+                }
+                read_to(to, &path, found)
+            })
+            .collect();
+        let services: Vec<_> = to.iter().map(|to| to.as_ref().map(|to| &to.service)).collect();
+        let header = header.and_then(|header| header.policy(&services, found));
+        let to = to.into_iter().collect::<Option<_>>();
+        // What a gateway leads to is nothing that a sidecar could dial.
+        Some(Self { header: header?, selector: selector?, to: if of_gateway { Vec::new() } else { to? } })
     }
 }
 
@@ -100,7 +114,11 @@ fn read_rule(rule: wire::TcpRouteRule, path: &str, found: &mut Violations) -> Op
     refs.into_iter().collect::<Option<_>>().map(Rule::Backends)
 }
 
-fn read_backend_ref(backend: wire::BackendRef, path: &str, found: &mut Violations) -> Option<BackendRef> {
+pub(super) fn read_backend_ref(
+    backend: wire::BackendRef,
+    path: &str,
+    found: &mut Violations,
+) -> Option<BackendRef> {
     let (target, weight) = backend.split();
     let target = BackendTarget::read(target, path, found);
     let weight = match weight {

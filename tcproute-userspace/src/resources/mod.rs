@@ -1,5 +1,6 @@
 //! The resources that are read, as types in which a wrong one cannot be built.
 
+mod cluster_service;
 mod dataplane;
 mod document;
 mod external_service;
@@ -8,12 +9,14 @@ mod kinds;
 mod mesh;
 mod mesh_external_service;
 mod mesh_http_route;
+mod mesh_identity;
 mod mesh_service;
 mod mesh_tcp_route;
 mod names;
 mod other_policy;
 mod shown;
 mod target_ref;
+mod traffic_route;
 mod violation;
 pub(crate) mod wire;
 
@@ -21,21 +24,30 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use imbl::OrdMap;
 
-pub use dataplane::{Dataplane, Inbound, Outbound, PROTOCOL_TAG, SERVICE_TAG};
+pub use cluster_service::ClusterService;
+pub use dataplane::{Dataplane, Gateway, Health, Inbound, Outbound, PROTOCOL_TAG, SERVICE_TAG};
 pub(crate) use document::Reader;
 pub use document::{Identity, Resource};
-pub use external_service::{ExternalAddress, ExternalService};
-pub use header::{DataplaneKey, Key, Origin, PolicyHeader, Role};
+pub use external_service::{EndpointAddress, ExternalService};
+pub(crate) use header::{DISPLAY_NAME_LABEL, NAMESPACE_LABEL, ZONE_LABEL};
+pub use header::{DataplaneKey, Key, Meta, Origin, PolicyHeader, Role, Zone};
 pub(crate) use kinds::{Form, Kind, WrongKind, nearest};
 pub use mesh::{Mesh, MtlsMode};
 pub use mesh_external_service::MeshExternalService;
-pub use mesh_http_route::MeshHttpRoute;
-pub use mesh_service::{InboundSelector, MeshMultiZoneService, MeshService, ServicePort, TargetPort};
+pub use mesh_http_route::{HttpRule, HttpTo, MeshHttpRoute};
+pub use mesh_identity::{MeshIdentity, MeshTls};
+pub use mesh_service::{
+    DataplaneSelector, Member, Members, MeshMultiZoneService, MeshService, ServicePort, TargetPort,
+};
 pub use mesh_tcp_route::{BackendRef, MeshTcpRoute, Rule, To};
 pub use names::{EmptyName, Labels, MeshName, ResourceName, ServiceName, Tags, Weight};
 pub use other_policy::{Applies, OtherPolicy};
 pub(crate) use shown::Pairs;
-pub use target_ref::{BackendTarget, DataplaneRef, PortRef, Selector, ServiceBy, ServiceKind, ServiceRef};
+pub use target_ref::{
+    BackendTarget, DataplaneBy, DataplaneRef, PortRef, ProxyTypes, Selector, ServiceBy, ServiceKind,
+    ServiceRef,
+};
+pub use traffic_route::TrafficRoute;
 pub use violation::{Violation, Violations};
 
 /// All resources that were read, of all meshes. A copy shares everything, so that keeping two states costs what differs, and so
@@ -54,6 +66,14 @@ pub struct Resources {
     pub tcp_routes: OrdMap<Key, Arc<MeshTcpRoute>>,
     /// The policies that keep connections at the proxy.
     pub http_routes: OrdMap<Key, Arc<MeshHttpRoute>>,
+    /// What gives identities to workloads.
+    pub identities: OrdMap<Key, Arc<MeshIdentity>>,
+    /// What says whether servers take plaintext.
+    pub tls: OrdMap<Key, Arc<MeshTls>>,
+    /// The policies that hold where no MeshTCPRoute does.
+    pub traffic_routes: OrdMap<Key, Arc<TrafficRoute>>,
+    /// Where pods are dialled.
+    pub cluster_services: OrdMap<Key, Arc<ClusterService>>,
     /// Policies of other kinds: not enforced on connections that bypass the proxy.
     pub other_policies: OrdMap<(&'static str, Key), Arc<OtherPolicy>>,
 }
@@ -82,6 +102,10 @@ impl Resources {
             Resource::MeshMultiZoneService(service) => drop(self.services.multi_zone.insert(key, service)),
             Resource::TcpRoute(route) => drop(self.tcp_routes.insert(key, route)),
             Resource::HttpRoute(route) => drop(self.http_routes.insert(key, route)),
+            Resource::MeshIdentity(identity) => drop(self.identities.insert(key, identity)),
+            Resource::MeshTls(policy) => drop(self.tls.insert(key, policy)),
+            Resource::TrafficRoute(route) => drop(self.traffic_routes.insert(key, route)),
+            Resource::ClusterService(service) => drop(self.cluster_services.insert(key, service)),
             Resource::OtherPolicy(policy) => drop(self.other_policies.insert((kind, key), policy)),
         }
     }
@@ -97,18 +121,23 @@ impl Resources {
             MeshMultiZoneService::KIND => drop(self.services.multi_zone.remove(key)),
             MeshTcpRoute::KIND => drop(self.tcp_routes.remove(key)),
             MeshHttpRoute::KIND => drop(self.http_routes.remove(key)),
+            MeshIdentity::KIND => drop(self.identities.remove(key)),
+            MeshTls::KIND => drop(self.tls.remove(key)),
+            TrafficRoute::KIND => drop(self.traffic_routes.remove(key)),
+            ClusterService::KIND => drop(self.cluster_services.remove(key)),
             kind => drop(self.other_policies.remove(&(kind, key.clone()))),
         }
     }
 
-    /// The DNS names of services outside the mesh.
-    pub fn external_host_names(&self) -> BTreeSet<String> {
+    /// The DNS names of endpoints.
+    pub fn host_names(&self) -> BTreeSet<String> {
         let classic = self.external_services.values().map(|service| &service.address);
-        let later = self.services.external.values().flat_map(|service| &service.endpoints);
-        let host = |address: &ExternalAddress| match address {
-            ExternalAddress::Host(host, _) => Some(host.clone()),
-            ExternalAddress::Socket(_) => None,
+        let inbounds = self.dataplanes.values().flat_map(|dataplane| &dataplane.inbounds);
+        let within = inbounds.map(|inbound| &inbound.address);
+        let host = |address: &EndpointAddress| match address {
+            EndpointAddress::Host(host, _) => Some(host.clone()),
+            EndpointAddress::Socket(_) => None,
         };
-        classic.chain(later).filter_map(host).collect()
+        classic.chain(within).filter_map(host).collect()
     }
 }

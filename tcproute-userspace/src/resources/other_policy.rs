@@ -29,7 +29,7 @@ pub enum Applies {
     Tags(Vec<Tags>),
     /// It cannot be told, so it may be any.
     Any,
-    /// Gateways only.
+    /// None: it is only tried out.
     None,
 }
 
@@ -40,7 +40,7 @@ impl OtherPolicy {
         policy: wire::AnyPolicySpec,
         legacy: [Option<Vec<wire::LegacySelector>>; 3],
     ) -> Self {
-        let wire::AnyPolicySpec { target_ref, sources, destinations, selectors } = policy;
+        let wire::AnyPolicySpec { target_ref, sources, destinations, selectors, .. } = policy;
         let selectors: Vec<Tags> = legacy
             .into_iter()
             .chain([sources, destinations, selectors])
@@ -49,13 +49,13 @@ impl OtherPolicy {
             .filter_map(|selector| selector.r#match)
             .collect();
         let applies = match target_ref {
-            Some(target) if target.kind.as_deref() == Some("MeshGateway") => Applies::None,
             // It is not this program's to say what is wrong with it.
             Some(target) => Selector::read(Some(target), "", &mut Violations::default())
                 .map_or(Applies::Any, Applies::Selected),
             None if selectors.is_empty() => Applies::Any,
             None => Applies::Tags(selectors),
         };
-        Self { kind, key: (header.mesh, header.name), applies }
+        let shadow = header.is_shadow();
+        Self { kind, key: header.key(), applies: if shadow { Applies::None } else { applies } }
     }
 }

@@ -11,28 +11,49 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     /// All proxies of the mesh.
-    Mesh,
+    Mesh(ProxyTypes),
     /// Those of Dataplane resources (Kuma 2.10 and later).
     Dataplane(DataplaneRef),
     /// Those with an inbound that has all the tags.
-    MeshSubset(Tags),
+    MeshSubset(Tags, ProxyTypes),
     /// Those with an inbound of the service.
     MeshService(ServiceName),
     /// Those with an inbound of the service that has all the tags.
     MeshServiceSubset(ServiceName, Tags),
+    /// Kuma's own gateways, by the name of a MeshGateway (Kuma 2.6 to 2.14). No sidecar is one.
+    MeshGateway(String),
 }
 
-/// Dataplane resources: all of them, or those that fit each field that is set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The kinds of proxies that a targetRef speaks of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ProxyTypes {
+    /// All of them.
+    #[default]
+    All,
+    /// Those beside a workload.
+    Sidecars,
+    /// Gateways.
+    Gateways,
+}
+
+/// Dataplane resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataplaneRef {
-    /// The one with this name.
-    pub name: Option<String>,
-    /// Those of this namespace.
-    pub namespace: Option<String>,
-    /// Those with all the labels.
-    pub labels: Labels,
-    /// Those with an inbound of this name or port.
+    /// Which ones.
+    pub by: DataplaneBy,
+    /// Of those the ones with an inbound of this name or port.
     pub section: Option<String>,
+}
+
+/// How Dataplanes are named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataplaneBy {
+    /// All of the mesh.
+    All,
+    /// The one with this name, and the namespace of the resource.
+    Name(String, Option<String>),
+    /// Those with all the labels.
+    Labels(Labels),
 }
 
 /// A service as `to` and `backendRefs` name it.
@@ -181,7 +202,7 @@ impl Selector {
     pub(super) fn read(wire: Option<wire::TargetRef>, path: &str, found: &mut Violations) -> Option<Self> {
         use Field::{Labels, Name, Namespace, Port, Section, Tags};
 
-        let Some(wire) = wire else { return Some(Self::Mesh) };
+        let Some(wire) = wire else { return Some(Self::Mesh(ProxyTypes::All)) };
         let kind = read_kind(&wire, path, found)?;
         let forbidden: &[Field] = match kind {
             Kind::Mesh => &[Name, Tags, Namespace, Labels, Section, Port],
@@ -189,27 +210,43 @@ impl Selector {
             Kind::MeshSubset => &[Name, Namespace, Labels, Section, Port],
             Kind::Service(ServiceKind::MeshService) => &[Tags, Namespace, Labels, Section, Port],
             Kind::MeshServiceSubset => &[Namespace, Labels, Section, Port],
+            Kind::MeshGateway => &[Namespace, Labels, Section, Port],
             Kind::Service(_) => return unsupported(path, found),
         };
         forbid(&wire, forbidden, path, found);
+        let proxy_types = read_proxy_types(&wire, kind, path, found)?;
         Some(match kind {
-            Kind::Mesh => Self::Mesh,
-            Kind::Dataplane => {
-                let labels = wire.labels.unwrap_or_default();
-                if !labels.is_empty() && wire.name.is_some() {
-                    found.add(format!("{path}.name"), "must not be set beside labels");
-                }
-                let wire::TargetRef { name, namespace, section_name: section, .. } = wire;
-                Self::Dataplane(DataplaneRef { name, namespace, labels, section })
-            }
-            Kind::MeshSubset => Self::MeshSubset(require_tags(wire.tags, kind, path, found)?),
+            Kind::Mesh => Self::Mesh(proxy_types),
+            Kind::Dataplane => Self::Dataplane(read_dataplane_ref(wire, path, found)),
+            Kind::MeshSubset => Self::MeshSubset(wire.tags.unwrap_or_default(), proxy_types),
             Kind::Service(_) => Self::MeshService(require_name(wire.name, kind.name(), path, found)?),
             Kind::MeshServiceSubset => {
                 let name = require_name(wire.name, kind.name(), path, found);
-                let tags = require_tags(wire.tags, kind, path, found);
-                Self::MeshServiceSubset(name?, tags?)
+                Self::MeshServiceSubset(name?, wire.tags.unwrap_or_default())
+            }
+            Kind::MeshGateway => {
+                let name = require_name(wire.name, kind.name(), path, found);
+                Self::MeshGateway(name?.to_string())
             }
         })
+    }
+
+    /// The destination in a policy for gateways, which is always what the gateway leads to.
+    pub(super) fn read_destination_of_gateway(
+        wire: Option<wire::TargetRef>,
+        path: &str,
+        found: &mut Violations,
+    ) {
+        let Some(wire) = wire else { return found.add(path, "must be set") };
+        match read_kind(&wire, path, found) {
+            None | Some(Kind::Mesh) => {}
+            Some(_) => found.add(format!("{path}.kind"), UNSUPPORTED),
+        }
+    }
+
+    /// Whether this is for gateways by the kind that is written.
+    pub(super) fn is_of_gateway(wire: Option<&wire::TargetRef>) -> bool {
+        wire.is_some_and(|wire| wire.kind.as_deref() == Some(Kind::MeshGateway.name()))
     }
 }
 
@@ -224,10 +261,10 @@ impl BackendTarget {
                 let forbidden = [Field::Namespace, Field::Labels, Field::Section, Field::Port];
                 forbid(&wire, &forbidden, path, found);
                 let name = require_name(wire.name, kind.name(), path, found);
-                let tags = require_tags(wire.tags, kind, path, found);
-                Some(Self { service: ServiceRef::tagged(name?), subset: Some(tags?) })
+                let subset = Some(wire.tags.unwrap_or_default());
+                Some(Self { service: ServiceRef::tagged(name?), subset })
             }
-            Kind::Mesh | Kind::Dataplane | Kind::MeshSubset => unsupported(path, found),
+            Kind::Mesh | Kind::Dataplane | Kind::MeshSubset | Kind::MeshGateway => unsupported(path, found),
         }
     }
 
@@ -243,15 +280,17 @@ enum Kind {
     Dataplane,
     MeshSubset,
     MeshServiceSubset,
+    MeshGateway,
     Service(ServiceKind),
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Mesh,
         Self::Dataplane,
         Self::MeshSubset,
         Self::MeshServiceSubset,
+        Self::MeshGateway,
         Self::Service(ServiceKind::MeshService),
         Self::Service(ServiceKind::MeshExternalService),
         Self::Service(ServiceKind::MeshMultiZoneService),
@@ -263,6 +302,7 @@ impl Kind {
             Self::Dataplane => "Dataplane",
             Self::MeshSubset => "MeshSubset",
             Self::MeshServiceSubset => "MeshServiceSubset",
+            Self::MeshGateway => "MeshGateway",
             Self::Service(kind) => kind.name(),
         }
     }
@@ -321,7 +361,47 @@ fn require_name(name: Option<String>, kind: &str, path: &str, found: &mut Violat
     found.check(&format!("{path}.name"), set.ok_or_else(|| format!("must be set with kind {kind}")))
 }
 
-fn require_tags(tags: Option<Tags>, kind: Kind, path: &str, found: &mut Violations) -> Option<Tags> {
-    let set = tags.filter(|tags| !tags.is_empty());
-    found.check(&format!("{path}.tags"), set.ok_or_else(|| format!("must be set with kind {}", kind.name())))
+fn read_dataplane_ref(wire: wire::TargetRef, path: &str, found: &mut Violations) -> DataplaneRef {
+    let wire::TargetRef { name, namespace, labels, section_name, .. } = wire;
+    let set = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let by = match (set(name), labels.filter(|labels| !labels.is_empty())) {
+        (Some(name), labels) => {
+            if labels.is_some() {
+                found.add(format!("{path}.name"), "must not be set beside labels");
+            }
+            DataplaneBy::Name(name, set(namespace))
+        }
+        (None, Some(labels)) => DataplaneBy::Labels(labels),
+        (None, None) => DataplaneBy::All,
+    };
+    DataplaneRef { by, section: set(section_name) }
+}
+
+fn read_proxy_types(
+    wire: &wire::TargetRef,
+    kind: Kind,
+    path: &str,
+    found: &mut Violations,
+) -> Option<ProxyTypes> {
+    let Some(written) = &wire.proxy_types else { return Some(ProxyTypes::All) };
+    if !matches!(kind, Kind::Mesh | Kind::MeshSubset) {
+        found.add(format!("{path}.proxyTypes"), format!("must not be set with kind {}", kind.name()));
+        return None;
+    }
+    let (mut sidecars, mut gateways) = (false, false);
+    for (i, proxy_type) in written.iter().enumerate() {
+        match proxy_type.as_str() {
+            "Sidecar" => sidecars = true,
+            "Gateway" => gateways = true,
+            _ => {
+                found.add(format!("{path}.proxyTypes[{i}]"), "must be Sidecar or Gateway");
+                return None;
+            }
+        }
+    }
+    Some(match (sidecars, gateways) {
+        (true, false) => ProxyTypes::Sidecars,
+        (false, true) => ProxyTypes::Gateways,
+        _ => ProxyTypes::All,
+    })
 }

@@ -6,21 +6,29 @@
 
 mod dataplane;
 mod external_service;
+mod kubernetes;
 mod mesh;
 mod routes;
 mod services;
+mod time;
+mod transport_security;
 
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::names::{Labels, Tags};
 pub(crate) use dataplane::{DataplaneNetworking, DataplaneSpec, Inbound, Outbound, UniversalDataplane};
 pub(crate) use external_service::{ExternalNetworking, ExternalServiceSpec, UniversalExternalService};
-pub(crate) use mesh::{MeshSpec, Mtls, UniversalMesh};
-pub(crate) use routes::{BackendRef, HttpRouteSpec, TcpRouteRule, TcpRouteSpec, TcpRouteTo, Weight};
-pub(crate) use services::{
-    ExternalEndpoint, MeshExternalServiceSpec, MeshExternalServiceStatus, MeshMultiZoneServiceSpec,
-    MeshServiceSpec, Port, TargetPort, Vips,
+pub(crate) use kubernetes::ClusterServiceSpec;
+pub(crate) use mesh::{MeshSpec, Mtls, Routing, UniversalMesh};
+pub(crate) use routes::{
+    BackendRef, HttpRouteRule, HttpRouteSpec, TcpRouteRule, TcpRouteSpec, TcpRouteTo, Weight,
 };
+pub(crate) use services::{
+    ExternalEndpoint, MatchedService, MeshExternalServiceSpec, MeshExternalServiceStatus,
+    MeshMultiZoneServiceSpec, MeshServiceSpec, Port, Selector, TargetPort, Vips,
+};
+pub(crate) use time::Time;
+pub(crate) use transport_security::{MeshIdentitySpec, MeshIdentityStatus, MeshTlsSpec};
 
 /// Enough of any document to tell what it is.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -59,10 +67,8 @@ pub(crate) struct Metadata {
     pub(crate) name: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) labels: Option<Labels>,
-    #[serde(rename = "annotations")]
-    _annotations: Option<IgnoredAny>,
-    #[serde(rename = "creationTimestamp")]
-    _creation_timestamp: Option<IgnoredAny>,
+    pub(crate) annotations: Option<Labels>,
+    pub(crate) creation_timestamp: Option<Time>,
     #[serde(rename = "deletionGracePeriodSeconds")]
     _deletion_grace_period_seconds: Option<IgnoredAny>,
     #[serde(rename = "deletionTimestamp")]
@@ -94,8 +100,7 @@ pub(crate) struct Universal<S, T = IgnoredAny> {
     pub(crate) name: Option<String>,
     pub(crate) mesh: Option<String>,
     pub(crate) labels: Option<Labels>,
-    #[serde(rename = "creationTime")]
-    _creation_time: Option<IgnoredAny>,
+    pub(crate) creation_time: Option<Time>,
     #[serde(rename = "modificationTime")]
     _modification_time: Option<IgnoredAny>,
     pub(crate) spec: Option<S>,
@@ -113,6 +118,15 @@ pub(crate) struct TargetRef {
     pub(crate) section_name: Option<String>,
     pub(crate) port: Option<u32>,
     pub(crate) tags: Option<Tags>,
+    pub(crate) proxy_types: Option<Vec<String>>,
+}
+
+impl TargetRef {
+    /// Stands where no service is meant at all.
+    pub(crate) fn of_any_service() -> Self {
+        let set = |text: &str| Some(text.to_owned());
+        Self { kind: set("MeshService"), name: set("any"), ..Self::default() }
+    }
 }
 
 /// A policy of another kind: only what tells which proxies it is for.
@@ -127,6 +141,8 @@ pub(crate) struct AnyPolicy {
     pub(crate) sources: Option<Vec<LegacySelector>>,
     pub(crate) destinations: Option<Vec<LegacySelector>>,
     pub(crate) selectors: Option<Vec<LegacySelector>>,
+    // As TrafficRoute has it.
+    pub(crate) conf: Option<TrafficRouteConf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -136,10 +152,23 @@ pub(crate) struct AnyPolicySpec {
     pub(crate) sources: Option<Vec<LegacySelector>>,
     pub(crate) destinations: Option<Vec<LegacySelector>>,
     pub(crate) selectors: Option<Vec<LegacySelector>>,
+    pub(crate) conf: Option<TrafficRouteConf>,
 }
 
 /// How a policy of the first generation selects proxies.
 #[derive(Debug, Deserialize)]
 pub(crate) struct LegacySelector {
     pub(crate) r#match: Option<Tags>,
+}
+
+/// Where a TrafficRoute leads to. Policies of other kinds have other things in the same place.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct TrafficRouteConf {
+    pub(crate) destination: Option<Tags>,
+    pub(crate) split: Option<Vec<TrafficRouteSplit>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct TrafficRouteSplit {
+    pub(crate) destination: Option<Tags>,
 }

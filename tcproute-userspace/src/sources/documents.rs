@@ -89,7 +89,7 @@ impl Reading {
     }
 
     fn resource(&mut self, reader: Reader, node: &Node, path: &Path<'_>) {
-        if matches!(reader.kind, Kind::OtherPolicy(_)) {
+        if reader.kind.is_read_in_part() {
             self.notes.let_be();
         }
         let read = reader.read(Lenient { node, path, notes: &mut self.notes });

@@ -26,8 +26,7 @@ pub(crate) struct UniversalMesh {
     _metrics: Option<IgnoredAny>,
     #[serde(rename = "networking")]
     _networking: Option<IgnoredAny>,
-    #[serde(rename = "routing")]
-    _routing: Option<IgnoredAny>,
+    pub(crate) routing: Option<Routing>,
     #[serde(rename = "skipCreatingInitialPolicies")]
     _skip_creating_initial_policies: Option<IgnoredAny>,
     #[serde(rename = "tracing")]
@@ -49,8 +48,7 @@ pub(crate) struct MeshSpec {
     _metrics: Option<IgnoredAny>,
     #[serde(rename = "networking")]
     _networking: Option<IgnoredAny>,
-    #[serde(rename = "routing")]
-    _routing: Option<IgnoredAny>,
+    pub(crate) routing: Option<Routing>,
     #[serde(rename = "skipCreatingInitialPolicies")]
     _skip_creating_initial_policies: Option<IgnoredAny>,
     #[serde(rename = "tracing")]
@@ -79,4 +77,14 @@ pub(crate) struct MtlsBackend {
     _dp_cert: Option<IgnoredAny>,
     #[serde(rename = "rootChain")]
     _root_chain: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Routing {
+    pub(crate) zone_egress: Option<bool>,
+    #[serde(rename = "localityAwareLoadBalancing")]
+    _locality_aware_load_balancing: Option<IgnoredAny>,
+    #[serde(rename = "defaultForbidMeshExternalServiceAccess")]
+    _default_forbid_mesh_external_service_access: Option<IgnoredAny>,
 }

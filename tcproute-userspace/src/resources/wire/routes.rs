@@ -46,14 +46,15 @@ pub(crate) struct BackendRef {
     pub(crate) section_name: Option<String>,
     pub(crate) port: Option<u32>,
     pub(crate) tags: Option<Tags>,
+    pub(crate) proxy_types: Option<Vec<String>>,
     pub(crate) weight: Option<Weight>,
 }
 
 impl BackendRef {
     /// What it refers to, and the weight.
     pub(crate) fn split(self) -> (TargetRef, Option<Weight>) {
-        let Self { kind, name, namespace, labels, section_name, port, tags, weight } = self;
-        (TargetRef { kind, name, namespace, labels, section_name, port, tags }, weight)
+        let Self { kind, name, namespace, labels, section_name, port, tags, proxy_types, weight } = self;
+        (TargetRef { kind, name, namespace, labels, section_name, port, tags, proxy_types }, weight)
     }
 }
 
@@ -123,6 +124,20 @@ pub(crate) struct HttpRouteTo {
     pub(crate) target_ref: Option<TargetRef>,
     #[serde(rename = "hostnames")]
     _hostnames: Option<IgnoredAny>,
-    #[serde(rename = "rules")]
-    _rules: Option<IgnoredAny>,
+    pub(crate) rules: Option<Vec<HttpRouteRule>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct HttpRouteRule {
+    /// Only compared: a stronger policy's rule for the same requests takes the place of a weaker one's.
+    pub(crate) matches: Option<serde_json::Value>,
+    pub(crate) default: Option<HttpRouteConf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HttpRouteConf {
+    pub(crate) backend_refs: Option<Vec<BackendRef>>,
+    #[serde(rename = "filters")]
+    _filters: Option<IgnoredAny>,
 }
