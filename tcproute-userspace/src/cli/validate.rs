@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::output;
+use super::{ReadingArguments, output};
 use crate::sources::{self, InputError, Reading, Strictness};
 
 #[derive(Debug, Args)]
@@ -19,6 +19,8 @@ pub(super) struct Validate {
     /// YAML or JSON files, or directories of them; - is standard input.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// How the violations are written to standard output.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Output,
@@ -42,7 +44,10 @@ impl Validate {
     pub(super) fn run(self) -> Result<ExitCode> {
         // What comes through a pipe as JSON was printed by a tool, which may know more fields; an editor's buffer is YAML.
         let is_piped = self.paths == [Path::new("-")];
-        let strictness = if is_piped { Strictness::ByFormat } else { Strictness::Strict };
+        let strictness = match self.reading.strictness() {
+            Strictness::Strict if is_piped => Strictness::ByFormat,
+            said => said,
+        };
         let standard_input = |path: PathBuf| if path == Path::new("-") { "/dev/stdin".into() } else { path };
         let paths: Vec<PathBuf> = self.paths.into_iter().map(standard_input).collect();
         let mut reading = sources::read(&paths, strictness);

@@ -74,6 +74,22 @@ impl fmt::Display for Identity {
 }
 
 impl Resource {
+    /// Whether both are one in memory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mesh(a), Self::Mesh(b)) => Arc::ptr_eq(a, b),
+            (Self::Dataplane(a), Self::Dataplane(b)) => Arc::ptr_eq(a, b),
+            (Self::ExternalService(a), Self::ExternalService(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshService(a), Self::MeshService(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshExternalService(a), Self::MeshExternalService(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshMultiZoneService(a), Self::MeshMultiZoneService(b)) => Arc::ptr_eq(a, b),
+            (Self::TcpRoute(a), Self::TcpRoute(b)) => Arc::ptr_eq(a, b),
+            (Self::HttpRoute(a), Self::HttpRoute(b)) => Arc::ptr_eq(a, b),
+            (Self::OtherPolicy(a), Self::OtherPolicy(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
     /// What no two resources may share.
     pub fn identity(&self) -> Identity {
         let (kind, key) = match self {

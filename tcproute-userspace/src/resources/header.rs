@@ -120,7 +120,7 @@ impl Header {
     }
 
     /// The header of a policy.
-    pub(super) fn policy(self, proxies: Option<ProxyType>, found: &mut Violations) -> Option<PolicyHeader> {
+    pub(super) fn policy(self, proxies: Option<ProxyType>, found: &mut Violations) -> PolicyHeader {
         let path = self.labels_path;
         let origin = match self.labels.get(ORIGIN_LABEL).map(String::as_str) {
             None | Some("") => Origin::Unknown,
@@ -144,7 +144,7 @@ impl Header {
             }
         };
         let display_name = self.display_name().clone();
-        Some(PolicyHeader { mesh: self.mesh, name: self.name, display_name, origin, role, proxies })
+        PolicyHeader { mesh: self.mesh, name: self.name, display_name, origin, role, proxies }
     }
 }
 

@@ -43,7 +43,7 @@ impl MeshHttpRoute {
                 ServiceRef::read_destination(to.target_ref, &format!("spec.to[{i}].targetRef"), found)
             })
             .collect();
-        let header = header.and_then(|header| header.policy(proxies, found));
+        let header = header.map(|header| header.policy(proxies, found));
         Some(Self { header: header?, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
     }
 }

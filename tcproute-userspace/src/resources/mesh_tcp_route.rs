@@ -66,7 +66,7 @@ impl MeshTcpRoute {
         }
         let to = spec.to.unwrap_or_default().into_iter().enumerate();
         let to: Vec<Option<To>> = to.map(|(i, to)| read_to(to, &format!("spec.to[{i}]"), found)).collect();
-        let header = header.and_then(|header| header.policy(proxies, found));
+        let header = header.map(|header| header.policy(proxies, found));
         Some(Self { header: header?, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
     }
 }

@@ -106,6 +106,29 @@ impl Resources {
         }
     }
 
+    /// Whether this one is there.
+    pub fn contains(&self, Identity { kind, key }: &Identity) -> bool {
+        match *kind {
+            Mesh::KIND => self.meshes.contains_key(&key.0),
+            Dataplane::KIND => self.dataplanes.contains_key(key),
+            ExternalService::KIND => self.external_services.contains_key(key),
+            MeshService::KIND => self.services.mesh.contains_key(key),
+            MeshExternalService::KIND => self.services.external.contains_key(key),
+            MeshMultiZoneService::KIND => self.services.multi_zone.contains_key(key),
+            MeshTcpRoute::KIND => self.tcp_routes.contains_key(key),
+            MeshHttpRoute::KIND => self.http_routes.contains_key(key),
+            kind => self.other_policies.contains_key(&(kind, key.clone())),
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        let services = &self.services;
+        let services = services.mesh.len() + services.external.len() + services.multi_zone.len();
+        let policies = self.tcp_routes.len() + self.http_routes.len() + self.other_policies.len();
+        self.meshes.len() + self.dataplanes.len() + self.external_services.len() + services + policies
+    }
+
     /// The DNS names of services outside the mesh, and of Dataplanes.
     pub fn external_host_names(&self) -> BTreeSet<String> {
         let inbounds = self.dataplanes.values().flat_map(|dataplane| &dataplane.inbounds);

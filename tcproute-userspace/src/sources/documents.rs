@@ -22,7 +22,6 @@ pub(super) struct Content {
 }
 
 /// A document, or an item of a list in one.
-#[cfg_attr(not(test), expect(dead_code, reason = "for who keeps last good forms"))]
 pub(super) struct Object {
     /// What it is, as far as kind, mesh and name can be read although something else is wrong.
     pub(super) identity: Option<Identity>,

@@ -59,7 +59,8 @@ fn both_forms_of_the_examples_mean_the_same() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
     let dns = DnsAnswers::from([("localhost".to_owned(), vec!["127.0.0.1".parse().unwrap()])]);
     let of = |file: String| {
-        let resources = sources::load(&[directory.join(file)]).unwrap_or_else(|errors| panic!("{errors}"));
+        let resources = sources::load(&[directory.join(file)], sources::Strictness::Strict)
+            .unwrap_or_else(|errors| panic!("{errors}"));
         let mut resolver = Resolver::new(resources, dns.clone(), Options::default());
         resolver.resolve(&MeshName::default(), "frontend-1").unwrap()
     };
