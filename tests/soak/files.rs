@@ -67,9 +67,10 @@ impl Files {
         Ok(())
     }
 
-    /// Puts something into a file that cannot be used: one of those there are, or another.
+    /// Puts something into a file that cannot be used: behind what is in one of those there are, or into another.
     pub(crate) fn spoil(&self, name: &str, text: &str, style: Style) -> Result<()> {
-        self.put(name, text, style)
+        let before = self.written.get(name).map(String::as_str).unwrap_or_default();
+        self.put(name, &format!("{before}---\n{text}"), style)
     }
 
     /// The file is again as it was, or gone.

@@ -107,7 +107,7 @@ impl Node {
     }
 
     /// Starts a daemon for the workloads that have a cgroup and these, and waits for nothing.
-    pub(crate) fn start(&mut self, awaited: &[usize], selection: &str) -> Result<()> {
+    pub(crate) fn start(&mut self, awaited: &[usize], more: &[&str]) -> Result<()> {
         self.named = self.present();
         for &workload in awaited {
             self.named[workload] = true;
@@ -118,8 +118,7 @@ impl Node {
             .collect();
         let cgroups: Vec<_> =
             cgroups.iter().map(|(name, cgroup)| (name.as_str(), cgroup.as_path())).collect();
-        let more = ["--selection", selection];
-        let daemon = Daemon::start(self.files.path(), self.bpffs.path(), self.run.path(), &cgroups, &more)?;
+        let daemon = Daemon::start(self.files.path(), self.bpffs.path(), self.run.path(), &cgroups, more)?;
         self.daemon = Some(daemon);
         Ok(())
     }
@@ -149,14 +148,17 @@ impl Node {
         })
     }
 
-    /// Waits until the daemon says that something is wrong with the resources, or that nothing is.
-    pub(crate) fn wait_for_error(&mut self, there: bool) -> Result<()> {
-        let what = if there { "the error is shown" } else { "the error is gone" };
-        self.wait(what, |daemon| Ok(daemon.json("/v1/status")?["error"].is_null() != there))
+    /// Waits until the daemon says that it rejects something, or nothing.
+    pub(crate) fn wait_for_rejected(&mut self, there: bool) -> Result<()> {
+        let what = if there { "something is rejected" } else { "nothing is rejected" };
+        self.wait(what, |daemon| {
+            let rejected = &daemon.json("/v1/status")?["rejected"];
+            Ok(rejected.as_array().is_some_and(Vec::is_empty) != there)
+        })
     }
 
-    /// Waits until the daemon ends by itself, as it must if the resources are wrong.
-    pub(crate) fn wait_for_rejection(&mut self) -> Result<()> {
+    /// Waits until the daemon ends by itself, as one that is strict must if anything is wrong with the resources.
+    pub(crate) fn wait_for_refusal(&mut self) -> Result<()> {
         let mut daemon = self.take_daemon()?;
         let deadline = Instant::now() + PATIENCE;
         loop {

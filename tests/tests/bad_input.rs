@@ -32,7 +32,7 @@ fn assert_fails(output: &Output, code: i32, parts: &[&str]) {
     assert_eq!(stderr.matches("error: ").count(), 1, "one error: {stderr}");
 }
 
-/// Input is read before any privilege is needed, so these need no root.
+/// One command is not started on part of its input. It is read before any privilege is needed, so this needs no root.
 #[test]
 fn resources_that_cannot_be_read() {
     let directory = tempfile::tempdir().unwrap();

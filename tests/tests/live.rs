@@ -240,6 +240,10 @@ fn error_of(daemon: &Daemon) -> Value {
     daemon.json("/v1/status")["error"].clone()
 }
 
+fn rejected(daemon: &Daemon) -> Vec<Value> {
+    daemon.json("/v1/status")["rejected"].as_array().unwrap().clone()
+}
+
 /// What is wrong is shown until it is mended, and routes are as before.
 #[test]
 fn what_cannot_be_used_changes_nothing() {
@@ -253,33 +257,62 @@ fn what_cannot_be_used_changes_nothing() {
     fs::write(&file, &good).unwrap();
     let daemon = world.daemon(&file);
     let (before, shown) = (daemon.json("/v1/routes"), file.display());
-    let without_web = "type: Mesh\nname: default\n".to_owned();
     let half = good.replace("address: '", "address: [");
-    let cases: [(Box<dyn Fn()>, String); 3] = [
-        (Box::new(|| fs::write(&file, &half).unwrap()), format!("{shown}:")),
-        (Box::new(|| fs::remove_file(&file).unwrap()), format!("{shown}: cannot read: No such file")),
-        (Box::new(|| replace(&file, &without_web)), "no Dataplane \"web\" in mesh \"default\"".to_owned()),
-    ];
-    for (break_it, message) in cases {
-        assert_eq!(error_of(&daemon), Value::Null);
+    for (broken, message) in
+        [(Some(&half), format!("{shown}:")), (None, format!("{shown}: cannot read: No such file"))]
+    {
+        let kept = broken.is_some();
+        assert_eq!(rejected(&daemon), [] as [Value; 0]);
         assert_eq!(daemon.metric("tcproute_source_errors"), 0);
-        break_it();
-        daemon.wait_for_line("the routes before stay in force");
-        wait_for("the error is in the status", || error_of(&daemon) != Value::Null);
-        let error = error_of(&daemon).to_string();
-        println!("{error}");
-        assert!(error.contains(&message.replace('"', "\\\"")), "{error}");
+        match broken {
+            Some(text) => fs::write(&file, text).unwrap(),
+            None => fs::remove_file(&file).unwrap(),
+        }
+        daemon.wait_for_line(&message);
+        wait_for("it is in the status", || !rejected(&daemon).is_empty());
+        let all = rejected(&daemon);
+        println!("{all:?}");
+        assert_eq!((&all[0]["source"], &all[0]["subject"]), (&json!("files"), &json!(shown.to_string())));
+        assert_eq!((&all[0]["kind"], &all[0]["kept"], all.len()), (&Value::Null, &json!(kept), 1));
+        assert!(all[0]["violations"][0].as_str().unwrap().contains(&message), "{message}");
         assert_eq!(daemon.metric("tcproute_source_errors"), 1);
+        assert_eq!(daemon.metric("tcproute_rejected{source=\"files\",kind=\"unknown\"}"), 1);
         assert!(stdout(&daemon.status(&[])).contains(&message), "{message}");
         assert_eq!(daemon.get("/readyz").0, 200, "the last good state is in force");
         assert_eq!(daemon.json("/v1/routes"), before);
         world.reaches("old");
         replace(&file, &good);
         daemon.wait_for_line("the resources are in order again");
+        wait_for("nothing is rejected", || rejected(&daemon).is_empty());
         wait_for("the error is gone", || error_of(&daemon) == Value::Null);
     }
     replace(&file, &world.text(&world.new));
     daemon.wait_for_line("new routes in force");
+    world.reaches("new");
+}
+
+/// The Dataplane of a workload is not among the resources any more.
+#[test]
+fn a_workload_without_a_dataplane_keeps_its_routes() {
+    if !is_root("a_workload_without_a_dataplane_keeps_its_routes") {
+        return;
+    }
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mesh.yaml");
+    fs::write(&file, world.text(&world.old)).unwrap();
+    let daemon = world.daemon(&file);
+    replace(&file, "type: Mesh\nname: default\n");
+    daemon.wait_for_line("the routes before stay in force");
+    let message = "no Dataplane \"web\" in mesh \"default\"";
+    wait_for("the error is in the status", || error_of(&daemon).to_string().contains("no Dataplane"));
+    assert!(stdout(&daemon.status(&[])).contains(message), "{message}");
+    assert_eq!(daemon.metric("tcproute_source_errors"), 1);
+    assert_eq!(daemon.get("/readyz").0, 200, "the last good state is in force");
+    world.reaches("old");
+    replace(&file, &world.text(&world.new));
+    daemon.wait_for_line("new routes in force");
+    wait_for("the error is gone", || error_of(&daemon) == Value::Null);
     world.reaches("new");
 }
 
@@ -315,7 +348,7 @@ fn a_table_that_outgrows_the_maps_changes_nothing() {
     world.reaches("new");
 }
 
-/// A name that is new is looked up before its route is in force, and not at the next interval.
+/// A name that is new is looked up at once, and not at the next interval.
 #[test]
 fn a_new_name_is_looked_up_at_once() {
     if !is_root("a_new_name_is_looked_up_at_once") {
@@ -339,7 +372,10 @@ fn a_new_name_is_looked_up_at_once() {
         local.address().port()
     ));
     replace(&file, &mesh.text());
-    daemon.wait_for_line("new routes in force");
+    let address = json!([local.address().to_string()]);
+    wait_for("its address is in force", || {
+        daemon.json("/v1/routes")[0]["routes"][0]["backends"][0]["endpoints"] == address
+    });
     world.reaches("local");
 }
 

@@ -4,9 +4,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use tcproute::resources::{
-    BackendRef, BackendTarget, Dataplane, EndpointAddress, Health, Inbound, MeshName, MeshTcpRoute, Meta,
-    Origin, Outbound, PROTOCOL_TAG, PolicyHeader, ProxyTypes, Resource, ResourceName, Resources, Role, Rule,
-    SERVICE_TAG, Selector, ServiceName, ServiceRef, Tags, To,
+    BackendRef, BackendTarget, Dataplane, ExternalAddress, Health, Inbound, MeshName, MeshTcpRoute, Meta,
+    Origin, Outbound, PROTOCOL_TAG, PolicyHeader, Resource, ResourceName, Resources, Role, Rule, SERVICE_TAG,
+    Selector, ServiceName, ServiceRef, Tags, To,
 };
 
 /// Local Dataplanes.
@@ -81,11 +81,8 @@ impl World {
     /// A split of one service in ten; of the others, some have policies for some of the Dataplanes only.
     fn policy(&self, i: usize) -> MeshTcpRoute {
         let selector = match i % 4 {
-            0 => Selector::Mesh(ProxyTypes::All),
-            1 => {
-                let team = format!("team-{}", i % TEAMS);
-                Selector::MeshSubset(tags(&[("team", &team)]), ProxyTypes::All)
-            }
+            0 => Selector::Mesh,
+            1 => Selector::MeshSubset(tags(&[("team", &format!("team-{}", i % TEAMS))])),
             2 => Selector::MeshService(format!("app-{}", i % DATAPLANES).parse().expect("it is a name")),
             _ => Selector::MeshServiceSubset(
                 format!("app-{}", i % DATAPLANES).parse().expect("it is a name"),
@@ -115,6 +112,7 @@ impl World {
                 meta: Meta { display_name: name, ..Meta::default() },
                 origin: Origin::Unknown,
                 role: Role::System,
+                proxies: None,
                 shadow: false,
             },
             selector,
@@ -143,15 +141,16 @@ fn dataplane(name: String, address: SocketAddr, service: &ServiceName, more: &[(
         mesh: mesh(),
         name: ResourceName { name, namespace: None },
         meta: Meta::default(),
+        gateway: None,
+        transparent: false,
         inbounds: vec![Inbound {
-            address: EndpointAddress::Socket(address),
+            address: ExternalAddress::Socket(address),
             service: Some(service.clone()),
             name: None,
+            protocol: None,
             tags: Arc::new(tags),
             health: Health::Ready,
         }],
         outbounds: Vec::new(),
-        gateway: None,
-        transparent: false,
     }
 }

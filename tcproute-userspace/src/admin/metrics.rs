@@ -1,12 +1,12 @@
 //! `/metrics`. What is counted elsewhere, in the kernel or by the agent, is read when it is scraped.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use anyhow::Result;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text::encode},
-    metrics::{counter::ConstCounter, gauge::ConstGauge, info::Info},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, info::Info},
     registry::Registry,
 };
 use tcproute_common::Counter;
@@ -52,7 +52,9 @@ struct Snapshot {
     decisions: Vec<(&'static str, u64)>,
     states: Vec<(&'static str, u64)>,
     maps: Vec<MapUse>,
-    gauges: [(&'static str, &'static str, u32); 7],
+    /// By source and kind.
+    rejected: BTreeMap<(&'static str, &'static str), u32>,
+    gauges: [(&'static str, &'static str, u64); 10],
     last_reconcile: f64,
     events_lost: u64,
     ejections: Option<u64>,
@@ -61,8 +63,8 @@ struct Snapshot {
 
 impl Snapshot {
     fn new(state: &State, counters: &[CounterValue], attached: &[bool]) -> Self {
-        let flag = u32::from;
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let flag = u64::from;
+        let count = |count: usize| count as u64;
         let mut decisions = Vec::new();
         let mut states = Vec::new();
         let mut events_lost = 0;
@@ -76,21 +78,26 @@ impl Snapshot {
                 Counter::Unrecorded => states.push(("nowhere", value)),
             }
         }
-        let routes = state.workloads.iter().map(|workload| workload.routes.routes.len()).sum();
+        let routes = state.workloads.values().map(|workload| workload.routes.routes.len()).sum();
         let last = state.last.map_or(0.0, |last| {
             let since = last.at.duration_since(std::time::UNIX_EPOCH);
             since.map_or(0.0, |since| since.as_secs_f64())
         });
+        let mut rejected = BTreeMap::new();
+        for (subject, rejection) in &state.rejected {
+            *rejected.entry((rejection.source, subject.kind().unwrap_or("unknown"))).or_default() += 1;
+        }
         Self {
             decisions,
             states,
             maps: maps(state),
+            rejected,
             gauges: [
                 ("ready", "Whether the kernel holds what was resolved.", flag(state.ready)),
                 (
                     "source_errors",
-                    "Whether the resources cannot be used, so that the last good ones stay in force.",
-                    flag(state.source_error.is_some()),
+                    "Whether anything of the resources cannot be used.",
+                    flag(!state.missing.is_empty() || !state.rejected.is_empty()),
                 ),
                 ("workloads", "Local workloads.", count(state.workloads.len())),
                 (
@@ -99,6 +106,13 @@ impl Snapshot {
                     count(attached.iter().filter(|attached| **attached).count()),
                 ),
                 ("outbounds", "Outbounds of all local workloads.", count(routes)),
+                (
+                    "routes_beyond_quota",
+                    "Routes that are left to the proxy, since a workload may take no more.",
+                    count(state.workloads.values().map(|workload| workload.beyond).sum()),
+                ),
+                ("map_memory_bytes", "What all maps take when they are full.", state.map_memory.0),
+                ("map_memory_most_bytes", "What all maps may take.", state.map_memory.1),
                 (
                     "ejected_endpoints",
                     "Endpoints that are out for a while, since they do not answer.",
@@ -123,6 +137,14 @@ impl Collector for Snapshot {
         for (name, help, value) in self.gauges {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        if !self.rejected.is_empty() {
+            let (name, help) = ("rejected", "What sources have that cannot be used.");
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (&(source, kind), &count) in &self.rejected {
+                let labels = [("source", source), ("kind", kind)];
+                ConstGauge::new(count).encode(family.encode_family(&labels)?)?;
+            }
         }
         let last = ConstGauge::new(self.last_reconcile);
         let (name, help) = ("last_reconcile_timestamp_seconds", "When something outside last changed.");

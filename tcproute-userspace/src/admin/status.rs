@@ -1,6 +1,10 @@
 //! `/v1/status`: its JSON, which `tcproute status` reads.
 
-use std::{fs, net::SocketAddr, os::unix::fs::MetadataExt, path::PathBuf, sync::OnceLock};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -9,8 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     agent::{DrainState, EjectedState, State, WaitingState, WorkloadState},
-    bpf::links,
+    bpf::attached,
     outcomes::timestamp,
+    sources::{
+        SourceState,
+        snapshot::{Health, Rejection, Subject},
+    },
 };
 
 /// The daemon at one moment.
@@ -35,6 +43,10 @@ pub struct Status {
     pub last_reconcile: Option<LastReconcile>,
     /// What keeps the daemon from putting the resources in force, if anything does.
     pub error: Option<Error>,
+    /// Where the resources come from.
+    pub sources: Vec<Source>,
+    /// What cannot be used.
+    pub rejected: Vec<Rejected>,
     /// The local workloads.
     pub workloads: Vec<Workload>,
     /// Local workloads whose cgroups are not there.
@@ -47,6 +59,8 @@ pub struct Status {
     pub warnings: Vec<String>,
     /// How full the maps are.
     pub maps: Vec<MapUse>,
+    /// What they take.
+    pub map_memory: MapMemory,
 }
 
 /// What the kernel can do beyond the oldest one.
@@ -86,6 +100,48 @@ pub struct Error {
     pub violations: Vec<String>,
 }
 
+/// A source of resources.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Source {
+    /// Such as `files`.
+    pub name: String,
+    /// How many resources it has that can be used.
+    pub resources: usize,
+    /// When it last said something.
+    pub changed: Timestamp,
+    /// Why it does not answer, or only in part, if so. What it said last stands.
+    pub failing: Option<Failing>,
+}
+
+/// Why a source does not answer, or only in part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failing {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub why: String,
+}
+
+/// Something that cannot be used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejected {
+    /// The source that has it.
+    pub source: String,
+    /// A resource, such as `MeshTCPRoute split of mesh default`, or the place of something that cannot be told.
+    pub subject: String,
+    /// The kind of the resource, if it can be told.
+    pub kind: Option<String>,
+    /// Everything that is wrong with it.
+    pub violations: Vec<String>,
+    /// When it was first seen to be so.
+    pub since: Timestamp,
+    /// Whether its last good form stays in force.
+    pub kept: bool,
+}
+
 /// A workload of this node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,6 +154,8 @@ pub struct Workload {
     pub cgroup: PathBuf,
     /// How many outbounds it has.
     pub routes: usize,
+    /// How many of its routes are left to the proxy, since a workload may take no more (`--max-routes-per-workload`).
+    pub beyond: usize,
     /// Whether the programs are attached there, as the kernel tells it.
     pub attached: bool,
 }
@@ -144,6 +202,16 @@ pub struct Ejected {
     pub until: Timestamp,
 }
 
+/// What all maps take.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MapMemory {
+    /// At their size, when they are full.
+    pub bytes: u64,
+    /// What they may take (`--max-map-memory`).
+    pub most_bytes: u64,
+}
+
 /// How full a map is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -158,11 +226,10 @@ pub struct MapUse {
 
 impl Status {
     pub(super) fn new(state: &State, attached: &[bool]) -> Self {
-        let failures = || state.source_error.iter().chain(&state.kernel_error);
-        let error = failures().map(|failure| failure.since).min().map(|since| Error {
-            since: timestamp(since),
-            violations: failures().flat_map(|failure| failure.violations.clone()).collect(),
-        });
+        let error = state
+            .kernel_error
+            .as_ref()
+            .map(|failure| Error { since: timestamp(failure.since), violations: failure.violations.clone() });
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -183,24 +250,71 @@ impl Status {
                 result: last.outcome.name().to_owned(),
             }),
             error,
-            workloads: state.workloads.iter().zip(attached).map(workload).collect(),
+            sources: state.sources.iter().map(source).collect(),
+            rejected: state.rejected.iter().map(rejected).collect(),
+            workloads: state.workloads.values().zip(attached).map(workload).collect(),
             waiting: state.waiting.iter().map(waiting).collect(),
             ejected: state.ejected.iter().map(ejected).collect(),
             drain: state.drain.map(drain),
-            warnings: state.unattached.iter().chain(&state.warnings).cloned().collect(),
+            warnings: state
+                .unattached
+                .iter()
+                .chain(&state.missing)
+                .cloned()
+                .chain(state.workloads.values().filter_map(|workload| beyond(workload)))
+                .chain(state.warnings.iter().cloned())
+                .collect(),
             maps: maps(state),
+            map_memory: MapMemory { bytes: state.map_memory.0, most_bytes: state.map_memory.1 },
         }
     }
 }
 
-fn workload((workload, attached): (&WorkloadState, &bool)) -> Workload {
+fn source(source: &SourceState) -> Source {
+    let failing = match &source.health {
+        Health::Failing { why, since } => Some(Failing { since: timestamp(*since), why: why.clone() }),
+        Health::Well | Health::Late { .. } => None,
+    };
+    Source {
+        name: source.name.to_owned(),
+        resources: source.resources,
+        changed: timestamp(source.changed),
+        failing,
+    }
+}
+
+fn rejected((subject, rejection): (&Subject, &Arc<Rejection>)) -> Rejected {
+    Rejected {
+        source: rejection.source.to_owned(),
+        subject: subject.to_string(),
+        kind: subject.kind().map(str::to_owned),
+        violations: rejection.violations.iter().map(ToString::to_string).collect(),
+        since: timestamp(rejection.since),
+        kept: rejection.kept,
+    }
+}
+
+fn workload((workload, attached): (&Arc<WorkloadState>, &bool)) -> Workload {
     Workload {
         dataplane: workload.routes.dataplane.clone(),
         mesh: workload.routes.mesh.to_string(),
         cgroup: workload.cgroup.clone(),
         routes: workload.routes.routes.len(),
+        beyond: workload.beyond,
         attached: *attached,
     }
+}
+
+/// What a workload has more than it may take.
+fn beyond(workload: &WorkloadState) -> Option<String> {
+    let WorkloadState { cgroup, routes, beyond, .. } = workload;
+    (*beyond > 0).then(|| {
+        format!(
+            "{beyond} routes of {} in the cgroup {} are left to the proxy: a workload may take no more              (--max-routes-per-workload)",
+            routes.dataplane,
+            cgroup.display()
+        )
+    })
 }
 
 fn drain(drain: DrainState) -> Drain {
@@ -223,10 +337,10 @@ fn ejected(ejected: &EjectedState) -> Ejected {
 
 fn waiting(waiting: &WaitingState) -> Waiting {
     Waiting {
-        dataplane: waiting.routes.dataplane.clone(),
-        mesh: waiting.routes.mesh.to_string(),
+        dataplane: waiting.dataplane.to_string(),
+        mesh: waiting.mesh.to_string(),
         cgroup: waiting.cgroup.clone(),
-        routes: waiting.routes.routes.len(),
+        routes: waiting.routes.as_ref().map_or(0, |routes| routes.routes.len()),
     }
 }
 
@@ -244,15 +358,11 @@ pub(super) fn maps(state: &State) -> Vec<MapUse> {
     ]
 }
 
-/// Whether each workload's cgroup is there and has links of this process.
-pub(super) fn attached(workloads: &[WorkloadState]) -> Result<Vec<bool>> {
-    let links = links::by_cgroup()?;
-    let attached = |workload: &WorkloadState| {
-        // A cgroup of the same name may be another one.
-        let there = fs::metadata(&workload.cgroup).is_ok_and(|metadata| metadata.ino() == workload.id.get());
-        there && links.contains_key(&workload.id)
-    };
-    Ok(workloads.iter().map(attached).collect())
+/// Whether each workload's cgroup is there and has the programs, as the kernel tells it.
+pub(super) fn attached(state: &State) -> Result<Vec<bool>> {
+    let attached =
+        |workload: &Arc<WorkloadState>| attached::has_all(&workload.cgroup, workload.id, &state.programs);
+    state.workloads.values().map(attached).collect()
 }
 
 /// When this process was started, as far as it matters here: when that was asked first.

@@ -1,96 +1,42 @@
-//! The tasks that tell the agent what has changed outside: files and DNS.
+//! The adapter from the streams of the sources to the agent.
 
-use std::{collections::BTreeSet, panic, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
-use tokio::{
-    sync::{mpsc, watch},
-    task::{JoinError, block_in_place, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::{sync::watch, time::Instant};
 
-use super::{cgroups::Found, resolved::Names};
-use crate::{
-    resources::Resources,
-    routing::DnsAnswers,
-    sources::{InputErrors, SettledFiles, Watch, dns},
-};
+use crate::sources::{SourceState, Sources, dns, snapshot::Snapshot};
 
-/// What has changed.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and there is one at a time")]
-pub(super) enum News {
-    /// The files: what is in them, with the addresses of names that were not known.
-    Resources { since: Instant, resources: Resources, dns: DnsAnswers },
-    /// The files, but they cannot be used.
-    Invalid { since: Instant, errors: InputErrors },
-    /// Addresses.
-    Addresses { since: Instant, dns: DnsAnswers },
-    /// Which cgroups there are.
-    Cgroups { since: Instant, found: Vec<Found> },
-    /// Whether changes of files are seen, or why they are not.
-    Sight(Option<String>),
+/// What all sources have said together.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    /// When that began to change which made them say so.
+    pub(super) since: Instant,
+    pub(super) snapshot: Arc<Snapshot>,
+    /// How each of them is.
+    pub(super) sources: Vec<SourceState>,
 }
 
-/// Reads the files whenever they change, until nobody listens.
-pub(super) async fn files(
-    mut watch: Watch,
-    mut files: SettledFiles,
-    names: watch::Receiver<Names>,
-    news: mpsc::Sender<News>,
+/// Tells what the sources have whenever that changes, until nobody listens. Names that are new are looked up from then on, and
+/// nothing waits for them.
+pub(super) async fn sources(
+    mut sources: Sources,
+    names: watch::Sender<dns::Names>,
+    told: watch::Sender<Arc<Said>>,
 ) {
-    let mut blind = None;
-    let mut since = watch.changed().await;
-    loop {
-        block_in_place(|| watch.renew());
-        if watch.blind() != blind.as_deref() {
-            blind = watch.blind().map(str::to_owned);
-            if news.send(News::Sight(blind.clone())).await.is_err() {
-                return;
-            }
-        }
-        let read = spawn_blocking(move || {
-            let loaded = files.load();
-            (files, loaded)
-        });
-        let (again, loaded) =
-            read.await.unwrap_or_else(|error| panic::resume_unwind(JoinError::into_panic(error)));
-        files = again;
-        let found = match loaded {
-            Ok(resources) => {
-                // The files may be mended while a resolver does not answer.
-                tokio::select! {
-                    dns = addresses_of_new(&resources, &names) => News::Resources { since, resources, dns },
-                    _ = watch.changed() => continue,
-                }
-            }
-            Err(errors) => News::Invalid { since, errors },
-        };
-        if news.send(found).await.is_err() {
+    while let Some(since) = sources.changed().await {
+        let snapshot = Arc::clone(sources.snapshot());
+        names.send_if_modified(|before| replace(before, snapshot.resources.external_host_names()));
+        if told.is_closed() {
             return;
         }
-        since = watch.changed().await;
+        told.send_replace(Arc::new(Said { since, snapshot, sources: sources.states() }));
     }
 }
 
-/// The addresses of the names that these resources are the first to have.
-async fn addresses_of_new(resources: &Resources, names: &watch::Receiver<Names>) -> DnsAnswers {
-    let before = Arc::clone(&names.borrow().wanted);
-    let new: BTreeSet<String> =
-        resources.host_names().into_iter().filter(|name| !before.contains(name)).collect();
-    dns::look_up(&new, &DnsAnswers::new()).await
-}
-
-/// Looks the names up at an interval, until nobody listens.
-pub(super) async fn addresses(every: Duration, names: watch::Receiver<Names>, news: mpsc::Sender<News>) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.reset();
-    loop {
-        ticks.tick().await;
-        let Names { wanted, known } = names.borrow().clone();
-        let dns = dns::look_up(&wanted, &known).await;
-        let since = Instant::now();
-        if dns != *known && news.send(News::Addresses { since, dns }).await.is_err() {
-            return;
-        }
+fn replace(before: &mut dns::Names, names: BTreeSet<String>) -> bool {
+    let differs = **before != names;
+    if differs {
+        *before = Arc::new(names);
     }
+    differs
 }

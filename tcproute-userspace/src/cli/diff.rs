@@ -6,13 +6,13 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{
-    Routing,
+    ReadingArguments, Routing,
     output::{self, Format, align, percent},
     resolve::dataplanes,
 };
 use crate::{
     resources::{MeshName, ResourceName, Resources},
-    routing::{DataplaneDifference, DnsAnswers, Resolver, RouteDifference, UnknownDataplane, difference},
+    routing::{DataplaneDifference, Resolver, RouteDifference, UnknownDataplane, difference},
     sources::{self, dns},
 };
 
@@ -32,18 +32,19 @@ pub(super) struct Diff {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
     #[command(flatten)]
+    reading: ReadingArguments,
+    #[command(flatten)]
     routing: Routing,
 }
 
 impl Diff {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let (old, new) =
-            (sources::load(std::slice::from_ref(&self.old)), sources::load(std::slice::from_ref(&self.new)));
-        let (old, new) = sources::both(old, new)?;
+        let load = |path: &PathBuf| sources::load(std::slice::from_ref(path), self.reading.strictness());
+        let (old, new) = sources::both(load(&self.old), load(&self.new))?;
         // The same answers for both: that a name has other addresses by now is no difference of the resources.
-        let mut names = old.host_names();
-        names.extend(new.host_names());
-        let dns = dns::look_up(&names, &DnsAnswers::new()).await;
+        let mut names = old.external_host_names();
+        names.extend(new.external_host_names());
+        let dns = dns::look_up(names).await;
         let wanted = self.wanted(&old, &new);
         let mut old = Resolver::new(old, dns.clone(), self.routing.options());
         let mut new = Resolver::new(new, dns, self.routing.options());

@@ -6,14 +6,12 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{
-    Routing,
+    ReadingArguments, Routing,
     output::{self, Format, align, percent},
 };
 use crate::{
     resources::{Key, MeshName, Resources},
-    routing::{
-        Action, DataplaneRoutes, DnsAnswers, Explanation, ResolvedBackend, ResolvedRoute, Resolver, Verdict,
-    },
+    routing::{Action, DataplaneRoutes, Explanation, ResolvedBackend, ResolvedRoute, Resolver, Verdict},
     sources::{self, dns},
 };
 
@@ -41,13 +39,15 @@ pub(super) struct Resolve {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
     #[command(flatten)]
+    reading: ReadingArguments,
+    #[command(flatten)]
     routing: Routing,
 }
 
 impl Resolve {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let resources = sources::load(&self.resources)?;
-        let dns = dns::look_up(&resources.host_names(), &DnsAnswers::new()).await;
+        let resources = sources::load(&self.resources, self.reading.strictness())?;
+        let dns = dns::look_up(resources.external_host_names()).await;
         let mut resolver = Resolver::new(resources, dns, self.routing.options());
         let mesh = self.mesh.clone().unwrap_or_default();
         match (&self.dataplane, &self.explain) {
@@ -173,7 +173,6 @@ fn explanation_table(explanation: &Explanation) -> String {
         let verdict = match policy.verdict {
             Verdict::Wins => "wins",
             Verdict::Overridden => "overridden",
-            Verdict::Silent => "silent",
             Verdict::Covers => "covers",
             Verdict::Shadow => "shadow",
             Verdict::NotConcerned => "not concerned",

@@ -1,8 +1,6 @@
 //! `tcproute run`: the daemon.
 
-use std::{
-    collections::BTreeMap, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -12,22 +10,24 @@ use tracing::info;
 use super::{BadUsage, Input};
 use crate::{
     admin::Admin,
-    agent::{self, Agent, Follow, Named, Resolved, Settings},
-    bpf::{
-        cgroup::{Cgroup, Cgroup2},
-        cgroup_pattern::CgroupPattern,
-        pins::PinDirectory,
-        requirements,
-    },
+    agent::{self, Agent, Inputs, Settings},
+    bpf::{pins::PinDirectory, requirements},
     drain,
     plan::EjectionPolicy,
-    sources::{SettledFiles, Watch},
+    sources::{Sources, dns::Dns, files},
+    workloads::{
+        cgroups::{Cgroup2, CgroupPattern},
+        named::Named,
+    },
 };
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
     #[command(flatten)]
     input: Input,
+    /// Refuse to start if anything cannot be used. Otherwise what cannot be used is told and left out.
+    #[arg(long)]
+    strict: bool,
     /// A local Dataplane and its cgroup: a path from the cgroup2 root or an absolute one. In it `*`, `?` and `[…]` stand
     /// for what they stand for in a shell; each cgroup that matches is a workload. One that is not there is waited for.
     #[arg(long = "workload", required = true, num_args = 1.., value_name = "DATAPLANE=CGROUP")]
@@ -88,18 +88,15 @@ impl Run {
             ))
             .into());
         }
-        // Before they are read, so that no change is missed.
-        let watch = Watch::start(self.input.resources.clone());
-        let mut files = SettledFiles::new(self.input.resources.clone());
-        let resources = files.load()?;
-        let mut dataplanes: Vec<String> =
-            self.workloads.iter().map(|workload| workload.dataplane.clone()).collect();
-        dataplanes.sort();
-        dataplanes.dedup();
-        let places: BTreeMap<String, usize> = dataplanes.iter().cloned().zip(0..).collect();
+        let files = files::follow(self.input.resources.clone(), self.input.reading.strictness()).await;
+        let sources = Sources::new(vec![(files::NAME, files)]);
+        let first = Arc::clone(sources.snapshot());
+        if self.strict && !first.rejected.is_empty() {
+            return Err(first.errors().into());
+        }
+        let dns = Dns::start(first.resources.external_host_names(), self.input.dns_interval);
         let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
         let settings = Settings { ejection, drain: self.drain, ..self.input.settings() };
-        let resolved = Resolved::new(settings, resources, dataplanes).await?;
 
         requirements::check()?;
         if self.drain.is_some() {
@@ -112,7 +109,7 @@ impl Run {
             .map(|WorkloadArgument { dataplane, cgroup }| {
                 let pattern = CgroupPattern::new(&hierarchy, cgroup)
                     .map_err(|error| BadUsage(format!("--workload {dataplane}: {error}")))?;
-                Ok(Named { dataplane: places[dataplane], pattern })
+                Ok(Named { dataplane: dataplane.as_str().into(), pattern })
             })
             .collect::<Result<Vec<Named>, BadUsage>>()?;
         refuse_overlap(&named)?;
@@ -123,9 +120,8 @@ impl Run {
         let (desk, handle) = agent::desk();
         let _admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
-        let cgroups = agent::present(&named);
-        let members: Vec<(usize, &Cgroup)> = cgroups.iter().map(|(it, cgroup)| (*it, cgroup)).collect();
-        let started = Agent::start(resolved, Some(&pins), &members, desk);
+        let inputs = Inputs { first, sources: Some(sources), dns, named, fixed: Vec::new() };
+        let started = Agent::start(settings, inputs, Some(&pins), desk).await;
         let mut agent = match started {
             Ok(agent) => agent,
             Err(error) if is_first => {
@@ -135,9 +131,9 @@ impl Run {
             }
             Err(error) => return Err(error),
         };
-        info!(workloads = cgroups.len(), "routes in force");
+        info!(workloads = agent.workloads(), "routes in force");
         agent
-            .serve_until(Some(Follow { watch, files, cgroups: named }), async {
+            .serve_until(async {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::admin::{
     client,
-    status::{Drain, Error, Features, LastReconcile, Status as Report},
+    status::{Drain, Error, Failing, Features, LastReconcile, Source, Status as Report},
 };
 
 /// So many violations are shown in the table.
@@ -87,6 +87,25 @@ fn table(report: &Report) -> String {
         text.push('\n');
         text.extend(report.warnings.iter().map(|warning| format!("warning: {warning}\n")));
     }
+    if !report.rejected.is_empty() {
+        let rows = report.rejected.iter().take(SHOWN).map(|rejected| {
+            let stays = if rejected.kept { "its last good form" } else { "nothing" };
+            vec![
+                rejected.subject.clone(),
+                rejected.source.clone(),
+                format!("{:.0}", rejected.since),
+                stays.to_owned(),
+            ]
+        });
+        text.push('\n');
+        text.push_str(&align(&["REJECTED", "SOURCE", "SINCE", "IN FORCE"], &[], rows.collect()));
+        let violations = report.rejected.iter().flat_map(|rejected| &rejected.violations);
+        text.extend(violations.clone().take(SHOWN).map(|violation| format!("  {violation}\n")));
+        let more = (report.rejected.len().saturating_sub(SHOWN), violations.count().saturating_sub(SHOWN));
+        if more != (0, 0) {
+            let _ = writeln!(text, "  and more: {} in all: see --output json", report.rejected.len());
+        }
+    }
     if let Some(Error { since, violations }) = &report.error {
         let _ = writeln!(text, "\nerror since {since:.0}: the routes before stay in force");
         text.extend(violations.iter().take(SHOWN).map(|violation| format!("  {violation}\n")));
@@ -123,6 +142,12 @@ fn head(report: &Report) -> String {
             format!("change   {result} at {at:.0}, {:.1} ms after it was made", duration_seconds * 1000.0)
         }
     });
+    for Source { name, resources, changed, failing } in &report.sources {
+        lines.push(format!("source   {name}: {resources} resources, changed at {changed:.0}"));
+        if let Some(Failing { since, why }) = failing {
+            lines.push(format!("         it does not answer, or only in part, since {since:.0}: {why}"));
+        }
+    }
     if let Some(Drain { grace_seconds, waiting_endpoints, closed_connections }) = drain {
         lines.push(format!(
             "drain    {grace_seconds} s after an endpoint has left: {waiting_endpoints} endpoints wait, {closed_connections} connections closed"

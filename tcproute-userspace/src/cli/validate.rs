@@ -11,14 +11,16 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::output;
-use crate::sources::{self, InputError, Reading};
+use super::{ReadingArguments, output};
+use crate::sources::{self, InputError, Reading, Strictness};
 
 #[derive(Debug, Args)]
 pub(super) struct Validate {
     /// YAML or JSON files, or directories of them; - is standard input.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// How the violations are written to standard output.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Output,
@@ -40,9 +42,20 @@ pub(super) struct Invalid(String);
 
 impl Validate {
     pub(super) fn run(self) -> Result<ExitCode> {
+        // What comes through a pipe as JSON was printed by a tool, which may know more fields; an editor's buffer is YAML.
+        let is_piped = self.paths == [Path::new("-")];
+        let strictness = match self.reading.strictness() {
+            Strictness::Strict if is_piped => Strictness::ByFormat,
+            said => said,
+        };
         let standard_input = |path: PathBuf| if path == Path::new("-") { "/dev/stdin".into() } else { path };
         let paths: Vec<PathBuf> = self.paths.into_iter().map(standard_input).collect();
-        let reading = sources::read(&paths);
+        let mut reading = sources::read(&paths, strictness);
+        if reading.count == 0 {
+            // Beside resources it is of no concern what is none; alone it is nothing that was meant.
+            let (strange, notes) = reading.notes.into_iter().partition(|note| note.path.is_empty());
+            (reading.errors, reading.notes) = ([reading.errors, strange].concat(), notes);
+        }
         output::write(&match self.output {
             Output::Text => text(&reading),
             Output::Json => json(&reading)?,
@@ -58,11 +71,12 @@ impl Validate {
 }
 
 fn text(reading: &Reading) -> String {
+    let notes = reading.notes.iter().map(|note| format!("note: {note}"));
+    let mut lines: Vec<String> = reading.errors.iter().map(ToString::to_string).chain(notes).collect();
     if reading.errors.is_empty() {
         let (files, resources) = (counted(reading.files, "file"), counted(reading.count, "resource"));
-        return format!("{files}, {resources}: valid\n");
+        lines.push(format!("{files}, {resources}: valid"));
     }
-    let lines: Vec<String> = reading.errors.iter().map(ToString::to_string).collect();
     lines.join("\n") + "\n"
 }
 
@@ -77,6 +91,7 @@ struct Report<'a> {
     files: usize,
     resources: usize,
     violations: Vec<Violation<'a>>,
+    notes: Vec<Violation<'a>>,
 }
 
 #[derive(Serialize)]
@@ -109,6 +124,7 @@ fn json(reading: &Reading) -> Result<String> {
         files: reading.files,
         resources: reading.count,
         violations: reading.errors.iter().map(Violation::from).collect(),
+        notes: reading.notes.iter().map(Violation::from).collect(),
     };
     Ok(serde_json::to_string_pretty(&report)? + "\n")
 }

@@ -2,8 +2,8 @@
 
 use super::Compat;
 use crate::resources::{
-    Applies, Dataplane, DataplaneBy, DataplaneRef, Gateway, Health, Inbound, Labels, Meta, Origin,
-    OtherPolicy, PolicyHeader, ProxyTypes, Role, SERVICE_TAG, Selector, ServiceName, Tags, Zone,
+    Applies, Dataplane, DataplaneRef, Gateway, Health, Inbound, Labels, Meta, Origin, OtherPolicy,
+    PolicyHeader, ProxyType, Role, SERVICE_TAG, Selector, ServiceName, Tags, Zone,
 };
 
 /// Who refers: names without more are those of its own namespace and zone.
@@ -33,8 +33,15 @@ impl<'a> Referrer<'a> {
 pub fn applies(compat: Compat, policy: &PolicyHeader, selector: &Selector, dataplane: &Dataplane) -> bool {
     policy.mesh == dataplane.mesh
         && !policy.shadow
-        && (!compat.is_later() || (reaches_zone(policy, dataplane) && reaches_namespace(policy, dataplane)))
+        && (!compat.is_later() || reaches(policy, dataplane))
         && selects(compat, selector, &Referrer::new(&policy.meta), dataplane)
+}
+
+/// What later versions look at besides.
+fn reaches(policy: &PolicyHeader, dataplane: &Dataplane) -> bool {
+    reaches_zone(policy, dataplane)
+        && reaches_namespace(policy, dataplane)
+        && is_for_its_type(policy, dataplane)
 }
 
 /// In later versions the policies of a namespace's workloads do not reach those of another.
@@ -59,23 +66,26 @@ pub(crate) fn reaches_zone(policy: &PolicyHeader, dataplane: &Dataplane) -> bool
     }
 }
 
+/// From 2.5 to 2.14 a policy may be for one type of proxies only.
+fn is_for_its_type(policy: &PolicyHeader, dataplane: &Dataplane) -> bool {
+    let own = if dataplane.gateway.is_some() { ProxyType::Gateway } else { ProxyType::Sidecar };
+    policy.proxies.is_none_or(|only| only == own)
+}
+
 /// Whether the Dataplane, or any inbound of it, matches.
 pub fn selects(compat: Compat, selector: &Selector, from: &Referrer<'_>, dataplane: &Dataplane) -> bool {
-    let is_gateway = dataplane.gateway.is_some();
-    let is_of = |types: ProxyTypes| match types {
-        ProxyTypes::All => true,
-        ProxyTypes::Sidecars => !is_gateway,
-        ProxyTypes::Gateways => is_gateway,
-    };
     match selector {
-        Selector::Mesh(types) => is_of(*types) && has_tags(compat, dataplane, None, &Tags::new()),
-        Selector::Dataplane(DataplaneRef { by, section }) => {
-            let is_meant = match by {
-                DataplaneBy::All => true,
-                DataplaneBy::Name(name, namespace) => {
-                    from.means(name, namespace.as_deref(), &dataplane.meta, &dataplane.meta.zone())
+        Selector::Mesh => has_tags(compat, dataplane, None, &Tags::new()),
+        Selector::Dataplane(DataplaneRef { name, namespace, labels, section }) => {
+            let is_meant = match name {
+                Some(name) => {
+                    let meta = &dataplane.meta;
+                    from.means(name, namespace.as_deref(), meta, &meta.zone())
                 }
-                DataplaneBy::Labels(labels) => includes(&dataplane.meta.labels, labels),
+                // A namespace alone selects nothing.
+                None => {
+                    (namespace.is_none() || !labels.is_empty()) && includes(&dataplane.meta.labels, labels)
+                }
             };
             let mut inbounds = dataplane.inbounds.iter();
             let is_there = match &dataplane.gateway {
@@ -89,10 +99,9 @@ pub fn selects(compat: Compat, selector: &Selector, from: &Referrer<'_>, datapla
         }
         // Version 3 has none of these.
         _ if compat == Compat::V3 => false,
-        Selector::MeshSubset(tags, types) => is_of(*types) && has_tags(compat, dataplane, None, tags),
+        Selector::MeshSubset(tags) => has_tags(compat, dataplane, None, tags),
         Selector::MeshService(name) => has_tags(compat, dataplane, Some(name), &Tags::new()),
         Selector::MeshServiceSubset(name, tags) => has_tags(compat, dataplane, Some(name), tags),
-        Selector::MeshGateway(_) => false,
     }
 }
 
@@ -105,7 +114,7 @@ fn has_tags(compat: Compat, dataplane: &Dataplane, service: Option<&ServiceName>
         service.is_none_or(is_service) && matches(own, tags)
     };
     let gateway = match &dataplane.gateway {
-        Some(Gateway::Delegated(tags)) if compat.is_later() => Some(tags),
+        Some(Gateway::Delegated(tags)) if compat.is_later() => Some(&**tags),
         _ => None,
     };
     dataplane.inbounds.iter().any(|inbound| fits(&inbound.tags)) || gateway.is_some_and(fits)

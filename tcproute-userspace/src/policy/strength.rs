@@ -4,7 +4,7 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 
 use serde::Serialize;
 
-use crate::resources::{DataplaneBy, DataplaneRef, Origin, PolicyHeader, ResourceName, Role, Selector};
+use crate::resources::{DataplaneRef, Origin, PolicyHeader, ResourceName, Role, Selector};
 
 /// The versions of Kuma whose rules are in force.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -56,7 +56,6 @@ enum Kind {
         section: bool,
     },
     MeshSubset,
-    MeshGateway,
     MeshService,
     MeshServiceSubset,
 }
@@ -64,12 +63,11 @@ enum Kind {
 impl Kind {
     const fn of(selector: &Selector) -> Self {
         match selector {
-            Selector::Mesh(_) => Self::Mesh,
-            Selector::Dataplane(DataplaneRef { by, section }) => {
-                Self::Dataplane { by_name: matches!(by, DataplaneBy::Name(..)), section: section.is_some() }
+            Selector::Mesh => Self::Mesh,
+            Selector::Dataplane(DataplaneRef { name, section, .. }) => {
+                Self::Dataplane { by_name: name.is_some(), section: section.is_some() }
             }
-            Selector::MeshSubset(..) => Self::MeshSubset,
-            Selector::MeshGateway(_) => Self::MeshGateway,
+            Selector::MeshSubset(_) => Self::MeshSubset,
             Selector::MeshService(_) => Self::MeshService,
             Selector::MeshServiceSubset(..) => Self::MeshServiceSubset,
         }

@@ -11,7 +11,7 @@ use super::{
     cluster_service::ClusterService,
     dataplane::Dataplane,
     external_service::ExternalService,
-    header::{Header, Key},
+    header::{Header, Key, read_name},
     kinds::{Form, Kind},
     mesh::Mesh,
     mesh_external_service::MeshExternalService,
@@ -21,8 +21,10 @@ use super::{
     mesh_tcp_route::MeshTcpRoute,
     names::{MeshName, ResourceName},
     other_policy::OtherPolicy,
+    proxy_settings::{check_metrics, check_probes},
+    target_ref::{check_for_gateways, is_for_gateways},
     traffic_route::TrafficRoute,
-    violation::{Violation, Violations},
+    violation::{Strictness, Violation, Violations},
     wire,
 };
 
@@ -83,6 +85,26 @@ impl fmt::Display for Identity {
 }
 
 impl Resource {
+    /// Whether both are one in memory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mesh(a), Self::Mesh(b)) => Arc::ptr_eq(a, b),
+            (Self::Dataplane(a), Self::Dataplane(b)) => Arc::ptr_eq(a, b),
+            (Self::ExternalService(a), Self::ExternalService(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshService(a), Self::MeshService(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshExternalService(a), Self::MeshExternalService(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshMultiZoneService(a), Self::MeshMultiZoneService(b)) => Arc::ptr_eq(a, b),
+            (Self::TcpRoute(a), Self::TcpRoute(b)) => Arc::ptr_eq(a, b),
+            (Self::HttpRoute(a), Self::HttpRoute(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshIdentity(a), Self::MeshIdentity(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshTls(a), Self::MeshTls(b)) => Arc::ptr_eq(a, b),
+            (Self::TrafficRoute(a), Self::TrafficRoute(b)) => Arc::ptr_eq(a, b),
+            (Self::ClusterService(a), Self::ClusterService(b)) => Arc::ptr_eq(a, b),
+            (Self::OtherPolicy(a), Self::OtherPolicy(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
     /// What no two resources may share.
     pub fn identity(&self) -> Identity {
         let (kind, key) = match self {
@@ -112,29 +134,42 @@ impl Resource {
 pub(crate) struct Reader {
     pub(crate) kind: Kind,
     pub(crate) form: Form,
+    pub(crate) strictness: Strictness,
 }
 
 impl Reader {
-    /// The outer error is that of the syntax, the inner one that of the rules. `None` for what does not bear
-    /// on routes.
+    /// The outer error is that of the syntax, the inner one that of the rules. `None` for a route that is for builtin
+    /// gateways.
     pub(crate) fn read<'de, D: Deserializer<'de>>(
         self,
         document: D,
     ) -> Result<Result<Option<Resource>, Vec<Violation>>, D::Error> {
-        let mut found = Violations::default();
+        let mut found = Violations::new(self.strictness);
         let resource = match (self.kind, self.form) {
             (Kind::Irrelevant | Kind::List, _) => {
                 IgnoredAny::deserialize(document)?;
-                return Ok(Ok(None));
+                None
             }
             (Kind::OtherPolicy(kind), _) => read_other_policy(kind, document, &mut found)?,
             (Kind::Mesh, form) => read_mesh(document, form, &mut found)?,
             (Kind::MeshTcpRoute, form) => {
-                let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, form, &mut found)?;
+                let (header, mut spec, _) =
+                    read_spec::<_, wire::TcpRouteSpec, IgnoredAny>(document, form, &mut found)?;
+                if let Some(spec) = spec.take_if(|spec| is_for_gateways(spec.target_ref.as_ref())) {
+                    let to = spec.to.iter().flatten().map(|to| to.target_ref.as_ref());
+                    check_for_gateways(spec.target_ref, to, &mut found);
+                    return Ok(found.finish(header).map(|_| None));
+                }
                 MeshTcpRoute::read(header, spec, &mut found).map(Arc::new).map(Resource::TcpRoute)
             }
             (Kind::MeshHttpRoute, form) => {
-                let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, form, &mut found)?;
+                let (header, mut spec, _) =
+                    read_spec::<_, wire::HttpRouteSpec, IgnoredAny>(document, form, &mut found)?;
+                if let Some(spec) = spec.take_if(|spec| is_for_gateways(spec.target_ref.as_ref())) {
+                    let to = spec.to.iter().flatten().map(|to| to.target_ref.as_ref());
+                    check_for_gateways(spec.target_ref, to, &mut found);
+                    return Ok(found.finish(header).map(|_| None));
+                }
                 MeshHttpRoute::read(header, spec, &mut found).map(Arc::new).map(Resource::HttpRoute)
             }
             (Kind::MeshIdentity, form) => {
@@ -172,12 +207,16 @@ impl Reader {
             (Kind::Dataplane, Form::Universal) => {
                 let wire = wire::UniversalDataplane::deserialize(document)?;
                 let header = Header::universal(wire.name, wire.mesh, wire.labels, None, &mut found);
+                check_proxy(wire.probes.as_ref(), wire.metrics.as_ref(), "", &mut found);
                 Dataplane::read(header, wire.networking, "", &mut found)
                     .map(Arc::new)
                     .map(Resource::Dataplane)
             }
             (Kind::Dataplane, Form::Kubernetes) => {
                 let (header, spec) = read_on_kubernetes::<_, wire::DataplaneSpec>(document, &mut found)?;
+                if let Some(spec) = &spec {
+                    check_proxy(spec.probes.as_ref(), spec.metrics.as_ref(), "spec.", &mut found);
+                }
                 let networking = spec.and_then(|spec| spec.networking);
                 Dataplane::read(header, networking, "spec.", &mut found)
                     .map(Arc::new)
@@ -232,26 +271,40 @@ fn read_on_kubernetes<'de, D: Deserializer<'de>, S: DeserializeOwned>(
     Ok((header, spec))
 }
 
+fn check_proxy(
+    probes: Option<&wire::Probes>,
+    metrics: Option<&wire::Metrics>,
+    prefix: &str,
+    found: &mut Violations,
+) {
+    if let Some(probes) = probes {
+        check_probes(probes, &format!("{prefix}probes"), found);
+    }
+    if let Some(metrics) = metrics {
+        check_metrics(metrics, &format!("{prefix}metrics"), found);
+    }
+}
+
 fn read_mesh<'de, D: Deserializer<'de>>(
     document: D,
     form: Form,
     found: &mut Violations,
 ) -> Result<Option<Resource>, D::Error> {
-    let (name, name_path, mtls, routing, mtls_path) = match form {
+    let (name, name_path, mtls, routing, prefix) = match form {
         Form::Universal => {
             let wire = wire::UniversalMesh::deserialize(document)?;
-            (wire.name, "name", wire.mtls, wire.routing, "mtls")
+            (wire.name, "name", wire.mtls, wire.routing, "")
         }
         Form::Kubernetes => {
             let wire = wire::Kubernetes::<wire::MeshSpec>::deserialize(document)?;
             let name = wire.metadata.and_then(|metadata| metadata.name);
             let (mtls, routing) = wire.spec.map_or((None, None), |spec| (spec.mtls, spec.routing));
-            (name, "metadata.name", mtls, routing, "spec.mtls")
+            (name, "metadata.name", mtls, routing, "spec.")
         }
     };
-    let name = found.check(name_path, name.ok_or("must be set"));
-    let name = name.and_then(|name| found.check(name_path, MeshName::try_from(name)));
-    Ok(Mesh::read(name, mtls, routing, mtls_path, found).map(Arc::new).map(Resource::Mesh))
+    let name = read_name(name, name_path, found);
+    let name = name.and_then(|name| MeshName::try_from(name).ok());
+    Ok(Mesh::read(name, mtls, routing, prefix, found).map(Arc::new).map(Resource::Mesh))
 }
 
 fn read_other_policy<'de, D: Deserializer<'de>>(
@@ -262,7 +315,7 @@ fn read_other_policy<'de, D: Deserializer<'de>>(
     let (header, wire) = read_any_policy(document, found)?;
     let spec = wire.spec.unwrap_or_default();
     let legacy = [wire.sources, wire.destinations, wire.selectors];
-    Ok(header.map(|header| Resource::OtherPolicy(Arc::new(OtherPolicy::read(kind, header, spec, legacy)))))
+    Ok(header.map(|header| Resource::OtherPolicy(Arc::new(OtherPolicy::read(kind, &header, spec, legacy)))))
 }
 
 fn read_any_policy<'de, D: Deserializer<'de>>(

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     document::Identity,
     names::{Labels, MeshName, ResourceName},
-    target_ref::{ServiceBy, ServiceKind, ServiceRef},
+    target_ref::{ProxyType, ServiceBy, ServiceKind, ServiceRef},
     violation::Violations,
     wire,
 };
@@ -76,6 +76,8 @@ pub struct PolicyHeader {
     pub origin: Origin,
     /// Its role.
     pub role: Role,
+    /// The only type of proxies that it is for; `None` for both.
+    pub proxies: Option<ProxyType>,
     /// Whether it is only tried out: such a policy is never in force.
     pub shadow: bool,
 }
@@ -156,7 +158,7 @@ impl Header {
         found: &mut Violations,
     ) -> Option<Self> {
         let mesh = read_mesh(mesh, "mesh", found);
-        let name = read_name(name, None, "name", found)?;
+        let name = ResourceName { name: read_name(name, "name", found)?, namespace: None };
         let labels = labels.unwrap_or_default();
         let display_name = display_name(&labels, None, &name);
         let meta = Meta { labels, display_name, created: created.and_then(|created| created.0) };
@@ -170,11 +172,12 @@ impl Header {
     ) -> Option<Self> {
         let metadata = metadata.unwrap_or_default();
         let mut labels = metadata.labels.unwrap_or_default();
-        let mesh = match mesh {
+        let mesh = match mesh.filter(|mesh| !mesh.is_empty()) {
             Some(mesh) => read_mesh(Some(mesh), "mesh", found),
             None => read_mesh(labels.get(Identity::MESH_LABEL).cloned(), "metadata.labels", found),
         };
-        let name = read_name(metadata.name, metadata.namespace, "metadata.name", found)?;
+        let name = read_name(metadata.name, "metadata.name", found)?;
+        let name = ResourceName { name, namespace: metadata.namespace };
         let display_name = display_name(&labels, metadata.annotations.as_ref(), &name);
         // Kuma never stores these: it makes them up whenever it reads the object.
         labels.entry(DISPLAY_NAME_LABEL.to_owned()).or_insert_with(|| display_name.clone());
@@ -184,6 +187,11 @@ impl Header {
         let created = metadata.creation_timestamp.and_then(|created| created.0);
         let meta = Meta { labels, display_name, created };
         Some(Self { mesh: mesh?, name, meta, labels_path: "metadata.labels" })
+    }
+
+    /// The field that holds the name.
+    pub(super) fn name_path(&self) -> &'static str {
+        if self.labels_path == "labels" { "name" } else { "metadata.name" }
     }
 
     /// Whether it is a policy that is only tried out.
@@ -197,32 +205,39 @@ impl Header {
     }
 
     /// The header of a policy about these destinations.
-    pub(super) fn policy(self, to: &[Option<&ServiceRef>], found: &mut Violations) -> Option<PolicyHeader> {
+    pub(super) fn policy(
+        self,
+        proxies: Option<ProxyType>,
+        to: &[Option<&ServiceRef>],
+        found: &mut Violations,
+    ) -> PolicyHeader {
         let path = self.labels_path;
         let labels = &self.meta.labels;
         let origin = match labels.get(ORIGIN_LABEL).map(String::as_str) {
-            None | Some("") => Some(Origin::Unknown),
-            Some("global") => Some(Origin::Global),
-            Some("zone") => Some(Origin::Zone),
+            None | Some("") => Origin::Unknown,
+            Some("global") => Origin::Global,
+            Some("zone") => Origin::Zone,
             Some(_) => {
-                found.add(path, format!("{ORIGIN_LABEL} must be global or zone"));
-                None
+                // Kuma does not look at what else it says.
+                found.add_strict(path, &format!("{ORIGIN_LABEL} must be global or zone"));
+                Origin::Unknown
             }
         };
         let role = match labels.get(ROLE_LABEL).map(String::as_str) {
-            None | Some("") => Some(role_of(self.name.namespace.as_deref(), to)),
-            Some("system") => Some(Role::System),
-            Some("producer") => Some(Role::Producer),
-            Some("consumer") => Some(Role::Consumer),
-            Some("workload-owner") => Some(Role::WorkloadOwner),
+            None | Some("") => role_of(self.name.namespace.as_deref(), to),
+            Some("system") => Role::System,
+            Some("producer") => Role::Producer,
+            Some("consumer") => Role::Consumer,
+            Some("workload-owner") => Role::WorkloadOwner,
             Some(_) => {
-                found.add(path, format!("{ROLE_LABEL} must be system, producer, consumer or workload-owner"));
-                None
+                let roles = "system, producer, consumer or workload-owner";
+                found.add_strict(path, &format!("{ROLE_LABEL} must be {roles}"));
+                Role::System
             }
         };
         let shadow = self.is_shadow();
         let Self { mesh, name, meta, .. } = self;
-        Some(PolicyHeader { mesh, name, meta, origin: origin?, role: role?, shadow })
+        PolicyHeader { mesh, name, meta, origin, role, proxies, shadow }
     }
 }
 
@@ -232,7 +247,7 @@ fn role_of(namespace: Option<&str>, to: &[Option<&ServiceRef>]) -> Role {
     let Some(namespace) = namespace.filter(|namespace| !SYSTEM_NAMESPACES.contains(namespace)) else {
         return Role::System;
     };
-    let own = |service: &Option<&ServiceRef>| match service {
+    let own = |service: &Option<&ServiceRef>| match *service {
         Some(ServiceRef { kind: ServiceKind::MeshService, by: ServiceBy::Name(_, of), .. }) => {
             of.as_deref().is_none_or(|of| of == namespace)
         }
@@ -255,22 +270,22 @@ fn display_name(labels: &Labels, annotations: Option<&Labels>, name: &ResourceNa
 }
 
 fn read_mesh(mesh: Option<String>, path: &str, found: &mut Violations) -> Option<MeshName> {
-    match mesh {
-        Some(mesh) => found.check(path, MeshName::try_from(mesh)),
+    match mesh.filter(|mesh| !mesh.is_empty()) {
+        Some(mesh) => read_name(Some(mesh), path, found).and_then(|mesh| MeshName::try_from(mesh).ok()),
         None => Some(MeshName::default()),
     }
 }
 
-fn read_name(
-    name: Option<String>,
-    namespace: Option<String>,
-    path: &str,
-    found: &mut Violations,
-) -> Option<ResourceName> {
+/// A name with Kuma's allowed characters, those of its versions together.
+pub(super) fn read_name(name: Option<String>, path: &str, found: &mut Violations) -> Option<String> {
     let name = found.check(path, name.ok_or("must be set"))?;
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
     if name.is_empty() {
         found.add(path, "must not be empty");
-        return None;
+    } else if !name.chars().all(is_allowed) {
+        found.add(path, "must consist of lower case letters, digits, dashes, dots and underscores");
+    } else {
+        return Some(name);
     }
-    Some(ResourceName { name, namespace })
+    None
 }

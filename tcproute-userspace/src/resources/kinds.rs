@@ -59,6 +59,16 @@ pub(crate) enum Kind {
     List,
 }
 
+/// How Kuma reads the content of a kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// As protobuf's JSON: a number may be text, a value of an enum a number, and null stands for nothing.
+    Protobuf,
+    /// By a schema, which takes none of these.
+    #[default]
+    Schema,
+}
+
 /// What is read, by name.
 const READ: [(&str, Kind); 11] = [
     (Mesh::KIND, Kind::Mesh),
@@ -199,6 +209,14 @@ impl Kind {
         )
     }
 
+    /// How Kuma reads its content.
+    pub(crate) const fn encoding(self) -> Encoding {
+        match self {
+            Self::Mesh | Self::Dataplane | Self::ExternalService => Encoding::Protobuf,
+            _ => Encoding::Schema,
+        }
+    }
+
     /// As in `type` or `kind`; `None` for what is not read.
     const fn name(self) -> Option<&'static str> {
         Some(match self {
@@ -227,9 +245,6 @@ impl Kind {
         namespace: Option<String>,
     ) -> Option<Identity> {
         let kind = self.name()?;
-        if name.is_empty() {
-            return None;
-        }
         if self == Self::Mesh {
             let key = (MeshName::try_from(name.clone()).ok()?, ResourceName { name, namespace: None });
             return Some(Identity { kind, key });

@@ -30,31 +30,37 @@ impl Mesh {
         name: Option<MeshName>,
         mtls: Option<wire::Mtls>,
         routing: Option<wire::Routing>,
-        path: &str,
+        prefix: &str,
         found: &mut Violations,
     ) -> Option<Self> {
-        let mtls = mtls.map(|mtls| read_mtls(mtls, path, found));
+        let path = format!("{prefix}mtls");
+        let mtls = mtls.and_then(|mtls| read_mtls(mtls, &path, found));
         let zone_egress = routing.and_then(|routing| routing.zone_egress).unwrap_or(false);
-        Some(Self { name: name?, mtls: mtls.flatten(), zone_egress })
+        if mtls.is_none() && zone_egress {
+            found.add(path, "must be set and on, as routing.zoneEgress is");
+        }
+        Some(Self { name: name?, mtls, zone_egress })
     }
 }
 
 /// The mode of the enabled backend; `None` also for mTLS that is off.
 fn read_mtls(mtls: wire::Mtls, path: &str, found: &mut Violations) -> Option<MtlsMode> {
+    let backends = mtls.backends.unwrap_or_default();
+    if backends.len() > 1 {
+        found.add(format!("{path}.backends"), "must have at most one entry");
+    }
     let mut modes = Vec::new();
-    for (i, backend) in mtls.backends.unwrap_or_default().into_iter().enumerate() {
-        let mode = match backend.mode.as_deref() {
-            None | Some("STRICT" | "") => MtlsMode::Strict,
-            Some("PERMISSIVE") => MtlsMode::Permissive,
-            Some(_) => {
-                found.add(format!("{path}.backends[{i}].mode"), "must be STRICT or PERMISSIVE");
-                // What it would be does not matter any more.
-                MtlsMode::Strict
-            }
-        };
-        if backend.name.is_none() {
-            found.add(format!("{path}.backends[{i}].name"), "must be set");
+    for (i, backend) in backends.into_iter().enumerate() {
+        let mode = backend.mode.as_ref().map_or(Some("STRICT"), |mode| mode.of(&["STRICT", "PERMISSIVE"]));
+        if mode.is_none() {
+            found.add(format!("{path}.backends[{i}].mode"), "must be STRICT or PERMISSIVE");
         }
+        let path = format!("{path}.backends[{i}]");
+        if backend.name.is_none() {
+            found.add(format!("{path}.name"), "must be set");
+        }
+        // What one that is wrong would be does not matter any more.
+        let mode = if mode == Some("PERMISSIVE") { MtlsMode::Permissive } else { MtlsMode::Strict };
         modes.push((backend.name, mode));
     }
     let enabled = mtls.enabled_backend.filter(|enabled| !enabled.is_empty())?;

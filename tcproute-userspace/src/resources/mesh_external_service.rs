@@ -4,8 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{
     dataplane::{parse_ip, read_port},
-    external_service::{EndpointAddress, is_host_name},
+    external_service::{ExternalAddress, is_host_name},
     header::{Header, Key, Meta},
+    mesh_service::{check_name, read_vip},
     violation::Violations,
     wire,
 };
@@ -22,7 +23,7 @@ pub struct MeshExternalService {
     /// `http`, `tcp`, ….
     pub protocol: String,
     /// Where it is.
-    pub endpoints: Vec<EndpointAddress>,
+    pub endpoints: Vec<ExternalAddress>,
     /// Whether the proxy originates TLS to it.
     pub tls: bool,
     /// Where it can be dialled.
@@ -43,14 +44,27 @@ impl MeshExternalService {
             found.add("spec", "must be set");
             return None;
         };
-        let (port, protocol) = spec.r#match.map_or((None, None), |rule| (rule.port, rule.protocol));
-        let port = read_port(port, "spec.match", found);
-        let endpoints = spec.endpoints.unwrap_or_default().into_iter().enumerate();
-        let endpoints: Vec<Option<EndpointAddress>> = endpoints
-            .map(|(i, endpoint)| read_endpoint(endpoint, port, &format!("spec.endpoints[{i}]"), found))
+        check_name(header.as_ref(), found);
+        let (port, protocol) = match spec.r#match {
+            Some(rule) => read_match(rule, found),
+            None => {
+                found.add("spec.match", "must be set");
+                (None, None)
+            }
+        };
+        if let Some(extension) = &spec.extension
+            && extension.r#type.as_ref().is_none_or(String::is_empty)
+        {
+            found.add("spec.extension.type", "must be set");
+        }
+        // What an extension makes of endpoints is its own affair; the proxy has to do with them in any case.
+        let endpoints = if spec.extension.is_some() { None } else { spec.endpoints };
+        let endpoints = endpoints.unwrap_or_default().into_iter().enumerate();
+        let endpoints: Vec<Option<ExternalAddress>> = endpoints
+            .map(|(i, endpoint)| read_endpoint(endpoint, &format!("spec.endpoints[{i}]"), found))
             .collect();
         let vip = status.and_then(|status| status.vip).and_then(|vip| vip.ip);
-        let vip = vip.filter(|ip| !ip.is_empty()).map(|ip| found.check("status.vip.ip", parse_ip(&ip)));
+        let vip = vip.and_then(|ip| read_vip(&ip, "status.vip.ip", found));
         let Header { mesh, name, meta, .. } = header?;
         Some(Self {
             key: (mesh, name),
@@ -59,29 +73,36 @@ impl MeshExternalService {
             protocol: protocol.unwrap_or_else(|| "tcp".to_owned()),
             endpoints: endpoints.into_iter().collect::<Option<_>>()?,
             tls: spec.tls.and_then(|tls| tls.enabled).unwrap_or(false),
-            vip: vip.map_or(Some(None), |vip| vip.map(Some))?,
+            vip,
         })
     }
 }
 
-/// An endpoint without a port has the one that is dialled.
+/// The port that is dialled, and the protocol.
+fn read_match(rule: wire::Match, found: &mut Violations) -> (Option<u16>, Option<String>) {
+    let protocol = rule.protocol.filter(|protocol| !protocol.is_empty());
+    if protocol.as_ref().is_some_and(|name| !["tcp", "grpc", "http", "http2"].contains(&name.as_str())) {
+        found.add("spec.match.protocol", "must be tcp, grpc, http or http2");
+    }
+    if rule.r#type.is_some_and(|name| name != "HostnameGenerator") {
+        found.add("spec.match.type", "must be HostnameGenerator");
+    }
+    (read_port(rule.port, "spec.match", found), protocol)
+}
+
 fn read_endpoint(
     endpoint: wire::ExternalEndpoint,
-    dialled: Option<u16>,
     path: &str,
     found: &mut Violations,
-) -> Option<EndpointAddress> {
-    let port = match endpoint.port {
-        Some(port) => read_port(Some(port), path, found),
-        None => dialled,
-    };
+) -> Option<ExternalAddress> {
+    let port = read_port(endpoint.port, path, found);
     let path = format!("{path}.address");
     let address = found.check(&path, endpoint.address.ok_or("must be set"))?;
     let wrong = || format!("{address:?} is not an IP address or a host name");
     if let Ok(ip) = parse_ip(&address) {
-        return Some(EndpointAddress::Socket(SocketAddr::new(ip, port?)));
+        return Some(ExternalAddress::Socket(SocketAddr::new(ip, port?)));
     }
     let host = is_host_name(&address).then(|| address.to_ascii_lowercase());
     let host = found.check(&path, host.ok_or_else(wrong))?;
-    Some(EndpointAddress::Host(host, port?))
+    Some(ExternalAddress::Host(host, port?))
 }

@@ -3,7 +3,7 @@
 use super::{
     header::{Header, PolicyHeader},
     mesh_tcp_route::{BackendRef, read_backend_ref},
-    target_ref::{Selector, ServiceRef},
+    target_ref::{ProxyType, Selector, ServiceRef},
     violation::Violations,
     wire,
 };
@@ -31,8 +31,8 @@ pub struct HttpTo {
 /// Where some requests go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpRule {
-    /// Which requests. Of no interest but for whether two rules are about the same ones.
-    pub matches: serde_json::Value,
+    /// Which requests, as some text: only whether two rules are about the same ones is of interest.
+    pub matches: String,
     /// Where they go: to the destination itself if nothing is said.
     pub backends: Option<Vec<BackendRef>>,
 }
@@ -50,25 +50,24 @@ impl MeshHttpRoute {
             found.add("spec", "must be set");
             return None;
         };
-        let of_gateway = Selector::is_of_gateway(spec.target_ref.as_ref());
-        let selector = Selector::read(spec.target_ref, "spec.targetRef", found);
+        let proxies = ProxyType::read(spec.target_ref.as_ref(), "spec.targetRef", found);
+        let selector = Selector::of_route(spec.target_ref, "spec.targetRef", found);
+        if spec.to.as_ref().is_some_and(Vec::is_empty) {
+            found.add("spec.to", "must have at least one entry");
+        }
         let to = spec.to.unwrap_or_default().into_iter().enumerate();
         let to: Vec<Option<HttpTo>> = to
             .map(|(i, to)| {
+                let rules = to.rules.unwrap_or_default();
+                check_rules(&rules, &format!("spec.to[{i}].rules"), found);
                 let path = format!("spec.to[{i}].targetRef");
-                if of_gateway {
-                    Selector::read_destination_of_gateway(to.target_ref, &path, found);
-                    return None;
-                }
                 let service = ServiceRef::read_destination(to.target_ref, &path, found)?;
-                let rules = to.rules.unwrap_or_default().into_iter().map(read_rule).collect();
-                Some(HttpTo { service, rules })
+                Some(HttpTo { service, rules: rules.into_iter().map(read_rule).collect() })
             })
             .collect();
         let services: Vec<_> = to.iter().map(|to| to.as_ref().map(|to| &to.service)).collect();
-        let header = header.and_then(|header| header.policy(&services, found));
-        let to = to.into_iter().collect::<Option<_>>();
-        Some(Self { header: header?, selector: selector?, to: if of_gateway { Vec::new() } else { to? } })
+        let header = header.map(|header| header.policy(proxies, &services, found));
+        Some(Self { header: header?, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
     }
 }
 
@@ -79,5 +78,49 @@ fn read_rule(rule: wire::HttpRouteRule) -> HttpRule {
     let backends = refs.map(|refs| {
         refs.into_iter().filter_map(|backend| read_backend_ref(backend, "", &mut found)).collect()
     });
-    HttpRule { matches: rule.matches.unwrap_or_default(), backends }
+    HttpRule { matches: requests(rule.matches.unwrap_or_default()), backends }
+}
+
+/// What some requests are, as a text that is the same for the same ones.
+fn requests(matches: Vec<wire::HttpMatch>) -> String {
+    let text = |one: wire::HttpMatch| {
+        let path = one.path.map(|path| (path.r#type, path.value));
+        format!("{path:?} {:?} {:?} {:?}", one.method, one.headers, one.query_params)
+    };
+    matches.into_iter().map(text).collect::<Vec<_>>().join("; ")
+}
+
+/// What requests a rule matches, and where they go, is for the proxy to say.
+fn check_rules(rules: &[wire::HttpRouteRule], path: &str, found: &mut Violations) {
+    for (i, rule) in rules.iter().enumerate() {
+        let matches = format!("{path}[{i}].matches");
+        match &rule.matches {
+            None => found.add(matches, "must be set"),
+            Some(all) if all.is_empty() => found.add(matches, "must have at least one entry"),
+            Some(all) => {
+                for (i, one) in all.iter().enumerate() {
+                    check_path(one.path.as_ref(), &format!("{matches}[{i}].path"), found);
+                }
+            }
+        }
+        if rule.default.is_none() {
+            found.add(format!("{path}[{i}].default"), "must be set");
+        }
+    }
+}
+
+fn check_path(matched: Option<&wire::HttpPath>, path: &str, found: &mut Violations) {
+    let Some(matched) = matched else { return };
+    let value = matched.value.as_deref().unwrap_or_default();
+    let value_path = format!("{path}.value");
+    match matched.r#type.as_deref() {
+        Some("Exact" | "PathPrefix") if !value.starts_with('/') => {
+            found.add(value_path, "must be an absolute path");
+        }
+        Some("PathPrefix") if value.ends_with('/') && value != "/" => {
+            found.add(value_path, "must not end with a slash: whole segments are matched");
+        }
+        Some("Exact" | "PathPrefix" | "RegularExpression") => {}
+        _ => found.add(format!("{path}.type"), "must be Exact, PathPrefix or RegularExpression"),
+    }
 }

@@ -4,7 +4,7 @@ use super::{
     header::{Header, Key, PolicyHeader},
     mesh::MtlsMode,
     names::Labels,
-    target_ref::Selector,
+    target_ref::{ProxyType, Selector},
     violation::Violations,
     wire,
 };
@@ -66,9 +66,10 @@ impl MeshTls {
             "Permissive" => Some(MtlsMode::Permissive),
             _ => None,
         });
-        let mode = mode.last();
+        // One that is behind another has the last word.
+        let mode = mode.fold(None, |_, mode| Some(mode));
+        let proxies = ProxyType::read(spec.target_ref.as_ref(), "spec.targetRef", found);
         let selector = Selector::read(spec.target_ref, "spec.targetRef", found);
-        let header = header?.policy(&[], found)?;
-        Some(Self { header, selector: selector?, mode })
+        Some(Self { header: header?.policy(proxies, &[], found), selector: selector?, mode })
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    dataplane::{parse_ip, read_port},
+    dataplane::parse_ip,
     header::{Header, Key, Meta},
     mesh_external_service::MeshExternalService,
     names::{Labels, Tags},
@@ -111,11 +111,27 @@ impl MeshService {
             found.add("spec", "must be set");
             return None;
         };
+        if let Some(selector) = &spec.selector {
+            let set = [
+                selector.dataplane_tags.is_some(),
+                selector.dataplane_ref.is_some(),
+                selector.dataplane_labels.is_some(),
+            ];
+            if set.into_iter().filter(|set| *set).count() > 1 {
+                let message = "must have only one of dataplaneTags, dataplaneRef and dataplaneLabels";
+                found.add("spec.selector", message);
+            }
+        }
+        let state = spec.state.as_deref().unwrap_or_default();
+        if !["", "Available", "Unavailable"].contains(&state) {
+            found.add("spec.state", "must be Available or Unavailable");
+        }
+        check_name(header.as_ref(), found);
         let selector = spec.selector.map_or_else(DataplaneSelector::default, read_selector);
         let ports = read_ports(spec.ports, found);
         let vips = read_vips(status, found);
         let Header { mesh, name, meta, .. } = header?;
-        Some(Self { key: (mesh, name), meta, selector, ports: ports?, vips: vips? })
+        Some(Self { key: (mesh, name), meta, selector, ports: ports?, vips })
     }
 }
 
@@ -139,6 +155,19 @@ impl MeshMultiZoneService {
         if services.is_empty() {
             found.add("spec.selector.meshService.matchLabels", "must be set");
         }
+        if spec.ports.as_ref().is_none_or(Vec::is_empty) {
+            found.add("spec.ports", "must have at least one entry");
+        }
+        for (i, port) in spec.ports.iter().flatten().enumerate() {
+            let path = format!("spec.ports[{i}]");
+            if port.name.as_ref().is_some_and(String::is_empty) {
+                found.add(format!("{path}.name"), "must not be empty");
+            }
+            let known = ["grpc", "http", "http2", "kafka", "tcp"];
+            if port.app_protocol.as_ref().is_some_and(|name| !known.contains(&name.as_str())) {
+                found.add(format!("{path}.appProtocol"), format!("must be one of {}", known.join(", ")));
+            }
+        }
         let ports = read_ports(spec.ports, found);
         let vips = read_vips(status, found);
         let services = match found_members {
@@ -146,7 +175,7 @@ impl MeshMultiZoneService {
             None => Members::Labels(services),
         };
         let Header { mesh, name, meta, .. } = header?;
-        Some(Self { key: (mesh, name), meta, services, ports: ports?, vips: vips? })
+        Some(Self { key: (mesh, name), meta, services, ports: ports?, vips })
     }
 }
 
@@ -176,38 +205,66 @@ fn read_member(member: wire::MatchedService) -> Option<Member> {
     Some(Member { name: set(member.name)?, namespace: set(member.namespace), zone: set(member.zone) })
 }
 
+/// Such a service is given a DNS name of its own.
+pub(super) fn check_name(header: Option<&Header>, found: &mut Violations) {
+    const MOST: usize = 63;
+    if let Some(header) = header.filter(|header| header.meta.display_name.len() > MOST) {
+        found.add(header.name_path(), format!("must not be longer than {MOST} characters"));
+    }
+}
+
+/// The ports that can be dialled: Kuma takes any number, and the same one twice.
 fn read_ports(ports: Option<Vec<wire::Port>>, found: &mut Violations) -> Option<Vec<ServicePort>> {
-    let mut all = Vec::new();
+    let mut all: Vec<ServicePort> = Vec::new();
     let mut complete = true;
     for (i, port) in ports.unwrap_or_default().into_iter().enumerate() {
         let path = format!("spec.ports[{i}]");
-        let number = read_port(port.port, &path, found);
+        let number = port.port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+        if port.port.is_none() {
+            found.add(format!("{path}.port"), "must be set");
+        } else if number.is_none() {
+            found.add_strict(&format!("{path}.port"), "must be a port from 1 to 65535");
+        }
         let target = match port.target_port {
-            None => number.map(TargetPort::Number),
-            Some(wire::TargetPort::Number(number)) => Some(TargetPort::Number(number)),
+            // Nothing, as Kuma has it.
+            None | Some(wire::TargetPort::Number(0)) => number.map(TargetPort::Number),
+            Some(wire::TargetPort::Number(target)) => Some(match u16::try_from(target) {
+                Ok(target) => TargetPort::Number(target),
+                Err(_) => {
+                    found.add_strict(&format!("{path}.targetPort"), "must be a port from 1 to 65535");
+                    // No inbound has this name.
+                    TargetPort::Name(target.to_string())
+                }
+            }),
             Some(wire::TargetPort::Name(name)) => Some(TargetPort::Name(name)),
             Some(wire::TargetPort::Wrong) => {
                 found.add(format!("{path}.targetPort"), "must be a port or the name of an inbound");
+                complete = false;
                 None
             }
         };
-        let (Some(number), Some(target)) = (number, target) else {
-            complete = false;
+        let (Some(number), Some(target)) = (number, target) else { continue };
+        if all.iter().any(|other| other.port == number) {
+            found.add_strict(&format!("{path}.port"), &format!("the port {number} is there twice"));
             continue;
-        };
-        if all.iter().any(|other: &ServicePort| other.port == number) {
-            found.add(format!("{path}.port"), format!("the port {number} is there twice"));
         }
-        let protocol = port.app_protocol.unwrap_or_else(|| "tcp".to_owned());
-        all.push(ServicePort { port: number, name: port.name, target, protocol });
+        let protocol = port.app_protocol.filter(|protocol| !protocol.is_empty());
+        let protocol = protocol.unwrap_or_else(|| "tcp".to_owned());
+        let name = port.name.filter(|name| !name.is_empty());
+        all.push(ServicePort { port: number, name, target, protocol });
     }
     complete.then_some(all)
 }
 
-fn read_vips(status: Option<wire::Vips>, found: &mut Violations) -> Option<Vec<IpAddr>> {
+fn read_vips(status: Option<wire::Vips>, found: &mut Violations) -> Vec<IpAddr> {
     let vips = status.and_then(|status| status.vips).unwrap_or_default().into_iter().enumerate();
-    let vips = vips.filter_map(|(i, vip)| Some((i, vip.ip?)));
-    let vips: Vec<Option<IpAddr>> =
-        vips.map(|(i, ip)| found.check(&format!("status.vips[{i}].ip"), parse_ip(&ip))).collect();
-    vips.into_iter().collect()
+    vips.filter_map(|(i, vip)| read_vip(&vip.ip?, &format!("status.vips[{i}].ip"), found)).collect()
+}
+
+/// The control plane writes these: one that is none cannot be dialled, and that is all.
+pub(super) fn read_vip(ip: &str, path: &str, found: &mut Violations) -> Option<IpAddr> {
+    if ip.is_empty() {
+        return None;
+    }
+    parse_ip(ip).map_err(|error| found.add_strict(path, &error)).ok()
 }

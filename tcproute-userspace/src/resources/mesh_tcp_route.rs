@@ -3,7 +3,7 @@
 use super::{
     header::{Header, PolicyHeader},
     names::Weight,
-    target_ref::{BackendTarget, Selector, ServiceRef},
+    target_ref::{BackendTarget, ProxyType, Selector, ServiceRef},
     violation::Violations,
     wire,
 };
@@ -33,8 +33,6 @@ pub struct To {
 pub enum Rule {
     /// No rules: the destination itself.
     Itself,
-    /// A rule that says nothing of backends: whatever weaker policies say.
-    Unchanged,
     /// The backends, replacing those of weaker policies.
     Backends(Vec<BackendRef>),
 }
@@ -61,25 +59,16 @@ impl MeshTcpRoute {
             found.add("spec", "must be set");
             return None;
         };
-        let of_gateway = Selector::is_of_gateway(spec.target_ref.as_ref());
-        let selector = Selector::read(spec.target_ref, "spec.targetRef", found);
+        let proxies = ProxyType::read(spec.target_ref.as_ref(), "spec.targetRef", found);
+        let selector = Selector::of_route(spec.target_ref, "spec.targetRef", found);
+        if spec.to.as_ref().is_some_and(Vec::is_empty) {
+            found.add("spec.to", "must have at least one entry");
+        }
         let to = spec.to.unwrap_or_default().into_iter().enumerate();
-        let to: Vec<Option<To>> = to
-            .map(|(i, mut to)| {
-                let path = format!("spec.to[{i}]");
-                if of_gateway {
-                    let path = format!("{path}.targetRef");
-                    Selector::read_destination_of_gateway(to.target_ref.take(), &path, found);
-                    to.target_ref = Some(wire::TargetRef::of_any_service());
-                }
-                read_to(to, &path, found)
-            })
-            .collect();
+        let to: Vec<Option<To>> = to.map(|(i, to)| read_to(to, &format!("spec.to[{i}]"), found)).collect();
         let services: Vec<_> = to.iter().map(|to| to.as_ref().map(|to| &to.service)).collect();
-        let header = header.and_then(|header| header.policy(&services, found));
-        let to = to.into_iter().collect::<Option<_>>();
-        // What a gateway leads to is nothing that a sidecar could dial.
-        Some(Self { header: header?, selector: selector?, to: if of_gateway { Vec::new() } else { to? } })
+        let header = header.map(|header| header.policy(proxies, &services, found));
+        Some(Self { header: header?, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
     }
 }
 
@@ -102,8 +91,11 @@ fn read_rule(rule: wire::TcpRouteRule, path: &str, found: &mut Violations) -> Op
         found.add(path, "must be set");
         return None;
     };
-    let Some(refs) = conf.backend_refs else { return Some(Rule::Unchanged) };
     let path = format!("{path}.backendRefs");
+    let Some(refs) = conf.backend_refs else {
+        found.add(path, "must be set");
+        return None;
+    };
     if refs.is_empty() {
         found.add(path, "must have at least one entry");
         return None;

@@ -14,7 +14,9 @@ mod mesh_service;
 mod mesh_tcp_route;
 mod names;
 mod other_policy;
+mod proxy_settings;
 mod shown;
+mod tags;
 mod target_ref;
 mod traffic_route;
 mod violation;
@@ -25,13 +27,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use imbl::OrdMap;
 
 pub use cluster_service::ClusterService;
-pub use dataplane::{Dataplane, Gateway, Health, Inbound, Outbound, PROTOCOL_TAG, SERVICE_TAG};
+pub use dataplane::{Dataplane, Gateway, Health, Inbound, Outbound};
 pub(crate) use document::Reader;
 pub use document::{Identity, Resource};
-pub use external_service::{EndpointAddress, ExternalService};
+pub use external_service::{ExternalAddress, ExternalService};
 pub(crate) use header::{DISPLAY_NAME_LABEL, NAMESPACE_LABEL, ZONE_LABEL};
 pub use header::{DataplaneKey, Key, Meta, Origin, PolicyHeader, Role, Zone};
-pub(crate) use kinds::{Form, Kind, WrongKind, nearest};
+pub(crate) use kinds::{Encoding, Form, Kind, WrongKind, nearest};
 pub use mesh::{Mesh, MtlsMode};
 pub use mesh_external_service::MeshExternalService;
 pub use mesh_http_route::{HttpRule, HttpTo, MeshHttpRoute};
@@ -43,12 +45,12 @@ pub use mesh_tcp_route::{BackendRef, MeshTcpRoute, Rule, To};
 pub use names::{EmptyName, Labels, MeshName, ResourceName, ServiceName, Tags, Weight};
 pub use other_policy::{Applies, OtherPolicy};
 pub(crate) use shown::Pairs;
+pub use tags::{PROTOCOL_TAG, SERVICE_TAG};
 pub use target_ref::{
-    BackendTarget, DataplaneBy, DataplaneRef, PortRef, ProxyTypes, Selector, ServiceBy, ServiceKind,
-    ServiceRef,
+    BackendTarget, DataplaneRef, PortRef, ProxyType, Selector, ServiceBy, ServiceKind, ServiceRef,
 };
 pub use traffic_route::TrafficRoute;
-pub use violation::{Violation, Violations};
+pub use violation::{Strictness, Violation, Violations};
 
 /// All resources that were read, of all meshes. A copy shares everything, so that keeping two states costs what differs, and so
 /// does comparing them.
@@ -129,15 +131,44 @@ impl Resources {
         }
     }
 
-    /// The DNS names of endpoints.
-    pub fn host_names(&self) -> BTreeSet<String> {
-        let classic = self.external_services.values().map(|service| &service.address);
+    /// Whether this one is there.
+    pub fn contains(&self, Identity { kind, key }: &Identity) -> bool {
+        match *kind {
+            Mesh::KIND => self.meshes.contains_key(&key.0),
+            Dataplane::KIND => self.dataplanes.contains_key(key),
+            ExternalService::KIND => self.external_services.contains_key(key),
+            MeshService::KIND => self.services.mesh.contains_key(key),
+            MeshExternalService::KIND => self.services.external.contains_key(key),
+            MeshMultiZoneService::KIND => self.services.multi_zone.contains_key(key),
+            MeshTcpRoute::KIND => self.tcp_routes.contains_key(key),
+            MeshHttpRoute::KIND => self.http_routes.contains_key(key),
+            MeshIdentity::KIND => self.identities.contains_key(key),
+            MeshTls::KIND => self.tls.contains_key(key),
+            TrafficRoute::KIND => self.traffic_routes.contains_key(key),
+            ClusterService::KIND => self.cluster_services.contains_key(key),
+            kind => self.other_policies.contains_key(&(kind, key.clone())),
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        let services = &self.services;
+        let services = services.mesh.len() + services.external.len() + services.multi_zone.len();
+        let policies = self.tcp_routes.len() + self.http_routes.len() + self.other_policies.len();
+        let transport = self.identities.len() + self.tls.len();
+        let more = transport + self.traffic_routes.len() + self.cluster_services.len();
+        self.meshes.len() + self.dataplanes.len() + self.external_services.len() + services + policies + more
+    }
+
+    /// The DNS names of endpoints. Those of MeshExternalServices are the proxy's to look up.
+    pub fn external_host_names(&self) -> BTreeSet<String> {
         let inbounds = self.dataplanes.values().flat_map(|dataplane| &dataplane.inbounds);
-        let within = inbounds.map(|inbound| &inbound.address);
-        let host = |address: &EndpointAddress| match address {
-            EndpointAddress::Host(host, _) => Some(host.clone()),
-            EndpointAddress::Socket(_) => None,
+        let inbounds = inbounds.map(|inbound| &inbound.address);
+        let classic = self.external_services.values().map(|service| &service.address);
+        let host = |address: &ExternalAddress| match address {
+            ExternalAddress::Host(host, _) => Some(host.clone()),
+            ExternalAddress::Socket(_) => None,
         };
-        classic.chain(within).filter_map(host).collect()
+        inbounds.chain(classic).filter_map(host).collect()
     }
 }

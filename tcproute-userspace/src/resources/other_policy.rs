@@ -29,14 +29,14 @@ pub enum Applies {
     Tags(Vec<Tags>),
     /// It cannot be told, so it may be any.
     Any,
-    /// None: it is only tried out.
+    /// None: it is for gateways only, or just tried out.
     None,
 }
 
 impl OtherPolicy {
     pub(super) fn read(
         kind: &'static str,
-        header: Header,
+        header: &Header,
         policy: wire::AnyPolicySpec,
         legacy: [Option<Vec<wire::LegacySelector>>; 3],
     ) -> Self {
@@ -49,6 +49,7 @@ impl OtherPolicy {
             .filter_map(|selector| selector.r#match)
             .collect();
         let applies = match target_ref {
+            Some(target) if target.kind.as_deref() == Some("MeshGateway") => Applies::None,
             // It is not this program's to say what is wrong with it.
             Some(target) => Selector::read(Some(target), "", &mut Violations::default())
                 .map_or(Applies::Any, Applies::Selected),

@@ -4,9 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{
     names::Labels,
-    target_ref::{
-        BackendTarget, DataplaneBy, DataplaneRef, PortRef, ProxyTypes, Selector, ServiceBy, ServiceRef,
-    },
+    target_ref::{BackendTarget, DataplaneRef, PortRef, Selector, ServiceBy, ServiceRef},
 };
 
 /// Tags or labels, as `key=value` with spaces between.
@@ -40,52 +38,26 @@ impl Display for ServiceRef {
 impl Display for BackendTarget {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind(), self.service)?;
-        match &self.subset {
-            Some(tags) if !tags.is_empty() => write!(f, " {}", Pairs(tags)),
-            _ => Ok(()),
-        }
+        self.subset.as_ref().map_or(Ok(()), |tags| write!(f, " {}", Pairs(tags)))
     }
 }
 
 impl Display for Selector {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let with = |f: &mut Formatter<'_>, tags: &Labels| {
-            if tags.is_empty() { Ok(()) } else { write!(f, " {}", Pairs(tags)) }
-        };
         match self {
-            Self::Mesh(types) => write!(f, "Mesh{types}"),
-            Self::Dataplane(DataplaneRef { by, section }) => {
+            Self::Mesh => f.write_str("Mesh"),
+            Self::Dataplane(DataplaneRef { name, namespace, labels, section }) => {
                 f.write_str("Dataplane")?;
-                match by {
-                    DataplaneBy::All => {}
-                    DataplaneBy::Name(name, None) => write!(f, " name {name}")?,
-                    DataplaneBy::Name(name, Some(namespace)) => {
-                        write!(f, " name {name} namespace {namespace}")?;
-                    }
-                    DataplaneBy::Labels(labels) => with(f, labels)?,
+                for (field, value) in [("name", name), ("namespace", namespace), ("sectionName", section)] {
+                    value.as_ref().map_or(Ok(()), |value| write!(f, " {field} {value}"))?;
                 }
-                section.as_ref().map_or(Ok(()), |section| write!(f, " sectionName {section}"))
+                if labels.is_empty() { Ok(()) } else { write!(f, " {}", Pairs(labels)) }
             }
-            Self::MeshSubset(tags, types) => {
-                write!(f, "MeshSubset{types}")?;
-                with(f, tags)
-            }
+            Self::MeshSubset(tags) => write!(f, "MeshSubset {}", Pairs(tags)),
             Self::MeshService(service) => write!(f, "MeshService {service}"),
             Self::MeshServiceSubset(service, tags) => {
-                write!(f, "MeshServiceSubset {service}")?;
-                with(f, tags)
+                write!(f, "MeshServiceSubset {service} {}", Pairs(tags))
             }
-            Self::MeshGateway(name) => write!(f, "MeshGateway {name}"),
         }
-    }
-}
-
-impl Display for ProxyTypes {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::All => "",
-            Self::Sidecars => " (sidecars)",
-            Self::Gateways => " (gateways)",
-        })
     }
 }

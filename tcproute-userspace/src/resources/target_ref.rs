@@ -1,8 +1,9 @@
 //! What a policy selects, applies to or sends traffic to.
 
 use super::{
+    dataplane::read_port,
     kinds::nearest,
-    names::{EmptyName, Labels, ResourceName, ServiceName, Tags},
+    names::{Labels, ResourceName, ServiceName, Tags},
     violation::Violations,
     wire,
 };
@@ -11,49 +12,37 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     /// All proxies of the mesh.
-    Mesh(ProxyTypes),
+    Mesh,
     /// Those of Dataplane resources (Kuma 2.10 and later).
     Dataplane(DataplaneRef),
-    /// Those with an inbound that has all the tags.
-    MeshSubset(Tags, ProxyTypes),
+    /// Those with an inbound that has all the tags, of which there may be none.
+    MeshSubset(Tags),
     /// Those with an inbound of the service.
     MeshService(ServiceName),
     /// Those with an inbound of the service that has all the tags.
     MeshServiceSubset(ServiceName, Tags),
-    /// Kuma's own gateways, by the name of a MeshGateway (Kuma 2.6 to 2.14). No sidecar is one.
-    MeshGateway(String),
 }
 
-/// The kinds of proxies that a targetRef speaks of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum ProxyTypes {
-    /// All of them.
-    #[default]
-    All,
-    /// Those beside a workload.
-    Sidecars,
-    /// Gateways.
-    Gateways,
-}
-
-/// Dataplane resources.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Dataplane resources: all of them, or those that fit each field that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DataplaneRef {
-    /// Which ones.
-    pub by: DataplaneBy,
-    /// Of those the ones with an inbound of this name or port.
+    /// The one with this name.
+    pub name: Option<String>,
+    /// Those of this namespace.
+    pub namespace: Option<String>,
+    /// Those with all the labels.
+    pub labels: Labels,
+    /// Those with an inbound of this name or port.
     pub section: Option<String>,
 }
 
-/// How Dataplanes are named.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DataplaneBy {
-    /// All of the mesh.
-    All,
-    /// The one with this name, and the namespace of the resource.
-    Name(String, Option<String>),
-    /// Those with all the labels.
-    Labels(Labels),
+/// The two types of proxies that a policy may tell apart (`proxyTypes`, Kuma 2.5 to 2.14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyType {
+    /// Beside a workload.
+    Sidecar,
+    /// A gateway, such as one that is not Kuma's own.
+    Gateway,
 }
 
 /// A service as `to` and `backendRefs` name it.
@@ -152,117 +141,198 @@ impl ServiceRef {
         }
     }
 
+    /// Reads the backendRef of an outbound, which needs the port that is dialled.
+    pub(super) fn read_dialled(wire: wire::TargetRef, path: &str, found: &mut Violations) -> Option<Self> {
+        let Kind::Service(kind) = read_kind(&wire, path, found)? else { return unsupported(path, found) };
+        // That of a MeshExternalService is its own.
+        if wire.port.is_some() || kind != ServiceKind::MeshExternalService {
+            read_port(wire.port, path, found)?;
+        }
+        Self::read(kind, wire, path, found)
+    }
+
     fn read(
         kind: ServiceKind,
         mut wire: wire::TargetRef,
         path: &str,
         found: &mut Violations,
     ) -> Option<Self> {
-        forbid(&wire, &[Field::Tags], path, found);
+        use Field::{Mesh, ProxyTypes, Section, Tags};
+
+        match kind {
+            ServiceKind::MeshService => forbid(&wire, &[Tags, Mesh, ProxyTypes], path, found),
+            ServiceKind::MeshExternalService => {
+                forbid(&wire, &[Tags, Mesh, ProxyTypes, Section], path, found);
+            }
+            // Kuma looks at none of these here.
+            ServiceKind::MeshMultiZoneService => forbid_strict(&wire, &[Tags, Mesh, ProxyTypes], path, found),
+        }
         let by = if let Some(labels) = wire.labels.take_if(|labels| !labels.is_empty()) {
-            for (field, set) in [("name", wire.name.is_some()), ("namespace", wire.namespace.is_some())] {
-                if set {
+            for (field, value) in [("name", &wire.name), ("namespace", &wire.namespace)] {
+                if is_set(value.as_ref()) {
                     found.add(format!("{path}.{field}"), "must not be set beside labels");
                 }
             }
             Some(ServiceBy::Labels(labels))
         } else {
-            let namespace = wire.namespace.take();
+            let namespace = wire.namespace.take().filter(|namespace| !namespace.is_empty());
             require_name(wire.name.take(), kind.name(), path, found)
                 .map(|name| ServiceBy::Name(name, namespace))
         };
-        let port = read_port(&wire, path, found);
-        Some(Self { kind, by: by?, port: port.ok()? })
+        let port = PortRef::read(wire.port, wire.section_name, path, found);
+        Some(Self { kind, by: by?, port })
     }
 }
 
-/// The port, if one is set; the error is noted.
-fn read_port(wire: &wire::TargetRef, path: &str, found: &mut Violations) -> Result<Option<PortRef>, ()> {
-    match (wire.port, &wire.section_name) {
-        (Some(_), Some(_)) => {
-            found.add(format!("{path}.port"), "must not be set beside sectionName");
-            Err(())
+impl PortRef {
+    fn read(port: Option<u32>, section: Option<String>, path: &str, found: &mut Violations) -> Option<Self> {
+        let section = section.filter(|section| !section.is_empty());
+        if port.is_some() && section.is_some() {
+            found.add_strict(&format!("{path}.port"), "must not be set beside sectionName");
         }
-        (Some(port), None) => {
-            let port = u16::try_from(port).ok().filter(|&port| port > 0);
-            let port = found.check(&format!("{path}.port"), port.ok_or("must be a port from 1 to 65535"));
-            port.map(|port| Some(PortRef::Number(port))).ok_or(())
+        let Some(port) = port else { return section.map(Self::Section) };
+        match u16::try_from(port) {
+            Ok(port) if port > 0 => Some(Self::Number(port)),
+            // Kuma takes it, and finds no port of this name.
+            _ => {
+                found.add_strict(&format!("{path}.port"), "must be a port from 1 to 65535");
+                Some(Self::Section(port.to_string()))
+            }
         }
-        (None, Some(section)) => {
-            let section = if section.is_empty() { Err(EmptyName) } else { Ok(section.clone()) };
-            let section = found.check(&format!("{path}.sectionName"), section);
-            section.map(|section| Some(PortRef::Section(section))).ok_or(())
-        }
-        (None, None) => Ok(None),
     }
 }
 
 impl Selector {
-    /// An absent targetRef stands for the mesh, as in Kuma 2.6 and later.
-    pub(super) fn read(wire: Option<wire::TargetRef>, path: &str, found: &mut Violations) -> Option<Self> {
-        use Field::{Labels, Name, Namespace, Port, Section, Tags};
-
-        let Some(wire) = wire else { return Some(Self::Mesh(ProxyTypes::All)) };
-        let kind = read_kind(&wire, path, found)?;
-        let forbidden: &[Field] = match kind {
-            Kind::Mesh => &[Name, Tags, Namespace, Labels, Section, Port],
-            Kind::Dataplane => &[Tags, Port],
-            Kind::MeshSubset => &[Name, Namespace, Labels, Section, Port],
-            Kind::Service(ServiceKind::MeshService) => &[Tags, Namespace, Labels, Section, Port],
-            Kind::MeshServiceSubset => &[Namespace, Labels, Section, Port],
-            Kind::MeshGateway => &[Namespace, Labels, Section, Port],
-            Kind::Service(_) => return unsupported(path, found),
-        };
-        forbid(&wire, forbidden, path, found);
-        let proxy_types = read_proxy_types(&wire, kind, path, found)?;
-        Some(match kind {
-            Kind::Mesh => Self::Mesh(proxy_types),
-            Kind::Dataplane => Self::Dataplane(read_dataplane_ref(wire, path, found)),
-            Kind::MeshSubset => Self::MeshSubset(wire.tags.unwrap_or_default(), proxy_types),
-            Kind::Service(_) => Self::MeshService(require_name(wire.name, kind.name(), path, found)?),
-            Kind::MeshServiceSubset => {
-                let name = require_name(wire.name, kind.name(), path, found);
-                Self::MeshServiceSubset(name?, wire.tags.unwrap_or_default())
-            }
-            Kind::MeshGateway => {
-                let name = require_name(wire.name, kind.name(), path, found);
-                Self::MeshGateway(name?.to_string())
-            }
-        })
-    }
-
-    /// The destination in a policy for gateways, which is always what the gateway leads to.
-    pub(super) fn read_destination_of_gateway(
+    /// That of a policy about what is dialled, which is for no inbound.
+    pub(super) fn of_route(
         wire: Option<wire::TargetRef>,
         path: &str,
         found: &mut Violations,
-    ) {
-        let Some(wire) = wire else { return found.add(path, "must be set") };
-        match read_kind(&wire, path, found) {
-            None | Some(Kind::Mesh) => {}
-            Some(_) => found.add(format!("{path}.kind"), UNSUPPORTED),
+    ) -> Option<Self> {
+        let selector = Self::read(wire, path, found);
+        if let Some(Self::Dataplane(DataplaneRef { section: Some(_), .. })) = &selector {
+            found.add(format!("{path}.sectionName"), "must not be set: a route is for no inbound");
         }
+        selector
     }
 
-    /// Whether this is for gateways by the kind that is written.
-    pub(super) fn is_of_gateway(wire: Option<&wire::TargetRef>) -> bool {
-        wire.is_some_and(|wire| wire.kind.as_deref() == Some(Kind::MeshGateway.name()))
+    /// An absent targetRef stands for the mesh, as in Kuma 2.6 and later.
+    pub(super) fn read(wire: Option<wire::TargetRef>, path: &str, found: &mut Violations) -> Option<Self> {
+        use Field::{Labels, Mesh, Name, Namespace, Port, ProxyTypes, Section, Tags};
+
+        let Some(wire) = wire else { return Some(Self::Mesh) };
+        let kind = read_kind(&wire, path, found)?;
+        // What no version takes, and what Kuma takes and does not look at.
+        let (forbidden, ignored): (&[Field], &[Field]) = match kind {
+            Kind::Mesh => (&[Name, Tags, Mesh, Namespace, Labels, Section], &[Port]),
+            Kind::Dataplane => (&[Tags, Mesh, ProxyTypes], &[Port]),
+            Kind::MeshSubset => (&[Name, Mesh, Namespace, Labels, Section], &[Port]),
+            Kind::Service(ServiceKind::MeshService) => {
+                (&[Tags, Mesh, Labels, ProxyTypes], &[Namespace, Section, Port])
+            }
+            Kind::MeshServiceSubset => (&[Mesh, Namespace, Labels, Section, ProxyTypes], &[Port]),
+            Kind::Service(_) | Kind::MeshGateway => return unsupported(path, found),
+        };
+        forbid(&wire, forbidden, path, found);
+        forbid_strict(&wire, ignored, path, found);
+        Some(match kind {
+            Kind::Mesh => Self::Mesh,
+            Kind::Dataplane => Self::Dataplane(DataplaneRef::read(wire, path, found)),
+            Kind::MeshSubset => Self::MeshSubset(wire.tags.unwrap_or_default()),
+            Kind::Service(_) => Self::MeshService(require_name(wire.name, kind.name(), path, found)?),
+            Kind::MeshServiceSubset | Kind::MeshGateway => {
+                let name = require_name(wire.name, kind.name(), path, found);
+                Self::MeshServiceSubset(name?, wire.tags.unwrap_or_default())
+            }
+        })
+    }
+}
+
+impl DataplaneRef {
+    fn read(wire: wire::TargetRef, path: &str, found: &mut Violations) -> Self {
+        let set = |value: Option<String>| value.filter(|value| !value.is_empty());
+        let wire::TargetRef { name, namespace, section_name: section, labels, .. } = wire;
+        let (name, namespace, section) = (set(name), set(namespace), set(section));
+        let labels = labels.unwrap_or_default();
+        for (field, value) in [("name", &name), ("namespace", &namespace)] {
+            if value.is_some() && !labels.is_empty() {
+                found.add(format!("{path}.{field}"), "must not be set beside labels");
+            }
+        }
+        Self { name, namespace, labels, section }
+    }
+}
+
+impl ProxyType {
+    /// Reads which proxies a policy is for, of those that its targetRef selects; `None` for both types.
+    pub(super) fn read(wire: Option<&wire::TargetRef>, path: &str, found: &mut Violations) -> Option<Self> {
+        const TYPES: [(&str, ProxyType); 2] =
+            [("Sidecar", ProxyType::Sidecar), ("Gateway", ProxyType::Gateway)];
+        let types = wire?.proxy_types.as_ref()?;
+        let path = format!("{path}.proxyTypes");
+        if types.is_empty() {
+            found.add(&path, "must have at least one entry");
+        }
+        let mut read = Vec::new();
+        for (i, name) in types.iter().enumerate() {
+            let known = TYPES.iter().find(|(known, _)| known == name);
+            let known = found.check(&format!("{path}[{i}]"), known.ok_or("must be Sidecar or Gateway"));
+            read.extend(known.map(|(_, proxy)| *proxy));
+        }
+        match read.as_slice() {
+            [first, rest @ ..] if rest.iter().all(|other| other == first) => Some(*first),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a route is for builtin gateways: these are no sidecars, and nothing else comes of it here.
+pub(super) fn is_for_gateways(top: Option<&wire::TargetRef>) -> bool {
+    top.and_then(|top| top.kind.as_deref()) == Some(Kind::MeshGateway.name())
+}
+
+/// Checks the targetRefs of a route for builtin gateways.
+pub(super) fn check_for_gateways<'w>(
+    top: Option<wire::TargetRef>,
+    to: impl Iterator<Item = Option<&'w wire::TargetRef>>,
+    found: &mut Violations,
+) {
+    use Field::{Labels, Mesh, Namespace, ProxyTypes, Section};
+
+    if let Some(top) = top {
+        forbid(&top, &[Mesh, Namespace, Labels, Section, ProxyTypes], "spec.targetRef", found);
+        require_name(top.name, Kind::MeshGateway.name(), "spec.targetRef", found);
+    }
+    for (i, target) in to.enumerate() {
+        let path = format!("spec.to[{i}].targetRef");
+        let Some(target) = target else {
+            found.add(path, "must be set");
+            continue;
+        };
+        if read_kind(target, &path, found).is_some_and(|kind| kind != Kind::Mesh) {
+            found.add(format!("{path}.kind"), "value is not supported beside a MeshGateway: must be Mesh");
+        }
     }
 }
 
 impl BackendTarget {
     pub(super) fn read(wire: wire::TargetRef, path: &str, found: &mut Violations) -> Option<Self> {
+        use Field::{Labels, Mesh, Namespace, Port, ProxyTypes, Section};
+
         let kind = read_kind(&wire, path, found)?;
         match kind {
             Kind::Service(kind) => {
+                if kind == ServiceKind::MeshMultiZoneService && wire.port.is_none() {
+                    found.add(format!("{path}.port"), format!("must be set with kind {}", kind.name()));
+                }
                 Some(Self { service: ServiceRef::read(kind, wire, path, found)?, subset: None })
             }
             Kind::MeshServiceSubset => {
-                let forbidden = [Field::Namespace, Field::Labels, Field::Section, Field::Port];
-                forbid(&wire, &forbidden, path, found);
+                forbid(&wire, &[Mesh, Namespace, Labels, Section, ProxyTypes], path, found);
+                forbid_strict(&wire, &[Port], path, found);
                 let name = require_name(wire.name, kind.name(), path, found);
-                let subset = Some(wire.tags.unwrap_or_default());
-                Some(Self { service: ServiceRef::tagged(name?), subset })
+                let service = ServiceRef::tagged(name?);
+                Some(Self { service, subset: Some(wire.tags.unwrap_or_default()) })
             }
             Kind::Mesh | Kind::Dataplane | Kind::MeshSubset | Kind::MeshGateway => unsupported(path, found),
         }
@@ -312,32 +382,57 @@ impl Kind {
 #[derive(Debug, Clone, Copy)]
 enum Field {
     Name,
+    Mesh,
     Namespace,
     Labels,
     Section,
     Port,
     Tags,
+    ProxyTypes,
 }
 
-fn forbid(wire: &wire::TargetRef, fields: &[Field], path: &str, found: &mut Violations) {
-    for field in fields {
-        let (name, set) = match field {
-            Field::Name => ("name", wire.name.is_some()),
-            Field::Namespace => ("namespace", wire.namespace.is_some()),
-            Field::Labels => ("labels", wire.labels.is_some()),
-            Field::Section => ("sectionName", wire.section_name.is_some()),
-            Field::Port => ("port", wire.port.is_some()),
-            Field::Tags => ("tags", wire.tags.is_some()),
-        };
-        if set {
-            let kind = wire.kind.as_deref().unwrap_or_default();
-            found.add(format!("{path}.{name}"), format!("must not be set with kind {kind}"));
+impl Field {
+    /// Its name, and whether it is set; an empty value is none.
+    fn of(self, wire: &wire::TargetRef) -> (&'static str, bool) {
+        let is_full = |map: &Option<Tags>| map.as_ref().is_some_and(|map| !map.is_empty());
+        match self {
+            Self::Name => ("name", is_set(wire.name.as_ref())),
+            Self::Mesh => ("mesh", is_set(wire.mesh.as_ref())),
+            Self::Namespace => ("namespace", is_set(wire.namespace.as_ref())),
+            Self::Labels => ("labels", is_full(&wire.labels)),
+            Self::Section => ("sectionName", is_set(wire.section_name.as_ref())),
+            Self::Port => ("port", wire.port.is_some()),
+            Self::Tags => ("tags", is_full(&wire.tags)),
+            Self::ProxyTypes => ("proxyTypes", wire.proxy_types.as_ref().is_some_and(|all| !all.is_empty())),
         }
     }
 }
 
+fn is_set(value: Option<&String>) -> bool {
+    value.is_some_and(|value| !value.is_empty())
+}
+
+/// The fields that are set and should not be, each with what is wrong.
+fn unwanted(wire: &wire::TargetRef, fields: &[Field], path: &str) -> impl Iterator<Item = (String, String)> {
+    let kind = wire.kind.as_deref().unwrap_or_default();
+    let set = fields.iter().map(|field| field.of(wire)).filter(|(_, set)| *set);
+    set.map(move |(name, _)| (format!("{path}.{name}"), format!("must not be set with kind {kind}")))
+}
+
+fn forbid(wire: &wire::TargetRef, fields: &[Field], path: &str, found: &mut Violations) {
+    for (path, message) in unwanted(wire, fields, path) {
+        found.add(path, message);
+    }
+}
+
+fn forbid_strict(wire: &wire::TargetRef, fields: &[Field], path: &str, found: &mut Violations) {
+    for (path, message) in unwanted(wire, fields, path) {
+        found.add_strict(&path, &message);
+    }
+}
+
 fn read_kind(wire: &wire::TargetRef, path: &str, found: &mut Violations) -> Option<Kind> {
-    let Some(kind) = &wire.kind else {
+    let Some(kind) = wire.kind.as_ref().filter(|kind| !kind.is_empty()) else {
         found.add(format!("{path}.kind"), "must be set");
         return None;
     };
@@ -359,49 +454,4 @@ fn unsupported<T>(path: &str, found: &mut Violations) -> Option<T> {
 fn require_name(name: Option<String>, kind: &str, path: &str, found: &mut Violations) -> Option<ServiceName> {
     let set = name.and_then(|name| ServiceName::try_from(name).ok());
     found.check(&format!("{path}.name"), set.ok_or_else(|| format!("must be set with kind {kind}")))
-}
-
-fn read_dataplane_ref(wire: wire::TargetRef, path: &str, found: &mut Violations) -> DataplaneRef {
-    let wire::TargetRef { name, namespace, labels, section_name, .. } = wire;
-    let set = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let by = match (set(name), labels.filter(|labels| !labels.is_empty())) {
-        (Some(name), labels) => {
-            if labels.is_some() {
-                found.add(format!("{path}.name"), "must not be set beside labels");
-            }
-            DataplaneBy::Name(name, set(namespace))
-        }
-        (None, Some(labels)) => DataplaneBy::Labels(labels),
-        (None, None) => DataplaneBy::All,
-    };
-    DataplaneRef { by, section: set(section_name) }
-}
-
-fn read_proxy_types(
-    wire: &wire::TargetRef,
-    kind: Kind,
-    path: &str,
-    found: &mut Violations,
-) -> Option<ProxyTypes> {
-    let Some(written) = &wire.proxy_types else { return Some(ProxyTypes::All) };
-    if !matches!(kind, Kind::Mesh | Kind::MeshSubset) {
-        found.add(format!("{path}.proxyTypes"), format!("must not be set with kind {}", kind.name()));
-        return None;
-    }
-    let (mut sidecars, mut gateways) = (false, false);
-    for (i, proxy_type) in written.iter().enumerate() {
-        match proxy_type.as_str() {
-            "Sidecar" => sidecars = true,
-            "Gateway" => gateways = true,
-            _ => {
-                found.add(format!("{path}.proxyTypes[{i}]"), "must be Sidecar or Gateway");
-                return None;
-            }
-        }
-    }
-    Some(match (sidecars, gateways) {
-        (true, false) => ProxyTypes::Sidecars,
-        (false, true) => ProxyTypes::Gateways,
-        _ => ProxyTypes::All,
-    })
 }

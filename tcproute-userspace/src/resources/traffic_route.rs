@@ -2,9 +2,9 @@
 //! that MeshTCPRoute takes the place of.
 
 use super::{
-    dataplane::SERVICE_TAG,
     header::{Header, Key},
     names::{ServiceName, Tags},
+    tags::SERVICE_TAG,
     wire,
 };
 

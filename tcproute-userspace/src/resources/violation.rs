@@ -14,11 +14,50 @@ pub struct Violation {
 /// More than anybody reads: a wrong document might have millions.
 const MOST: usize = 50_000;
 
+/// How strictly documents are judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Strictness {
+    /// As what people write: they misspell, so an unknown field is a violation.
+    #[default]
+    Strict,
+    /// As what servers and tools give: those of later versions have more fields than are known here, and take what those before
+    /// refused.
+    Lenient,
+    /// JSON as what tools give, and YAML as what people write.
+    ByFormat,
+}
+
+impl Strictness {
+    /// How a document in this format is judged.
+    pub const fn of(self, is_json: bool) -> Self {
+        match self {
+            Self::ByFormat if is_json => Self::Lenient,
+            Self::ByFormat => Self::Strict,
+            said => said,
+        }
+    }
+}
+
 /// Gathers the violations of one document.
 #[derive(Debug, Default)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    found: Vec<Violation>,
+    strictness: Strictness,
+}
 
 impl Violations {
+    /// None yet.
+    pub const fn new(strictness: Strictness) -> Self {
+        Self { found: Vec::new(), strictness }
+    }
+
+    /// Notes what is none in a document that a server gives.
+    pub fn add_strict(&mut self, path: &str, message: &str) {
+        if self.strictness == Strictness::Strict {
+            self.add(path, message);
+        }
+    }
+
     /// Notes one, unless there are very many.
     pub fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.add_with(path.into(), message.into(), None);
@@ -31,8 +70,8 @@ impl Violations {
     }
 
     fn add_with(&mut self, path: String, message: String, suggestion: Option<&'static str>) {
-        if self.0.len() < MOST {
-            self.0.push(Violation { path, message, suggestion });
+        if self.found.len() < MOST {
+            self.found.push(Violation { path, message, suggestion });
         }
     }
 
@@ -44,8 +83,8 @@ impl Violations {
     /// The value, if nothing was wrong.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Violation>> {
         match value {
-            Some(value) if self.0.is_empty() => Ok(value),
-            _ => Err(self.0),
+            Some(value) if self.found.is_empty() => Ok(value),
+            _ => Err(self.found),
         }
     }
 }

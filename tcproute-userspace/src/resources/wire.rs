@@ -5,6 +5,7 @@
 //! never get here: who reads the document takes them out and reports them all.
 
 mod dataplane;
+mod enumerated;
 mod external_service;
 mod kubernetes;
 mod mesh;
@@ -16,15 +17,19 @@ mod transport_security;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::names::{Labels, Tags};
-pub(crate) use dataplane::{DataplaneNetworking, DataplaneSpec, Inbound, Outbound, UniversalDataplane};
+pub(crate) use dataplane::{
+    DataplaneNetworking, DataplaneSpec, Gateway, Inbound, Metrics, Outbound, Probes, UniversalDataplane,
+};
+pub(crate) use enumerated::Enumerated;
 pub(crate) use external_service::{ExternalNetworking, ExternalServiceSpec, UniversalExternalService};
 pub(crate) use kubernetes::ClusterServiceSpec;
 pub(crate) use mesh::{MeshSpec, Mtls, Routing, UniversalMesh};
 pub(crate) use routes::{
-    BackendRef, HttpRouteRule, HttpRouteSpec, TcpRouteRule, TcpRouteSpec, TcpRouteTo, Weight,
+    BackendRef, HttpMatch, HttpPath, HttpRouteRule, HttpRouteSpec, TcpRouteRule, TcpRouteSpec, TcpRouteTo,
+    Weight,
 };
 pub(crate) use services::{
-    ExternalEndpoint, MatchedService, MeshExternalServiceSpec, MeshExternalServiceStatus,
+    ExternalEndpoint, Match, MatchedService, MeshExternalServiceSpec, MeshExternalServiceStatus,
     MeshMultiZoneServiceSpec, MeshServiceSpec, Port, Selector, TargetPort, Vips,
 };
 pub(crate) use time::Time;
@@ -103,6 +108,8 @@ pub(crate) struct Universal<S, T = IgnoredAny> {
     pub(crate) creation_time: Option<Time>,
     #[serde(rename = "modificationTime")]
     _modification_time: Option<IgnoredAny>,
+    #[serde(rename = "kri")]
+    _kri: Option<IgnoredAny>,
     pub(crate) spec: Option<S>,
     pub(crate) status: Option<T>,
 }
@@ -113,20 +120,13 @@ pub(crate) struct Universal<S, T = IgnoredAny> {
 pub(crate) struct TargetRef {
     pub(crate) kind: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) mesh: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) labels: Option<Labels>,
     pub(crate) section_name: Option<String>,
     pub(crate) port: Option<u32>,
     pub(crate) tags: Option<Tags>,
     pub(crate) proxy_types: Option<Vec<String>>,
-}
-
-impl TargetRef {
-    /// Stands where no service is meant at all.
-    pub(crate) fn of_any_service() -> Self {
-        let set = |text: &str| Some(text.to_owned());
-        Self { kind: set("MeshService"), name: set("any"), ..Self::default() }
-    }
 }
 
 /// A policy of another kind: only what tells which proxies it is for.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::protocol;
 use crate::{
     policy::{Compat, includes},
-    resources::{EndpointAddress, Key, MtlsMode, PROTOCOL_TAG, Tags},
+    resources::{ExternalAddress, Key, MtlsMode, PROTOCOL_TAG, Tags},
 };
 
 /// The resource that an endpoint is of.
@@ -19,7 +19,7 @@ pub(super) enum Source {
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     pub(super) source: Source,
-    pub(super) address: EndpointAddress,
+    pub(super) address: ExternalAddress,
     pub(super) tags: Arc<Tags>,
     /// The zone that it is in, if that is said.
     pub(super) zone: Option<Arc<str>>,

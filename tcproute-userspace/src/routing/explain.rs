@@ -55,8 +55,6 @@ pub enum Verdict {
     Wins,
     /// A stronger one says something else.
     Overridden,
-    /// It applies, and says nothing about backends.
-    Silent,
     /// It keeps connections at the proxy, if the protocol is one of requests.
     Covers,
     /// It is only tried out, and never in force.
@@ -163,17 +161,15 @@ impl Resolver {
             let says = match &entry.to().rule {
                 Rule::Itself => "names the service without rules: the destination itself",
                 Rule::Backends(_) => "has backendRefs",
-                Rule::Unchanged => "has a rule without backendRefs, which changes nothing",
             };
-            let (verdict, reason) = match winner {
-                Some(winner) if winner == i => (Verdict::Wins, format!("the strongest; it {says}")),
-                Some(winner) if i < winner && entry.to().rule != Rule::Unchanged => {
+            let (verdict, reason) = match winner.filter(|winner| *winner != i) {
+                None => (Verdict::Wins, format!("the strongest; it {says}")),
+                Some(winner) => {
                     let by = &entries[winner];
                     let deciding = compat.deciding(&by.strength(of_port), &entry.strength(of_port));
                     let by = &by.policy.header.name;
                     (Verdict::Overridden, format!("{by} is stronger by {deciding}"))
                 }
-                _ => (Verdict::Silent, says.to_owned()),
             };
             one("MeshTCPRoute", &entry.policy.header, &entry.policy.selector, verdict, reason)
         };
@@ -224,21 +220,22 @@ fn why_not(compat: Compat, policy: &PolicyHeader, selector: &Selector, dataplane
     if compat.is_later() && !reaches_zone(policy, dataplane) {
         return format!("is of another zone than {name}");
     }
-    if compat == Compat::V3 && !matches!(selector, Selector::Mesh(_) | Selector::Dataplane(_)) {
+    if compat == Compat::V3 && !matches!(selector, Selector::Mesh | Selector::Dataplane(_)) {
         return "is for a kind of target that version 3 does not have".to_owned();
     }
-    debug_assert!(!selects(compat, selector, &Referrer::new(&policy.meta), dataplane));
+    if selects(compat, selector, &Referrer::new(&policy.meta), dataplane) {
+        return format!("is for proxies of another type than that of {name}");
+    }
     match selector {
-        Selector::Mesh(_) if dataplane.inbounds.is_empty() && dataplane.gateway.is_none() => {
+        Selector::Mesh if dataplane.inbounds.is_empty() && dataplane.gateway.is_none() => {
             format!("selects through inbounds, of which {name} has none")
         }
-        Selector::Mesh(_) => format!("is not for proxies such as that of {name}"),
+        Selector::Mesh => format!("is not for proxies such as that of {name}"),
         Selector::Dataplane(_) => format!("does not select {name}"),
-        Selector::MeshSubset(tags, _) => format!("no inbound of {name} has {}", Pairs(tags)),
+        Selector::MeshSubset(tags) => format!("no inbound of {name} has {}", Pairs(tags)),
         Selector::MeshService(service) => format!("no inbound of {name} is of service {service}"),
         Selector::MeshServiceSubset(service, tags) => {
             format!("no inbound of {name} is of service {service}{}", with(tags))
         }
-        Selector::MeshGateway(gateway) => format!("is for the gateway {gateway}, and {name} is a sidecar"),
     }
 }

@@ -215,7 +215,7 @@ impl Resolver {
 pub(super) fn name_backends_of_tcp(policy: &MeshTcpRoute, services: &mut Services) {
     let refs = policy.to.iter().filter_map(|to| match &to.rule {
         Rule::Backends(refs) => Some(refs),
-        Rule::Itself | Rule::Unchanged => None,
+        Rule::Itself => None,
     });
     for backend in refs.flatten() {
         name_backend(&policy.header.mesh, &backend.target.service, services);

@@ -122,7 +122,7 @@ fn fits(selector: &DataplaneSelector, dataplane: &Dataplane, ready: &[&Inbound])
                 ready.iter().any(|inbound| inbound.tags.get(key) == Some(value))
             };
             let gateway = match &dataplane.gateway {
-                Some(Gateway::Delegated(tags)) => Some(tags),
+                Some(Gateway::Delegated(tags)) => Some(&**tags),
                 _ => None,
             };
             tags.iter().all(is_found)

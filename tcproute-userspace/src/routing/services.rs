@@ -21,7 +21,7 @@ use super::{
 use crate::{
     policy::{Compat, is_ready},
     resources::{
-        ClusterService, Dataplane, EndpointAddress, ExternalService, Inbound, Key, MeshName, Meta, MtlsMode,
+        ClusterService, Dataplane, ExternalAddress, ExternalService, Inbound, Key, MeshName, Meta, MtlsMode,
         ResourceName, Resources, ServiceBy, ServiceKind, ServiceName, ServiceRef, ServiceResources, Tags,
         ZONE_LABEL, Zone,
     },
@@ -330,7 +330,7 @@ impl Services {
     }
 
     pub(super) fn add_endpoint(&mut self, id: ServiceId, endpoint: Endpoint, touched: &mut Touched) {
-        if let EndpointAddress::Host(host, _) = &endpoint.address {
+        if let ExternalAddress::Host(host, _) = &endpoint.address {
             self.hosts.entry(host.clone()).or_default().insert(id);
         }
         self.get_mut(id).endpoints.push(endpoint);
@@ -403,8 +403,8 @@ impl Services {
                 vips.extend(service.addresses.iter().map(|&vip| (SocketAddr::new(vip, port), id)));
                 if service.addresses.is_empty() {
                     let pods = self.get(id).endpoints.iter().filter_map(|endpoint| match &endpoint.address {
-                        EndpointAddress::Socket(socket) => Some((SocketAddr::new(socket.ip(), port), id)),
-                        EndpointAddress::Host(..) => None,
+                        ExternalAddress::Socket(socket) => Some((SocketAddr::new(socket.ip(), port), id)),
+                        ExternalAddress::Host(..) => None,
                     });
                     vips.extend(pods);
                 }
@@ -498,8 +498,8 @@ impl Services {
     /// Where an endpoint is. One that is named by DNS has as many addresses as the answer.
     pub(super) fn addresses<'a>(&'a self, endpoint: &'a Endpoint) -> impl Iterator<Item = SocketAddr> {
         let (socket, ips, port) = match &endpoint.address {
-            EndpointAddress::Socket(socket) => (Some(*socket), [].as_slice(), 0),
-            EndpointAddress::Host(host, port) => {
+            ExternalAddress::Socket(socket) => (Some(*socket), [].as_slice(), 0),
+            ExternalAddress::Host(host, port) => {
                 (None, self.dns.get(host).map(Vec::as_slice).unwrap_or_default(), *port)
             }
         };

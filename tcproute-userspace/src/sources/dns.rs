@@ -1,49 +1,199 @@
-//! The addresses behind the DNS names of ExternalServices, as this host's resolver gives them.
+//! The addresses behind DNS names, as this host's resolver gives them.
+//!
+//! Nobody waits for an answer: a name that is new has no address until there is one, and a name that was known keeps its last
+//! addresses for as long as it is not answered.
 
-use std::{collections::BTreeSet, io, net::IpAddr, time::Duration};
+mod schedule;
 
-use tokio::{net::lookup_host, task::JoinSet, time::timeout};
-use tracing::warn;
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{IpAddr, ToSocketAddrs},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    task::JoinSet,
+    time::{sleep_until, timeout},
+};
 
 use crate::routing::DnsAnswers;
+use schedule::Schedule;
 
 /// How long one name may take. The resolver's own limit can be half a minute.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Looks all names up at once. A name that fails keeps the addresses of `last`: an outage of DNS is no reason
-/// to refuse connections.
-pub async fn look_up(names: &BTreeSet<String>, last: &DnsAnswers) -> DnsAnswers {
-    let mut look_ups = JoinSet::new();
-    for name in names.iter().cloned() {
-        look_ups.spawn(async move {
-            let result = look_up_one(&name).await;
-            (name, result)
-        });
-    }
-    let mut answers = DnsAnswers::new();
-    while let Some(look_up) = look_ups.join_next().await {
-        let Ok((name, result)) = look_up else { continue };
-        match (result, last.get(&name)) {
-            (Ok(addresses), _) => {
-                answers.insert(name, addresses);
-            }
-            (Err(error), Some(known)) => {
-                warn!("cannot resolve {name}, its last addresses stay in force: {error}");
-                answers.insert(name, known.clone());
-            }
-            (Err(error), None) => warn!("cannot resolve {name}, so it has no endpoint: {error}"),
-        }
-    }
-    answers
+/// So long a start waits for the first answers: what an earlier daemon has left in force is not to lose its addresses.
+pub const FIRST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// So many names are looked up at a time,
+const AT_A_TIME: usize = 48;
+/// and so many more of those that were not answered last time: they take long, and must not keep others waiting.
+const FAILING_AT_A_TIME: usize = 16;
+
+/// Answers that come one soon after the other are told together.
+const TOGETHER: Duration = Duration::from_millis(5);
+
+/// The names that are wanted.
+pub type Names = Arc<BTreeSet<String>>;
+
+/// What is known of the names that are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Answers {
+    /// Their last addresses; one without any is not in it.
+    pub addresses: Arc<DnsAnswers>,
+    /// How many were neither answered nor refused yet.
+    pub pending: usize,
 }
 
-/// Sorted and without repeats: resolvers rotate their answers, and that is no change.
-async fn look_up_one(name: &str) -> io::Result<Vec<IpAddr>> {
+/// Looks names up, again and again, until this is dropped.
+#[derive(Debug)]
+pub struct Dns {
+    names: watch::Sender<Names>,
+    answers: watch::Receiver<Answers>,
+    _task: JoinSet<()>,
+}
+
+impl Dns {
+    /// Looks these names up at once, and then at this interval. To be called inside of the runtime.
+    pub fn start(names: BTreeSet<String>, every: Duration) -> Self {
+        Self::with(names, every, ask_resolver)
+    }
+
+    fn with<R: Resolver>(names: BTreeSet<String>, every: Duration, resolver: R) -> Self {
+        let (sender, wanted) = watch::channel(Arc::new(names));
+        let (told, answers) =
+            watch::channel(Answers { pending: sender.borrow().len(), ..Answers::default() });
+        let mut task = JoinSet::new();
+        let look_ups = LookUps {
+            resolver: Arc::new(resolver),
+            slots: Arc::new(Semaphore::new(AT_A_TIME)),
+            failing_slots: Arc::new(Semaphore::new(FAILING_AT_A_TIME)),
+            running: JoinSet::new(),
+        };
+        task.spawn(look_ups.serve(wanted, told, every));
+        Self { names: sender, answers, _task: task }
+    }
+
+    /// Where the names are told that are wanted from now on.
+    pub fn names(&self) -> watch::Sender<Names> {
+        self.names.clone()
+    }
+
+    /// The answers; the newest wins.
+    pub fn answers(&self) -> watch::Receiver<Answers> {
+        self.answers.clone()
+    }
+
+    /// The addresses when each name was asked for once, or what there is of them after this time.
+    pub async fn first(&self, patience: Duration) -> Arc<DnsAnswers> {
+        let mut answers = self.answers.clone();
+        // Either way it is the last answers that count.
+        let _ = timeout(patience, answers.wait_for(|answers| answers.pending == 0)).await;
+        Arc::clone(&self.answers.borrow().addresses)
+    }
+}
+
+/// Looks all names up once.
+pub async fn look_up(names: BTreeSet<String>) -> DnsAnswers {
+    // Nobody waits so long for a second one.
+    const NEVER: Duration = Duration::from_hours(24);
+    let answers = Dns::start(names, NEVER).first(2 * PATIENCE).await;
+    Arc::unwrap_or_clone(answers)
+}
+
+/// What answers for a name, blocking for as long as it takes.
+trait Resolver: Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static {}
+
+impl<F: Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static> Resolver for F {}
+
+fn ask_resolver(name: &str) -> io::Result<Vec<IpAddr>> {
     // The port is of no interest, but the interface wants one.
-    let addresses = timeout(PATIENCE, lookup_host((name, 0))).await.map_err(io::Error::from)??;
-    let addresses: BTreeSet<IpAddr> = addresses.map(|address| address.ip()).collect();
-    if addresses.is_empty() {
+    Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+}
+
+/// What came of looking up a name.
+type Found = io::Result<Vec<IpAddr>>;
+
+struct LookUps<R> {
+    resolver: Arc<R>,
+    slots: Arc<Semaphore>,
+    failing_slots: Arc<Semaphore>,
+    running: JoinSet<(String, Found)>,
+}
+
+impl<R: Resolver> LookUps<R> {
+    /// Until nobody can tell names any more.
+    async fn serve(
+        mut self,
+        mut wanted: watch::Receiver<Names>,
+        told: watch::Sender<Answers>,
+        every: Duration,
+    ) {
+        let mut schedule = Schedule::new(every);
+        schedule.want(&wanted.borrow_and_update().clone(), Instant::now());
+        let mut tell_at = None;
+        loop {
+            for (name, failing) in schedule.due(Instant::now()) {
+                self.start(name, failing);
+            }
+            let due = schedule.next_due();
+            // A branch that is off is given any time.
+            let (at, tell) = (due.unwrap_or_else(Instant::now), tell_at.unwrap_or_else(Instant::now));
+            tokio::select! {
+                changed = wanted.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    schedule.want(&wanted.borrow_and_update().clone(), Instant::now());
+                }
+                Some(Ok((name, found))) = self.running.join_next() => schedule.take(&name, found, Instant::now()),
+                () = sleep_until(at), if due.is_some() => {}
+                () = sleep_until(tell), if tell_at.is_some() => {
+                    tell_at = None;
+                    told.send_replace(schedule.answers());
+                }
+            }
+            if schedule.has_news() {
+                tell_at.get_or_insert_with(|| Instant::now() + TOGETHER);
+            }
+        }
+    }
+
+    fn start(&mut self, name: String, failing: bool) {
+        let slots = Arc::clone(if failing { &self.failing_slots } else { &self.slots });
+        let resolver = Arc::clone(&self.resolver);
+        self.running.spawn(async move {
+            let found = match slots.acquire_owned().await {
+                Ok(slot) => look_up_one(resolver, name.clone(), slot).await,
+                Err(closed) => Err(io::Error::other(closed)),
+            };
+            (name, found)
+        });
+    }
+}
+
+/// The slot is taken until the resolver is done, also when nobody waits for it any more. It has a thread of its own: one of
+/// the runtime would be waited for when the program ends.
+async fn look_up_one<R: Resolver>(resolver: Arc<R>, name: String, slot: OwnedSemaphorePermit) -> Found {
+    let (sender, answer) = oneshot::channel();
+    thread::Builder::new().name("resolve".to_owned()).spawn(move || {
+        let found = resolver(&name);
+        drop(slot);
+        // Whoever asked may have lost patience.
+        let _ = sender.send(found);
+    })?;
+    let found = timeout(PATIENCE, answer).await.map_err(io::Error::from)?.map_err(io::Error::other)??;
+    if found.is_empty() {
         return Err(io::Error::other("the answer holds no address"));
     }
-    Ok(addresses.into_iter().collect())
+    // Sorted and without repeats: resolvers rotate their answers, and that is no change.
+    Ok(found.into_iter().collect::<BTreeSet<IpAddr>>().into_iter().collect())
 }
+
+#[cfg(test)]
+mod tests;

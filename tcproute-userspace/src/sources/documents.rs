@@ -3,11 +3,13 @@
 use super::{
     lenient::{Lenient, Refused},
     node::{Mark, Node, Value},
-    notes::{Note, Notes, Strictness},
+    notes::{Judging, Note, Notes},
     path::{Path, follow},
     yaml::Documents,
 };
-use crate::resources::{Form, Identity, Kind, Reader, Resource, WrongKind, wire::Envelope};
+use crate::resources::{
+    Encoding, Form, Identity, Kind, Reader, Resource, Strictness, WrongKind, wire::Envelope,
+};
 
 /// What is in a text.
 pub(super) struct Content {
@@ -20,7 +22,6 @@ pub(super) struct Content {
 }
 
 /// A document, or an item of a list in one.
-#[cfg_attr(not(test), expect(dead_code, reason = "for who keeps last good forms"))]
 pub(super) struct Object {
     /// What it is, as far as kind, mesh and name can be read although something else is wrong.
     pub(super) identity: Option<Identity>,
@@ -42,7 +43,8 @@ pub(super) enum Outcome {
 
 /// Reads all documents of a text, one after the other. JSON is YAML.
 pub(super) fn read(text: &str, strictness: Strictness) -> Content {
-    let mut reading = Reading { objects: Vec::new(), notes: Notes::new(strictness) };
+    let strictness = strictness.of(text.trim_start().starts_with('{'));
+    let mut reading = Reading { objects: Vec::new(), notes: Notes::new(strictness), strictness };
     let mut faults = Vec::new();
     for document in Documents::new(text) {
         match document {
@@ -61,6 +63,7 @@ pub(super) fn read(text: &str, strictness: Strictness) -> Content {
 struct Reading {
     objects: Vec<Object>,
     notes: Notes,
+    strictness: Strictness,
 }
 
 impl Reading {
@@ -74,7 +77,7 @@ impl Reading {
         match Kind::of(envelope) {
             Ok((Kind::List, _)) => self.list(node, path, envelope.item().as_ref()),
             Ok((Kind::Irrelevant, _)) => self.pass(node, None),
-            Ok((kind, form)) => self.resource(Reader { kind, form }, node, path),
+            Ok((kind, form)) => self.resource(Reader { kind, form, strictness: self.strictness }, node, path),
             Err(_) if is_rest_list(node) => self.list(node, path, None),
             Err(wrong) if wrong.is_foreign && !has_lost_its_kind(node, envelope) => {
                 let note = note(node, path, wrong);
@@ -89,11 +92,21 @@ impl Reading {
     }
 
     fn resource(&mut self, reader: Reader, node: &Node, path: &Path<'_>) {
-        if reader.kind.is_read_in_part() {
-            self.notes.let_be();
+        let encoding = reader.kind.encoding();
+        let is_others = reader.kind.is_read_in_part();
+        self.notes.begin_object(encoding, if is_others { Judging::Nothing } else { Judging::Everything });
+        if let (Encoding::Schema, Some(spec)) = (encoding, node.get("spec")) {
+            self.no_nulls(spec, &Path::Field(path, "spec"));
         }
         let read = reader.read(Lenient { node, path, notes: &mut self.notes });
         let resource = match read {
+            Ok(Ok(None)) if self.notes.found() == 0 => {
+                self.notes.end_object();
+                let field = "spec.targetRef";
+                let (at, path, suggestion) = (follow(node, field), path.join(field), None);
+                let message = "is for builtin gateways only: it concerns no sidecar".to_owned();
+                return self.pass(node, Some(Note { at, path, message, suggestion }));
+            }
             Ok(Ok(resource)) => resource,
             Ok(Err(violations)) => {
                 for violation in violations {
@@ -127,6 +140,26 @@ impl Reading {
             ),
         };
         self.objects.push(Object { identity, at: node.at, name, outcome });
+    }
+
+    /// Kuma's schemas take no null, whatever the field.
+    fn no_nulls(&mut self, node: &Node, path: &Path<'_>) {
+        match &node.value {
+            Value::Sequence(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    self.no_nulls(item, &Path::Index(path, i));
+                }
+            }
+            Value::Mapping(entries) => {
+                for (key, value) in entries.iter() {
+                    if let Some(name) = key.text() {
+                        self.no_nulls(value, &Path::Field(path, name));
+                    }
+                }
+            }
+            _ if node.is_null() => self.notes.wrong_type(node, path, "a value"),
+            Value::Quoted(_) | Value::Plain(_) => {}
+        }
     }
 
     fn pass(&mut self, node: &Node, note: Option<Note>) {
@@ -190,8 +223,11 @@ fn has_lost_its_kind(node: &Node, envelope: &Envelope) -> bool {
 }
 
 /// What a resource is that cannot be read.
-fn identity(node: &Node, Reader { kind, form }: Reader) -> Option<Identity> {
-    let text = |node: &Node, field: &str| node.get(field).and_then(Node::text).map(str::to_owned);
+fn identity(node: &Node, Reader { kind, form, .. }: Reader) -> Option<Identity> {
+    let text = |node: &Node, field: &str| {
+        let text = node.get(field).filter(|value| !value.is_null()).and_then(Node::text);
+        text.filter(|text| !text.is_empty()).map(str::to_owned)
+    };
     let mesh = text(node, "mesh");
     match form {
         Form::Universal => kind.identity(mesh, text(node, "name")?, None),

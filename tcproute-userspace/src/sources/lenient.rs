@@ -53,8 +53,13 @@ impl<'a> Lenient<'a> {
     }
 
     fn integer(&mut self, least: i128, most: i128) -> i128 {
-        match self.node.scalar() {
-            Some(Scalar::Integer(number)) if (least..=most).contains(&number) => number,
+        let number = match self.node.scalar() {
+            Some(Scalar::Integer(number)) => Some(number),
+            Some(Scalar::Text(text)) if self.notes.takes_text_as_number() => text.parse().ok(),
+            _ => None,
+        };
+        match number {
+            Some(number) if (least..=most).contains(&number) => number,
             _ => {
                 self.wrong_type(&format!("an integer from {least} to {most}"));
                 0
@@ -144,7 +149,8 @@ impl<'de> Deserializer<'de> for Lenient<'_> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
-        let Some(text) = self.node.text() else {
+        // Kuma takes no number for a text: what a version such as 1.10 is written like is for quotes to say.
+        let Some(Scalar::Text(text)) = self.node.scalar() else {
             self.wrong_type("a string");
             return visitor.visit_str("");
         };

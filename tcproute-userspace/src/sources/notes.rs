@@ -8,7 +8,8 @@ use super::{
     path::{Path, prefixes},
     scalar::Scalar,
 };
-use crate::resources::nearest;
+pub use crate::resources::Strictness;
+use crate::resources::{Encoding, nearest};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,29 +33,30 @@ pub(super) struct Notes {
     /// Paths of values that were replaced by others: what the rules say of those is beside the point.
     replaced: HashSet<String>,
     judging: Judging,
+    encoding: Encoding,
     strictness: Strictness,
     overflowed: bool,
 }
 
-/// What an unknown field is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Strictness {
-    /// A violation: people misspell.
-    #[default]
-    Strict,
-    /// Nothing: servers of later versions have more fields than are known here.
-    Lenient,
-}
-
 /// Whether an object is this program's to judge.
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Judging {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Judging {
     #[default]
     Everything,
     Nothing,
 }
 
 impl Notes {
+    /// To be called before each object of which more than its kind is read.
+    pub(super) const fn begin_object(&mut self, encoding: Encoding, judging: Judging) {
+        self.encoding = encoding;
+        self.judging = judging;
+    }
+
+    pub(super) fn takes_text_as_number(&self) -> bool {
+        self.encoding == Encoding::Protobuf
+    }
+
     pub(super) fn new(strictness: Strictness) -> Self {
         Self { strictness, ..Self::default() }
     }
@@ -112,11 +114,6 @@ impl Notes {
         !self.replaced.is_empty() && prefixes(path).any(|prefix| self.replaced.contains(prefix))
     }
 
-    /// For an object of which hardly anything is read: it is another program's to judge.
-    pub(super) const fn let_be(&mut self) {
-        self.judging = Judging::Nothing;
-    }
-
     /// How much is wrong with the object so far.
     pub(super) const fn found(&self) -> usize {
         self.found
@@ -134,7 +131,6 @@ impl Notes {
         noted.sort_by_key(|note| note.at);
         self.told += noted.len();
         self.replaced.clear();
-        self.judging = Judging::Everything;
         (mem::take(&mut self.found) > 0).then_some(noted)
     }
 

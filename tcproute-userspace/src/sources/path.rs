@@ -59,7 +59,11 @@ fn step<'n, 'p>(node: &'n Node, path: &'p str) -> Option<(&'n Node, &'p str)> {
             let path = path.strip_prefix('.').unwrap_or(path);
             // A key may have dots itself.
             let behind = |key: &Node| {
-                let rest = path.strip_prefix(key.text()?)?;
+                let name = key.text()?;
+                if let Some(quoted) = path.strip_prefix("[\"") {
+                    return quoted.strip_prefix(name)?.strip_prefix("\"]");
+                }
+                let rest = path.strip_prefix(name)?;
                 (rest.is_empty() || rest.starts_with(['.', '['])).then_some(rest)
             };
             entries.iter().find_map(|(key, value)| Some((value, behind(key)?)))

@@ -6,9 +6,25 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use imbl::OrdMap;
+use tokio::{sync::watch, time::Instant};
 
 use super::InputError;
 use crate::resources::{Identity, Resources};
+
+/// A source by its name, such as `files`.
+pub type SourceName = &'static str;
+
+/// A source: what it said last.
+pub type Stream = watch::Receiver<Latest>;
+
+/// What a source said last.
+#[derive(Debug, Clone)]
+pub struct Latest {
+    /// When that began to change which made it say so.
+    pub since: Instant,
+    /// What it said.
+    pub snapshot: Arc<Snapshot>,
+}
 
 /// Everything that a source, or all of them together, has.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +33,8 @@ pub struct Snapshot {
     pub resources: Resources,
     /// What cannot.
     pub rejected: OrdMap<Subject, Arc<Rejection>>,
+    /// What is of no concern to routes and yet told, such as a kind that is not known.
+    pub notes: Vec<InputError>,
     /// How the source is.
     pub health: Health,
 }
@@ -39,9 +57,21 @@ impl fmt::Display for Subject {
     }
 }
 
+impl Subject {
+    /// The kind of the object, if it can be told.
+    pub const fn kind(&self) -> Option<&'static str> {
+        match self {
+            Self::Resource(identity) => Some(identity.kind),
+            Self::Place(_) => None,
+        }
+    }
+}
+
 /// Why something cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
+    /// The source that has it.
+    pub source: SourceName,
     /// Everything that is wrong with it; at least one.
     pub violations: Vec<InputError>,
     /// When it was first seen to be so.
@@ -56,6 +86,11 @@ pub enum Health {
     /// Its last answer was whole.
     #[default]
     Well,
+    /// Its answers are whole, but changes are only found by looking at an interval.
+    Late {
+        /// Why.
+        why: String,
+    },
     /// It does not answer, or only in part: what it said last stands.
     Failing {
         /// Why.

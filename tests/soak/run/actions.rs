@@ -90,7 +90,7 @@ impl Soak<'_> {
         self.settle()
     }
 
-    /// What cannot be used changes nothing until it is mended, and no daemon starts with it.
+    /// What cannot be used changes nothing until it is mended, and no daemon that is strict starts with it.
     fn spoil(&mut self) -> Result<()> {
         let style = self.style();
         let text = BROKEN[self.rng.usize(0..BROKEN.len())];
@@ -102,13 +102,13 @@ impl Soak<'_> {
         };
         self.doing = format!("{name} made unusable by {text:?}, {style:?}");
         self.node.files.spoil(&name, text, style)?;
-        self.node.wait_for_error(true)?;
+        self.node.wait_for_rejected(true)?;
         let restart = self.rng.u32(0..3) == 0 && !self.grows_old;
         if restart {
             self.doing += ", daemon killed";
             self.node.take_daemon()?.kill()?;
-            self.launch()?;
-            self.node.wait_for_rejection()?;
+            self.launch(&["--strict"])?;
+            self.node.wait_for_refusal()?;
         }
         let pause = Duration::from_millis(self.rng.u64(0..500));
         self.listen(pause)?;
@@ -117,7 +117,7 @@ impl Soak<'_> {
         if restart {
             return self.start_daemon();
         }
-        self.node.wait_for_error(false)?;
+        self.node.wait_for_rejected(false)?;
         self.settle()
     }
 
@@ -129,18 +129,18 @@ impl Soak<'_> {
 
     /// Starts a daemon that chooses in this way or that, and waits for workloads that are not there yet or does not
     /// know of them. The last one waits for all.
-    fn launch(&mut self) -> Result<()> {
+    fn launch(&mut self, more: &[&str]) -> Result<()> {
         let present = self.node.present();
         let absent = (0..WORKLOADS).filter(|&workload| !present[workload] && self.node.may_come(workload));
         let awaited: Vec<usize> = absent.filter(|_| self.grows_old || self.rng.bool()).collect();
         let selection = if self.rng.bool() { "random" } else { "even" };
-        self.node.start(&awaited, selection)
+        self.node.start(&awaited, &[more, &["--selection", selection]].concat())
     }
 
     /// For the workloads that have a cgroup, with what is in the files.
     pub(super) fn start_daemon(&mut self) -> Result<()> {
         self.allow()?;
-        self.launch()?;
+        self.launch(&[])?;
         self.settle()?;
         self.restarts += 1;
         self.watch.started(&self.node)
@@ -164,7 +164,7 @@ impl Soak<'_> {
         if self.rng.u32(0..3) == 0 {
             self.doing += ", killed while it starts";
             self.allow()?;
-            self.launch()?;
+            self.launch(&[])?;
             std::thread::sleep(Duration::from_millis(self.rng.u64(0..150)));
             self.end_daemon(true)?;
         }

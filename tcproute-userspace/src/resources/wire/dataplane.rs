@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::TargetRef;
+use super::{Enumerated, TargetRef};
 use crate::resources::names::{Labels, Tags};
 
 /// `spec` of a Dataplane on Kubernetes.
@@ -10,10 +10,8 @@ use crate::resources::names::{Labels, Tags};
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DataplaneSpec {
     pub(crate) networking: Option<DataplaneNetworking>,
-    #[serde(rename = "metrics")]
-    _metrics: Option<IgnoredAny>,
-    #[serde(rename = "probes")]
-    _probes: Option<IgnoredAny>,
+    pub(crate) metrics: Option<Metrics>,
+    pub(crate) probes: Option<Probes>,
     #[serde(rename = "envoy")]
     _envoy: Option<IgnoredAny>,
 }
@@ -31,11 +29,11 @@ pub(crate) struct UniversalDataplane {
     _creation_time: Option<IgnoredAny>,
     #[serde(rename = "modificationTime")]
     _modification_time: Option<IgnoredAny>,
+    #[serde(rename = "kri")]
+    _kri: Option<IgnoredAny>,
     pub(crate) networking: Option<DataplaneNetworking>,
-    #[serde(rename = "metrics")]
-    _metrics: Option<IgnoredAny>,
-    #[serde(rename = "probes")]
-    _probes: Option<IgnoredAny>,
+    pub(crate) metrics: Option<Metrics>,
+    pub(crate) probes: Option<Probes>,
     #[serde(rename = "envoy")]
     _envoy: Option<IgnoredAny>,
 }
@@ -48,16 +46,10 @@ pub(crate) struct DataplaneNetworking {
     pub(crate) inbound: Option<Vec<Inbound>>,
     pub(crate) outbound: Option<Vec<Outbound>>,
     pub(crate) gateway: Option<Gateway>,
-    #[serde(rename = "admin")]
-    _admin: Option<IgnoredAny>,
+    pub(crate) listeners: Option<Vec<IgnoredAny>>,
+    pub(crate) admin: Option<Admin>,
     #[serde(alias = "transparent_proxying")]
     pub(crate) transparent_proxying: Option<TransparentProxying>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Gateway {
-    pub(crate) r#type: Option<String>,
-    pub(crate) tags: Option<Tags>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,16 +78,13 @@ pub(crate) struct Inbound {
     pub(crate) address: Option<String>,
     pub(crate) health: Option<Health>,
     pub(crate) tags: Option<Tags>,
-    #[serde(rename = "servicePort")]
-    _service_port: Option<IgnoredAny>,
-    #[serde(rename = "serviceAddress")]
-    _service_address: Option<IgnoredAny>,
+    pub(crate) protocol: Option<String>,
+    pub(crate) service_port: Option<u32>,
+    pub(crate) service_address: Option<String>,
     pub(crate) name: Option<String>,
     #[serde(rename = "serviceProbe")]
     _service_probe: Option<IgnoredAny>,
-    pub(crate) state: Option<String>,
-    #[serde(rename = "protocol")]
-    _protocol: Option<IgnoredAny>,
+    pub(crate) state: Option<Enumerated>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -110,4 +99,40 @@ pub(crate) struct Outbound {
     pub(crate) address: Option<String>,
     pub(crate) tags: Option<Tags>,
     pub(crate) backend_ref: Option<TargetRef>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Gateway {
+    pub(crate) tags: Option<Tags>,
+    pub(crate) r#type: Option<Enumerated>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Admin {
+    pub(crate) port: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Metrics {
+    pub(crate) r#type: Option<String>,
+    #[serde(rename = "name")]
+    _name: Option<IgnoredAny>,
+    #[serde(rename = "conf")]
+    _conf: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Probes {
+    pub(crate) port: Option<u32>,
+    pub(crate) endpoints: Option<Vec<ProbeEndpoint>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ProbeEndpoint {
+    #[serde(alias = "inbound_port")]
+    pub(crate) inbound_port: Option<u32>,
+    #[serde(alias = "inbound_path")]
+    pub(crate) inbound_path: Option<String>,
+    pub(crate) path: Option<String>,
 }

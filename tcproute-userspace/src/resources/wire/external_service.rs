@@ -25,14 +25,19 @@ pub(crate) struct UniversalExternalService {
     _creation_time: Option<IgnoredAny>,
     #[serde(rename = "modificationTime")]
     _modification_time: Option<IgnoredAny>,
+    #[serde(rename = "kri")]
+    _kri: Option<IgnoredAny>,
     pub(crate) tags: Option<Tags>,
     pub(crate) networking: Option<ExternalNetworking>,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ExternalNetworking {
     pub(crate) address: Option<String>,
     pub(crate) tls: Option<ExternalTls>,
+    #[serde(rename = "disableHostDNSEntry")]
+    _disable_host_dns_entry: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +54,6 @@ pub(crate) struct ExternalTls {
     _allow_renegotiation: Option<IgnoredAny>,
     #[serde(rename = "skipHostnameVerification")]
     _skip_hostname_verification: Option<IgnoredAny>,
-    #[serde(rename = "serverName", alias = "server_name")]
-    _server_name: Option<IgnoredAny>,
+    #[serde(alias = "server_name")]
+    pub(crate) server_name: Option<String>,
 }

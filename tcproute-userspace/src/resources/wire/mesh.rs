@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, de::IgnoredAny};
 
+use super::Enumerated;
+
 /// A Universal Mesh.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -9,12 +11,17 @@ pub(crate) struct UniversalMesh {
     #[serde(rename = "type")]
     _type: Option<IgnoredAny>,
     pub(crate) name: Option<String>,
+    // Nothing, and yet some write it.
+    #[serde(rename = "mesh")]
+    _mesh: Option<IgnoredAny>,
     #[serde(rename = "labels")]
     _labels: Option<IgnoredAny>,
     #[serde(rename = "creationTime")]
     _creation_time: Option<IgnoredAny>,
     #[serde(rename = "modificationTime")]
     _modification_time: Option<IgnoredAny>,
+    #[serde(rename = "kri")]
+    _kri: Option<IgnoredAny>,
     pub(crate) mtls: Option<Mtls>,
     #[serde(rename = "constraints")]
     _constraints: Option<IgnoredAny>,
@@ -68,7 +75,8 @@ pub(crate) struct Mtls {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MtlsBackend {
     pub(crate) name: Option<String>,
-    pub(crate) mode: Option<String>,
+    pub(crate) mode: Option<Enumerated>,
+    // Which authorities there are depends on the build of Kuma.
     #[serde(rename = "type")]
     _type: Option<IgnoredAny>,
     #[serde(rename = "conf")]

@@ -41,6 +41,7 @@ pub(crate) struct TcpRouteConf {
 pub(crate) struct BackendRef {
     pub(crate) kind: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) mesh: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) labels: Option<Labels>,
     pub(crate) section_name: Option<String>,
@@ -53,8 +54,10 @@ pub(crate) struct BackendRef {
 impl BackendRef {
     /// What it refers to, and the weight.
     pub(crate) fn split(self) -> (TargetRef, Option<Weight>) {
-        let Self { kind, name, namespace, labels, section_name, port, tags, proxy_types, weight } = self;
-        (TargetRef { kind, name, namespace, labels, section_name, port, tags, proxy_types }, weight)
+        let Self { kind, name, mesh, namespace, labels, section_name, port, tags, proxy_types, weight } =
+            self;
+        let target = TargetRef { kind, name, mesh, namespace, labels, section_name, port, tags, proxy_types };
+        (target, weight)
     }
 }
 
@@ -129,8 +132,7 @@ pub(crate) struct HttpRouteTo {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct HttpRouteRule {
-    /// Only compared: a stronger policy's rule for the same requests takes the place of a weaker one's.
-    pub(crate) matches: Option<serde_json::Value>,
+    pub(crate) matches: Option<Vec<HttpMatch>>,
     pub(crate) default: Option<HttpRouteConf>,
 }
 
@@ -140,4 +142,20 @@ pub(crate) struct HttpRouteConf {
     pub(crate) backend_refs: Option<Vec<BackendRef>>,
     #[serde(rename = "filters")]
     _filters: Option<IgnoredAny>,
+}
+
+/// Requests. But for the path they are only compared: a stronger policy's rule for the same ones takes the place of a weaker one's.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HttpMatch {
+    pub(crate) path: Option<HttpPath>,
+    pub(crate) method: Option<serde_json::Value>,
+    pub(crate) headers: Option<serde_json::Value>,
+    pub(crate) query_params: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct HttpPath {
+    pub(crate) r#type: Option<String>,
+    pub(crate) value: Option<String>,
 }

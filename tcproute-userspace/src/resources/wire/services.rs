@@ -16,8 +16,7 @@ pub(crate) struct MeshServiceSpec {
     pub(crate) ports: Option<Vec<Port>>,
     #[serde(rename = "identities")]
     _identities: Option<IgnoredAny>,
-    #[serde(rename = "state")]
-    _state: Option<IgnoredAny>,
+    pub(crate) state: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,7 +42,7 @@ pub(crate) struct LabelSelector {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Port {
-    pub(crate) port: Option<u32>,
+    pub(crate) port: Option<i32>,
     pub(crate) target_port: Option<TargetPort>,
     pub(crate) name: Option<String>,
     #[serde(alias = "protocol")]
@@ -53,7 +52,7 @@ pub(crate) struct Port {
 /// The number or name of an inbound, or something that is neither.
 #[derive(Debug)]
 pub(crate) enum TargetPort {
-    Number(u16),
+    Number(i64),
     Name(String),
     Wrong,
 }
@@ -70,12 +69,11 @@ impl<'de> Deserialize<'de> for TargetPort {
             }
 
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<TargetPort, E> {
-                let port = u16::try_from(number).ok().filter(|&port| port > 0);
-                Ok(port.map_or(TargetPort::Wrong, TargetPort::Number))
+                Ok(i64::try_from(number).map_or(TargetPort::Wrong, TargetPort::Number))
             }
 
-            fn visit_i64<E: de::Error>(self, _: i64) -> Result<TargetPort, E> {
-                Ok(TargetPort::Wrong)
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<TargetPort, E> {
+                Ok(TargetPort::Number(number))
             }
 
             fn visit_i128<E: de::Error>(self, _: i128) -> Result<TargetPort, E> {
@@ -99,7 +97,7 @@ impl<'de> Deserialize<'de> for TargetPort {
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<TargetPort, E> {
-                Ok(if name.is_empty() { TargetPort::Wrong } else { TargetPort::Name(name.to_owned()) })
+                Ok(TargetPort::Name(name.to_owned()))
             }
         }
 
@@ -157,22 +155,29 @@ pub(crate) struct MeshExternalServiceSpec {
     pub(crate) r#match: Option<Match>,
     pub(crate) endpoints: Option<Vec<ExternalEndpoint>>,
     pub(crate) tls: Option<ServiceTls>,
-    #[serde(rename = "extension")]
-    _extension: Option<IgnoredAny>,
+    pub(crate) extension: Option<Extension>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Extension {
+    pub(crate) r#type: Option<String>,
+    #[serde(rename = "config")]
+    _config: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Match {
     pub(crate) port: Option<u32>,
     pub(crate) protocol: Option<String>,
-    #[serde(rename = "type")]
-    _type: Option<IgnoredAny>,
+    pub(crate) r#type: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct ExternalEndpoint {
     pub(crate) address: Option<String>,
     pub(crate) port: Option<u32>,
+    #[serde(rename = "priority")]
+    _priority: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]

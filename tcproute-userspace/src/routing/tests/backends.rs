@@ -33,13 +33,6 @@ fn an_entry_without_rules_overrides_weaker_policies() {
 }
 
 #[test]
-fn a_conf_without_backend_refs_overrides_nothing() {
-    let strong = route("strong", SERVICE, "x").replace("{backendRefs: [x]}", "{}");
-    let texts = [WEB, &route("weak", MESH, &to("other")), &strong];
-    assert_eq!(first_backend(&resolve(&texts)), "other");
-}
-
-#[test]
 fn entries_of_one_policy_for_the_same_service_merge_in_order() {
     let twice = route("r", MESH, &to("first"))
         + "    - {targetRef: {kind: MeshService, name: db}, rules: [{default: {backendRefs: [{kind: MeshService, name: last}]}}]}\n";

@@ -11,14 +11,12 @@ fn explain(texts: &[&str], options: Options) -> Vec<(String, Verdict, String)> {
 
 #[test]
 fn every_policy_has_a_verdict_and_a_reason() {
-    let silent = route("silent", SERVICE_SUBSET, "x").replace("{backendRefs: [x]}", "{}");
     let texts = [
         WEB,
         &db(&[(1, "")]),
         &route("weak", MESH, &to("a")),
         &route("weaker-name", SERVICE, &to("b")),
         &route("winner", SERVICE, &to("c")),
-        &silent,
         &route("unselected", "{kind: MeshSubset, tags: {team: z}}", &to("d")),
         &route("elsewhere", MESH, &to("e"))
             .replace("kind: MeshService, name: db}", "kind: MeshService, name: cache}"),
@@ -27,7 +25,6 @@ fn every_policy_has_a_verdict_and_a_reason() {
     ];
     let expected = [
         ("winner", Verdict::Wins, "the strongest; it has backendRefs"),
-        ("silent", Verdict::Silent, "has a rule without backendRefs, which changes nothing"),
         ("weaker-name", Verdict::Overridden, "winner is stronger by its name"),
         ("weak", Verdict::Overridden, "winner is stronger by the kind of its targetRef"),
         ("http", Verdict::Covers, "covers the service; without effect: its protocol is not one of requests"),

@@ -41,7 +41,7 @@ name: outside
 labels: {where: cloud}
 spec:
   match: {type: HostnameGenerator, port: 5433, protocol: tcp}
-  endpoints: [{address: 192.0.2.20, port: 6000}, {address: db.example.com}]
+  endpoints: [{address: 192.0.2.20, port: 6000}, {address: db.example.com, port: 5433}]
 status: {vip: {ip: 242.0.0.1}}
 ---
 type: MeshMultiZoneService
@@ -83,27 +83,19 @@ fn vips_of_services_are_dialled_by_every_dataplane() {
 }
 
 #[test]
-fn a_dataplane_selector_looks_at_name_labels_and_section() {
-    let web = WEB
-        .replace("name: web\n", "name: web\nlabels: {app: front}\n")
-        .replace("{port: 81,", "{port: 81, name: admin,");
+fn a_dataplane_selector_looks_at_name_and_labels() {
+    let web = WEB.replace("name: web\n", "name: web\nlabels: {app: front}\n");
     let selects =
         |top: &str| first_backend(&resolve(&[&web, &policy(top, &to("db"), &to("other"))])) == "other";
-    for top in [
-        "{kind: Dataplane}",
-        "{kind: Dataplane, labels: {app: front}}",
-        "{kind: Dataplane, name: web}",
-        "{kind: Dataplane, sectionName: admin}",
-        "{kind: Dataplane, labels: {app: front}, sectionName: '80'}",
-    ] {
+    for top in
+        ["{kind: Dataplane}", "{kind: Dataplane, labels: {app: front}}", "{kind: Dataplane, name: web}"]
+    {
         assert!(selects(top), "{top}");
     }
     for top in [
         "{kind: Dataplane, labels: {app: back}}",
         "{kind: Dataplane, name: db}",
         "{kind: Dataplane, namespace: demo}",
-        "{kind: Dataplane, sectionName: '81'}",
-        "{kind: Dataplane, labels: {app: front}, sectionName: other}",
     ] {
         assert!(!selects(top), "{top}");
     }
@@ -222,7 +214,6 @@ fn later_versions_order_by_kind_then_origin_then_role_then_inverted_name() {
         let policy = route(name, top, &to(name));
         policy.replace("spec:", &format!("labels: {{{labels}}}\nspec:"))
     };
-    let section = "{kind: Dataplane, sectionName: '80'}";
     let (global, zone) = ("kuma.io/origin: global", "kuma.io/origin: zone");
     let pairs = [
         (("zzz", MESH, ""), ("aaa", MESH, "")),
@@ -238,8 +229,7 @@ fn later_versions_order_by_kind_then_origin_then_role_then_inverted_name() {
         ),
         (("aaa", MESH, "kuma.io/origin: global, kuma.io/policy-role: consumer"), ("zzz", MESH, zone)),
         (("aaa", MESH, zone), ("zzz", "{kind: Dataplane}", global)),
-        (("aaa", "{kind: Dataplane}", zone), ("zzz", section, global)),
-        (("aaa", section, zone), ("zzz", SUBSET, global)),
+        (("aaa", "{kind: Dataplane}", zone), ("zzz", SUBSET, global)),
         (("aaa", SUBSET, zone), ("zzz", SERVICE, global)),
         (("aaa", SERVICE, zone), ("zzz", SERVICE_SUBSET, global)),
     ];
@@ -277,7 +267,7 @@ fn in_later_versions_a_port_is_stronger_than_the_whole_service() {
 #[test]
 fn policies_of_a_namespaces_workloads_stay_there_in_later_versions() {
     let dataplane = "{apiVersion: kuma.io/v1alpha1, kind: Dataplane, metadata: {name: web, namespace: a}, \
-        spec: {networking: {address: 10.0.0.1, outbound: [{port: 1000, tags: {kuma.io/service: db}}]}}}";
+        spec: {networking: {address: 10.0.0.1, gateway: {}, outbound: [{port: 1000, tags: {kuma.io/service: db}}]}}}";
     let policy = |namespace: &str, role: &str| {
         format!(
             "{{apiVersion: kuma.io/v1alpha1, kind: MeshTCPRoute, metadata: {{name: r, namespace: {namespace}, \

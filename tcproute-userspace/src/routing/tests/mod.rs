@@ -36,7 +36,7 @@ fn resources(texts: &[&str]) -> Resources {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("all.yaml");
     std::fs::write(&path, texts.join("\n---\n")).unwrap();
-    sources::load(&[path]).unwrap_or_else(|errors| panic!("{errors}"))
+    sources::load(&[path], sources::Strictness::Strict).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn dns() -> DnsAnswers {

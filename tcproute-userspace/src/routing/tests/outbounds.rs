@@ -35,7 +35,7 @@ fn on_kubernetes_the_name_will_do_where_it_is_unique() {
     let pod = |name: &str, namespace: &str| {
         format!(
             "{{apiVersion: kuma.io/v1alpha1, kind: Dataplane, metadata: {{name: {name}, namespace: {namespace}}}, \
-             spec: {{networking: {{address: 10.0.0.1}}}}}}"
+             spec: {{networking: {{address: 10.0.0.1, gateway: {{}}}}}}}}"
         )
     };
     let resources = resources(&[&pod("web", "a"), &pod("web", "b"), &pod("api", "a")]);
@@ -59,7 +59,8 @@ fn both_forms_of_the_examples_mean_the_same() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
     let dns = DnsAnswers::from([("localhost".to_owned(), vec!["127.0.0.1".parse().unwrap()])]);
     let of = |file: String| {
-        let resources = sources::load(&[directory.join(file)]).unwrap_or_else(|errors| panic!("{errors}"));
+        let resources = sources::load(&[directory.join(file)], sources::Strictness::Strict)
+            .unwrap_or_else(|errors| panic!("{errors}"));
         let mut resolver = Resolver::new(resources, dns.clone(), Options::default());
         resolver.resolve(&MeshName::default(), "frontend-1").unwrap()
     };

@@ -9,7 +9,7 @@ fn strength_goes_from_mesh_to_service_subset() {
         let policies: Vec<String> = targets
             .iter()
             .enumerate()
-            .map(|(i, target)| route(&format!("{}", 9 - i), target, &to(&format!("s{i}"))))
+            .map(|(i, target)| route(&format!("r{}", 9 - i), target, &to(&format!("s{i}"))))
             .collect();
         let mut texts = vec![WEB];
         texts.extend(policies.iter().map(String::as_str));
@@ -89,7 +89,7 @@ fn each_kind_selects_through_the_inbounds() {
 
 #[test]
 fn mesh_selects_a_dataplane_without_inbounds() {
-    let bare = "type: Dataplane\nname: web\nnetworking: {address: 10.0.0.1, outbound: [{port: 1000, tags: {kuma.io/service: db}}]}";
+    let bare = "type: Dataplane\nname: web\nnetworking: {address: 10.0.0.1, gateway: {tags: {kuma.io/service: web}}, outbound: [{port: 1000, tags: {kuma.io/service: db}}]}";
     assert_eq!(first_backend(&resolve(&[bare, &route("r", MESH, &to("other"))])), "other");
     assert_eq!(first_backend(&resolve(&[bare, &route("r", SUBSET, &to("other"))])), "db");
 }

@@ -15,7 +15,7 @@ fn an_unknown_field_names_the_nearest() {
 
 #[test]
 fn a_weight_is_an_integer_of_32_bits() {
-    for weight in ["0", "1", "4294967295", "null"] {
+    for weight in ["0", "1", "4294967295"] {
         let text = good().replace("weight: 1", &format!("weight: {weight}"));
         assert_eq!(errors_of(&text), Vec::<String>::new(), "{weight}");
     }
@@ -92,6 +92,7 @@ networking: {address: 'host', tls: {enabled: 1}}
             "f.yaml:11:13: networking.inbound[1].port: must be a port from 1 to 65535",
             "f.yaml:12:13: networking.inbound[1].tags: invalid type: string \"later\", expected a mapping",
             "f.yaml:13:13: networking.outbound: invalid type: mapping, expected a sequence",
+            "f.yaml:17:18: mtls.backends: must have at most one entry",
             "f.yaml:17:19: mtls.backends[0].name: must be set",
             "f.yaml:17:26: mtls.backends[0].mode: must be STRICT or PERMISSIVE",
             "f.yaml:17:32: mtls.backends[1]: invalid type: null, expected a mapping",
@@ -113,11 +114,13 @@ fn a_port_is_an_integer_of_32_bits_before_it_is_a_port() {
              inbound: [{{port: {port}, tags: {{kuma.io/service: s}}}}]\n"
         )
     };
-    assert_eq!(errors_of(&text("0x50")), [] as [&str; 0]);
+    for port in ["0x50", "'80'"] {
+        assert_eq!(errors_of(&text(port)), [] as [&str; 0]);
+    }
     let cases = [
         ("-1", "integer `-1`"),
         ("1.5", "number `1.5`"),
-        ("'80'", "string \"80\""),
+        ("'http'", "string \"http\""),
         ("99999999999", "integer `99999999999`"),
         ("true", "boolean `true`"),
     ];
@@ -142,10 +145,17 @@ fn a_long_text_is_shown_in_part() {
 }
 
 #[test]
-fn a_tag_without_quotes_is_the_text_as_written() {
-    let text = "type: ExternalService\nname: a\ntags: {kuma.io/service: a, version: 1.10}\nnetworking: {address: 'a:1'}\n";
-    let Resource::ExternalService(service) = &resources(text)[0] else { panic!() };
+fn a_text_that_looks_like_something_else_needs_quotes() {
+    let text = |value: &str| {
+        let tags = format!("{{kuma.io/service: a, version: {value}}}");
+        format!("type: ExternalService\nname: a\ntags: {tags}\nnetworking: {{address: 'a:1'}}\n")
+    };
+    let Resource::ExternalService(service) = &resources(&text("'1.10'"))[0] else { panic!() };
     assert_eq!(service.tags["version"], "1.10");
+    for (value, found) in [("1.10", "number `1.10`"), ("true", "boolean `true`"), ("~", "null")] {
+        let expected = format!("f.yaml:3:37: tags.version: invalid type: {found}, expected a string");
+        assert_eq!(errors_of(&text(value)), [expected]);
+    }
 }
 
 #[test]

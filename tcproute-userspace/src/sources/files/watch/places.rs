@@ -7,7 +7,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::super::files;
+use super::super::list::look;
 
 /// Directories, without symbolic links on the way, and what matters in each.
 pub(super) type Places = BTreeMap<PathBuf, Interest>;
@@ -44,8 +44,8 @@ pub(super) fn places(paths: &[PathBuf]) -> Places {
         }
     }
     // Entries of a directory may be links that lead elsewhere, as in a mounted ConfigMap.
-    for file in files::list(paths, &mut Vec::new()) {
-        follow(&file, &mut places);
+    for file in look(paths).files {
+        follow(&file.place.path, &mut places);
     }
     places
 }

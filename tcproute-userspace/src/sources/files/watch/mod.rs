@@ -33,7 +33,7 @@ use places::{Places, places};
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// A watch over everything that decides what some paths lead to.
-pub struct Watch {
+pub(super) struct Watch {
     paths: Vec<PathBuf>,
     watcher: Option<RecommendedWatcher>,
     sender: mpsc::UnboundedSender<Seen>,
@@ -52,7 +52,7 @@ type Identity = (u64, u64);
 
 impl Watch {
     /// Everything that changes from now on is told.
-    pub fn start(paths: Vec<PathBuf>) -> Self {
+    pub(super) fn start(paths: Vec<PathBuf>) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         let (places, watched) = (Places::new(), BTreeMap::new());
         let mut watch =
@@ -62,13 +62,13 @@ impl Watch {
     }
 
     /// Why watching does not work, if it does not.
-    pub fn blind(&self) -> Option<&str> {
+    pub(super) fn blind(&self) -> Option<&str> {
         self.blind.as_deref()
     }
 
     /// Waits until something may have changed and its writers have come to rest. When it began to change. Can be
     /// dropped while waiting: no change gets lost.
-    pub async fn changed(&mut self) -> Instant {
+    pub(super) async fn changed(&mut self) -> Instant {
         let again = Instant::now() + INTERVAL;
         loop {
             let until = self.burst.as_ref().map(Burst::over).or(self.blind.is_some().then_some(again));
@@ -83,7 +83,7 @@ impl Watch {
     }
 
     /// To be called before files are read: what leads to them may have changed, too.
-    pub fn renew(&mut self) {
+    pub(super) fn renew(&mut self) {
         let renewed = (0..3).try_for_each(|_| self.renew_once());
         let Err(error) = renewed else { return self.now_blind(None) };
         self.now_blind(Some(format!("{error:#}")));

@@ -20,7 +20,7 @@ impl Files {
     /// The errors, without the directory's own path.
     fn errors(&self, names: &[&str]) -> Vec<String> {
         let paths: Vec<PathBuf> = names.iter().map(|name| self.path(name)).collect();
-        let errors = load(&paths).unwrap_err().to_string();
+        let errors = load(&paths, Strictness::Strict).unwrap_err().to_string();
         let directory = format!("{}/", self.0.path().display());
         errors.lines().map(|line| line.replace(&directory, "")).collect()
     }
@@ -61,7 +61,7 @@ fn the_same_name_in_another_mesh_or_namespace_is_another_resource() {
         "apiVersion: kuma.io/v1alpha1\nkind: MeshTCPRoute\nmetadata: {name: r, namespace: b}\nspec: {}\n";
     let files =
         Files::new(&[("a.yaml", &[&policy("a"), &policy("b"), kubernetes].map(|t| t as &str).join("---\n"))]);
-    assert_eq!(load(&[files.path("a.yaml")]).unwrap().tcp_routes.len(), 3);
+    assert_eq!(load(&[files.path("a.yaml")], Strictness::Strict).unwrap().tcp_routes.len(), 3);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_directory_gives_its_own_files_once_and_without_hidden_ones() {
     let files = Files::new(&[("a.yaml", MESH), (".b.yaml", "?"), ("notes.txt", "?")]);
     fs::create_dir(files.path("inner.yaml")).unwrap();
     std::os::unix::fs::symlink(files.path("a.yaml"), files.path("link.yml")).unwrap();
-    assert_eq!(load(&[files.path(""), files.path("a.yaml")]).unwrap().meshes.len(), 1);
+    assert_eq!(load(&[files.path(""), files.path("a.yaml")], Strictness::Strict).unwrap().meshes.len(), 1);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_directory_without_yaml_is_an_error() {
 #[test]
 fn a_byte_order_mark_is_no_content() {
     let files = Files::new(&[("a.yaml", &format!("\u{feff}{MESH}"))]);
-    assert_eq!(load(&[files.path("a.yaml")]).unwrap().meshes.len(), 1);
+    assert_eq!(load(&[files.path("a.yaml")], Strictness::Strict).unwrap().meshes.len(), 1);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_file_that_is_too_large_is_not_read() {
 
 #[test]
 fn what_has_no_end_is_read_up_to_the_limit() {
-    let errors = load(&["/dev/zero".into()]).unwrap_err().to_string();
+    let errors = load(&["/dev/zero".into()], Strictness::Strict).unwrap_err().to_string();
     assert_eq!(errors, "/dev/zero: is larger than 64 MiB");
 }
 

@@ -1,0 +1,135 @@
+//! Last good forms: what a file has to say, given what it said before. Pure.
+//!
+//! An object that cannot be used any more stays as it was until it is mended or gone. It is gone when the file can be read and
+//! does not have it. A file that cannot be read loses nothing, and half of one counts for nothing: nobody has written a state
+//! of which half is missing.
+
+use std::{cmp::Ordering, collections::HashSet, path::Path};
+
+use super::{
+    super::{error::InputError, snapshot::Subject},
+    content::{FileContent, Held, Objects, Refused},
+};
+use crate::resources::Identity;
+
+/// What counts of a file.
+#[derive(Debug, Default)]
+pub(super) struct Good {
+    /// By identity, each once.
+    pub(super) held: Vec<Held>,
+    pub(super) refused: Vec<Refused>,
+    pub(super) notes: Vec<InputError>,
+    pub(super) count: usize,
+    /// Whether its bytes could be had.
+    pub(super) reach: Reach,
+    /// So many of its objects cannot be told by kind and name, and are known to be none of those that were good.
+    strangers: usize,
+}
+
+/// Whether a file could be reached when it was read last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Reach {
+    #[default]
+    Read,
+    Failed,
+    Gone,
+}
+
+impl Good {
+    /// What counts after this was read.
+    pub(super) fn next(self, file: &Path, content: FileContent) -> Self {
+        match content {
+            FileContent::Whole(objects) => self.whole(objects),
+            FileContent::Unreadable { errors, io, before: _ } => {
+                let kept = !self.held.is_empty();
+                let refused = Refused { kept, ..Refused::at(file, None, errors) };
+                let reach = if io { Reach::Failed } else { Reach::Read };
+                Self { refused: vec![refused], notes: Vec::new(), reach, ..self }
+            }
+            FileContent::Gone(error) => {
+                let refused = vec![Refused::at(file, None, vec![error])];
+                Self { refused, reach: Reach::Gone, ..Self::default() }
+            }
+        }
+    }
+
+    fn whole(self, Objects { good, mut refused, notes, count }: Objects) -> Self {
+        let strangers = refused.iter().filter(|refused| matches!(refused.subject, Subject::Place(_))).count();
+        // One more than there were: it may be one of those that seem to be gone, with its kind or name misspelt.
+        let may_be_missing = strangers > self.strangers;
+        let told: HashSet<&Identity> = refused.iter().filter_map(|refused| refused.identity()).collect();
+        let mut kept = HashSet::new();
+        let mut missing = false;
+        let mut held = Vec::with_capacity(good.len());
+        for pair in pairs(self.held, good) {
+            held.push(match pair {
+                // So that comparing by pointers finds nothing.
+                Pair::Both(old, new) if old.resource == new.resource => Held { name: new.name, ..old },
+                Pair::Both(_, new) | Pair::New(new) => new,
+                Pair::Old(old) if told.contains(&*old.identity) => {
+                    kept.insert(old.identity.clone());
+                    old
+                }
+                Pair::Old(old) if may_be_missing => {
+                    missing = true;
+                    old
+                }
+                Pair::Old(_) => continue,
+            });
+        }
+        for refused in &mut refused {
+            refused.kept = refused.identity().map_or(missing, |identity| kept.contains(identity));
+        }
+        let strangers = if missing { self.strangers } else { strangers };
+        Self { held, refused, notes, count, reach: Reach::Read, strangers }
+    }
+
+    /// The resource of this identity.
+    pub(super) fn find(&self, identity: &Identity) -> Option<&Held> {
+        let found = self.held.binary_search_by(|held| (*held.identity).cmp(identity));
+        found.ok().map(|index| &self.held[index])
+    }
+}
+
+impl Refused {
+    fn identity(&self) -> Option<&Identity> {
+        match &self.subject {
+            Subject::Resource(identity) => Some(identity),
+            Subject::Place(_) => None,
+        }
+    }
+}
+
+/// What two lists have of an identity.
+pub(super) enum Pair<T> {
+    Old(T),
+    Both(T, T),
+    New(T),
+}
+
+/// Goes through two lists of resources side by side.
+pub(super) fn pairs<T: AsRef<Identity>>(
+    old: impl IntoIterator<Item = T>,
+    new: impl IntoIterator<Item = T>,
+) -> impl Iterator<Item = Pair<T>> {
+    let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
+    std::iter::from_fn(move || {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return None,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => old.as_ref().cmp(new.as_ref()),
+        };
+        match order {
+            Ordering::Less => old.next().map(Pair::Old),
+            Ordering::Greater => new.next().map(Pair::New),
+            Ordering::Equal => old.next().zip(new.next()).map(|(old, new)| Pair::Both(old, new)),
+        }
+    })
+}
+
+impl AsRef<Identity> for Held {
+    fn as_ref(&self) -> &Identity {
+        &self.identity
+    }
+}

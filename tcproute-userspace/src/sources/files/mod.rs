@@ -1,0 +1,93 @@
+//! Resources in files, read again whenever they change.
+//!
+//! - `list`: which files there are, and what tells one state of a file from another.
+//! - `content`: what is in one file.
+//! - `good`: what counts of it after what it had before.
+//! - `store`: all files together.
+//! - `settled`: files as they stood at one moment.
+//! - `watch`: when something may have changed.
+//! - `reading`: files that are read once.
+
+mod content;
+mod good;
+mod list;
+mod reading;
+mod settled;
+mod store;
+mod watch;
+
+use std::{panic, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch as channel,
+    task::{JoinError, spawn_blocking},
+    time::{Instant, sleep},
+};
+
+use super::{
+    notes::Strictness,
+    snapshot::{Health, Latest, Snapshot, SourceName, Stream},
+};
+use settled::SettledFiles;
+use watch::Watch;
+
+pub use reading::{Reading, load, parse, read};
+
+/// How often what cannot be read is tried again: nothing tells when that has passed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// This source in what is told of it.
+pub const NAME: SourceName = "files";
+
+/// Reads these files and directories, and follows them for as long as somebody listens. To be called inside of the runtime.
+pub async fn follow(paths: Vec<PathBuf>, strictness: Strictness) -> Stream {
+    let since = Instant::now();
+    // Watched before they are read, so that no change is missed.
+    let follower = Follower::start(paths, strictness);
+    let (follower, snapshot) = follower.read().await;
+    let (told, stream) = channel::channel(Latest { since, snapshot });
+    tokio::spawn(follower.follow(told));
+    stream
+}
+
+struct Follower {
+    watch: Watch,
+    files: SettledFiles,
+}
+
+impl Follower {
+    fn start(paths: Vec<PathBuf>, strictness: Strictness) -> Self {
+        Self { watch: Watch::start(paths.clone()), files: SettledFiles::new(paths, strictness) }
+    }
+
+    /// Off the threads that serve: file systems may take their time.
+    async fn read(mut self) -> (Self, Arc<Snapshot>) {
+        let read = spawn_blocking(move || {
+            self.watch.renew();
+            let mut snapshot = self.files.load();
+            if let (Health::Well, Some(why)) = (&snapshot.health, self.watch.blind()) {
+                snapshot.health = Health::Late { why: why.to_owned() };
+            }
+            (self, Arc::new(snapshot))
+        });
+        read.await.unwrap_or_else(|error| panic::resume_unwind(JoinError::into_panic(error)))
+    }
+
+    /// Until nobody listens.
+    async fn follow(mut self, told: channel::Sender<Latest>) {
+        loop {
+            let failing = matches!(told.borrow().snapshot.health, Health::Failing { .. });
+            let since = tokio::select! {
+                since = self.watch.changed() => since,
+                () = sleep(RETRY), if failing => Instant::now(),
+                () = told.closed() => return,
+            };
+            let snapshot;
+            (self, snapshot) = self.read().await;
+            told.send_replace(Latest { since, snapshot });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Files that are read once, such as by `validate`.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    super::{
+        error::{InputError, InputErrors},
+        notes::Strictness,
+    },
+    content::FileContent,
+    list::{Place, State},
+    settled::SettledFiles,
+    store::Store,
+};
+use crate::resources::Resources;
+
+/// Reads all resources of these files and directories, or tells everything that is wrong with them.
+pub fn load(paths: &[PathBuf], strictness: Strictness) -> Result<Resources, InputErrors> {
+    read(paths, strictness).finish()
+}
+
+/// As [`load`], from the bytes of one file, which `name` stands for in errors.
+pub fn parse(name: &Path, bytes: &[u8]) -> Result<Resources, InputErrors> {
+    let mut store = Store::default();
+    let place = Place { named: 0, path: name.to_path_buf() };
+    let content = FileContent::of(name, bytes, Strictness::Strict).up_to_its_fault(name);
+    store.put(&place, State::Gone, content);
+    Reading::new(store).finish()
+}
+
+/// Reads as much as can be read.
+pub fn read(paths: &[PathBuf], strictness: Strictness) -> Reading {
+    Reading::new(SettledFiles::new(paths.to_vec(), strictness).load_now())
+}
+
+/// What was found in files.
+#[derive(Debug)]
+pub struct Reading {
+    /// How many files were named, those that cannot be read among them.
+    pub files: usize,
+    /// How many resources are in them, good and bad ones.
+    pub count: usize,
+    /// What is of no concern and yet told, such as a kind that is not known.
+    pub notes: Vec<InputError>,
+    /// Everything that is wrong.
+    pub errors: Vec<InputError>,
+    resources: Resources,
+}
+
+impl Reading {
+    fn new(store: Store) -> Self {
+        let (files, count) = (store.files(), store.count());
+        let (notes, errors) = (store.notes(), store.errors());
+        Self { files, count, notes, errors, resources: store.into_resources() }
+    }
+
+    /// The resources, unless anything is wrong.
+    pub fn finish(self) -> Result<Resources, InputErrors> {
+        if self.errors.is_empty() { Ok(self.resources) } else { Err(InputErrors(self.errors)) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! DNS never holds anything back: a name that is not answered has its last addresses or none.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use serde_json::{Value, json};
+use tcproute_tests::{
+    Loopback,
+    cgroup::TestCgroup,
+    client::{counting, counts},
+    is_root,
+    mesh::Mesh,
+    server::Server,
+    tcproute::{Daemon, binary},
+    wait_for,
+};
+
+/// A DNS server that is silent until it is told to answer, with one address for every name.
+struct DnsServer {
+    answers: Arc<AtomicBool>,
+}
+
+impl DnsServer {
+    fn start(listens: IpAddr, answer: Ipv4Addr) -> Self {
+        let socket = UdpSocket::bind((listens, 53)).unwrap();
+        let answers = Arc::new(AtomicBool::new(false));
+        let speaks = Arc::clone(&answers);
+        // It ends with the test's process.
+        thread::spawn(move || {
+            let mut query = [0; 512];
+            while let Ok((length, client)) = socket.recv_from(&mut query) {
+                if speaks.load(Ordering::SeqCst) {
+                    let _ = socket.send_to(&reply(&query[..length], answer), client);
+                }
+            }
+        });
+        Self { answers }
+    }
+
+    fn speak(&self) {
+        self.answers.store(true, Ordering::SeqCst);
+    }
+}
+
+/// RFC 1035: the header with the question as it was asked, and one A record if that was the question.
+fn reply(query: &[u8], answer: Ipv4Addr) -> Vec<u8> {
+    let name_end = 12 + query[12..].iter().position(|byte| *byte == 0).unwrap() + 1;
+    let is_a = query[name_end..name_end + 2] == [0, 1];
+    let mut reply = query[..2].to_vec();
+    reply.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+    reply.extend(&query[12..name_end + 4]);
+    if is_a {
+        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
+        reply.extend(answer.octets());
+    }
+    reply
+}
+
+fn external(name: &str) -> String {
+    format!(
+        "type: ExternalService\nname: {name}\ntags: {{kuma.io/service: {name}}}\nnetworking: {{address: '{name}.example:5432'}}\n"
+    )
+}
+
+#[test]
+fn a_silent_resolver_holds_nothing_back() {
+    if !is_root("a_silent_resolver_holds_nothing_back") {
+        return;
+    }
+    let net = Loopback::claim();
+    let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
+    let outside: SocketAddr = (net.ip(0, 2), 5432).into();
+    let [old, new] = [(1, "old"), (2, "new")].map(|(n, name)| Server::start((net.ip(1, n), 0), name));
+    let _named = Server::start((net.ip(1, 3), 5432), "named");
+    let dns = DnsServer::start(net.ip(0, 53).into(), net.ip(1, 3));
+    let directory = tempfile::tempdir().unwrap();
+    let [file, resolv] = ["mesh.yaml", "resolv.conf"].map(|name| directory.path().join(name));
+    fs::write(&resolv, format!("nameserver {}\n", net.ip(0, 53))).unwrap();
+    let text = |server: &Server, names: usize| {
+        let mut mesh = Mesh::new();
+        mesh.outbound("db", dialled).endpoint("db", "x", server.address());
+        mesh.outbound("name-0", outside);
+        for name in 0..names {
+            mesh.document(&external(&format!("name-{name}")));
+        }
+        mesh.text()
+    };
+    // Also a start does not wait for it for long.
+    fs::write(&file, text(&old, 1)).unwrap();
+    let cgroup = TestCgroup::create();
+    let mut command = Command::new("unshare");
+    let script = "[ -e /etc/resolv.conf ] || : > /etc/resolv.conf; mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+    command.args(["--mount", "sh", "-c", script]).arg(&resolv).arg(binary());
+    let begun = Instant::now();
+    let daemon =
+        Daemon::start_with(&mut command, &file, &[("web", cgroup.path())], &["--dns-interval", "0.2"]);
+    println!("started {:?} after it began, with a name that is not answered", begun.elapsed());
+    let ask = |dialled| {
+        let client = counting(dialled, 20);
+        let output = cgroup.command("python3").args(["-SEc", &client]).output().unwrap();
+        counts(&output).into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(ask(dialled), ["old"]);
+    // New names beside another change: that is in force at once.
+    let begun = Instant::now();
+    fs::write(&file, text(&new, 20)).unwrap();
+    daemon.wait_for_line("new routes in force");
+    println!("in force {:?} after the write, with 20 names that are not answered", begun.elapsed());
+    assert_eq!(ask(dialled), ["new"]);
+    let endpoints = || {
+        let routes = daemon.json("/v1/routes")[0]["routes"].clone();
+        let of = |route: &&Value| route["service"] == "name-0";
+        routes.as_array().unwrap().iter().find(of).unwrap()["backends"][0]["endpoints"].clone()
+    };
+    assert_eq!(endpoints(), json!([]));
+    dns.speak();
+    wait_for("its address is in force", || endpoints() == json!([format!("{}:5432", net.ip(1, 3))]));
+    assert_eq!(ask(outside), ["named"]);
+}
