@@ -25,9 +25,9 @@ impl ClusterService {
 
     /// Nothing in it is this program's to judge.
     pub(super) fn read(header: Option<Header>, spec: Option<wire::ClusterServiceSpec>) -> Option<Self> {
-        let spec = spec?;
+        let mut spec = spec.unwrap_or_default();
         let mut addresses: Vec<IpAddr> = Vec::new();
-        for text in spec.cluster_ips.into_iter().flatten().chain(spec.cluster_ip) {
+        for text in spec.cluster_ips.take().into_iter().flatten().chain(spec.cluster_ip.take()) {
             let address = parse_ip(&text).ok();
             addresses.extend(address.filter(|address| !addresses.contains(address)));
         }

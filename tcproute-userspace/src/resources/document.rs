@@ -76,7 +76,7 @@ impl Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, key: (mesh, name) } = self;
-        if *kind == Mesh::KIND {
+        if matches!(*kind, Mesh::KIND | ClusterService::KIND) {
             write!(f, "{kind} {name}")
         } else {
             write!(f, "{kind} {name} of mesh {mesh}")
@@ -178,7 +178,7 @@ impl Reader {
             }
             (Kind::MeshTls, form) => {
                 let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, form, &mut found)?;
-                MeshTls::read(header, spec, &mut found).map(Arc::new).map(Resource::MeshTls)
+                MeshTls::read(header, spec).map(Arc::new).map(Resource::MeshTls)
             }
             (Kind::TrafficRoute, _) => {
                 let (header, wire) = read_any_policy(document, &mut found)?;

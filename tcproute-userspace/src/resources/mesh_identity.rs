@@ -25,8 +25,8 @@ pub struct MeshIdentity {
 pub struct MeshTls {
     /// Mesh, name, and what decides between policies of the same strength.
     pub header: PolicyHeader,
-    /// The proxies it is for.
-    pub selector: Selector,
+    /// The proxies it is for; `None` if that cannot be told.
+    pub selector: Option<Selector>,
     /// What it says, if anything.
     pub mode: Option<MtlsMode>,
 }
@@ -54,13 +54,10 @@ impl MeshTls {
     /// As in `type` or `kind`.
     pub const KIND: &'static str = "MeshTLS";
 
-    pub(super) fn read(
-        header: Option<Header>,
-        spec: Option<wire::MeshTlsSpec>,
-        found: &mut Violations,
-    ) -> Option<Self> {
-        let spec = spec?;
-        let rules = spec.from.into_iter().chain(spec.rules).flatten();
+    pub(super) fn read(header: Option<Header>, spec: Option<wire::MeshTlsSpec>) -> Option<Self> {
+        let (target, from, rules) =
+            spec.map_or((None, None, None), |spec| (spec.target_ref, spec.from, spec.rules));
+        let rules = from.into_iter().chain(rules).flatten();
         let mode = rules.filter_map(|rule| match rule.default?.mode?.as_str() {
             "Strict" => Some(MtlsMode::Strict),
             "Permissive" => Some(MtlsMode::Permissive),
@@ -68,8 +65,10 @@ impl MeshTls {
         });
         // One that is behind another has the last word.
         let mode = mode.fold(None, |_, mode| Some(mode));
-        let proxies = ProxyType::read(spec.target_ref.as_ref(), "spec.targetRef", found);
-        let selector = Selector::read(spec.target_ref, "spec.targetRef", found);
-        Some(Self { header: header?.policy(proxies, &[], found), selector: selector?, mode })
+        // It is not this program's to say what is wrong with it.
+        let mut found = Violations::default();
+        let proxies = ProxyType::read(target.as_ref(), "", &mut found);
+        let selector = Selector::read(target, "", &mut found);
+        Some(Self { header: header?.policy(proxies, &[], &mut found), selector, mode })
     }
 }

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use crate::{
     policy::{Compat, Strength, applies, includes},
-    resources::{Dataplane, Key, MeshIdentity, MeshName, MeshTls, MtlsMode, ResourceName, Resources},
+    resources::{
+        Dataplane, Key, MeshIdentity, MeshName, MeshTls, MtlsMode, ResourceName, Resources, Selector,
+    },
 };
 
 /// Of one mesh what gives identities, and what says whether servers take plaintext all the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Identities {
     identities: Vec<Arc<MeshIdentity>>,
-    tls: Vec<Arc<MeshTls>>,
+    /// From weak to strong.
+    tls: Vec<(Arc<MeshTls>, Selector)>,
 }
 
 impl Identities {
@@ -25,10 +28,10 @@ impl Identities {
         let identities = identities.take_while(|((of, _), _)| of == mesh).map(|(_, identity)| identity);
         let ready = identities.filter(|identity| identity.ready).cloned().collect();
         let tls = resources.tls.range(first..).take_while(|((of, _), _)| of == mesh);
-        let mut tls: Vec<Arc<MeshTls>> = tls.map(|(_, policy)| Arc::clone(policy)).collect();
+        let mut tls: Vec<(Arc<MeshTls>, Selector)> =
+            tls.filter_map(|(_, policy)| Some((Arc::clone(policy), policy.selector.clone()?))).collect();
         tls.sort_by(|a, b| {
-            let (a, b) = (strength(a), strength(b));
-            compat.order(&a, &b)
+            compat.order(&Strength::new(&a.0.header, &a.1, false), &Strength::new(&b.0.header, &b.1, false))
         });
         Self { identities: ready, tls }
     }
@@ -40,12 +43,8 @@ impl Identities {
         });
         let stronger = self.tls.iter().rev();
         let mut said = stronger
-            .filter(|policy| applies(compat, &policy.header, &policy.selector, dataplane))
-            .filter_map(|policy| policy.mode);
+            .filter(|(policy, selector)| applies(compat, &policy.header, selector, dataplane))
+            .filter_map(|(policy, _)| policy.mode);
         has_one.then(|| said.next().unwrap_or(MtlsMode::Strict))
     }
-}
-
-fn strength(policy: &MeshTls) -> Strength<'_> {
-    Strength::new(&policy.header, &policy.selector, false)
 }

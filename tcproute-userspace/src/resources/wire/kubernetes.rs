@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// `spec` of a Service.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct ClusterServiceSpec {
     #[serde(rename = "type")]
     pub(crate) kind: Option<String>,
