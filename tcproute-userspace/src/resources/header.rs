@@ -247,7 +247,7 @@ fn role_of(namespace: Option<&str>, to: &[Option<&ServiceRef>]) -> Role {
     let Some(namespace) = namespace.filter(|namespace| !SYSTEM_NAMESPACES.contains(namespace)) else {
         return Role::System;
     };
-    let own = |service: &Option<&ServiceRef>| match *service {
+    let own = |service: Option<&ServiceRef>| match service {
         Some(ServiceRef { kind: ServiceKind::MeshService, by: ServiceBy::Name(_, of), .. }) => {
             of.as_deref().is_none_or(|of| of == namespace)
         }
@@ -255,7 +255,7 @@ fn role_of(namespace: Option<&str>, to: &[Option<&ServiceRef>]) -> Role {
     };
     if to.is_empty() {
         Role::WorkloadOwner
-    } else if to.iter().all(own) {
+    } else if to.iter().copied().all(own) {
         Role::Producer
     } else {
         Role::Consumer

@@ -274,11 +274,11 @@ impl World<'_> {
     /// In 2.4 a MeshHTTPRoute makes a service of another protocol one of requests, if it leads to such services only.
     fn has_http_backends(&self, key: &DestinationKey, depends: &mut BTreeSet<Dependency>) -> bool {
         // Of rules about the same requests the strongest holds.
-        let mut rules: HashMap<String, (&PolicyHeader, &HttpRule)> = HashMap::new();
+        let mut rules: HashMap<&str, (&PolicyHeader, &HttpRule)> = HashMap::new();
         for entry in &key.http {
             for rule in &entry.to().rules {
                 // A stronger one that says nothing of backends changes nothing of them.
-                let slot = rules.entry(rule.matches.to_string()).or_insert((&entry.policy.header, rule));
+                let slot = rules.entry(&rule.matches).or_insert((&entry.policy.header, rule));
                 if rule.backends.is_some() {
                     *slot = (&entry.policy.header, rule);
                 }
