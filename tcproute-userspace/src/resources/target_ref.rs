@@ -1,8 +1,5 @@
 //! What a policy selects, applies to or sends traffic to.
 
-mod fields;
-mod gateways;
-
 use super::{
     dataplane::read_port,
     kinds::nearest,
@@ -10,8 +7,6 @@ use super::{
     violation::Violations,
     wire,
 };
-use fields::{Field, forbid, forbid_strict, is_set};
-pub(super) use gateways::{check_for_gateways, is_for_gateways};
 
 /// The top-level targetRef: which proxies a policy is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -291,6 +286,35 @@ impl ProxyType {
     }
 }
 
+/// Whether a route is for builtin gateways: these are no sidecars, and nothing else comes of it here.
+pub(super) fn is_for_gateways(top: Option<&wire::TargetRef>) -> bool {
+    top.and_then(|top| top.kind.as_deref()) == Some(Kind::MeshGateway.name())
+}
+
+/// Checks the targetRefs of a route for builtin gateways.
+pub(super) fn check_for_gateways<'w>(
+    top: Option<wire::TargetRef>,
+    to: impl Iterator<Item = Option<&'w wire::TargetRef>>,
+    found: &mut Violations,
+) {
+    use Field::{Labels, Mesh, Namespace, ProxyTypes, Section};
+
+    if let Some(top) = top {
+        forbid(&top, &[Mesh, Namespace, Labels, Section, ProxyTypes], "spec.targetRef", found);
+        require_name(top.name, Kind::MeshGateway.name(), "spec.targetRef", found);
+    }
+    for (i, target) in to.enumerate() {
+        let path = format!("spec.to[{i}].targetRef");
+        let Some(target) = target else {
+            found.add(path, "must be set");
+            continue;
+        };
+        if read_kind(target, &path, found).is_some_and(|kind| kind != Kind::Mesh) {
+            found.add(format!("{path}.kind"), "value is not supported beside a MeshGateway: must be Mesh");
+        }
+    }
+}
+
 impl BackendTarget {
     pub(super) fn read(wire: wire::TargetRef, path: &str, found: &mut Violations) -> Option<Self> {
         use Field::{Labels, Mesh, Namespace, Port, ProxyTypes, Section};
@@ -351,6 +375,59 @@ impl Kind {
             Self::MeshGateway => "MeshGateway",
             Self::Service(kind) => kind.name(),
         }
+    }
+}
+
+/// The fields that some kinds do not have.
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Name,
+    Mesh,
+    Namespace,
+    Labels,
+    Section,
+    Port,
+    Tags,
+    ProxyTypes,
+}
+
+impl Field {
+    /// Its name, and whether it is set; an empty value is none.
+    fn of(self, wire: &wire::TargetRef) -> (&'static str, bool) {
+        let is_full = |map: &Option<Tags>| map.as_ref().is_some_and(|map| !map.is_empty());
+        match self {
+            Self::Name => ("name", is_set(wire.name.as_ref())),
+            Self::Mesh => ("mesh", is_set(wire.mesh.as_ref())),
+            Self::Namespace => ("namespace", is_set(wire.namespace.as_ref())),
+            Self::Labels => ("labels", is_full(&wire.labels)),
+            Self::Section => ("sectionName", is_set(wire.section_name.as_ref())),
+            Self::Port => ("port", wire.port.is_some()),
+            Self::Tags => ("tags", is_full(&wire.tags)),
+            Self::ProxyTypes => ("proxyTypes", wire.proxy_types.as_ref().is_some_and(|all| !all.is_empty())),
+        }
+    }
+}
+
+fn is_set(value: Option<&String>) -> bool {
+    value.is_some_and(|value| !value.is_empty())
+}
+
+/// The fields that are set and should not be, each with what is wrong.
+fn unwanted(wire: &wire::TargetRef, fields: &[Field], path: &str) -> impl Iterator<Item = (String, String)> {
+    let kind = wire.kind.as_deref().unwrap_or_default();
+    let set = fields.iter().map(|field| field.of(wire)).filter(|(_, set)| *set);
+    set.map(move |(name, _)| (format!("{path}.{name}"), format!("must not be set with kind {kind}")))
+}
+
+fn forbid(wire: &wire::TargetRef, fields: &[Field], path: &str, found: &mut Violations) {
+    for (path, message) in unwanted(wire, fields, path) {
+        found.add(path, message);
+    }
+}
+
+fn forbid_strict(wire: &wire::TargetRef, fields: &[Field], path: &str, found: &mut Violations) {
+    for (path, message) in unwanted(wire, fields, path) {
+        found.add_strict(&path, &message);
     }
 }
 
