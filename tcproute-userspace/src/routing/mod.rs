@@ -12,6 +12,7 @@ mod identities;
 mod pairs;
 mod policies;
 mod protocol;
+mod reasons;
 mod resolved;
 mod resolver;
 mod routes;
@@ -20,6 +21,7 @@ mod service_resources;
 mod services;
 mod traffic;
 mod update;
+mod vips;
 
 use std::{collections::BTreeMap, net::IpAddr};
 

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     policy::{Compat, Referrer, enforces},
     resources::{
-        Dataplane, Gateway, MeshHttpRoute, MeshName, MeshTcpRoute, Outbound, Resources, Rule, ServiceBy,
-        ServiceRef, Tags,
+        Dataplane, Gateway, Inbound, MeshHttpRoute, MeshName, MeshTcpRoute, Outbound, Resources, Rule,
+        ServiceBy, ServiceRef, Tags,
     },
 };
 
@@ -130,8 +130,7 @@ impl Resolver {
             }
         }
         // A pod does not reach itself through the proxy.
-        let own: BTreeSet<SocketAddr> =
-            dataplane.inbounds.iter().filter_map(|inbound| inbound.socket()).collect();
+        let own: BTreeSet<SocketAddr> = dataplane.inbounds.iter().filter_map(Inbound::socket).collect();
         let vips = self.services.vips(mesh).iter().filter(|(address, _)| !own.contains(address));
         outbounds.extend(vips.map(|&(address, service)| {
             let over_ipv6 = address.is_ipv6();

@@ -82,13 +82,13 @@ pub(super) enum About<'a> {
 /// What is known of a mesh.
 #[derive(Default)]
 pub(super) struct Mesh {
-    tagged: HashMap<ServiceName, ServiceId>,
+    pub(super) tagged: HashMap<ServiceName, ServiceId>,
     pub(super) resources: BTreeMap<(ServiceKind, ResourceName), ServiceResource>,
     pub(super) by_name: HashMap<(ServiceKind, String), BTreeSet<ResourceName>>,
     pub(super) by_label: PairIndex<(ServiceKind, ResourceName)>,
     pub(super) selectors: Selectors,
     identities: Identities,
-    vips: Vec<(SocketAddr, ServiceId)>,
+    pub(super) vips: Vec<(SocketAddr, ServiceId)>,
     /// Whether the addresses may be others by now.
     pub(super) vips_are_stale: bool,
 }
@@ -102,7 +102,7 @@ pub(super) struct Services {
     /// The services with endpoints that have this DNS name.
     hosts: HashMap<String, BTreeSet<ServiceId>>,
     dns: DnsAnswers,
-    cluster_services: Vec<Arc<ClusterService>>,
+    pub(super) cluster_services: Vec<Arc<ClusterService>>,
 }
 
 impl Services {
@@ -298,14 +298,6 @@ impl Services {
         served
     }
 
-    /// A change of the inbounds of a service may change where it is dialled.
-    fn look_at_vips(&mut self, mesh: &MeshName, service: &ServiceName) {
-        if !self.cluster_services.is_empty() && self.compat != Compat::V3 {
-            let is_cluster_service = service.as_str().contains("_svc_");
-            self.mesh(mesh).vips_are_stale |= is_cluster_service;
-        }
-    }
-
     /// Adds the endpoint of an ExternalService, which version 3 does not have.
     pub(super) fn add_external_service(&mut self, service: &ExternalService, touched: &mut Touched) {
         if self.compat == Compat::V3 {
@@ -354,73 +346,9 @@ impl Services {
         self.dns = dns;
     }
 
-    /// Takes other Services of Kubernetes.
-    pub(super) fn set_cluster_services(&mut self, resources: &Resources) {
-        let services = resources.cluster_services.values();
-        // Version 3 has only those that are resources of Kuma.
-        self.cluster_services = services.filter(|_| self.compat != Compat::V3).cloned().collect();
-        for mesh in self.meshes.values_mut() {
-            mesh.vips_are_stale = true;
-        }
-    }
-
-    /// Finds out again where services can be dialled, where that may have changed; the meshes in which it has.
-    pub(super) fn renew_vips(&mut self) -> Vec<MeshName> {
-        let stale: Vec<MeshName> = self
-            .meshes
-            .iter()
-            .filter(|(_, mesh)| mesh.vips_are_stale)
-            .map(|(name, _)| name.clone())
-            .collect();
-        let mut changed = Vec::new();
-        for name in stale {
-            let vips = self.find_vips(&name);
-            let mesh = self.mesh(&name);
-            mesh.vips_are_stale = false;
-            if mesh.vips != vips {
-                mesh.vips = vips;
-                changed.push(name);
-            }
-        }
-        changed
-    }
-
-    fn find_vips(&self, name: &MeshName) -> Vec<(SocketAddr, ServiceId)> {
-        let Some(mesh) = self.meshes.get(name) else { return Vec::new() };
-        let mut vips = Vec::new();
-        for resource in mesh.resources.values() {
-            for &id in &resource.ports {
-                let Some(port) = &self.get(id).port else { continue };
-                vips.extend(resource.vips.iter().map(|&vip| (SocketAddr::new(vip, port.number), id)));
-            }
-        }
-        for service in &self.cluster_services {
-            for &port in &service.ports {
-                let Ok(tag) = ServiceName::try_from(service.tag(port)) else { continue };
-                let Some(id) = mesh.tagged.get(&tag).copied().filter(|&id| self.get(id).inbounds > 0) else {
-                    continue;
-                };
-                vips.extend(service.addresses.iter().map(|&vip| (SocketAddr::new(vip, port), id)));
-                if service.addresses.is_empty() {
-                    let pods = self.get(id).endpoints.iter().filter_map(|endpoint| match &endpoint.address {
-                        ExternalAddress::Socket(socket) => Some((SocketAddr::new(socket.ip(), port), id)),
-                        ExternalAddress::Host(..) => None,
-                    });
-                    vips.extend(pods);
-                }
-            }
-        }
-        vips
-    }
-
     fn touch(&self, id: ServiceId, touched: &mut Touched) {
         touched.insert(id);
         touched.extend(&self.get(id).member_of);
-    }
-
-    /// The addresses at which every Dataplane of the mesh can dial a service.
-    pub(super) fn vips(&self, mesh: &MeshName) -> &[(SocketAddr, ServiceId)] {
-        self.meshes.get(mesh).map(|mesh| mesh.vips.as_slice()).unwrap_or_default()
     }
 
     /// As the operator knows it.
@@ -472,6 +400,19 @@ impl Services {
     /// What a port is of, while its resource is there.
     pub(super) fn port(&self, id: ServiceId) -> Option<&Port> {
         self.get(id).port.as_ref()
+    }
+
+    /// Whether any inbound is of it, ready or not.
+    pub(super) fn has_inbounds(&self, id: ServiceId) -> bool {
+        self.get(id).inbounds > 0
+    }
+
+    /// Where its own endpoints are, but for those with a DNS name.
+    pub(super) fn sockets(&self, id: ServiceId) -> impl Iterator<Item = SocketAddr> {
+        self.get(id).endpoints.iter().filter_map(|endpoint| match &endpoint.address {
+            ExternalAddress::Socket(socket) => Some(*socket),
+            ExternalAddress::Host(..) => None,
+        })
     }
 
     /// A service exists when it has an endpoint, an outbound or a resource.

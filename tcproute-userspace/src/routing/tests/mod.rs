@@ -7,6 +7,7 @@ mod identities;
 mod json;
 mod kubernetes;
 mod later;
+mod model;
 mod outbounds;
 mod properties;
 mod proxy;

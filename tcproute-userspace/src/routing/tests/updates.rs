@@ -42,6 +42,27 @@ fn other_answers_of_dns_touch_the_routes_of_their_names() {
 }
 
 #[test]
+fn a_policy_touches_only_the_routes_to_what_it_is_about() {
+    let texts = [two_services(), db(&[(1, ", app: db")]), CACHE.to_owned(), LATER[0].to_owned()];
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let by_labels = route("r", MESH, &to("cache"))
+        .replace("kind: MeshService, name: db}\n", "kind: MeshService, labels: {app: db}}\n");
+    for (policy, moved) in [(route("r", MESH, &to("cache")), "db"), (by_labels, "db-later")] {
+        let mut resolver = resolver(&texts, LATEST);
+        let mut routes = resolver.resolve(&MeshName::default(), "web").unwrap();
+        let before = routes.clone();
+        for policies in [&[policy.as_str()][..], &[]] {
+            let update = resolver.update(resources(&[&texts, policies].concat()), dns());
+            assert!(resolver.refresh(&mut routes, &update).unwrap());
+            for (old, new) in before.routes.iter().zip(routes.routes.iter()) {
+                let same = Arc::ptr_eq(&old.destination, &new.destination);
+                assert_eq!(same, &*new.destination.service != moved || policies.is_empty(), "{moved}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_dataplane_that_is_gone_is_an_error() {
     let mut resolver = resolver(&[WEB, &db(&[(1, "")])], Options::default());
     let mut routes = resolver.resolve(&MeshName::default(), "web").unwrap();
