@@ -16,9 +16,10 @@ pub struct Referrer<'a> {
 }
 
 impl<'a> Referrer<'a> {
-    /// A resource that refers to others.
-    pub fn new(meta: &'a Meta) -> Self {
-        Self { namespace: meta.namespace(), zone: meta.zone() }
+    /// A resource that refers to others. In 2.4 zones play no part.
+    pub fn new(compat: Compat, meta: &'a Meta) -> Self {
+        let zone = if compat.is_later() { meta.zone() } else { Zone::Local };
+        Self { namespace: meta.namespace(), zone }
     }
 
     /// Whether it means this resource of some zone, if it names it so.
@@ -34,7 +35,7 @@ pub fn applies(compat: Compat, policy: &PolicyHeader, selector: &Selector, datap
     policy.mesh == dataplane.mesh
         && !policy.shadow
         && (!compat.is_later() || reaches(policy, dataplane))
-        && selects(compat, selector, &Referrer::new(&policy.meta), dataplane)
+        && selects(compat, selector, &Referrer::new(compat, &policy.meta), dataplane)
 }
 
 /// What later versions look at besides.

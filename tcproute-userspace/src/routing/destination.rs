@@ -235,7 +235,7 @@ impl World<'_> {
             return Ok(service);
         }
         depends.insert(Dependency::Reference(mesh.clone(), target.kind, name.map(ToString::to_string)));
-        let port = self.services.find_port(mesh, &Referrer::new(&policy.meta), target)?;
+        let port = self.services.find_port(mesh, &Referrer::new(self.compat(), &policy.meta), target)?;
         depends.insert(Dependency::Service(port));
         Ok(Some(port))
     }

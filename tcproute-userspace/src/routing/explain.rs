@@ -223,7 +223,7 @@ fn why_not(compat: Compat, policy: &PolicyHeader, selector: &Selector, dataplane
     if compat == Compat::V3 && !matches!(selector, Selector::Mesh | Selector::Dataplane(_)) {
         return "is for a kind of target that version 3 does not have".to_owned();
     }
-    if selects(compat, selector, &Referrer::new(&policy.meta), dataplane) {
+    if selects(compat, selector, &Referrer::new(compat, &policy.meta), dataplane) {
         return format!("is for proxies of another type than that of {name}");
     }
     match selector {

@@ -161,7 +161,7 @@ impl<R: Route> Index<R> {
         by_number: bool,
         dataplane: &Dataplane,
     ) -> Vec<Entry<R>> {
-        let mut entries = self.about(about, by_number);
+        let mut entries = self.about(compat, about, by_number);
         entries.retain(|entry| applies(compat, entry.policy.header(), entry.policy.selector(), dataplane));
         let of_port = matches!(about, About::Port(_));
         if entries.len() > 1 {
@@ -173,7 +173,7 @@ impl<R: Route> Index<R> {
     }
 
     /// Those that are about a service.
-    fn about(&self, about: &About<'_>, by_number: bool) -> Vec<Entry<R>> {
+    fn about(&self, compat: Compat, about: &About<'_>, by_number: bool) -> Vec<Entry<R>> {
         match about {
             About::Tag(tag) => {
                 let key = (ServiceKind::MeshService, tag.as_str().to_owned());
@@ -188,7 +188,7 @@ impl<R: Route> Index<R> {
                 let key = (port.kind, port.meta.display_name.clone());
                 let all = self.named.get(&key).into_iter().flatten().chain(&self.labelled);
                 let is_about = |entry: &&Entry<R>| {
-                    let from = Referrer::new(&entry.policy.header().meta);
+                    let from = Referrer::new(compat, &entry.policy.header().meta);
                     concerns(R::destination(entry.to()), &from, port, by_number)
                 };
                 all.filter(is_about).cloned().collect()

@@ -113,7 +113,7 @@ impl Resolver {
             let dialled = match service.tag() {
                 Some(tag) => Some((self.services.tagged(mesh, tag), tags.clone(), false)),
                 None => {
-                    let from = Referrer::new(&dataplane.meta);
+                    let from = Referrer::new(self.options.compat, &dataplane.meta);
                     self.services.find_port(mesh, &from, service).ok().map(|id| (id, Tags::new(), true))
                 }
             };
