@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, net::Ipv4Addr, path::Path, time::Instant};
+use std::{
+    collections::BTreeMap, fmt::Write as _, fs, net::Ipv4Addr, path::Path, process::Command, time::Instant,
+};
 
 use tcproute_tests::{
     Loopback,
@@ -13,7 +15,7 @@ use tcproute_tests::{
     load::Load,
     routes::Split,
     server::Server,
-    tcproute::Daemon,
+    tcproute::{Daemon, binary},
     wait_for,
 };
 
@@ -63,7 +65,7 @@ fn resources(Stage { services, endpoints, .. }: Stage, real: &Server) -> String 
         let ip = Ipv4Addr::from(0x7FFF_0000 + n);
         let _ = write!(
             text,
-            "---\ntype: Dataplane\nname: endpoint-{n}\nnetworking:\n  address: {ip}\n  inbound:\n"
+            "---\ntype: Dataplane\nname: spread-{n}\nnetworking:\n  address: {ip}\n  inbound:\n"
         );
         for service in 0..services {
             let version = if n % 2 == 0 { "a" } else { "b" };
@@ -205,4 +207,107 @@ fn maps_grow_and_no_connection_notices() {
         assert!(sum("established") <= total, "{outcomes:#}");
         (sum("established"), sum("closed")) == (total, total)
     });
+}
+
+/// A Dataplane with so many outbounds to the service `db`, at this network.
+fn many_outbounds(name: &str, net: &str, count: u32) -> String {
+    let mut text = format!(
+        "---\ntype: Dataplane\nname: {name}\nnetworking:\n  address: 127.0.0.1\n  inbound:\n  \
+         - {{port: 80, tags: {{kuma.io/service: {name}}}}}\n  outbound:\n"
+    );
+    for n in 0..count {
+        let (c, d) = (n / 250, n % 250 + 1);
+        let _ = writeln!(text, "  - {{address: {net}.{c}.{d}, port: 5432, tags: {{kuma.io/service: db}}}}");
+    }
+    text
+}
+
+/// Two workloads with servers of their own, of which one wants more than there may be.
+struct Crowded {
+    server: Server,
+    small: TestCgroup,
+    large: TestCgroup,
+    directory: tempfile::TempDir,
+}
+
+impl Crowded {
+    fn new() -> Self {
+        let server = Server::start((Loopback::claim().ip(1, 1), 0), "db");
+        let directory = tempfile::tempdir().unwrap();
+        Self { server, small: TestCgroup::create(), large: TestCgroup::create(), directory }
+    }
+
+    fn write(&self, small: u32, large: u32) {
+        let address = self.server.address();
+        let text = format!(
+            "type: Dataplane\nname: db\nnetworking:\n  address: {}\n  inbound:\n  \
+             - {{port: {}, tags: {{kuma.io/service: db}}}}\n{}{}",
+            address.ip(),
+            address.port(),
+            many_outbounds("small", "240.1", small),
+            many_outbounds("large", "240.2", large)
+        );
+        replace(&self.directory.path().join("mesh.yaml"), &text);
+    }
+
+    fn daemon(&self, more: &[&str]) -> Daemon {
+        let workloads = [("small", self.small.path()), ("large", self.large.path())];
+        Daemon::start_with(&mut Command::new(binary()), self.directory.path(), &workloads, more)
+    }
+}
+
+/// Whether a connection from this cgroup gets to the server.
+fn reaches(cgroup: &TestCgroup, dialled: &str) -> bool {
+    let address = dialled.parse().unwrap();
+    let output = cgroup.command("python3").args(["-SEc", &counting(address, 1)]).output().unwrap();
+    output.status.success() && counts(&output) == BTreeMap::from([("db".to_owned(), 1)])
+}
+
+#[test]
+fn where_memory_ends_one_workload_stays_as_it_is_and_others_go_on() {
+    if !is_root("where_memory_ends_one_workload_stays_as_it_is_and_others_go_on") {
+        return;
+    }
+    let node = Crowded::new();
+    node.write(10, 10);
+    let daemon = node.daemon(&["--max-map-memory", "2"]);
+    node.write(20, 60_000);
+    daemon.wait_for_line("do not fit");
+    wait_for("the small one has its routes", || reaches(&node.small, "240.1.0.20:5432"));
+    assert!(reaches(&node.large, "240.2.0.10:5432"));
+    assert_eq!(daemon.get("/readyz").0, 200, "the others are in step");
+    let status = daemon.json("/v1/status");
+    let warnings = status["warnings"].to_string();
+    assert!(warnings.contains("do not fit") && warnings.contains("--max-map-memory"), "{warnings}");
+    let memory = &status["mapMemory"];
+    assert!(memory["bytes"].as_u64() <= memory["mostBytes"].as_u64(), "{memory}");
+    node.write(30, 20);
+    wait_for("the large one has its routes", || reaches(&node.large, "240.2.0.20:5432"));
+    assert!(reaches(&node.small, "240.1.0.30:5432"));
+    wait_for("nothing is told any more", || {
+        !daemon.json("/v1/status")["warnings"].to_string().contains("do not fit")
+    });
+}
+
+#[test]
+fn beyond_its_quota_a_workload_is_left_to_the_proxy_and_others_do_not_notice() {
+    if !is_root("beyond_its_quota_a_workload_is_left_to_the_proxy_and_others_do_not_notice") {
+        return;
+    }
+    let node = Crowded::new();
+    node.write(15, 500);
+    let daemon = node.daemon(&["--max-routes-per-workload", "100"]);
+    assert_eq!(maps(&daemon)["routes"].0, 115);
+    assert_eq!(daemon.metric("tcproute_routes_beyond_quota"), 400);
+    let told = "400 routes of large in the cgroup";
+    assert!(daemon.json("/v1/status")["warnings"].to_string().contains(told));
+    assert!(reaches(&node.large, "240.2.0.1:5432") && reaches(&node.small, "240.1.0.15:5432"));
+    // Fewer than it may have.
+    node.write(15, 90);
+    wait_for("all are routed", || daemon.metric("tcproute_routes_beyond_quota") == 0);
+    assert_eq!(maps(&daemon)["routes"].0, 105);
+    node.write(15, 101);
+    wait_for("one is too many", || daemon.metric("tcproute_routes_beyond_quota") == 1);
+    assert_eq!(maps(&daemon)["routes"].0, 115);
+    assert!(reaches(&node.large, "240.2.0.90:5432"));
 }

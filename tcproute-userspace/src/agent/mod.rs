@@ -116,6 +116,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often events are read, while somebody listens: their buffer holds 10,000.
 const TRACE_INTERVAL: Duration = Duration::from_millis(20);
 
+/// So many warnings are logged at a time.
+const LOGGED: usize = 20;
+
 /// Keeps the kernel in step with what is wanted.
 pub struct Agent<'a> {
     settings: Settings,
@@ -508,10 +511,14 @@ impl<'a> Agent<'a> {
 
     /// Says each warning when it comes up.
     fn take_warnings(&mut self, warnings: BTreeSet<String>) {
-        for warning in &warnings {
-            if self.state.warnings.binary_search(warning).is_err() {
-                warn!("{warning}");
-            }
+        let before = &self.state.warnings;
+        let new: Vec<&String> =
+            warnings.iter().filter(|warning| before.binary_search(warning).is_err()).collect();
+        for warning in new.iter().take(LOGGED) {
+            warn!("{warning}");
+        }
+        if new.len() > LOGGED {
+            warn!("and {} more: see tcproute status", new.len() - LOGGED);
         }
         self.state.warnings = warnings.into_iter().collect();
         self.publish();
