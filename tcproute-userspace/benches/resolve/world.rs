@@ -59,6 +59,20 @@ impl World {
         resources
     }
 
+    /// The same resources with another split in the first policy, which is for all Dataplanes.
+    pub(crate) fn with_changed_policy(&self, resources: &Resources, repeat: usize) -> Resources {
+        let mut policy = self.policy(0);
+        let weight = u32::try_from(repeat).expect("it is small") + 11;
+        for to in &mut policy.to {
+            if let Rule::Backends(backends) = &mut to.rule {
+                backends[1].weight = weight.into();
+            }
+        }
+        let mut resources = resources.clone();
+        resources.add(Resource::TcpRoute(Arc::new(policy)));
+        resources
+    }
+
     fn endpoint(&self, i: usize, address: SocketAddr) -> Dataplane {
         let service = service(i % self.services);
         let version = if (i / self.services).is_multiple_of(2) { "v1" } else { "v2" };

@@ -166,6 +166,8 @@ impl Resolver {
         update: &Update,
     ) -> Result<bool, UnknownDataplane> {
         let mesh = routes.mesh.clone();
+        // One that is gone has been so for more than one update, perhaps.
+        let dataplane = Arc::clone(find(&self.resources, &mesh, &routes.dataplane)?);
         let is_changed = update.dataplanes.iter().any(|(of, name)| *of == mesh && name.is(&routes.dataplane));
         if is_changed || update.dialled.contains(&mesh) {
             let before = std::mem::replace(routes, self.resolve(&mesh, &routes.dataplane)?);
@@ -186,7 +188,6 @@ impl Resolver {
         if routed.is_empty() && !has_others {
             return Ok(touched);
         }
-        let dataplane = Arc::clone(find(&self.resources, &mesh, &routes.dataplane)?);
         let resources = self.resources.clone();
         let dialler = self.dialler(&resources, &dataplane);
         for ResolvedRoute { dialled, destination } in routed {

@@ -66,8 +66,13 @@ fn a_policy_touches_only_the_routes_to_what_it_is_about() {
 fn a_dataplane_that_is_gone_is_an_error() {
     let mut resolver = resolver(&[WEB, &db(&[(1, "")])], Options::default());
     let mut routes = resolver.resolve(&MeshName::default(), "web").unwrap();
-    let update = resolver.update(resources(&[&db(&[(1, "")])]), dns());
-    assert!(resolver.refresh(&mut routes, &update).is_err());
+    for last in [1, 2] {
+        let update = resolver.update(resources(&[&db(&[(last, "")])]), dns());
+        assert!(resolver.refresh(&mut routes, &update).is_err());
+    }
+    let update = resolver.update(resources(&[WEB, &db(&[(3, "")])]), dns());
+    assert!(resolver.refresh(&mut routes, &update).unwrap());
+    assert_eq!(backends(&routes)[0].2, ["10.0.1.3:5432"]);
 }
 
 /// Everything that there may be, each in several forms.
