@@ -1,7 +1,7 @@
 //! What becomes of the connections to a service.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     hash::{Hash, Hasher},
     net::SocketAddr,
     sync::Arc,
@@ -144,13 +144,12 @@ impl World<'_> {
                 Backends { all, dropped: Vec::new(), unknown: false }
             }
         };
-        let mut policies: Vec<String> = Vec::new();
-        for entry in &key.entries {
-            let policy = entry.policy.header.name.to_string();
-            // One policy may name a destination more than once.
-            policies.retain(|other| *other != policy);
-            policies.push(policy);
-        }
+        // One policy may name a destination more than once: what it says last is how strong it is.
+        let mut seen = HashSet::new();
+        let strongest = key.entries.iter().rev().map(|entry| &entry.policy.header.name);
+        let mut policies: Vec<String> =
+            strongest.filter(|name| seen.insert(*name)).map(ToString::to_string).collect();
+        policies.reverse();
         let mut destination = Destination {
             service: Arc::clone(self.services.name(service)),
             protocol: protocol.unwrap_or("tcp").to_owned(),

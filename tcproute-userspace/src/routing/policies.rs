@@ -109,10 +109,76 @@ impl<R: Route> Entry<R> {
     }
 }
 
+/// What policies are asked about: a service, and who dials it.
+pub(super) struct Asked<'a> {
+    pub(super) compat: Compat,
+    pub(super) about: About<'a>,
+    /// Whether the outbound names a port by its number.
+    pub(super) by_number: bool,
+    pub(super) dataplane: &'a Dataplane,
+}
+
+/// A policy before and after a change.
+pub(super) type Replacement<R> = (Option<Arc<R>>, Option<Arc<R>>);
+
+impl Asked<'_> {
+    /// Whether an entry applies to the Dataplane and is about the service.
+    fn concerns<R: Route>(&self, entry: &Entry<R>) -> bool {
+        let header = entry.policy.header();
+        let destination = R::destination(entry.to());
+        let is_about = match &self.about {
+            About::Tag(tag) => match &destination.by {
+                ServiceBy::Name(name, _) => destination.kind == ServiceKind::MeshService && name == *tag,
+                ServiceBy::Labels(_) => false,
+            },
+            About::Port(port) => {
+                concerns(destination, &Referrer::new(self.compat, &header.meta), port, self.by_number)
+            }
+            About::Gone => false,
+        };
+        is_about && applies(self.compat, header, entry.policy.selector(), self.dataplane)
+    }
+
+    /// From weak to strong.
+    fn sorted<R: Route>(&self, mut entries: Vec<Entry<R>>) -> Vec<Entry<R>> {
+        let of_port = matches!(self.about, About::Port(_));
+        let order = |a: &Entry<R>, b: &Entry<R>| {
+            // Those of one policy stay in their order.
+            let by_strength = self.compat.order(&a.strength(of_port), &b.strength(of_port));
+            by_strength.then_with(|| a.item.cmp(&b.item))
+        };
+        if entries.len() > 1 {
+            entries.sort_by(order);
+        }
+        entries
+    }
+
+    /// What has become of entries after some policies have changed: as if all were asked again.
+    pub(super) fn amended<R: Route>(
+        &self,
+        entries: &[Entry<R>],
+        changed: &[Replacement<R>],
+    ) -> Vec<Entry<R>> {
+        // By name: what is the same may have been read again, and be another in memory.
+        let is_gone = |entry: &&Entry<R>| {
+            let header = entry.policy.header();
+            let mut before = changed.iter().filter_map(|(before, _)| Some(before.as_ref()?.header()));
+            before.any(|before| before.name == header.name && before.mesh == header.mesh)
+        };
+        let mut amended: Vec<Entry<R>> = entries.iter().filter(|entry| !is_gone(entry)).cloned().collect();
+        let before = amended.len();
+        for policy in changed.iter().filter_map(|(_, after)| after.as_ref()) {
+            let new = (0..policy.to().len()).map(|item| Entry { policy: Arc::clone(policy), item });
+            amended.extend(new.filter(|entry| self.concerns(entry)));
+        }
+        if amended.len() > before { self.sorted(amended) } else { amended }
+    }
+}
+
 /// The policies of one kind and mesh.
 pub(super) struct Index<R> {
     policies: BTreeMap<ResourceName, Arc<R>>,
-    named: HashMap<(ServiceKind, String), Vec<Entry<R>>>,
+    named: HashMap<ServiceKind, HashMap<String, Vec<Entry<R>>>>,
     /// Those that name destinations by labels.
     labelled: Vec<Entry<R>>,
 }
@@ -128,8 +194,8 @@ impl<R: Route> Index<R> {
         self.policies.insert(policy.header().name.clone(), Arc::clone(policy));
         for (item, to) in policy.to().iter().enumerate() {
             let entry = Entry { policy: Arc::clone(policy), item };
-            for name in names(R::destination(to)) {
-                self.named.entry(name).or_default().push(entry.clone());
+            for (kind, name) in names(R::destination(to)) {
+                self.named.entry(kind).or_default().entry(name).or_default().push(entry.clone());
             }
             if matches!(R::destination(to).by, ServiceBy::Labels(_)) {
                 self.labelled.push(entry);
@@ -141,11 +207,12 @@ impl<R: Route> Index<R> {
         self.policies.remove(&policy.header().name);
         let is_other = |entry: &Entry<R>| entry.policy.header().name != policy.header().name;
         for to in policy.to() {
-            for name in names(R::destination(to)) {
-                if let Some(entries) = self.named.get_mut(&name) {
+            for (kind, name) in names(R::destination(to)) {
+                let Some(names) = self.named.get_mut(&kind) else { continue };
+                if let Some(entries) = names.get_mut(&name) {
                     entries.retain(is_other);
                     if entries.is_empty() {
-                        self.named.remove(&name);
+                        names.remove(&name);
                     }
                 }
             }
@@ -154,47 +221,15 @@ impl<R: Route> Index<R> {
     }
 
     /// Those that apply to a Dataplane and are about a service, from weak to strong.
-    pub(super) fn entries(
-        &self,
-        compat: Compat,
-        about: &About<'_>,
-        by_number: bool,
-        dataplane: &Dataplane,
-    ) -> Vec<Entry<R>> {
-        let mut entries = self.about(compat, about, by_number);
-        entries.retain(|entry| applies(compat, entry.policy.header(), entry.policy.selector(), dataplane));
-        let of_port = matches!(about, About::Port(_));
-        if entries.len() > 1 {
-            // Those of one policy stay in their order.
-            entries.sort_by_key(|entry| entry.item);
-            entries.sort_by(|a, b| compat.order(&a.strength(of_port), &b.strength(of_port)));
-        }
-        entries
-    }
-
-    /// Those that are about a service.
-    fn about(&self, compat: Compat, about: &About<'_>, by_number: bool) -> Vec<Entry<R>> {
-        match about {
-            About::Tag(tag) => {
-                let key = (ServiceKind::MeshService, tag.as_str().to_owned());
-                let named = self.named.get(&key).into_iter().flatten();
-                let is_tag = |entry: &&Entry<R>| match &R::destination(entry.to()).by {
-                    ServiceBy::Name(name, _) => name == *tag,
-                    ServiceBy::Labels(_) => false,
-                };
-                named.filter(is_tag).cloned().collect()
-            }
-            About::Port(port) => {
-                let key = (port.kind, port.meta.display_name.clone());
-                let all = self.named.get(&key).into_iter().flatten().chain(&self.labelled);
-                let is_about = |entry: &&Entry<R>| {
-                    let from = Referrer::new(compat, &entry.policy.header().meta);
-                    concerns(R::destination(entry.to()), &from, port, by_number)
-                };
-                all.filter(is_about).cloned().collect()
-            }
-            About::Gone => Vec::new(),
-        }
+    pub(super) fn entries(&self, asked: &Asked<'_>) -> Vec<Entry<R>> {
+        let (kind, name) = match &asked.about {
+            About::Tag(tag) => (ServiceKind::MeshService, tag.as_str()),
+            About::Port(port) => (port.kind, port.meta.display_name.as_str()),
+            About::Gone => return Vec::new(),
+        };
+        let named = self.named.get(&kind).and_then(|names| names.get(name)).into_iter().flatten();
+        let all = named.chain(&self.labelled).filter(|entry| asked.concerns(entry));
+        asked.sorted(all.cloned().collect())
     }
 
     /// Whether any applies to a Dataplane and is about anything.

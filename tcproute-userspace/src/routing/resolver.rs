@@ -9,7 +9,7 @@ use super::{
     cache::Destinations,
     destination::{DestinationKey, Dialled, Same, World},
     find::find,
-    policies::Policies,
+    policies::{Asked, Policies},
     services::{About, ServiceId, Services, zone_of},
     traffic::TrafficRoutes,
 };
@@ -182,27 +182,37 @@ impl Resolver {
     /// Where a service leads, resolved once for all Dataplanes to which the same applies.
     pub(super) fn destination(&mut self, dialler: &Dialler<'_>, dialled: Dialled) -> Arc<Destination> {
         let key = self.key(dialler, dialled);
+        self.destination_of(key)
+    }
+
+    /// What a key leads to.
+    pub(super) fn destination_of(&mut self, key: DestinationKey) -> Arc<Destination> {
         let Self { resources, options, services, destinations, .. } = self;
         destinations.get(key, &World { services, resources, options: *options })
     }
 
     /// All that decides where a Dataplane gets to.
     pub(super) fn key(&self, dialler: &Dialler<'_>, dialled: Dialled) -> DestinationKey {
-        let compat = self.options.compat;
-        let about = self.services.about(dialled.service);
-        let by_number = dialled.by_number;
+        let asked = self.asked(dialler, &dialled);
         let (entries, http) = match self.policies.of(&dialler.dataplane.mesh) {
-            Some(policies) => (
-                policies.tcp.entries(compat, &about, by_number, dialler.dataplane),
-                policies.http.entries(compat, &about, by_number, dialler.dataplane),
-            ),
+            Some(policies) => (policies.tcp.entries(&asked), policies.http.entries(&asked)),
             None => (Vec::new(), Vec::new()),
         };
-        let traffic = match (&about, &dialler.traffic) {
+        let traffic = match (&asked.about, &dialler.traffic) {
             (About::Tag(name), Some(routes)) => routes.leading_elsewhere(name, &dialled.tags).map(Same),
             _ => None,
         };
         DestinationKey { dialled, entries, http, traffic, zone: dialler.zone.clone() }
+    }
+
+    /// What policies are asked about a service that is dialled.
+    pub(super) fn asked<'a>(&'a self, dialler: &'a Dialler<'_>, dialled: &Dialled) -> Asked<'a> {
+        Asked {
+            compat: self.options.compat,
+            about: self.services.about(dialled.service),
+            by_number: dialled.by_number,
+            dataplane: dialler.dataplane,
+        }
     }
 
     pub(super) const fn world(&self) -> World<'_> {

@@ -9,16 +9,21 @@ use super::{
     DataplaneRoutes, DnsAnswers, ResolvedRoute, Resolver, UnknownDataplane,
     cache::Replaced,
     changes::changes,
-    destination::{Dependency, DestinationKey, Dialled},
+    destination::{Dependency, DestinationKey},
     find::find,
     identities::Identities,
-    policies::Route,
+    policies::{Replacement, Route},
     resolver::{name_backends_of_http, name_backends_of_tcp},
     service_resources::ChangedResources,
     services::Touched,
     traffic::TrafficRoutes,
 };
-use crate::resources::{Dataplane, Key, MeshName, ResourceName, Resources, ServiceBy, ServiceRef};
+use crate::resources::{
+    Dataplane, Key, MeshHttpRoute, MeshName, MeshTcpRoute, ResourceName, Resources, ServiceBy, ServiceRef,
+};
+
+/// So many changed policies are asked one by one.
+const FEW: usize = 8;
 
 /// What a change of the resources has changed.
 #[derive(Debug, Default)]
@@ -31,6 +36,9 @@ pub struct Update {
     ruled: BTreeSet<MeshName>,
     /// Services that other policies are about than before, with their names.
     services: BTreeSet<(MeshName, Arc<str>)>,
+    /// The policies that have changed.
+    tcp: Vec<Replacement<MeshTcpRoute>>,
+    http: Vec<Replacement<MeshHttpRoute>>,
     /// Meshes whose policies of other kinds have changed.
     others: BTreeSet<MeshName>,
     /// Destinations and what they have become.
@@ -125,6 +133,7 @@ impl Resolver {
             for policy in before.iter().chain(&after) {
                 self.note_services(&**policy, update);
             }
+            update.tcp.push((before, after));
             // Whether any holds at all decides about TrafficRoutes.
             if TrafficRoutes::are_in(&self.resources, &mesh) {
                 update.ruled.insert(mesh);
@@ -138,6 +147,7 @@ impl Resolver {
             for policy in before.iter().chain(&after) {
                 self.note_services(&**policy, update);
             }
+            update.http.push((before, after));
         }
         let traffic = changes(&old.traffic_routes, &self.resources.traffic_routes);
         update.ruled.extend(traffic.into_iter().map(|(key, ..)| key.0));
@@ -190,15 +200,26 @@ impl Resolver {
         }
         let resources = self.resources.clone();
         let dialler = self.dialler(&resources, &dataplane);
+        let has_few = update.tcp.len() + update.http.len() <= FEW;
         for ResolvedRoute { dialled, destination } in routed {
             let Some(key) = self.destinations.key(&destination) else {
                 // It was resolved by another, or is from before an earlier update.
                 *routes = self.resolve(&mesh, &routes.dataplane)?;
                 return Ok(true);
             };
-            let key: &DestinationKey = key;
-            let again: Dialled = key.dialled.clone();
-            let after = self.destination(&dialler, again);
+            let after = if is_ruled || !has_few {
+                let dialled = key.dialled.clone();
+                self.destination(&dialler, dialled)
+            } else {
+                // Of many policies about a service only those are asked that have changed.
+                let asked = self.asked(&dialler, &key.dialled);
+                let entries = asked.amended(&key.entries, &update.tcp);
+                let http = asked.amended(&key.http, &update.http);
+                if entries == key.entries && http == key.http {
+                    continue;
+                }
+                self.destination_of(DestinationKey { entries, http, ..DestinationKey::clone(key) })
+            };
             if !Arc::ptr_eq(&destination, &after) {
                 // What is made of other policies may come to the same all the same.
                 touched |= *destination != *after;
