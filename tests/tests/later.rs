@@ -17,7 +17,7 @@ use tcproute_tests::{
 /// A MeshService that is served by the endpoints with a version.
 fn service(name: &str, version: &str, port: u16, vip: &str) -> String {
     format!(
-        "type: MeshService\nname: {name}\nlabels: {{team: data}}\nspec:\n  \
+        "type: MeshService\nname: {name}\nlabels: {{app: {name}}}\nspec:\n  \
          selector: {{dataplaneTags: {{v: {version}}}}}\n  ports: [{{port: {port}, targetPort: 5432, name: main}}]\n\
          status: {{vips: [{vip}]}}\n"
     )
@@ -27,7 +27,7 @@ fn service(name: &str, version: &str, port: u16, vip: &str) -> String {
 fn split(name: &str, labels: &str, refs: [&str; 2]) -> String {
     format!(
         "type: MeshTCPRoute\nname: {name}\nlabels: {{{labels}}}\nspec:\n  targetRef: {{kind: Dataplane, name: web}}\n  \
-         to:\n  - targetRef: {{kind: MeshService, name: db, sectionName: main}}\n    rules: [{{default: {{backendRefs: \
+         to:\n  - targetRef: {{kind: MeshService, labels: {{app: db}}, sectionName: main}}\n    rules: [{{default: {{backendRefs: \
          [{{kind: MeshService, {}, weight: 3}}, {{kind: MeshService, {}, weight: 1}}]}}}}]\n",
         refs[0], refs[1]
     )
@@ -47,9 +47,10 @@ fn vips_labels_and_ports_split_in_the_order_of_later_versions() {
     mesh.endpoint("a", "old", old.address()).endpoint("b", "new", new.address());
     mesh.document(&service("db", "none", 6000, &format!("{{ip: {}}}", vip.ip())));
     mesh.document(&service("db-old", "old", 7000, "")).document(&service("db-new", "new", 8000, ""));
-    let (old_ref, new_ref) = ("name: db-old, port: 7000", "labels: {team: data}, port: 8000");
+    let (old_ref, new_ref) = ("labels: {app: db-old}, port: 7000", "labels: {app: db-new}, port: 8000");
     // In 2.4 the greater name would win, and all policies without a zone's label are the weaker ones later.
-    mesh.document(&split("aaa", "kuma.io/origin: zone", [new_ref, old_ref]));
+    // A policy of the global control plane means nothing of a zone by name alone.
+    mesh.document(&split("aaa", "kuma.io/origin: zone", [new_ref, "name: db-old, port: 7000"]));
     mesh.document(&split("zzz", "kuma.io/origin: global", [old_ref, new_ref]));
     for (compat, new_share) in [("latest", 0.75), ("2.4", 0.25)] {
         let workload = TestCgroup::create();

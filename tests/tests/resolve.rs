@@ -91,7 +91,7 @@ fn all_formats_say_the_same_and_do_not_vary() {
 #[test]
 fn all_prints_every_dataplane_of_every_mesh() {
     let mut mesh = split(&[("a", 1)]);
-    mesh.document("type: Dataplane\nname: far\nmesh: staging\nnetworking: {address: 10.9.9.9}\n");
+    mesh.document("type: Dataplane\nname: far\nmesh: staging\nnetworking: {address: 10.9.9.9, inbound: [{port: 80, tags: {kuma.io/service: far}}]}\n");
     let file = mesh.file();
     let names = |more: &[&str]| {
         let all = json(&resolve(&file, &[&["--all"], more].concat()));
@@ -113,7 +113,7 @@ fn the_order_is_an_option() {
         ));
     }
     let file = mesh.file();
-    for (compat, strongest) in [("2.4", "zzz"), ("latest", "aaa")] {
+    for (compat, strongest) in [("2.4", "zzz"), ("latest", "aaa"), ("3.0", "aaa")] {
         let routes = json(&resolve(&file, &["--dataplane", "web", "--compat", compat]));
         assert_eq!(
             (&routes["compat"], &routes["routes"][0]["backends"][0]["name"]),
@@ -122,7 +122,7 @@ fn the_order_is_an_option() {
     }
     let output = tcproute(&resolve(&file, &["--dataplane", "web", "--compat", "3"]));
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("must be 2.4 or latest"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("must be 2.4, latest or 3.0"));
 }
 
 #[test]

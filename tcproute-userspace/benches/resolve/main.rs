@@ -26,6 +26,7 @@ struct Measured {
     resolve: Duration,
     change: Duration,
     change_only: Duration,
+    policy: Duration,
     peak_mib: u64,
 }
 
@@ -40,7 +41,7 @@ fn main() -> Result<()> {
 }
 
 fn measure(world: World) -> Result<Measured> {
-    let mut times = [const { Vec::new() }; 4];
+    let mut times = [const { Vec::new() }; 5];
     let mut count = 0;
     for repeat in 0..REPEATS {
         let resources = world.resources();
@@ -68,9 +69,28 @@ fn measure(world: World) -> Result<Measured> {
         times[2].push(start.elapsed());
         times[3].push(refresh.elapsed());
         assert!(touched && before != routes[0], "the change arrives at every Dataplane");
+
+        let changed = world.with_changed_policy(resolver.resources(), repeat);
+        let start = Instant::now();
+        let update = resolver.update(changed, DnsAnswers::new());
+        let mut touched = false;
+        for routes in &mut routes {
+            touched |= resolver.refresh(routes, &update)?;
+        }
+        times[4].push(start.elapsed());
+        assert!(touched, "the change arrives");
     }
-    let [prepare, resolve, change, change_only] = times.map(median);
-    Ok(Measured { world, routes: count, prepare, resolve, change, change_only, peak_mib: peak_mib()? })
+    let [prepare, resolve, change, change_only, policy] = times.map(median);
+    Ok(Measured {
+        world,
+        routes: count,
+        prepare,
+        resolve,
+        change,
+        change_only,
+        policy,
+        peak_mib: peak_mib()?,
+    })
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -99,6 +119,7 @@ fn report(rows: &[Measured]) -> String {
         "both",
         "one endpoint moves",
         "of that, routes",
+        "one policy changes",
         "peak memory",
     ]);
     let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
@@ -115,6 +136,7 @@ fn report(rows: &[Measured]) -> String {
             ms(row.prepare + row.resolve),
             ms(row.change),
             ms(row.change_only),
+            ms(row.policy),
             format!("{} MiB", row.peak_mib),
         ]);
     }

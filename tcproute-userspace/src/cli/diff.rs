@@ -11,7 +11,7 @@ use super::{
     resolve::dataplanes,
 };
 use crate::{
-    resources::{MeshName, ResourceName, Resources},
+    resources::{Key, MeshHttpRoute, MeshName, MeshTcpRoute, ResourceName, Resources},
     routing::{DataplaneDifference, Resolver, RouteDifference, UnknownDataplane, difference},
     sources::{self, dns},
 };
@@ -46,6 +46,7 @@ impl Diff {
         names.extend(new.external_host_names());
         let dns = dns::look_up(names).await;
         let wanted = self.wanted(&old, &new);
+        let shadows = shadows(&old, &new);
         let mut old = Resolver::new(old, dns.clone(), self.routing.options());
         let mut new = Resolver::new(new, dns, self.routing.options());
         let mut differences = Vec::new();
@@ -57,7 +58,7 @@ impl Diff {
             differences.extend(difference(before.ok().as_ref(), after.ok().as_ref()));
         }
         differences.retain(|difference| !difference.routes.is_empty());
-        output::print(self.output, &differences, |differences| table(differences))?;
+        output::print(self.output, &differences, |differences| table(differences) + &shadows)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -69,6 +70,25 @@ impl Diff {
         let named = |(mesh, name): (MeshName, ResourceName)| (mesh, name.to_string());
         of(old).into_iter().chain(of(new)).map(named).collect()
     }
+}
+
+/// Policies that differ and are only tried out, so that no connection goes elsewhere because of them.
+fn shadows(old: &Resources, new: &Resources) -> String {
+    let of = |resources: &Resources| {
+        let tcp = resources.tcp_routes.values().map(|policy| (MeshTcpRoute::KIND, &policy.header));
+        let http = resources.http_routes.values().map(|policy| (MeshHttpRoute::KIND, &policy.header));
+        let shadows = tcp.chain(http).filter(|(_, header)| header.shadow);
+        shadows.map(|(kind, header)| (kind, header.key())).collect::<BTreeSet<_>>()
+    };
+    let is_same = |(_, key): &(&str, Key)| {
+        old.tcp_routes.get(key) == new.tcp_routes.get(key)
+            && old.http_routes.get(key) == new.http_routes.get(key)
+    };
+    let changed = of(old).into_iter().chain(of(new)).filter(|shadow| !is_same(shadow));
+    let line = |(kind, (mesh, name)): (&str, Key)| {
+        format!("{kind} {name} of mesh {mesh} is a shadow policy: no connection goes by it\n")
+    };
+    changed.collect::<BTreeSet<_>>().into_iter().map(line).collect()
 }
 
 fn table(differences: &[DataplaneDifference]) -> String {

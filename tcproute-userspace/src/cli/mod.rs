@@ -63,7 +63,7 @@ enum Command {
 /// How routes are resolved.
 #[derive(Debug, Args)]
 struct Routing {
-    /// The version of Kuma whose order of policies is in force: 2.4 or latest.
+    /// The version of Kuma whose rules are in force: 2.4, latest (2.6 to 2.14) or 3.0.
     #[arg(long, default_value_t, value_name = "VERSION")]
     compat: Compat,
     /// Route past the proxy even where the mesh has mTLS on: such connections are plaintext.

@@ -1,173 +1,303 @@
-//! The policies of all meshes in the order of their strength, and those that apply to a Dataplane.
+//! The policies of all meshes, found by the destinations that they are about.
 
-use std::{collections::HashMap, sync::Arc};
-
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use super::{
-    references::Candidates,
-    services::{ServiceId, Services},
+    service_resources::{concerns, name_in_old_tag},
+    services::About,
 };
 use crate::{
-    policy::{Compat, Strength, applies},
-    resources::{Dataplane, Key, MeshHttpRoute, MeshName, MeshTcpRoute, Resources, Rule, To},
+    policy::{Compat, Referrer, Strength, applies},
+    resources::{
+        Dataplane, HttpTo, MeshHttpRoute, MeshName, MeshTcpRoute, PolicyHeader, ResourceName, Selector,
+        ServiceBy, ServiceKind, ServiceRef, To,
+    },
 };
 
-/// An entry of the `to` of a MeshTCPRoute.
-pub(super) struct Entry {
-    pub(super) policy: Arc<MeshTcpRoute>,
-    to: usize,
-    /// Where it stands among the policies of its mesh.
-    index: u32,
-    destinations: Vec<ServiceId>,
-    /// What its backendRefs may mean, in their order.
-    pub(super) backends: Vec<Candidates>,
+/// A policy with a `to`.
+pub(super) trait Route {
+    /// An item of `to`.
+    type To;
+
+    fn header(&self) -> &PolicyHeader;
+    fn selector(&self) -> &Selector;
+    fn to(&self) -> &[Self::To];
+    fn destination(to: &Self::To) -> &ServiceRef;
 }
 
-/// The number of an entry: the greater, the stronger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct EntryId(u32);
+impl Route for MeshTcpRoute {
+    type To = To;
 
-#[derive(Default)]
-struct MeshPolicies {
-    tcp: Vec<Arc<MeshTcpRoute>>,
-    http: Vec<(Arc<MeshHttpRoute>, Vec<ServiceId>)>,
+    fn header(&self) -> &PolicyHeader {
+        &self.header
+    }
+
+    fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
+    fn to(&self) -> &[To] {
+        &self.to
+    }
+
+    fn destination(to: &To) -> &ServiceRef {
+        &to.service
+    }
+}
+
+impl Route for MeshHttpRoute {
+    type To = HttpTo;
+
+    fn header(&self) -> &PolicyHeader {
+        &self.header
+    }
+
+    fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
+    fn to(&self) -> &[HttpTo] {
+        &self.to
+    }
+
+    fn destination(to: &HttpTo) -> &ServiceRef {
+        &to.service
+    }
+}
+
+/// An item of the `to` of a policy. It is the same only while the policy is the same one in memory.
+#[derive(Debug)]
+pub(super) struct Entry<R> {
+    pub(super) policy: Arc<R>,
+    item: usize,
+}
+
+impl<R> Clone for Entry<R> {
+    fn clone(&self) -> Self {
+        Self { policy: Arc::clone(&self.policy), item: self.item }
+    }
+}
+
+impl<R> PartialEq for Entry<R> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.policy, &other.policy) && self.item == other.item
+    }
+}
+
+impl<R> Eq for Entry<R> {}
+
+impl<R> Hash for Entry<R> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.policy).hash(state);
+        self.item.hash(state);
+    }
+}
+
+impl<R: Route> Entry<R> {
+    pub(super) fn to(&self) -> &R::To {
+        &self.policy.to()[self.item]
+    }
+
+    /// `of_port` tells whether it is about a port of a resource: a tag has none that could be named.
+    pub(super) fn strength(&self, of_port: bool) -> Strength<'_> {
+        let section = of_port && R::destination(self.to()).port.is_some();
+        Strength::new(self.policy.header(), self.policy.selector(), section)
+    }
+}
+
+/// What policies are asked about: a service, and who dials it.
+pub(super) struct Asked<'a> {
+    pub(super) compat: Compat,
+    pub(super) about: About<'a>,
+    /// Whether the outbound names a port by its number.
+    pub(super) by_number: bool,
+    pub(super) dataplane: &'a Dataplane,
+}
+
+/// A policy before and after a change.
+pub(super) type Replacement<R> = (Option<Arc<R>>, Option<Arc<R>>);
+
+impl Asked<'_> {
+    /// Whether an entry applies to the Dataplane and is about the service.
+    fn concerns<R: Route>(&self, entry: &Entry<R>) -> bool {
+        let header = entry.policy.header();
+        let destination = R::destination(entry.to());
+        let is_about = match &self.about {
+            About::Tag(tag) => match &destination.by {
+                ServiceBy::Name(name, _) => destination.kind == ServiceKind::MeshService && name == *tag,
+                ServiceBy::Labels(_) => false,
+            },
+            About::Port(port) => {
+                concerns(destination, &Referrer::new(self.compat, &header.meta), port, self.by_number)
+            }
+            About::Gone => false,
+        };
+        is_about && applies(self.compat, header, entry.policy.selector(), self.dataplane)
+    }
+
     /// From weak to strong.
-    entries: Vec<EntryId>,
-}
-
-/// All policies, and what they say to Dataplanes that the same ones apply to.
-pub(super) struct Policies {
-    compat: Compat,
-    entries: Vec<Entry>,
-    meshes: HashMap<MeshName, MeshPolicies>,
-    profiles: HashMap<(MeshName, Selection), Arc<Profile>>,
-}
-
-/// Which policies of its mesh apply to a Dataplane.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Selection {
-    tcp: Vec<u32>,
-    http: Vec<u32>,
-}
-
-/// What the policies that apply to a Dataplane say.
-#[derive(Debug, Default)]
-pub(super) struct Profile {
-    /// The entries about each destination, from weak to strong.
-    entries: FxHashMap<ServiceId, Arc<[EntryId]>>,
-    /// Destinations that a MeshHTTPRoute covers.
-    http_covered: FxHashSet<ServiceId>,
-}
-
-impl Entry {
-    pub(super) fn to(&self) -> &To {
-        &self.policy.to[self.to]
+    fn sorted<R: Route>(&self, mut entries: Vec<Entry<R>>) -> Vec<Entry<R>> {
+        let of_port = matches!(self.about, About::Port(_));
+        let order = |a: &Entry<R>, b: &Entry<R>| {
+            // Those of one policy stay in their order.
+            let by_strength = self.compat.order(&a.strength(of_port), &b.strength(of_port));
+            by_strength.then_with(|| a.item.cmp(&b.item))
+        };
+        if entries.len() > 1 {
+            entries.sort_by(order);
+        }
+        entries
     }
 
-    pub(super) fn strength(&self) -> Strength<'_> {
-        let section = self.to().service.port.is_some();
-        Strength::new(&self.policy.header, &self.policy.selector, section)
+    /// What has become of entries after some policies have changed: as if all were asked again.
+    pub(super) fn amended<R: Route>(
+        &self,
+        entries: &[Entry<R>],
+        changed: &[Replacement<R>],
+    ) -> Vec<Entry<R>> {
+        // By name: what is the same may have been read again, and be another in memory.
+        let is_gone = |entry: &&Entry<R>| {
+            let header = entry.policy.header();
+            let mut before = changed.iter().filter_map(|(before, _)| Some(before.as_ref()?.header()));
+            before.any(|before| before.name == header.name && before.mesh == header.mesh)
+        };
+        let mut amended: Vec<Entry<R>> = entries.iter().filter(|entry| !is_gone(entry)).cloned().collect();
+        let before = amended.len();
+        for policy in changed.iter().filter_map(|(_, after)| after.as_ref()) {
+            let new = (0..policy.to().len()).map(|item| Entry { policy: Arc::clone(policy), item });
+            amended.extend(new.filter(|entry| self.concerns(entry)));
+        }
+        if amended.len() > before { self.sorted(amended) } else { amended }
     }
 }
 
-impl Profile {
-    /// The entries about a destination, from weak to strong.
-    pub(super) fn entries(&self, destination: ServiceId) -> Arc<[EntryId]> {
-        self.entries.get(&destination).cloned().unwrap_or_default()
-    }
+/// The policies of one kind and mesh.
+pub(super) struct Index<R> {
+    policies: BTreeMap<ResourceName, Arc<R>>,
+    named: HashMap<ServiceKind, HashMap<String, Vec<Entry<R>>>>,
+    /// Those that name destinations by labels.
+    labelled: Vec<Entry<R>>,
+}
 
-    /// Whether a MeshHTTPRoute covers a destination.
-    pub(super) fn covers(&self, destination: ServiceId) -> bool {
-        self.http_covered.contains(&destination)
+impl<R> Default for Index<R> {
+    fn default() -> Self {
+        Self { policies: BTreeMap::new(), named: HashMap::new(), labelled: Vec::new() }
     }
 }
 
-impl Policies {
-    pub(super) fn new(resources: &Resources, compat: Compat, services: &mut Services) -> Self {
-        let mut meshes: HashMap<MeshName, MeshPolicies> = HashMap::new();
-        let mut entries = Vec::new();
-        for ((mesh, name), policy) in &resources.tcp_routes {
-            let namespace = name.namespace.as_deref();
-            let of_mesh = meshes.entry(mesh.clone()).or_default();
-            let index = u32::try_from(of_mesh.tcp.len()).expect("memory ends before 2^32 policies");
-            of_mesh.tcp.push(Arc::clone(policy));
-            for (to, entry) in policy.to.iter().enumerate() {
-                let destinations = services.candidates(mesh, namespace, &entry.service).all().collect();
-                let backends = match &entry.rule {
-                    Rule::Itself => Vec::new(),
-                    Rule::Backends(refs) => refs
-                        .iter()
-                        .map(|backend| services.candidates(mesh, namespace, &backend.target.service))
-                        .collect(),
-                };
-                entries.push(Entry { policy: Arc::clone(policy), to, index, destinations, backends });
+impl<R: Route> Index<R> {
+    fn insert(&mut self, policy: &Arc<R>) {
+        self.policies.insert(policy.header().name.clone(), Arc::clone(policy));
+        for (item, to) in policy.to().iter().enumerate() {
+            let entry = Entry { policy: Arc::clone(policy), item };
+            for (kind, name) in names(R::destination(to)) {
+                self.named.entry(kind).or_default().entry(name).or_default().push(entry.clone());
+            }
+            if matches!(R::destination(to).by, ServiceBy::Labels(_)) {
+                self.labelled.push(entry);
             }
         }
-        // Entries of one policy stay in their order.
-        entries.sort_by(|a, b| compat.order(&a.strength(), &b.strength()));
-        for (id, entry) in (0..).map(EntryId).zip(&entries) {
-            if let Some(of_mesh) = meshes.get_mut(&entry.policy.header.mesh) {
-                of_mesh.entries.push(id);
-            }
-        }
-        for ((mesh, name), policy) in &resources.http_routes {
-            let namespace = name.namespace.as_deref();
-            let covered = policy.to.iter();
-            let covered =
-                covered.flat_map(|to| services.candidates(mesh, namespace, to).all().collect::<Vec<_>>());
-            let covered = covered.collect();
-            meshes.entry(mesh.clone()).or_default().http.push((Arc::clone(policy), covered));
-        }
-        Self { compat, entries, meshes, profiles: HashMap::new() }
     }
 
-    /// Whether a MeshHTTPRoute covers a destination.
-    pub(super) fn covers(&self, (mesh, name): &Key, destination: ServiceId) -> bool {
-        let http = self.meshes.get(mesh).into_iter().flat_map(|policies| &policies.http);
-        let mut covered =
-            http.filter(|(policy, _)| policy.header.name == *name).flat_map(|(_, covered)| covered);
-        covered.any(|covered| *covered == destination)
-    }
-
-    pub(super) fn entry(&self, id: EntryId) -> &Entry {
-        &self.entries[id.0 as usize]
-    }
-
-    /// What applies to a Dataplane.
-    pub(super) fn profile(&mut self, dataplane: &Dataplane) -> Arc<Profile> {
-        let Some(policies) = self.meshes.get(&dataplane.mesh) else { return Arc::default() };
-        let tcp = (0..)
-            .zip(&policies.tcp)
-            .filter(|(_, policy)| applies(self.compat, &policy.header, &policy.selector, dataplane));
-        let http = (0..)
-            .zip(&policies.http)
-            .filter(|(_, (policy, _))| applies(self.compat, &policy.header, &policy.selector, dataplane));
-        let selection =
-            Selection { tcp: tcp.map(|(i, _)| i).collect(), http: http.map(|(i, _)| i).collect() };
-        let key = (dataplane.mesh.clone(), selection);
-        if let Some(profile) = self.profiles.get(&key) {
-            return Arc::clone(profile);
-        }
-        let profile = Arc::new(self.merge(policies, &key.1));
-        self.profiles.insert(key, Arc::clone(&profile));
-        profile
-    }
-
-    fn merge(&self, policies: &MeshPolicies, selection: &Selection) -> Profile {
-        let mut entries: FxHashMap<ServiceId, Vec<EntryId>> = FxHashMap::default();
-        for &id in &policies.entries {
-            let entry = self.entry(id);
-            if selection.tcp.binary_search(&entry.index).is_ok() {
-                for &destination in &entry.destinations {
-                    entries.entry(destination).or_default().push(id);
+    fn remove(&mut self, policy: &Arc<R>) {
+        self.policies.remove(&policy.header().name);
+        let is_other = |entry: &Entry<R>| entry.policy.header().name != policy.header().name;
+        for to in policy.to() {
+            for (kind, name) in names(R::destination(to)) {
+                let Some(names) = self.named.get_mut(&kind) else { continue };
+                if let Some(entries) = names.get_mut(&name) {
+                    entries.retain(is_other);
+                    if entries.is_empty() {
+                        names.remove(&name);
+                    }
                 }
             }
         }
-        let covered = selection.http.iter().flat_map(|&i| &policies.http[i as usize].1);
-        Profile {
-            entries: entries.into_iter().map(|(service, entries)| (service, entries.into())).collect(),
-            http_covered: covered.copied().collect(),
-        }
+        self.labelled.retain(is_other);
+    }
+
+    /// Those that apply to a Dataplane and are about a service, from weak to strong.
+    pub(super) fn entries(&self, asked: &Asked<'_>) -> Vec<Entry<R>> {
+        let (kind, name) = match &asked.about {
+            About::Tag(tag) => (ServiceKind::MeshService, tag.as_str()),
+            About::Port(port) => (port.kind, port.meta.display_name.as_str()),
+            About::Gone => return Vec::new(),
+        };
+        let named = self.named.get(&kind).and_then(|names| names.get(name)).into_iter().flatten();
+        let all = named.chain(&self.labelled).filter(|entry| asked.concerns(entry));
+        asked.sorted(all.cloned().collect())
+    }
+
+    /// Whether any applies to a Dataplane and is about anything.
+    pub(super) fn any(&self, compat: Compat, dataplane: &Dataplane) -> bool {
+        let mut policies = self.policies.values().filter(|policy| !policy.to().is_empty());
+        policies.any(|policy| applies(compat, policy.header(), policy.selector(), dataplane))
+    }
+}
+
+/// The names under which a destination is looked for.
+fn names(destination: &ServiceRef) -> impl Iterator<Item = (ServiceKind, String)> {
+    let written = match &destination.by {
+        ServiceBy::Name(name, _) => Some(name.as_str()),
+        ServiceBy::Labels(_) => None,
+    };
+    let kind = destination.kind;
+    let other = name_in_old_tag(destination).filter(|name| Some(*name) != written);
+    written.into_iter().chain(other).map(move |name| (kind, name.to_owned()))
+}
+
+/// The policies of a mesh.
+#[derive(Default)]
+pub(super) struct MeshPolicies {
+    pub(super) tcp: Index<MeshTcpRoute>,
+    pub(super) http: Index<MeshHttpRoute>,
+}
+
+/// All policies.
+#[derive(Default)]
+pub(super) struct Policies {
+    meshes: HashMap<MeshName, MeshPolicies>,
+}
+
+impl Policies {
+    pub(super) fn of(&self, mesh: &MeshName) -> Option<&MeshPolicies> {
+        self.meshes.get(mesh)
+    }
+
+    /// Puts a policy in the place of another.
+    pub(super) fn replace_tcp(
+        &mut self,
+        before: Option<&Arc<MeshTcpRoute>>,
+        after: Option<&Arc<MeshTcpRoute>>,
+    ) {
+        replace(|mesh| &mut self.meshes.entry(mesh.clone()).or_default().tcp, before, after);
+    }
+
+    /// Puts a policy in the place of another.
+    pub(super) fn replace_http(
+        &mut self,
+        before: Option<&Arc<MeshHttpRoute>>,
+        after: Option<&Arc<MeshHttpRoute>>,
+    ) {
+        replace(|mesh| &mut self.meshes.entry(mesh.clone()).or_default().http, before, after);
+    }
+}
+
+fn replace<'i, R: Route + 'i>(
+    index: impl FnOnce(&MeshName) -> &'i mut Index<R>,
+    before: Option<&Arc<R>>,
+    after: Option<&Arc<R>>,
+) {
+    let Some(either) = before.or(after) else { return };
+    let index = index(&either.header().mesh);
+    if let Some(before) = before {
+        index.remove(before);
+    }
+    if let Some(after) = after {
+        index.insert(after);
     }
 }

@@ -9,8 +9,9 @@ use super::{
     snapshot::{Health, Rejection, Snapshot, SourceName, Subject},
 };
 use crate::resources::{
-    Dataplane, ExternalService, Identity, Key, Mesh, MeshExternalService, MeshHttpRoute,
-    MeshMultiZoneService, MeshService, MeshTcpRoute, ResourceName, Resources,
+    ClusterService, Dataplane, ExternalService, Identity, Key, Mesh, MeshExternalService, MeshHttpRoute,
+    MeshIdentity, MeshMultiZoneService, MeshService, MeshTcpRoute, MeshTls, ResourceName, Resources,
+    TrafficRoute,
 };
 
 /// What each source said last, in the order of their rank.
@@ -90,6 +91,10 @@ fn union(all: &mut Resources, later: &Resources) -> Vec<Identity> {
     union_of(&mut services.multi_zone, &new.multi_zone, of(MeshMultiZoneService::KIND), &mut twice);
     union_of(&mut all.tcp_routes, &later.tcp_routes, of(MeshTcpRoute::KIND), &mut twice);
     union_of(&mut all.http_routes, &later.http_routes, of(MeshHttpRoute::KIND), &mut twice);
+    union_of(&mut all.identities, &later.identities, of(MeshIdentity::KIND), &mut twice);
+    union_of(&mut all.tls, &later.tls, of(MeshTls::KIND), &mut twice);
+    union_of(&mut all.traffic_routes, &later.traffic_routes, of(TrafficRoute::KIND), &mut twice);
+    union_of(&mut all.cluster_services, &later.cluster_services, of(ClusterService::KIND), &mut twice);
     let other = |(kind, key): &(&'static str, Key)| Identity { kind, key: key.clone() };
     union_of(&mut all.other_policies, &later.other_policies, other, &mut twice);
     twice

@@ -39,10 +39,12 @@ fn every_policy_has_a_verdict_and_a_reason() {
 #[test]
 fn later_versions_have_other_reasons() {
     let labelled = |name: &str, labels: &str| {
-        route(name, MESH, &to(name)).replace("spec:", &format!("labels: {{{labels}}}\nspec:"))
+        let labels = format!("labels: {{k8s.kuma.io/namespace: n, {labels}}}\nspec:");
+        route(name, MESH, &to(name)).replace("spec:", &labels)
     };
+    let web = WEB.replace("name: web\n", "name: web\nlabels: {k8s.kuma.io/namespace: n}\n");
     let texts = [
-        WEB,
+        web.as_str(),
         &labelled("a", "kuma.io/origin: zone, kuma.io/policy-role: producer"),
         &labelled("b", "kuma.io/origin: zone, kuma.io/policy-role: producer"),
         &labelled("c", "kuma.io/origin: zone, kuma.io/policy-role: system"),
@@ -57,6 +59,35 @@ fn later_versions_have_other_reasons() {
         ("d", "a is stronger by its kuma.io/origin"),
     ];
     assert_eq!(reasons, expected.map(|(name, reason)| (name.to_owned(), reason.to_owned())));
+}
+
+#[test]
+fn a_shadow_policy_is_shown_as_such_and_never_in_force() {
+    let shadow =
+        route("s", SERVICE_SUBSET, &to("other")).replace("spec:", "labels: {kuma.io/effect: shadow}\nspec:");
+    for options in [Options::default(), LATEST, V3] {
+        let texts = [WEB, &db(&[(1, "")]), &shadow];
+        assert_eq!(first_backend(&resolve_with(&texts, options)), "db");
+        let [(name, verdict, _)] = &explain(&texts, options)[..] else { panic!("one policy") };
+        assert_eq!((name.as_str(), *verdict), ("s", Verdict::Shadow));
+    }
+}
+
+#[test]
+fn what_keeps_a_policy_away_is_told() {
+    let zoned = route("a", MESH, &to("other"))
+        .replace("spec:", "labels: {kuma.io/origin: zone, kuma.io/zone: west}\nspec:");
+    let web = WEB.replace("name: web\n", "name: web\nlabels: {kuma.io/zone: east}\n");
+    let gateways = route("b", "{kind: Mesh, proxyTypes: [Gateway]}", &to("other"));
+    let gone = route("c", SUBSET, &to("other"));
+    let reasons: Vec<String> =
+        explain(&[&web, &zoned, &gateways, &gone], V3).into_iter().map(|(_, _, reason)| reason).collect();
+    let expected = [
+        "is of another zone than web",
+        "is for proxies of another type than that of web",
+        "is for a kind of target that version 3 does not have",
+    ];
+    assert_eq!(reasons, expected);
 }
 
 #[test]

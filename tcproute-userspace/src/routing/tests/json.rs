@@ -31,9 +31,11 @@ fn what_is_more_comes_in_fields_of_its_own() {
     let timeout = "type: MeshTimeout\nname: t\nspec: {targetRef: {kind: Mesh}}";
     let later =
         "type: MeshService\nname: pg\nspec: {selector: {dataplaneTags: {app: pg}}, ports: [{port: 5432}]}";
+    let later = later.replace("name: pg\n", "name: pg\nlabels: {a: b, k8s.kuma.io/namespace: a}\n");
+    let later = later.replace("port: 5432}", "port: 5432, name: c}");
     let refs = "{kind: MeshService, name: pg, namespace: a, port: 5432}, \
                 {kind: MeshService, labels: {a: b}, sectionName: c}";
-    let routes = serde_json::to_value(resolve(&[WEB, timeout, later, &route("r", MESH, refs)])).unwrap();
+    let routes = serde_json::to_value(resolve(&[WEB, timeout, &later, &route("r", MESH, refs)])).unwrap();
     assert_eq!(routes["notEnforced"], json!(["MeshTimeout t"]));
     assert_eq!(routes["warnings"].as_array().map(Vec::len), Some(2));
     let backends = json!([

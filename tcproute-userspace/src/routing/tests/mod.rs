@@ -3,13 +3,18 @@
 mod backends;
 mod endpoints;
 mod explanations;
+mod identities;
 mod json;
+mod kubernetes;
 mod later;
+mod model;
 mod outbounds;
 mod properties;
 mod proxy;
 mod selection;
+mod traffic;
 mod updates;
+mod zones;
 
 use std::fmt::Write;
 
@@ -110,6 +115,7 @@ const SERVICE: &str = "{kind: MeshService, name: web}";
 const SERVICE_SUBSET: &str = "{kind: MeshServiceSubset, name: web, tags: {team: a}}";
 
 const LATEST: Options = Options { compat: Compat::Latest, allow_mtls_bypass: false };
+const V3: Options = Options { compat: Compat::V3, allow_mtls_bypass: false };
 
 const EXTERNAL: &str = "
 type: ExternalService

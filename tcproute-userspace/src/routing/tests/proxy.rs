@@ -137,3 +137,49 @@ fn tls_of_an_external_service_with_weight_0_or_off_changes_nothing() {
     assert_eq!(action(true, 0), Action::Route);
     assert_eq!(action(false, 1), Action::Route);
 }
+
+#[test]
+fn what_is_outside_a_mesh_with_mtls_is_dialled_in_plaintext_by_the_proxy_too() {
+    let mtls = "type: Mesh\nname: default\nmtls: {enabledBackend: ca, backends: [{name: ca, type: builtin}]}";
+    let texts = [WEB, mtls, EXTERNAL, &db(&[(1, "")]), &route("r", MESH, &to("outside"))];
+    for options in [Options::default(), LATEST] {
+        assert_eq!(backends(&resolve_with(&texts, options))[0].2, ["192.0.2.7:5432"]);
+        let both = route("r", MESH, &format!("{}, {}", to("outside"), to("db")));
+        let routes = resolve_with(&[&texts[..4], &[&both]].concat(), options);
+        assert_eq!(routes.routes[0].destination.action, Action::Passthrough);
+    }
+    let egress = format!("{mtls}\nrouting: {{zoneEgress: true}}");
+    let routes = resolve(&[WEB, &egress, EXTERNAL, texts[4]]);
+    assert!(routes.routes[0].destination.reason.contains("through a zone egress"));
+    // Version 3 has no such mTLS.
+    let routes = resolve_with(&[WEB, mtls, &db(&[(1, "")])], V3);
+    assert_eq!(routes.routes[0].destination.action, Action::Route);
+}
+
+#[test]
+fn in_2_4_an_http_route_to_http_services_makes_a_destination_one_of_requests() {
+    let http_route = |refs: &str| {
+        format!(
+            "type: MeshHTTPRoute\nname: h\nspec: {{targetRef: {{kind: Mesh}}, to: [{{targetRef: {{kind: MeshService, name: db}}, \
+             rules: [{{matches: [{{path: {{type: PathPrefix, value: /}}}}], default: {{backendRefs: [{refs}]}}}}]}}]}}"
+        )
+    };
+    let services = db(&[(1, "")])
+        + &db(&[(2, ", kuma.io/protocol: http")]).replace("service: db", "service: site")
+        + &db(&[(3, ", kuma.io/protocol: grpc")]).replace("service: db", "service: rpc");
+    let action = |http: &str, more: &str, options: Options| {
+        resolve_with(&[WEB, &services, http, more], options).routes[0].destination.action
+    };
+    let (site, none) = (http_route(&to("site")), "");
+    assert_eq!(action(&site, none, Options::default()), Action::Passthrough);
+    assert_eq!(action(&site, none, LATEST), Action::Route);
+    assert_eq!(action(&site, &route("r", MESH, &to("db")), Options::default()), Action::Route);
+    for refs in [
+        to("rpc"),
+        to("db"),
+        format!("{}, {}", to("site"), to("db")),
+        "{kind: MeshService, name: site, weight: 0}".to_owned(),
+    ] {
+        assert_eq!(action(&http_route(&refs), none, Options::default()), Action::Route, "{refs}");
+    }
+}

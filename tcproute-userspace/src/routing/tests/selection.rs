@@ -88,10 +88,81 @@ fn each_kind_selects_through_the_inbounds() {
 }
 
 #[test]
-fn mesh_selects_a_dataplane_without_inbounds() {
-    let bare = "type: Dataplane\nname: web\nnetworking: {address: 10.0.0.1, gateway: {tags: {kuma.io/service: web}}, outbound: [{port: 1000, tags: {kuma.io/service: db}}]}";
-    assert_eq!(first_backend(&resolve(&[bare, &route("r", MESH, &to("other"))])), "other");
-    assert_eq!(first_backend(&resolve(&[bare, &route("r", SUBSET, &to("other"))])), "db");
+fn a_gateway_of_somebody_elses_is_selected_by_its_tags_in_later_versions_and_by_nothing_before() {
+    let bare = "type: Dataplane\nname: web\nnetworking: {address: 10.0.0.1, gateway: {tags: {kuma.io/service: web, team: a}}, outbound: [{port: 1000, tags: {kuma.io/service: db}}]}";
+    for target in [MESH, SUBSET, SERVICE, SERVICE_SUBSET] {
+        let texts = [bare, &route("r", target, &to("other"))];
+        assert_eq!(first_backend(&resolve(&texts)), "db", "{target}");
+        assert_eq!(first_backend(&resolve_with(&texts, LATEST)), "other", "{target}");
+    }
+    let texts = [bare, &route("r", "{kind: MeshSubset, tags: {team: b}}", &to("other"))];
+    assert_eq!(first_backend(&resolve_with(&texts, LATEST)), "db");
+}
+
+#[test]
+fn a_star_is_any_value_of_a_tag_that_is_there_but_not_in_a_backend() {
+    let selects =
+        |target: &str| first_backend(&resolve(&[WEB, &route("r", target, &to("other"))])) == "other";
+    assert!(selects("{kind: MeshSubset, tags: {team: '*'}}"));
+    assert!(selects("{kind: MeshServiceSubset, name: web, tags: {team: '*'}}"));
+    assert!(!selects("{kind: MeshSubset, tags: {version: '*'}}"));
+    let star = route("r", MESH, "{kind: MeshServiceSubset, name: db, tags: {v: '*'}}");
+    assert_eq!(backends(&resolve(&[WEB, &db(&[(1, ", v: a")]), &star]))[0].2, Vec::<String>::new());
+}
+
+#[test]
+fn a_subset_without_tags_is_all_of_it() {
+    let all = route("r", "{kind: MeshSubset}", "{kind: MeshServiceSubset, name: other}");
+    let other = db(&[(1, ", v: a"), (2, "")]).replace("service: db", "service: other");
+    for options in [Options::default(), LATEST] {
+        let routes = resolve_with(&[WEB, &other, &all], options);
+        assert_eq!(backends(&routes)[0].2, ["10.0.1.1:5432", "10.0.1.2:5432"]);
+    }
+    let service = route("r", "{kind: MeshServiceSubset, name: web}", &to("other"));
+    assert_eq!(first_backend(&resolve(&[WEB, &service])), "other");
+}
+
+#[test]
+fn a_policy_may_be_for_sidecars_or_for_gateways_only() {
+    let of =
+        |name: &str, types: &str| route(name, &format!("{{kind: Mesh, proxyTypes: [{types}]}}"), &to(name));
+    let texts = [WEB, &of("b", "Sidecar"), &of("a", "Gateway")];
+    assert_eq!(first_backend(&resolve_with(&texts, LATEST)), "b");
+    let gateway = WEB.split("  inbound").next().unwrap().to_owned()
+        + "  gateway: {tags: {kuma.io/service: web}}\n  outbound: [{port: 1000, tags: {kuma.io/service: db}}]\n";
+    assert_eq!(first_backend(&resolve_with(&[&gateway, texts[1], texts[2]], LATEST)), "a");
+    assert_eq!(first_backend(&resolve_with(&[WEB, texts[2], &of("c", "Gateway, Sidecar")], LATEST)), "c");
+}
+
+#[test]
+fn a_route_of_a_builtin_gateway_concerns_no_sidecar() {
+    let gateway = "type: MeshTCPRoute\nname: edge\nspec: {targetRef: {kind: MeshGateway, name: g}, \
+        to: [{targetRef: {kind: Mesh}, rules: [{default: {backendRefs: [{kind: MeshService, name: other}]}}]}]}";
+    let texts = [WEB, gateway, &route("r", MESH, &to("mine"))];
+    assert_eq!(first_backend(&resolve_with(&texts, LATEST)), "mine");
+}
+
+#[test]
+fn on_kubernetes_name_and_namespace_are_compared_as_one() {
+    let policy = |name: &str, backend: &str| {
+        format!(
+            "{{apiVersion: kuma.io/v1alpha1, kind: MeshTCPRoute, metadata: {{name: {name}, namespace: kuma-system}}, \
+             spec: {{targetRef: {{kind: Mesh}}, to: [{{targetRef: {{kind: MeshService, name: db}}, \
+             rules: [{{default: {{backendRefs: [{backend}]}}}}]}}]}}}}"
+        )
+    };
+    // A dash comes before the dot of the namespace.
+    let texts = [WEB, &policy("pg", &to("plain")), &policy("pg-next", &to("longer"))];
+    assert_eq!(first_backend(&resolve(&texts)), "plain");
+    assert_eq!(first_backend(&resolve_with(&texts, LATEST)), "plain");
+}
+
+#[test]
+fn version_3_has_dataplanes_and_the_mesh_to_select() {
+    let selects =
+        |target: &str| first_backend(&resolve_with(&[WEB, &route("r", target, &to("other"))], V3)) == "other";
+    assert!(selects(MESH) && selects("{kind: Dataplane}"));
+    assert!(![SUBSET, SERVICE, SERVICE_SUBSET].into_iter().any(selects));
 }
 
 #[test]
@@ -134,6 +205,7 @@ fn nothing_is_listed_as_not_enforced_where_nothing_bypasses_the_proxy() {
 #[test]
 fn other_policies_are_never_an_error_and_listed_where_in_doubt() {
     let odd = "type: MeshRetry\nname: odd\nspec: {targetRef: [1], sources: x, to: {a: 1, a: 2}, 1: 2}";
-    let later = "type: MeshTLS\nname: later\nspec: {targetRef: {kind: SomethingNew, proxyTypes: [Sidecar]}}";
-    assert_eq!(resolve(&[WEB, odd, later]).not_enforced(), ["MeshRetry odd", "MeshTLS later"]);
+    let later =
+        "type: MeshMetric\nname: later\nspec: {targetRef: {kind: SomethingNew, proxyTypes: [Sidecar]}}";
+    assert_eq!(resolve(&[WEB, odd, later]).not_enforced(), ["MeshMetric later", "MeshRetry odd"]);
 }

@@ -42,96 +42,173 @@ fn other_answers_of_dns_touch_the_routes_of_their_names() {
 }
 
 #[test]
+fn a_policy_touches_only_the_routes_to_what_it_is_about() {
+    let texts = [two_services(), db(&[(1, ", app: db")]), CACHE.to_owned(), LATER[0].to_owned()];
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let by_labels = route("r", MESH, &to("cache"))
+        .replace("kind: MeshService, name: db}\n", "kind: MeshService, labels: {app: db}}\n");
+    for (policy, moved) in [(route("r", MESH, &to("cache")), "db"), (by_labels, "db-later")] {
+        let mut resolver = resolver(&texts, LATEST);
+        let mut routes = resolver.resolve(&MeshName::default(), "web").unwrap();
+        let before = routes.clone();
+        for policies in [&[policy.as_str()][..], &[]] {
+            let update = resolver.update(resources(&[&texts, policies].concat()), dns());
+            assert!(resolver.refresh(&mut routes, &update).unwrap());
+            for (old, new) in before.routes.iter().zip(routes.routes.iter()) {
+                let same = Arc::ptr_eq(&old.destination, &new.destination);
+                assert_eq!(same, &*new.destination.service != moved || policies.is_empty(), "{moved}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_dataplane_that_is_gone_is_an_error() {
     let mut resolver = resolver(&[WEB, &db(&[(1, "")])], Options::default());
     let mut routes = resolver.resolve(&MeshName::default(), "web").unwrap();
-    let update = resolver.update(resources(&[&db(&[(1, "")])]), dns());
-    assert!(resolver.refresh(&mut routes, &update).is_err());
+    for last in [1, 2] {
+        let update = resolver.update(resources(&[&db(&[(last, "")])]), dns());
+        assert!(resolver.refresh(&mut routes, &update).is_err());
+    }
+    let update = resolver.update(resources(&[WEB, &db(&[(3, "")])]), dns());
+    assert!(resolver.refresh(&mut routes, &update).unwrap());
+    assert_eq!(backends(&routes)[0].2, ["10.0.1.3:5432"]);
 }
 
-/// Some policies and services. While they stay, an update is made in parts.
-fn rules() -> impl Strategy<Value = Vec<String>> {
-    let rules = vec![
-        LATER.to_owned(),
-        route(
-            "r",
-            SUBSET,
-            &format!("{}, {{kind: MeshServiceSubset, name: db, tags: {{v: a}}}}", to("outside")),
-        ),
-        route(
-            "s",
-            MESH,
-            "{kind: MeshService, name: db-later, port: 5432}, {kind: MeshMultiZoneService, name: zones, port: 5432}",
-        ),
-        route("t", "{kind: MeshSubset, tags: {team: b}}", &to("cache")),
-        route("u", MESH, &to("cache"))
-            .replace("kind: MeshService, name: db}", "kind: MeshService, name: cache}"),
-    ];
-    let all = rules.len();
-    proptest::sample::subsequence(rules, 0..=all)
-}
-
-/// Some endpoints, of which some are elsewhere or not ready, beside a Dataplane `web` that may change as well.
-fn endpoints() -> impl Strategy<Value = Vec<String>> {
-    let endpoints = vec![
-        db(&[(1, ", v: a, kuma.io/protocol: tcp")]),
-        db(&[(2, ", v: b, kuma.io/protocol: http")]),
-        db(&[(3, ", app: db")]),
-        CACHE.to_owned(),
-        EXTERNAL.to_owned(),
-        EXTERNAL
+/// Everything that there may be, each in several forms.
+fn pool() -> Vec<Vec<String>> {
+    let named = |text: String, name: &str| text.replace("name: db}", &format!("name: {name}}}"));
+    let forms = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    let later = "{kind: MeshService, name: db-later, port: 5432}, {kind: MeshMultiZoneService, labels: {app: zones}, port: 5432}";
+    let tls =
+        "type: MeshTLS\nname: tls\nspec: {targetRef: {kind: Mesh}, rules: [{default: {mode: Permissive}}]}";
+    let mesh = "type: Mesh\nname: default\nmtls: {enabledBackend: ca, backends: [{name: ca, type: builtin}]}";
+    let identity = "type: MeshIdentity\nname: id\nspec: {selector: {dataplane: {matchLabels: {app: db}}}}\nstatus: {conditions: [{type: Ready, status: 'True'}]}";
+    let http = "type: MeshHTTPRoute\nname: h\nspec: {targetRef: {kind: Mesh}, to: [{targetRef: {kind: MeshService, name: db}, rules: [{matches: [{path: {type: PathPrefix, value: /}}], default: {backendRefs: [{kind: MeshService, name: cache}]}}]}]}";
+    let traffic = "type: TrafficRoute\nname: t\nsources: [{match: {kuma.io/service: '*'}}]\ndestinations: [{match: {kuma.io/service: db}}]\nconf: {destination: {kuma.io/service: cache}}";
+    let cluster = "{apiVersion: v1, kind: Service, metadata: {name: pg, namespace: n}, spec: {clusterIP: 10.43.0.7, ports: [{port: 5432}]}}";
+    let pg = "type: Dataplane\nname: pg\nnetworking: {address: 10.0.4.1, inbound: [{port: 5432, tags: {kuma.io/service: pg_n_svc_5432}}]}";
+    let [service, zones] = LATER;
+    vec![
+        forms(&[
+            WEB,
+            &two_services(),
+            &WEB.replace("team: a", "team: c"),
+            &WEB.replace("team: a", "team: a, kuma.io/zone: east"),
+        ]),
+        forms(&[mesh, &mesh.replace("enabledBackend: ca, ", "")]),
+        forms(&[identity, &identity.replace("'True'", "'False'")]),
+        forms(&[tls, &tls.replace("Permissive", "Strict")]),
+        forms(&[
+            service,
+            &service.replace("app: db}", "app: other}"),
+            &service.replace("vips: [{ip: 241.0.0.1}]", "vips: []"),
+            &service.replace("{port: 5432}", "{port: 5432, targetPort: 1}"),
+        ]),
+        forms(&[zones, &zones.replace("matchLabels: {app: db}", "matchLabels: {app: other}")]),
+        forms(&[
+            traffic,
+            &traffic.replace("destination: {kuma.io/service: cache}", "destination: {kuma.io/service: '*'}"),
+        ]),
+        forms(&[http, &http.replace("name: db", "name: cache")]),
+        forms(&[cluster, &cluster.replace("clusterIP: 10.43.0.7", "clusterIP: None")]),
+        forms(&[pg, &pg.replace("10.0.4.1", "10.0.4.2")]),
+        forms(&["type: MeshTimeout\nname: t\nspec: {targetRef: {kind: Mesh}}"]),
+        vec![
+            route(
+                "r",
+                SUBSET,
+                &format!("{}, {{kind: MeshServiceSubset, name: db, tags: {{v: a}}}}", to("outside")),
+            ),
+            route("r", MESH, &format!("{}, {{kind: MeshService, name: nobody, weight: 3}}", to("cache"))),
+        ],
+        vec![
+            route("s", MESH, later),
+            route("s", MESH, later).replace("spec:", "labels: {kuma.io/effect: shadow}\nspec:"),
+        ],
+        vec![
+            named(route("t", MESH, &to("cache")), "db-later"),
+            named(route("t", MESH, &to("pg_n_svc_5432")), "cache"),
+            route("t", MESH, &to("db"))
+                .replace("kind: MeshService, name: db}\n", "kind: MeshService, labels: {app: db}}\n"),
+        ],
+        vec![
+            db(&[(1, ", v: a, kuma.io/protocol: tcp, app: db")]),
+            db(&[(1, ", v: b")]).replace("10.0.1.", "10.1.1."),
+        ],
+        vec![
+            db(&[(2, ", v: b, kuma.io/protocol: http")]),
+            db(&[(2, ", app: db")]).replace("- {port: 5432", "- {health: {ready: false}, port: 5432"),
+            db(&[(2, ", app: db, kuma.io/zone: west")])
+                .replace("name: db-2\n", "name: db-2\nlabels: {app: db}\n"),
+        ],
+        forms(&[CACHE, &CACHE.replace("service: cache", "service: cache, kuma.io/protocol: http")]),
+        forms(&[EXTERNAL]),
+        forms(&[&EXTERNAL
             .replace("name: db-outside", "name: more")
             .replace("outside}", "db}")
-            .replace("db.example.com", "192.0.2.1"),
-    ];
-    let all = endpoints.len();
-    let web =
-        prop_oneof![Just(WEB.to_owned()), Just(two_services()), Just(WEB.replace("team: a", "team: c"))];
-    let changes = proptest::collection::vec(0_u8..4, all);
-    (web, proptest::sample::subsequence(endpoints, 0..=all), changes).prop_map(|(web, endpoints, changes)| {
-        let changed = endpoints.iter().zip(changes).map(|(endpoint, change)| match change {
-            0 => endpoint.replace("address: 10.0.1.", "address: 10.1.1."),
-            1 => endpoint.replace("- {port: 5432", "- {health: {ready: false}, port: 5432"),
-            _ => endpoint.clone(),
-        });
-        std::iter::once(web).chain(changed).collect()
-    })
+            .replace("db.example.com", "192.0.2.1")]),
+    ]
 }
 
-const LATER: &str = "
-type: MeshService
+/// For each of the pool, which of its forms is there, if any.
+fn worlds() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let world = proptest::collection::vec(0_u8..8, pool().len());
+    proptest::collection::vec(world, 6)
+}
+
+const LATER: [&str; 2] = [
+    "type: MeshService
 name: db-later
 labels: {app: db}
 spec: {selector: {dataplaneTags: {app: db}}, ports: [{port: 5432}]}
 status: {vips: [{ip: 241.0.0.1}]}
----
-type: MeshMultiZoneService
+",
+    "type: MeshMultiZoneService
 name: zones
+labels: {app: zones}
 spec: {selector: {meshService: {matchLabels: {app: db}}}, ports: [{port: 5432}]}
 status: {vips: [{ip: 243.0.0.1}]}
-";
+",
+];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(160))]
 
     #[test]
     fn an_update_gives_what_resolving_again_would(
-        rules in proptest::collection::vec(rules(), 2),
-        worlds in proptest::collection::vec(endpoints(), 6),
+        worlds in worlds(),
+        changes in proptest::collection::vec(proptest::collection::vec(any::<proptest::sample::Index>(), 1..4), 6),
+        compat in prop_oneof![Just(Compat::V2_4), Just(Compat::Latest), Just(Compat::V3)],
     ) {
+        let pool = pool();
         let mesh = MeshName::default();
-        // The rules change once on the way.
-        let read = |i: usize| {
-            let texts = rules[i / 4].iter().chain(&worlds[i]);
-            resources(&texts.map(String::as_str).collect::<Vec<_>>())
+        let options = Options { compat, ..Options::default() };
+        // Some things change at a time, and now and then all do.
+        let mut world = worlds[0].clone();
+        let read = |world: &[u8]| {
+            let texts = pool.iter().zip(world).enumerate().filter_map(|(i, (forms, &form))| {
+                // Who dials is always there.
+                let form = usize::from(form);
+                forms.get(if i == 0 { form % forms.len() } else { form }).map(String::as_str)
+            });
+            resources(&texts.collect::<Vec<_>>())
         };
-        let mut resolver = Resolver::new(read(0), dns(), Options::default());
+        let mut resolver = Resolver::new(read(&world), dns(), options);
         let mut routes = resolver.resolve(&mesh, "web").unwrap();
-        for i in 1..worlds.len() {
+        for (i, next) in worlds.iter().enumerate().skip(1) {
+            let changed: Vec<usize> = changes[i].iter().map(|index| index.index(pool.len())).collect();
+            for (place, form) in world.iter_mut().enumerate() {
+                if i == 3 || changed.contains(&place) {
+                    *form = next[place];
+                }
+            }
             let answers = if i % 3 == 0 { DnsAnswers::new() } else { dns() };
-            let update = resolver.update(read(i), answers.clone());
-            resolver.refresh(&mut routes, &update).unwrap();
-            let mut afresh = Resolver::new(read(i), answers, Options::default());
+            let update = resolver.update(read(&world), answers.clone());
+            let before = routes.clone();
+            let touched = resolver.refresh(&mut routes, &update).unwrap();
+            prop_assert!(touched || before == routes);
+            let mut afresh = Resolver::new(read(&world), answers, options);
             prop_assert_eq!(&routes, &afresh.resolve(&mesh, "web").unwrap());
         }
     }

@@ -1,3 +1,5 @@
+mod judged;
+
 use std::path::Path;
 
 use super::*;
@@ -397,7 +399,7 @@ items:
 
 #[test]
 fn the_items_of_a_list_are_read() {
-    assert_eq!(names(LIST), ["Mesh a", "MeshTCPRoute r.kuma-system of mesh default"]);
+    assert_eq!(names(LIST), ["Service s", "Mesh a", "MeshTCPRoute r.kuma-system of mesh default"]);
     assert_eq!(errors_of("apiVersion: v1\nkind: List\nitems:\n"), Vec::<String>::new());
     let json = r#"{"apiVersion": "kuma.io/v1alpha1", "kind": "MeshList", "items": [{"apiVersion": "kuma.io/v1alpha1", "kind": "Mesh", "metadata": {"name": "a"}}]}"#;
     assert_eq!(names(json), ["Mesh a"]);
