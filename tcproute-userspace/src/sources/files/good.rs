@@ -63,8 +63,6 @@ impl Good {
         let mut held = Vec::with_capacity(good.len());
         for pair in pairs(self.held, good) {
             held.push(match pair {
-                // So that comparing by pointers finds nothing.
-                Pair::Both(old, new) if old.resource == new.resource => Held { name: new.name, ..old },
                 Pair::Both(_, new) | Pair::New(new) => new,
                 Pair::Old(old) if told.contains(&*old.identity) => {
                     kept.insert(old.identity.clone());

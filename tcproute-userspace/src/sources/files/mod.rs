@@ -1,6 +1,7 @@
 //! Resources in files, read again whenever they change.
 //!
 //! - `list`: which files there are, and what tells one state of a file from another.
+//! - `alike`: what is alike is one in memory.
 //! - `content`: what is in one file.
 //! - `good`: what counts of it after what it had before.
 //! - `store`: all files together.
@@ -8,6 +9,7 @@
 //! - `watch`: when something may have changed.
 //! - `reading`: files that are read once.
 
+mod alike;
 mod content;
 mod good;
 mod list;

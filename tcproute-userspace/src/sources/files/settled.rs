@@ -10,7 +10,9 @@ use std::{
 
 use super::{
     super::{limits::SETTLE, notes::Strictness, snapshot::Snapshot},
+    alike::Alike,
     content::FileContent,
+    good::Good,
     list::{FileStamp, Look, Nothing, Place, Stamp, State, look},
     store::Store,
 };
@@ -84,11 +86,13 @@ impl SettledFiles {
 
     /// Reads what has changed.
     fn read(&mut self, look: &Look, fresh: &mut Fresh) {
+        let (never, mut alike) = (Good::default(), Alike::default());
         for Stamp { place, state } in &look.files {
             let was_read = fresh.get(place).is_some_and(|(before, _)| before == state);
             if !was_read && !self.store.has(place, *state) {
                 self.read += 1;
-                let content = FileContent::read(&place.path, self.strictness);
+                let before = self.store.good(place).unwrap_or(&never);
+                let content = FileContent::read(&place.path, self.strictness, before, &mut alike);
                 fresh.insert(place.clone(), (*state, content));
             }
         }

@@ -49,6 +49,11 @@ impl Store {
         matches!(state, State::There(_)) && self.files.get(place).is_some_and(reached)
     }
 
+    /// What counts of a file.
+    pub(super) fn good(&self, place: &Place) -> Option<&Good> {
+        self.files.get(place).map(|file| &file.good)
+    }
+
     /// The named paths that lead to files.
     pub(super) fn named(&self) -> BTreeSet<usize> {
         self.files.keys().map(|place| place.named).collect()

@@ -6,7 +6,9 @@ use proptest::{collection::vec, prelude::*};
 use tokio::time::timeout;
 
 use super::{
+    alike::Alike,
     content::FileContent,
+    good::Good,
     list::{Nothing, Place, State},
     store::Store,
     *,
@@ -282,7 +284,10 @@ fn place(file: u8) -> Place {
 
 fn put(store: &mut Store, file: u8, text: &str) {
     let place = place(file);
-    let content = FileContent::of(&place.path, text.as_bytes(), Strictness::Strict);
+    let never = Good::default();
+    let before = store.good(&place).unwrap_or(&never);
+    let content =
+        FileContent::of(&place.path, text.as_bytes(), Strictness::Strict, before, &mut Alike::default());
     store.put(&place, State::Gone, content);
 }
 
