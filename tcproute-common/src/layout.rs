@@ -3,7 +3,7 @@
 /// To be raised with every change of what is in the maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayoutVersion {
-    /// Of `routes` and all that they lead to, and of `outcomes` and `backend_refs`.
+    /// Of `routes` and all that they lead to, and of `outcomes`, `carried` and `backend_refs`.
     pub tables: u32,
     /// Of `connections`, `overflow`, `workloads` and `counters`.
     pub states: u32,
@@ -11,5 +11,5 @@ pub struct LayoutVersion {
 
 impl LayoutVersion {
     /// Of this build.
-    pub const CURRENT: Self = Self { tables: 2, states: 2 };
+    pub const CURRENT: Self = Self { tables: 3, states: 2 };
 }

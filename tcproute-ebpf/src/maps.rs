@@ -76,6 +76,10 @@ pub(crate) static OUTCOMES: PerCpuArray<OutcomeCounts, 1> = PerCpuArray::new();
 #[btf_map(name = "backend_refs")]
 pub(crate) static BACKEND_REFS: HashMap<u32, BackendRef, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
+/// What each entry of `outcomes` had counted before that map was made larger. Written and read by the loader.
+#[btf_map(name = "carried")]
+pub(crate) static CARRIED: HashMap<u32, OutcomeCounts, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
 /// Of the map `outcomes`. See [`Kept::generation`].
 #[unsafe(no_mangle)]
 pub(crate) static GENERATION: Global<u32> = Global::new(0);

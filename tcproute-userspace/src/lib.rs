@@ -22,3 +22,4 @@ pub mod resources;
 pub mod routing;
 pub mod sources;
 pub mod trace;
+pub mod workloads;

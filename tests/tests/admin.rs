@@ -129,8 +129,7 @@ fn status_tells_what_the_kernel_has() {
     assert_eq!(status["error"], Value::Null);
     assert_eq!(status["pid"], daemon.pid());
     let cgroup = world.cgroup.path().to_path_buf();
-    let workload =
-        json!({"dataplane": "web", "mesh": "default", "cgroup": cgroup, "routes": 2, "attached": true});
+    let workload = json!({"dataplane": "web", "mesh": "default", "cgroup": cgroup, "routes": 2, "beyond": 0, "attached": true});
     assert_eq!(status["workloads"], json!([workload]));
 
     let resolved = Command::new(binary())

@@ -4,7 +4,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     fs,
     net::SocketAddr,
     os::unix::fs::symlink,
@@ -313,38 +312,6 @@ fn a_workload_without_a_dataplane_keeps_its_routes() {
     replace(&file, &world.text(&world.new));
     daemon.wait_for_line("new routes in force");
     wait_for("the error is gone", || error_of(&daemon) == Value::Null);
-    world.reaches("new");
-}
-
-/// The maps were made for a small mesh.
-#[test]
-fn a_table_that_outgrows_the_maps_changes_nothing() {
-    if !is_root("a_table_that_outgrows_the_maps_changes_nothing") {
-        return;
-    }
-    let world = World::new();
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("mesh.yaml");
-    fs::write(&file, world.text(&world.old)).unwrap();
-    let daemon = world.daemon(&file);
-    assert_eq!(daemon.get("/readyz").0, 200);
-    // The outbounds come last in the text.
-    let mut large = world.text(&world.new);
-    for port in 10_000..15_000 {
-        let _ = writeln!(large, "  - {{address: 10.0.0.1, port: {port}, tags: {{kuma.io/service: db}}}}");
-    }
-    replace(&file, &large);
-    daemon.wait_for_line("5001 routes are needed at once, but the map was made for 4096");
-    wait_for("it is not ready", || daemon.get("/readyz").0 == 503);
-    assert!(daemon.get("/readyz").1.contains("5001 routes"));
-    assert!(error_of(&daemon).to_string().contains("5001 routes"));
-    assert_eq!(daemon.metric("tcproute_ready"), 0);
-    assert_eq!(daemon.metric("tcproute_source_errors"), 0);
-    world.reaches("old");
-    replace(&file, &world.text(&world.new));
-    daemon.wait_for_line("new routes in force");
-    wait_for("it is ready", || daemon.get("/readyz").0 == 200);
-    assert_eq!(error_of(&daemon), Value::Null);
     world.reaches("new");
 }
 

@@ -54,7 +54,7 @@ struct Snapshot {
     maps: Vec<MapUse>,
     /// By source and kind.
     rejected: BTreeMap<(&'static str, &'static str), u32>,
-    gauges: [(&'static str, &'static str, u32); 7],
+    gauges: [(&'static str, &'static str, u64); 10],
     last_reconcile: f64,
     events_lost: u64,
     ejections: Option<u64>,
@@ -63,8 +63,8 @@ struct Snapshot {
 
 impl Snapshot {
     fn new(state: &State, counters: &[CounterValue], attached: &[bool]) -> Self {
-        let flag = u32::from;
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let flag = u64::from;
+        let count = |count: usize| count as u64;
         let mut decisions = Vec::new();
         let mut states = Vec::new();
         let mut events_lost = 0;
@@ -78,7 +78,7 @@ impl Snapshot {
                 Counter::Unrecorded => states.push(("nowhere", value)),
             }
         }
-        let routes = state.workloads.iter().map(|workload| workload.routes.routes.len()).sum();
+        let routes = state.workloads.values().map(|workload| workload.routes.routes.len()).sum();
         let last = state.last.map_or(0.0, |last| {
             let since = last.at.duration_since(std::time::UNIX_EPOCH);
             since.map_or(0.0, |since| since.as_secs_f64())
@@ -97,7 +97,7 @@ impl Snapshot {
                 (
                     "source_errors",
                     "Whether anything of the resources cannot be used.",
-                    flag(state.source_error.is_some() || !state.rejected.is_empty()),
+                    flag(!state.missing.is_empty() || !state.rejected.is_empty()),
                 ),
                 ("workloads", "Local workloads.", count(state.workloads.len())),
                 (
@@ -106,6 +106,13 @@ impl Snapshot {
                     count(attached.iter().filter(|attached| **attached).count()),
                 ),
                 ("outbounds", "Outbounds of all local workloads.", count(routes)),
+                (
+                    "routes_beyond_quota",
+                    "Routes that are left to the proxy, since a workload may take no more.",
+                    count(state.workloads.values().map(|workload| workload.beyond).sum()),
+                ),
+                ("map_memory_bytes", "What all maps take when they are full.", state.map_memory.0),
+                ("map_memory_most_bytes", "What all maps may take.", state.map_memory.1),
                 (
                     "ejected_endpoints",
                     "Endpoints that are out for a while, since they do not answer.",

@@ -123,7 +123,7 @@ async fn show_status(State(handle): State<Handle>) -> Result<Response, Failed> {
 
 async fn show_routes(State(handle): State<Handle>) -> Response {
     let state = handle.state();
-    let mut routes: Vec<_> = state.workloads.iter().map(|workload| &workload.routes).collect();
+    let mut routes: Vec<_> = state.workloads.values().map(|workload| &workload.routes).collect();
     // Several cgroups may have the routes of one Dataplane.
     let mut seen = BTreeSet::new();
     routes.retain(|routes| seen.insert((&routes.mesh, &routes.dataplane)));
@@ -151,7 +151,7 @@ async fn trace(State(handle): State<Handle>) -> Result<Response, Failed> {
 /// Whether each of the workloads is attached, as the kernel tells it.
 async fn attached(handle: &Handle) -> Result<Vec<bool>> {
     let state = handle.state();
-    spawn_blocking(move || status::attached(&state.workloads)).await?
+    spawn_blocking(move || status::attached(&state)).await?
 }
 
 /// A request that could not be answered.

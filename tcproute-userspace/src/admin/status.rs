@@ -1,9 +1,7 @@
 //! `/v1/status`: its JSON, which `tcproute status` reads.
 
 use std::{
-    fs,
     net::SocketAddr,
-    os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{Arc, OnceLock},
 };
@@ -15,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     agent::{DrainState, EjectedState, State, WaitingState, WorkloadState},
-    bpf::links,
+    bpf::attached,
     outcomes::timestamp,
     sources::{
         SourceState,
@@ -61,6 +59,8 @@ pub struct Status {
     pub warnings: Vec<String>,
     /// How full the maps are.
     pub maps: Vec<MapUse>,
+    /// What they take.
+    pub map_memory: MapMemory,
 }
 
 /// What the kernel can do beyond the oldest one.
@@ -154,6 +154,8 @@ pub struct Workload {
     pub cgroup: PathBuf,
     /// How many outbounds it has.
     pub routes: usize,
+    /// How many of its routes are left to the proxy, since a workload may take no more (`--max-routes-per-workload`).
+    pub beyond: usize,
     /// Whether the programs are attached there, as the kernel tells it.
     pub attached: bool,
 }
@@ -200,6 +202,16 @@ pub struct Ejected {
     pub until: Timestamp,
 }
 
+/// What all maps take.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MapMemory {
+    /// At their size, when they are full.
+    pub bytes: u64,
+    /// What they may take (`--max-map-memory`).
+    pub most_bytes: u64,
+}
+
 /// How full a map is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -214,11 +226,10 @@ pub struct MapUse {
 
 impl Status {
     pub(super) fn new(state: &State, attached: &[bool]) -> Self {
-        let failures = || state.source_error.iter().chain(&state.kernel_error);
-        let error = failures().map(|failure| failure.since).min().map(|since| Error {
-            since: timestamp(since),
-            violations: failures().flat_map(|failure| failure.violations.clone()).collect(),
-        });
+        let error = state
+            .kernel_error
+            .as_ref()
+            .map(|failure| Error { since: timestamp(failure.since), violations: failure.violations.clone() });
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -241,12 +252,20 @@ impl Status {
             error,
             sources: state.sources.iter().map(source).collect(),
             rejected: state.rejected.iter().map(rejected).collect(),
-            workloads: state.workloads.iter().zip(attached).map(workload).collect(),
+            workloads: state.workloads.values().zip(attached).map(workload).collect(),
             waiting: state.waiting.iter().map(waiting).collect(),
             ejected: state.ejected.iter().map(ejected).collect(),
             drain: state.drain.map(drain),
-            warnings: state.unattached.iter().chain(&state.warnings).cloned().collect(),
+            warnings: state
+                .unattached
+                .iter()
+                .chain(&state.missing)
+                .cloned()
+                .chain(state.workloads.values().filter_map(|workload| beyond(workload)))
+                .chain(state.warnings.iter().cloned())
+                .collect(),
             maps: maps(state),
+            map_memory: MapMemory { bytes: state.map_memory.0, most_bytes: state.map_memory.1 },
         }
     }
 }
@@ -275,14 +294,27 @@ fn rejected((subject, rejection): (&Subject, &Arc<Rejection>)) -> Rejected {
     }
 }
 
-fn workload((workload, attached): (&WorkloadState, &bool)) -> Workload {
+fn workload((workload, attached): (&Arc<WorkloadState>, &bool)) -> Workload {
     Workload {
         dataplane: workload.routes.dataplane.clone(),
         mesh: workload.routes.mesh.to_string(),
         cgroup: workload.cgroup.clone(),
         routes: workload.routes.routes.len(),
+        beyond: workload.beyond,
         attached: *attached,
     }
+}
+
+/// What a workload has more than it may take.
+fn beyond(workload: &WorkloadState) -> Option<String> {
+    let WorkloadState { cgroup, routes, beyond, .. } = workload;
+    (*beyond > 0).then(|| {
+        format!(
+            "{beyond} routes of {} in the cgroup {} are left to the proxy: a workload may take no more              (--max-routes-per-workload)",
+            routes.dataplane,
+            cgroup.display()
+        )
+    })
 }
 
 fn drain(drain: DrainState) -> Drain {
@@ -305,10 +337,10 @@ fn ejected(ejected: &EjectedState) -> Ejected {
 
 fn waiting(waiting: &WaitingState) -> Waiting {
     Waiting {
-        dataplane: waiting.routes.dataplane.clone(),
-        mesh: waiting.routes.mesh.to_string(),
+        dataplane: waiting.dataplane.to_string(),
+        mesh: waiting.mesh.to_string(),
         cgroup: waiting.cgroup.clone(),
-        routes: waiting.routes.routes.len(),
+        routes: waiting.routes.as_ref().map_or(0, |routes| routes.routes.len()),
     }
 }
 
@@ -326,15 +358,11 @@ pub(super) fn maps(state: &State) -> Vec<MapUse> {
     ]
 }
 
-/// Whether each workload's cgroup is there and has links of this process.
-pub(super) fn attached(workloads: &[WorkloadState]) -> Result<Vec<bool>> {
-    let links = links::by_cgroup()?;
-    let attached = |workload: &WorkloadState| {
-        // A cgroup of the same name may be another one.
-        let there = fs::metadata(&workload.cgroup).is_ok_and(|metadata| metadata.ino() == workload.id.get());
-        there && links.contains_key(&workload.id)
-    };
-    Ok(workloads.iter().map(attached).collect())
+/// Whether each workload's cgroup is there and has the programs, as the kernel tells it.
+pub(super) fn attached(state: &State) -> Result<Vec<bool>> {
+    let attached =
+        |workload: &Arc<WorkloadState>| attached::has_all(&workload.cgroup, workload.id, &state.programs);
+    state.workloads.values().map(attached).collect()
 }
 
 /// When this process was started, as far as it matters here: when that was asked first.

@@ -1,99 +1,78 @@
 //! Connections to endpoints that have left are closed, where that is asked for.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    future,
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{future, net::SocketAddr, sync::Arc};
 
 use tracing::{debug, error, info, warn};
 
-use super::{Agent, state::DrainState};
+use super::{
+    in_force::InForce,
+    settle::{Wanted, Workload},
+    state::DrainState,
+};
 use crate::{
     drain::{Closed, Departed, Draining, Routes, Step},
-    plan::WorkloadId,
+    workloads::cgroups::CgroupId,
 };
 
-impl Agent<'_> {
-    /// What comes back with this change is kept. To be called before it is in force.
-    pub(super) fn prepare_draining(&self) {
-        if let Some(draining) = &self.draining {
-            draining.prepare(&self.routes_by_cgroup());
+/// The routes that shall be in force.
+pub(super) fn wanted_routes(wanted: &Wanted) -> Routes {
+    wanted.workloads.iter().map(|(&cgroup, workload)| (cgroup, Arc::clone(&workload.routes))).collect()
+}
+
+/// The routes that are in force.
+pub(super) fn routes_in_force(in_force: &InForce<'_>) -> Routes {
+    let routes = in_force.workloads.iter();
+    routes.filter_map(|(&cgroup, workload)| Some((cgroup, Arc::clone(workload.routes.as_ref()?)))).collect()
+}
+
+/// Where the routes of an earlier daemon lead.
+pub(super) fn endpoints_before(in_force: &InForce<'_>) -> Vec<Departed> {
+    let of_workload = |(&cgroup, workload): (&CgroupId, &Workload)| {
+        let endpoints = in_force.layout.endpoints(workload.id);
+        let departed = endpoints.map(|(dialled, endpoint)| Departed { workload: cgroup, dialled, endpoint });
+        departed.collect::<Vec<_>>()
+    };
+    in_force.workloads.iter().flat_map(of_workload).collect()
+}
+
+/// Does what is next.
+pub(super) fn take(draining: &mut Draining, step: Step, in_force: &InForce<'_>) {
+    match step {
+        Step::Due => start_closing(draining, in_force),
+        Step::Done(Ok(closed)) => tell_of(&closed, in_force),
+        Step::Done(Err(error)) => error!("connections were not closed: {error}"),
+    }
+}
+
+fn start_closing(draining: &mut Draining, in_force: &InForce<'_>) {
+    let cgroups = in_force.workloads.iter().map(|(&cgroup, workload)| (cgroup, workload.path.clone()));
+    match in_force.datapath.routed_sockets() {
+        Ok(sockets) => draining.start(cgroups.collect(), sockets),
+        Err(error) => {
+            draining.give_up();
+            error!("connections to endpoints that have left are not closed: {error:#}");
         }
     }
+}
 
-    /// Takes who has left with the change that is in force now.
-    pub(super) fn note_departures(&mut self) {
-        let routes = self.routes_by_cgroup();
-        if let Some(draining) = &mut self.draining {
-            draining.observe(routes);
+fn tell_of(Closed { connections, failures }: &Closed, in_force: &InForce<'_>) {
+    for failure in failures {
+        warn!("connections to endpoints that have left may be open still: {failure}");
+    }
+    for (Departed { workload, dialled, endpoint }, &count) in connections {
+        let workload = in_force.workloads.get(workload);
+        let cgroup = workload.map(|workload| workload.path.display().to_string()).unwrap_or_default();
+        let (dialled, endpoint) = (SocketAddr::from(*dialled), SocketAddr::from(*endpoint));
+        if count > 0 {
+            info!(cgroup, "{endpoint} has left {dialled}: {count} connections closed");
+        } else {
+            debug!(cgroup, "{endpoint} has left {dialled}, and no connection was open");
         }
     }
+}
 
-    /// Where the routes of an earlier daemon lead, of those workloads that it had already.
-    pub(super) fn endpoints_before(&self, adopted: &BTreeSet<WorkloadId>) -> Vec<Departed> {
-        if self.draining.is_none() {
-            return Vec::new();
-        }
-        let adopted = self.members.iter().filter(|member| adopted.contains(&member.id));
-        let cgroups: BTreeMap<u32, _> = adopted.map(|member| (member.id.get(), member.cgroup)).collect();
-        let endpoints = self.layout.endpoints().filter_map(|(key, endpoint)| {
-            let workload = *cgroups.get(&key.workload)?;
-            Some(Departed { workload, dialled: key.dialled, endpoint })
-        });
-        endpoints.collect()
-    }
-
-    fn routes_by_cgroup(&self) -> Routes {
-        let routes = |dataplane: usize| Arc::clone(&self.resolved.dataplanes[dataplane]);
-        self.members.iter().map(|member| (member.cgroup, routes(member.dataplane))).collect()
-    }
-
-    pub(super) fn drain(&mut self, step: Step) {
-        match step {
-            Step::Due => self.start_closing(),
-            Step::Done(Ok(closed)) => self.tell_of(&closed),
-            Step::Done(Err(error)) => error!("connections were not closed: {error}"),
-        }
-        self.publish();
-    }
-
-    fn start_closing(&mut self) {
-        let Some(draining) = &mut self.draining else { return };
-        let cgroups = self.members.iter().map(|member| (member.cgroup, member.path.clone())).collect();
-        match self.datapath.routed_sockets() {
-            Ok(sockets) => draining.start(cgroups, sockets),
-            Err(error) => {
-                draining.give_up();
-                error!("connections to endpoints that have left are not closed: {error:#}");
-            }
-        }
-    }
-
-    fn tell_of(&self, Closed { connections, failures }: &Closed) {
-        for failure in failures {
-            warn!("connections to endpoints that have left may be open still: {failure}");
-        }
-        for (Departed { workload, dialled, endpoint }, &count) in connections {
-            let member = self.members.iter().find(|member| member.cgroup == *workload);
-            let cgroup = member.map(|member| member.path.display().to_string()).unwrap_or_default();
-            let (dialled, endpoint) = (SocketAddr::from(*dialled), SocketAddr::from(*endpoint));
-            if count > 0 {
-                info!(cgroup, "{endpoint} has left {dialled}: {count} connections closed");
-            } else {
-                debug!(cgroup, "{endpoint} has left {dialled}, and no connection was open");
-            }
-        }
-    }
-
-    pub(super) fn drain_state(&self) -> Option<DrainState> {
-        self.draining.as_ref().map(|draining| DrainState {
-            grace: draining.grace(),
-            waiting: draining.waiting(),
-            closed: draining.closed(),
-        })
-    }
+pub(super) fn shown(draining: &Draining) -> DrainState {
+    DrainState { grace: draining.grace(), waiting: draining.waiting(), closed: draining.closed() }
 }
 
 /// Waits for what is next, if there is ever anything.

@@ -1,54 +1,73 @@
 //! The agent: routes in force in the kernel, kept in step with what they are made from.
 //!
-//! - `resolved`: from resources and DNS answers to routes, and what a change of them touches.
-//! - `follow`: the tasks that listen to sources and DNS.
-//! - `eject`: endpoints that do not answer.
-//! - `cgroups`: the task that watches cgroups.
-//! - `workloads`: what is done when one comes or goes.
-//! - `drain`: connections to endpoints that have left.
-//! - `outcomes`: what the kernel has counted.
-//! - `reconcile`: the loop that takes what they find and puts it in force.
-//! - `state`: what others may know of it.
-//! - `trace`: events of the programs for those who listen.
+//! - `wanted`: what shall be, from what the sources say and the cgroups that are there.
+//! - `in_force`: what is, in the kernel.
+//! - `settle`: the steps from one to the other, as values.
+//! - `members`: which cgroups can be workloads side by side.
+//! - `eject`, `drain`: endpoints that do not answer, and connections to endpoints that have left.
+//! - `outcomes`, `trace`: what the kernel has counted, and what it tells.
+//! - `follow`: the task that listens to the sources.
+//! - `state`, `reconciles`, `warnings`: what others may know of it.
+//!
+//! The agent itself is the loop that drives them. None of the others knows it.
 
-mod cgroups;
 mod drain;
 mod eject;
 mod follow;
+mod in_force;
+mod members;
 mod outcomes;
-mod reconcile;
 mod reconciles;
-mod resolved;
+mod settle;
 mod state;
 mod trace;
-mod workloads;
+mod wanted;
+mod warnings;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::Future,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result};
-use tcproute_common::RouteKey;
-use tokio::time::Instant;
-use tracing::{info, warn};
+use aya_log::EbpfLogger;
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, JoinSet, spawn_blocking},
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tracing::{error, info, warn};
 
 use crate::{
-    bpf::{Datapath, Options, cgroup::Cgroup, pins::PinDirectory, requirements::Features},
+    bpf::{Options, pins::PinDirectory, possible_cpus, requirements::Features},
     drain::Draining,
     outcomes::WorkloadOutcomes,
-    plan::{self, EjectionPolicy, Layout, Limits, Selection, Table, Workload, WorkloadId},
+    plan::{EjectionPolicy, Limits, Memory, RouteTables, Selection},
     resources::MeshName,
     routing,
+    sources::{
+        Sources,
+        dns::{self, Dns, FIRST_ANSWERS},
+        snapshot::{Health, Snapshot},
+    },
+    workloads::{
+        Found,
+        named::{self, Named},
+    },
 };
 
-use workloads::Member;
+use eject::Ejecting;
+use follow::Said;
+use in_force::{Applied, Attach, Failed, FailedAt, InForce};
+use outcomes::Splits;
+use settle::settle;
+use state::Question;
+use trace::Tracing;
+use wanted::LocalDataplanes;
 
-pub use cgroups::{Found, Named, present};
-pub use reconcile::Follow;
 pub use reconciles::{Outcome, Reconciles};
-pub use resolved::Resolved;
 pub use state::{
     Desk, DrainState, EjectedState, Failure, Handle, Reconcile, State, WaitingState, WorkloadState, desk,
 };
@@ -68,218 +87,479 @@ pub struct Settings {
     pub ejection: Option<EjectionPolicy>,
     /// How long connections to an endpoint that has left are kept; `None` for as long as they like.
     pub drain: Option<Duration>,
+    /// What the maps may take, in bytes.
+    pub max_map_memory: u64,
+    /// What one workload may take: a route is as much as it has backendRefs.
+    pub quota: usize,
 }
 
-/// Runs that no route leads to any more, and since when.
-struct Retired {
-    since: Instant,
-    runs: plan::Retired,
+/// Where the agent's knowledge comes from.
+pub struct Inputs {
+    /// What the sources have said first.
+    pub first: Arc<Snapshot>,
+    /// The sources, if they are followed.
+    pub sources: Option<Sources>,
+    /// The addresses of names.
+    pub dns: Dns,
+    /// Workloads by name, which come and go.
+    pub named: Vec<Named>,
+    /// Workloads that are there for good.
+    pub fixed: Vec<Found>,
 }
 
-/// Longer than any program can still be reading a run: they run with preemption by RCU and for microseconds.
-const GRACE: Duration = Duration::from_secs(1);
+/// How often the log of the programs is read, while it is on.
+const LOG_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Loads the programs, and tells where in the maps everything is.
-fn load<'a>(options: &Options<'a>) -> Result<(Datapath<'a>, Layout)> {
-    let datapath = Datapath::load(options)?;
-    let limits = datapath.limits();
-    match datapath.contents()?.map(|contents| Layout::adopt(limits, &contents)) {
-        None => Ok((datapath, Layout::new(limits))),
-        Some(Ok(layout)) => {
-            info!("going on with the routes of an earlier daemon");
-            Ok((datapath, layout))
-        }
-        Some(Err(inconsistent)) => {
-            warn!("{inconsistent}: new ones are made");
-            drop(datapath);
-            let datapath = Datapath::load(&Options { reuse_tables: false, ..*options })?;
-            let layout = Layout::new(datapath.limits());
-            Ok((datapath, layout))
-        }
-    }
-}
+/// How often to try again what has failed, and to give back what is not used any more.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The table that the maps are made for: at least one workload for each Dataplane, as its cgroup may be yet to come.
-fn expected(resolved: &Resolved, cgroups: &[(usize, &Cgroup)]) -> Table {
-    let present: Vec<usize> = cgroups.iter().map(|(dataplane, _)| *dataplane).collect();
-    let absent = (0..resolved.dataplanes.len()).filter(|dataplane| !present.contains(dataplane));
-    let dataplanes: Vec<usize> = present.iter().copied().chain(absent).collect();
-    let ids = WorkloadId::assign(&vec![None; dataplanes.len()], &BTreeSet::new());
-    let workload = |(id, dataplane): (WorkloadId, usize)| Workload {
-        id,
-        routes: Arc::clone(&resolved.dataplanes[dataplane]),
-    };
-    let workloads: Vec<Workload> = ids.into_iter().zip(dataplanes).map(workload).collect();
-    Table::new(&workloads, resolved.settings.selection)
-}
+/// How often events are read, while somebody listens: their buffer holds 10,000.
+const TRACE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Routes in force in the kernel.
+/// So many warnings are logged at a time.
+const LOGGED: usize = 20;
+
+/// Keeps the kernel in step with what is wanted.
 pub struct Agent<'a> {
-    resolved: Resolved,
-    members: Vec<Member>,
-    named: Vec<Named>,
-    /// The cgroups that are there, be they workloads or not.
-    found: Vec<Found>,
-    /// Numbers of workloads that are gone, and since when.
-    freed: Vec<(Instant, WorkloadId)>,
-    datapath: Datapath<'a>,
-    layout: Layout,
-    retired: Vec<Retired>,
-    /// Whether there may be counts of backendRefs that have left.
-    has_departed: bool,
-    /// Since when the weights of each route are what they are.
-    splits: BTreeMap<RouteKey, outcomes::Since>,
+    settings: Settings,
+    local: LocalDataplanes,
+    tables: RouteTables,
+    in_force: InForce<'a>,
+    splits: Splits,
     /// Where endpoints are taken out.
-    ejecting: Option<eject::Ejecting>,
+    ejecting: Option<Ejecting>,
     /// Where connections to endpoints that have left are closed.
     draining: Option<Draining>,
     /// While somebody listens.
-    tracing: Option<trace::Tracing>,
-    /// Whether the kernel holds what was resolved.
-    in_step: bool,
-    /// As it is told to others.
+    tracing: Option<Tracing>,
+    /// Whether something has failed that is to be tried again.
+    retries: bool,
+    /// Whether there may be other warnings.
+    warnings_due: bool,
     state: State,
     desk: Desk,
+    feeds: Feeds,
+}
+
+/// What was done.
+struct Done {
+    /// Routes that are others now.
+    changed: usize,
+    /// Whether the maps were made larger.
+    grown: bool,
+    outcome: Outcome,
+}
+
+/// What is followed.
+struct Feeds {
+    said: watch::Receiver<Arc<Said>>,
+    answers: watch::Receiver<dns::Answers>,
+    found: watch::Receiver<(Instant, Arc<[Found]>)>,
+    /// They end with this.
+    tasks: JoinSet<()>,
+    _dns: Dns,
 }
 
 impl<'a> Agent<'a> {
-    /// Puts the routes in force: loads the programs, fills the maps and attaches them to cgroups, each with the place of
-    /// its Dataplane.
+    /// Puts the routes in force: loads the programs, fills the maps and attaches them to the cgroups that are there.
     ///
     /// With `pins` it goes on from what an earlier daemon has left there, and what it does outlives this process. Each
     /// connection meanwhile goes by the routes before or by the new ones.
-    pub fn start(
-        resolved: Resolved,
+    pub async fn start(
+        settings: Settings,
+        inputs: Inputs,
         pins: Option<&'a PinDirectory>,
-        cgroups: &[(usize, &Cgroup)],
         desk: Desk,
     ) -> Result<Self> {
-        let size = expected(&resolved, cgroups).size();
-        let limits = Limits::with_room_for(size)?;
-        if size.outcomes >= limits.outcomes as usize {
-            warn!("what becomes of connections is counted for {} backendRefs only", limits.outcomes - 1);
+        let mut local = LocalDataplanes::new(settings.clone(), inputs.named.clone(), &inputs.fixed);
+        local.take_resources(inputs.first.resources.clone());
+        local.take_answers(&inputs.dns.first(FIRST_ANSWERS).await);
+        if !inputs.named.is_empty() {
+            local.take_found(named::look(&inputs.named).into());
         }
+        let mut feeds = Feeds::start(inputs, &local);
+        let said = Arc::clone(&feeds.said.borrow_and_update());
+        feeds.answers.mark_unchanged();
+
         let features = Features::probe().context("cannot probe the kernel's features")?;
         if features.socket_error_offset.is_none() {
             warn!("this kernel has no BTF: why connections fail is not told apart");
         }
-        let log_decisions = resolved.settings.log_decisions;
-        let ejecting = resolved.settings.ejection.map(eject::Ejecting::new);
-        let ejects = ejecting.is_some();
-        let draining = resolved.settings.drain.map(Draining::new);
-        let options = Options { limits, features, log_decisions, ejects, pins, reuse_tables: true };
-        let (mut datapath, layout) = load(&options)?;
-        let known: Vec<Option<WorkloadId>> =
-            cgroups.iter().map(|(_, cgroup)| datapath.adopt(cgroup)).collect();
-        let member = |((dataplane, cgroup), id): (&(usize, &Cgroup), WorkloadId)| Member {
-            dataplane: *dataplane,
-            path: cgroup.path().to_path_buf(),
-            cgroup: cgroup.id(),
-            id,
+        let memory = Memory { most: settings.max_map_memory, cpus: possible_cpus()? };
+        let mut tables = RouteTables::new(settings.selection);
+        let limits = first_limits(&local, &mut tables, memory);
+        let options = Options {
+            limits,
+            features,
+            log_decisions: settings.log_decisions,
+            ejects: settings.ejection.is_some(),
+            pins,
+            reuse_tables: true,
         };
-        let ids = WorkloadId::assign(&known, &layout.counted_workloads());
-        let members: Vec<Member> = cgroups.iter().zip(ids).map(member).collect();
-        // Before their numbers are given to others.
-        datapath.detach_others(&members.iter().map(|member| member.cgroup).collect())?;
-        let state = State { features: Some(features), ..State::default() };
+        let mut in_force = InForce::load(&options, memory)?;
+        in_force.adopt(pins, local.found().iter().map(|found| (&*found.path, found.id)))?;
+        let before = drain::endpoints_before(&in_force);
         let mut agent = Self {
-            resolved,
-            members,
-            named: Vec::new(),
-            found: cgroups
-                .iter()
-                .map(|(dataplane, cgroup)| Found {
-                    dataplane: *dataplane,
-                    path: cgroup.path().to_path_buf(),
-                    id: cgroup.id(),
-                })
-                .collect(),
-            freed: Vec::new(),
-            datapath,
-            layout,
-            retired: Vec::new(),
-            splits: BTreeMap::new(),
-            has_departed: true,
-            ejecting,
-            draining,
+            local,
+            tables,
+            in_force,
+            splits: Splits::default(),
+            ejecting: settings.ejection.map(Ejecting::new),
+            draining: settings.drain.map(Draining::new),
             tracing: None,
-            in_step: false,
-            state,
+            retries: false,
+            warnings_due: false,
+            state: State { features: Some(features), ..State::default() },
             desk,
+            feeds,
+            settings,
         };
-        agent.forget_sockets_of_others()?;
-        let table = agent.table();
-        let before = agent.endpoints_before(&known.into_iter().flatten().collect());
-        agent.put_in_force(&table)?;
+        agent.note_sources(&said);
+        // The tables are complete before anything is attached.
+        agent.take_steps(Attach::Later);
+        agent.in_force.datapath.prepare_attaching()?;
+        agent.take_steps(Attach::Now);
         if let Some(draining) = &mut agent.draining {
             draining.inherit(&before);
         }
-        agent.datapath.prepare_attaching()?;
-        for (_, cgroup) in cgroups {
-            match agent.attach(cgroup) {
-                // It is forgotten when the cgroups are looked at again.
-                Err(_) if !cgroup.exists() => {}
-                attached => attached?,
-            }
-        }
-        agent.datapath.commit()?;
-        agent.in_step = true;
-        agent.warn();
+        agent.in_force.datapath.commit()?;
+        agent.say_what_is_missing();
+        let routes = warnings::distinct_routes(&agent.in_force.workloads);
+        agent.take_warnings(warnings::warnings(&routes, agent.settings.selection));
         agent.publish();
         Ok(agent)
     }
 
-    /// Gives back what no program can be reading any more.
-    fn reclaim(&mut self) {
-        let layout = &mut self.layout;
-        self.retired.retain(|retired| {
-            let wait = retired.since.elapsed() < GRACE;
-            if !wait {
-                layout.reuse(&retired.runs);
+    /// Why nothing is in force, if nothing is: then the start has failed.
+    pub fn failure(&self) -> Option<String> {
+        let errors = self.state.kernel_error.as_ref()?;
+        self.state.workloads.is_empty().then(|| errors.violations.join("\n"))
+    }
+
+    /// How many workloads there are.
+    pub fn workloads(&self) -> usize {
+        self.in_force.workloads.len()
+    }
+
+    /// Keeps the kernel in step until `until` is done, and answers with what that gave.
+    pub async fn serve_until<T>(&mut self, until: impl Future<Output = T>) -> Result<T> {
+        let mut log = self.log()?;
+        let mut log_ticks = interval(LOG_INTERVAL);
+        let mut retry_ticks = interval(RETRY_INTERVAL);
+        let mut trace_ticks = interval(TRACE_INTERVAL);
+        let mut eject_ticks = interval(eject::INTERVAL);
+        for ticks in [&mut retry_ticks, &mut trace_ticks, &mut eject_ticks] {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        let mut warnings: Option<JoinHandle<BTreeSet<String>>> = None;
+        tokio::pin!(until);
+        loop {
+            let mut grown = false;
+            tokio::select! {
+                done = &mut until => return Ok(done),
+                Ok(()) = self.feeds.said.changed() => {
+                    let said = Arc::clone(&self.feeds.said.borrow_and_update());
+                    self.note_sources(&said);
+                    let touched = self.local.take_resources(said.snapshot.resources.clone());
+                    grown = self.follow_up(touched, said.since, "the resources");
+                }
+                Ok(()) = self.feeds.answers.changed() => {
+                    let answers = Arc::clone(&self.feeds.answers.borrow_and_update().addresses);
+                    if self.local.take_answers(&answers) {
+                        grown = self.bring_in_step(Instant::now(), "the addresses of external services");
+                    }
+                }
+                Ok(()) = self.feeds.found.changed() => {
+                    let (since, found) = self.feeds.found.borrow_and_update().clone();
+                    self.local.take_found(found);
+                    self.say_what_is_missing();
+                    grown = self.bring_in_step(since, "a cgroup has come or gone");
+                }
+                Some(question) = self.desk.questions.recv() => self.answer(question),
+                _ = retry_ticks.tick(), if self.has_more_to_do() => {
+                    if self.is_in_step() {
+                        self.in_force.reclaim();
+                        self.publish();
+                    } else {
+                        grown = self.bring_in_step(Instant::now(), "the failure");
+                    }
+                }
+                _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
+                _ = eject_ticks.tick(), if self.ejecting.is_some() => grown = self.look_after_endpoints(),
+                _ = trace_ticks.tick(), if self.tracing.is_some() => self.serve_listeners(),
+                step = drain::step(&mut self.draining) => self.drain(step),
+                Some(found) = finished(&mut warnings) => self.take_warnings(found),
+                Some(ended) = self.feeds.tasks.join_next() => {
+                    let why = ended.err().map_or_else(|| "they were given up".to_owned(), |error| error.to_string());
+                    error!("changes outside are not followed any more, start tcproute anew: {why}");
+                }
             }
-            wait
-        });
-        if let Err(error) = self.reuse_drained() {
-            warn!("cannot count for other backendRefs what counted for those that have left: {error:#}");
+            if grown {
+                // The programs that write it are others now.
+                log = self.log()?;
+            }
+            if self.warnings_due && warnings.is_none() {
+                self.warnings_due = false;
+                let routes = warnings::distinct_routes(&self.in_force.workloads);
+                let selection = self.settings.selection;
+                warnings = Some(spawn_blocking(move || warnings::warnings(&routes, selection)));
+            }
         }
     }
 
-    /// Makes the kernel hold this table, or leaves it as it is. How many of its routes have changed.
-    fn put_in_force(&mut self, table: &Table) -> Result<usize> {
-        self.reclaim();
-        let (next, change) = self.layout.plan(table)?;
-        for member in &self.members {
-            self.datapath.extend_filter(table, member.id)?;
+    fn log(&mut self) -> Result<Option<EbpfLogger<&'static dyn log::Log>>> {
+        if !self.settings.log_decisions {
+            return Ok(None);
         }
-        self.prepare_draining();
-        self.datapath.apply(&change)?;
-        self.layout = next;
-        self.note_departures();
-        let changed = change.routes.len();
-        self.has_departed |= changed > 0;
-        if let Err(error) = self.note_splits() {
+        let logger = EbpfLogger::init(self.in_force.datapath.ebpf());
+        Ok(Some(logger.context("cannot read the programs' log")?))
+    }
+
+    /// Whoever asked may have gone.
+    fn answer(&mut self, question: Question) {
+        match question {
+            Question::Counters(answer) => drop(answer.send(self.in_force.datapath.counters())),
+            Question::Outcomes(answer) => drop(answer.send(self.outcomes())),
+            Question::Trace(answer) => drop(answer.send(self.listen())),
+        }
+    }
+
+    /// What became of the connections of each workload, by route and backendRef.
+    fn outcomes(&self) -> Result<Vec<WorkloadOutcomes>> {
+        outcomes::outcomes(&self.in_force, &self.splits, self.settings.selection)
+    }
+
+    fn listen(&mut self) -> Result<tokio::sync::broadcast::Receiver<Arc<crate::trace::Record>>> {
+        let receiver = match &self.tracing {
+            Some(tracing) => tracing.subscribe(),
+            None => {
+                let (tracing, receiver) = Tracing::begin(&mut self.in_force)?;
+                self.tracing = Some(tracing);
+                receiver
+            }
+        };
+        self.publish();
+        Ok(receiver)
+    }
+
+    fn serve_listeners(&mut self) {
+        let Some(tracing) = &mut self.tracing else { return };
+        tracing.serve(&mut self.in_force);
+        let listeners = tracing.listeners();
+        if listeners == 0 {
+            self.tracing = None;
+            if let Err(error) = self.in_force.datapath.set_traced(false) {
+                warn!("cannot switch events off: {error:#}");
+            }
+        }
+        if self.state.listeners != listeners {
+            self.publish();
+        }
+    }
+
+    fn drain(&mut self, step: crate::drain::Step) {
+        if let Some(draining) = &mut self.draining {
+            drain::take(draining, step, &self.in_force);
+        }
+        self.publish();
+    }
+
+    fn look_after_endpoints(&mut self) -> bool {
+        let Some(ejecting) = &mut self.ejecting else { return false };
+        match ejecting.look(&mut self.in_force) {
+            Ok(false) => false,
+            Ok(true) => self.bring_in_step(Instant::now(), "an endpoint was taken out or put in again"),
+            Err(error) => {
+                warn!("cannot tell which endpoints fail: {error:#}");
+                false
+            }
+        }
+    }
+
+    fn has_more_to_do(&self) -> bool {
+        !self.is_in_step() || self.in_force.has_more_to_reclaim()
+    }
+
+    fn is_in_step(&self) -> bool {
+        self.state.kernel_error.is_none() && !self.retries
+    }
+
+    /// Takes how the sources are.
+    fn note_sources(&mut self, Said { snapshot, sources, .. }: &Said) {
+        self.state.rejected = snapshot.rejected.clone();
+        self.state.sources.clone_from(sources);
+        self.state.blind = match &snapshot.health {
+            Health::Late { why } => Some(why.clone()),
+            Health::Well | Health::Failing { .. } => None,
+        };
+    }
+
+    fn follow_up(&mut self, touched: bool, since: Instant, what: &str) -> bool {
+        if touched || !self.is_in_step() {
+            return self.bring_in_step(since, what);
+        }
+        self.state.missing = self.local.missing().collect();
+        self.done(Outcome::Unchanged, since);
+        false
+    }
+
+    /// Brings what is in force in step with what is wanted, after a change outside. Whether the maps were made larger.
+    fn bring_in_step(&mut self, since: Instant, what: &str) -> bool {
+        let Done { changed, grown, outcome } = self.take_steps(Attach::Now);
+        if changed > 0 {
+            let ms = since.elapsed().as_secs_f64() * 1000.0;
+            info!("new routes in force: {changed} changed, {ms:.1} ms after {what}");
+        }
+        self.done(outcome, since);
+        grown
+    }
+
+    /// Takes the steps from what is in force to what is wanted.
+    fn take_steps(&mut self, attach: Attach) -> Done {
+        let out = self.ejecting.as_mut().map(|ejecting| ejecting.out(&self.in_force)).unwrap_or_default();
+        let (wanted, refused) = self.local.wanted(&self.in_force.workloads, out);
+        let steps = settle(&wanted, &self.in_force.workloads, &self.in_force.layout, &mut self.tables);
+        if let Some(draining) = &self.draining {
+            draining.prepare(&drain::wanted_routes(&wanted));
+        }
+        let applied = self.in_force.apply(steps, attach);
+        let noted = self.splits.note(&applied.changed, &applied.fresh, &self.in_force);
+        if let Err(error) = noted {
             warn!("cannot tell how connections are split: {error:#}");
         }
-        if !change.retired.is_empty() {
-            self.retired.push(Retired { since: Instant::now(), runs: change.retired });
+        if let Some(draining) = &mut self.draining {
+            draining.observe(drain::routes_in_force(&self.in_force));
         }
-        Ok(changed)
+        if let Some(tracing) = &mut self.tracing {
+            tracing.forget_names();
+        }
+        self.tables.clean_up();
+        let changed = applied.changed.len();
+        let any = changed > 0 || !applied.attached.is_empty() || !applied.forgotten.is_empty();
+        self.warnings_due |= any;
+        self.state.missing = self.local.missing().collect();
+        let grown = applied.grown;
+        let outcome = match self.take_applied(applied, refused) {
+            false => Outcome::Failed,
+            true if any => Outcome::Applied,
+            true => Outcome::Unchanged,
+        };
+        Done { changed, grown, outcome }
+    }
+
+    /// Shows what came of steps. Whether all is in force.
+    fn take_applied(&mut self, applied: Applied, refused: Vec<String>) -> bool {
+        let Applied { attached, forgotten, failures, changed, grown, .. } = applied;
+        for cgroup in &attached {
+            let Some(workload) = self.in_force.workloads.get(cgroup) else { continue };
+            let Some(routes) = &workload.routes else { continue };
+            info!(
+                dataplane = routes.dataplane,
+                cgroup = %workload.path.display(),
+                routes = routes.routes.len(),
+                "attached"
+            );
+        }
+        for cgroup in forgotten {
+            self.state.workloads.remove(&cgroup);
+        }
+        if !changed.is_empty() || !attached.is_empty() {
+            self.show_routes();
+        }
+        if grown || self.state.programs.is_empty() {
+            match self.in_force.datapath.program_ids() {
+                Ok(programs) => self.state.programs = programs.into(),
+                Err(error) => warn!("cannot tell which programs are ours: {error:#}"),
+            }
+        }
+        let text = |failed: &Failed| failed.text(&self.in_force.workloads, self.in_force.memory().1);
+        let of = |kinds: &[FailedAt]| -> Vec<String> {
+            failures.iter().filter(|failed| kinds.contains(&failed.at)).map(text).collect()
+        };
+        let mut unattached = refused;
+        unattached.extend(of(&[FailedAt::Attaching, FailedAt::Detaching]));
+        unattached.extend(of(&[FailedAt::Room]));
+        for failure in unattached.iter().filter(|failure| !self.state.unattached.contains(failure)) {
+            error!("{failure}");
+        }
+        self.state.unattached = unattached;
+        let routing = of(&[FailedAt::Routing]);
+        if routing.is_empty() {
+            self.state.kernel_error = None;
+        } else if self.state.kernel_error.as_ref().is_none_or(|before| before.violations != routing) {
+            error!("the routes before stay in force: {}", routing.join("\n"));
+            self.state.kernel_error = Some(Failure::new(routing));
+        }
+        self.retries = failures.iter().any(|failed| failed.cgroup.is_some());
+        self.state.kernel_error.is_none()
+    }
+
+    /// Shows the routes that are in force now.
+    fn show_routes(&mut self) {
+        for (&cgroup, workload) in &self.in_force.workloads {
+            let Some(routes) = &workload.routes else { continue };
+            let shown = self.state.workloads.get(&cgroup);
+            let same = shown
+                .is_some_and(|shown| Arc::ptr_eq(&shown.routes, routes) && shown.beyond == workload.beyond);
+            if !same && (workload.attached || shown.is_some()) {
+                let (path, routes) = (workload.path.clone(), Arc::clone(routes));
+                let state = WorkloadState { cgroup: path, id: cgroup, routes, beyond: workload.beyond };
+                self.state.workloads.insert(cgroup, Arc::new(state));
+            }
+        }
     }
 
     /// Says each warning when it comes up.
-    fn warn(&mut self) {
-        let warnings = self.resolved.warnings();
-        for warning in &warnings {
-            if self.state.warnings.binary_search(warning).is_err() {
-                warn!("{warning}");
-            }
+    fn take_warnings(&mut self, warnings: BTreeSet<String>) {
+        let before = &self.state.warnings;
+        let new: Vec<&String> =
+            warnings.iter().filter(|warning| before.binary_search(warning).is_err()).collect();
+        for warning in new.iter().take(LOGGED) {
+            warn!("{warning}");
+        }
+        if new.len() > LOGGED {
+            warn!("and {} more: see tcproute status", new.len() - LOGGED);
         }
         self.state.warnings = warnings.into_iter().collect();
+        self.publish();
+    }
+
+    /// Says which of the named cgroups are not there.
+    fn say_what_is_missing(&mut self) {
+        let waiting = self.local.waiting();
+        for new in &waiting {
+            if !self.state.waiting.iter().any(|before| before.cgroup == new.cgroup) {
+                let cgroup = new.cgroup.display();
+                warn!(dataplane = &*new.dataplane, "there is no cgroup {cgroup}: waiting for it");
+            }
+        }
+        self.state.waiting = waiting;
+    }
+
+    fn done(&mut self, outcome: Outcome, since: Instant) {
+        let duration = since.elapsed();
+        self.desk.reconciles.count(outcome, duration);
+        self.state.last = Some(Reconcile { at: SystemTime::now(), duration, outcome });
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        self.state.listeners = self.tracing.as_ref().map_or(0, Tracing::listeners);
+        if let Some(ejecting) = &self.ejecting {
+            let (ejected, total) = ejecting.shown(&self.in_force);
+            self.state.ejected = ejected;
+            self.state.ejections = Some(total);
+        }
+        self.state.drain = self.draining.as_ref().map(drain::shown);
+        self.state.maps = Some((self.in_force.layout.taken(), self.in_force.layout.limits()));
+        self.state.map_memory = self.in_force.memory();
+        self.state.ready = self.state.kernel_error.is_none();
+        self.desk.state.send_replace(Arc::new(self.state.clone()));
     }
 
     /// Says what the programs did.
     pub fn log_counters(&self) {
-        match self.datapath.counters() {
+        match self.in_force.datapath.counters() {
             Ok(counters) => {
                 let list: Vec<String> =
                     counters.iter().map(|c| format!("{} {}", c.value, c.counter.name())).collect();
@@ -296,4 +576,39 @@ impl<'a> Agent<'a> {
             Err(error) => warn!("cannot read what became of the connections: {error:#}"),
         }
     }
+}
+
+impl Feeds {
+    fn start(inputs: Inputs, local: &LocalDataplanes) -> Self {
+        let Inputs { first, sources, dns, named, .. } = inputs;
+        let now = Instant::now();
+        let mut tasks = JoinSet::new();
+        let states = sources.as_ref().map(Sources::states).unwrap_or_default();
+        let (told, said) = watch::channel(Arc::new(Said { since: now, snapshot: first, sources: states }));
+        let (found_told, found) = watch::channel((now, local.found().into()));
+        let answers = dns.answers();
+        if let Some(sources) = sources {
+            tasks.spawn(follow::sources(sources, dns.names(), told));
+        }
+        if !named.is_empty() {
+            tasks.spawn(named::follow(named, found_told));
+        }
+        Self { said, answers, found, tasks, _dns: dns }
+    }
+}
+
+/// Maps for the routes that there are at the start.
+fn first_limits(local: &LocalDataplanes, tables: &mut RouteTables, memory: Memory) -> Limits {
+    let layout = crate::plan::Layout::new(Limits::LEAST);
+    let (wanted, _) = local.wanted(&BTreeMap::new(), BTreeMap::new());
+    let steps = settle(&wanted, &BTreeMap::new(), &layout, tables);
+    Limits::LEAST.grown_for(&in_force::demand(&layout, &steps, |_| None), memory)
+}
+
+/// What a task gave, once it has ended. What has failed is done anew the next time.
+async fn finished(task: &mut Option<JoinHandle<BTreeSet<String>>>) -> Option<BTreeSet<String>> {
+    let Some(running) = task else { return std::future::pending().await };
+    let ended = running.await;
+    *task = None;
+    ended.ok()
 }

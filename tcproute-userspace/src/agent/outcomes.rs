@@ -1,115 +1,96 @@
-//! What became of the connections: read for those who ask, and given up when nobody can.
+//! What became of the connections, for those who ask, and since when they are compared with the weights.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    time::SystemTime,
-};
+use std::{path::Path, sync::Arc, time::SystemTime};
 
 use anyhow::Result;
-use tcproute_common::RouteKey;
+use rustc_hash::{FxHashMap, FxHashSet};
+use tcproute_common::{RouteKey, SocketAddress};
 
-use super::Agent;
+use super::{in_force::InForce, settle::Workload};
 use crate::{
     outcomes::{BackendOutcomes, RouteOutcomes, Split, WorkloadOutcomes, timestamp},
-    plan::{RefName, Selection, Workload, has_too_many_turns},
+    plan::{RefName, RouteTable, Selection, WorkloadId, has_too_many_turns},
     routing::{Action, DataplaneRoutes, ResolvedRoute},
 };
 
-/// From where on a route's connections are compared with its weights.
+/// From where on the connections of routes are compared with their weights.
+#[derive(Debug, Default)]
+pub(super) struct Splits(FxHashMap<RouteKey, Since>);
+
 #[derive(Debug)]
-pub(super) struct Since {
+struct Since {
     at: SystemTime,
-    weights: BTreeMap<RefName, u32>,
-    /// How often each backendRef was chosen until then.
-    before: BTreeMap<RefName, u64>,
+    /// With the weights since then.
+    table: Arc<RouteTable>,
+    /// How often each backendRef was chosen until then, as far as any was.
+    before: Vec<(Arc<RefName>, u64)>,
 }
 
-impl Agent<'_> {
-    /// What became of the connections of each workload, by route and backendRef.
-    pub fn outcomes(&self) -> Result<Vec<WorkloadOutcomes>> {
-        let workloads = self.workloads().zip(&self.members);
-        workloads.map(|(workload, member)| self.workload_outcomes(&workload, &member.path)).collect()
-    }
-
-    /// Gives the counts of backendRefs to others that left so long ago that no program can add to them, and of which all
-    /// connections have ended, or their workload has.
-    pub(super) fn reuse_drained(&mut self) -> Result<()> {
-        if !self.retired.is_empty() || !self.has_departed {
-            return Ok(());
-        }
-        let workloads: BTreeSet<u32> = self.members.iter().map(|member| member.id.get()).collect();
-        let mut left = false;
-        for departed in self.layout.departed() {
-            if workloads.contains(&departed.key.workload)
-                && !self.datapath.outcomes(departed.slot)?.is_drained()
+impl Splits {
+    /// Begins to compare anew where weights have changed among these routes. A connection that is on its way meanwhile may
+    /// count for the new ones although the old ones have chosen for it. The `fresh` entries have counted nothing yet.
+    pub(super) fn note(
+        &mut self,
+        changed: &[RouteKey],
+        fresh: &FxHashSet<u32>,
+        in_force: &InForce<'_>,
+    ) -> Result<()> {
+        for key in changed {
+            let workload = WorkloadId::new(key.workload);
+            let table = workload.and_then(|workload| in_force.layout.table(workload, &key.dialled));
+            let Some(table) = table else {
+                self.0.remove(key);
+                continue;
+            };
+            if let Some(since) = self.0.get_mut(key)
+                && since.table.weights().eq(table.weights())
             {
-                left = true;
+                since.table = Arc::clone(table);
                 continue;
             }
-            self.datapath.clear_outcomes(departed.slot)?;
-            self.layout.reuse_slot(&departed);
+            let mut before = Vec::new();
+            for (name, _) in table.weights() {
+                let slot = in_force.layout.slot(key, name).filter(|slot| !fresh.contains(slot));
+                let chosen = slot.map(|slot| in_force.datapath.outcomes(slot)).transpose()?;
+                let chosen = chosen.map(|outcomes| outcomes.chosen()).filter(|&chosen| chosen > 0);
+                before.extend(chosen.map(|chosen| (Arc::clone(name), chosen)));
+            }
+            let since = Since { at: SystemTime::now(), table: Arc::clone(table), before };
+            self.0.insert(*key, since);
         }
-        self.has_departed = left;
         Ok(())
     }
+}
 
-    /// Gives the places of sockets back that have outlived their workload: no program runs for them any more.
-    pub(super) fn forget_sockets_of_others(&mut self) -> Result<()> {
-        let workloads: BTreeSet<u32> = self.members.iter().map(|member| member.id.get()).collect();
-        let of_others = self.layout.slots().filter(|(key, ..)| !workloads.contains(&key.workload));
-        let of_others: Vec<u32> = of_others.map(|(_, _, slot)| slot).collect();
-        if of_others.is_empty() {
-            return Ok(());
-        }
-        self.datapath.wait_for_detached();
-        let mut open = BTreeSet::new();
-        for slot in of_others {
-            if !self.datapath.outcomes(slot)?.is_drained() {
-                open.insert(slot);
-            }
-        }
-        if open.is_empty() { Ok(()) } else { self.datapath.forget_sockets(&open) }
-    }
+/// What became of the connections of each workload, by route and backendRef.
+pub(super) fn outcomes(
+    in_force: &InForce<'_>,
+    splits: &Splits,
+    selection: Selection,
+) -> Result<Vec<WorkloadOutcomes>> {
+    let reading = Reading { in_force, splits, selection };
+    in_force.workloads.values().map(|workload| reading.workload(workload, &workload.path)).collect()
+}
 
-    /// Begins to compare anew where weights have changed. A connection that is on its way meanwhile may count for the new
-    /// ones although the old ones have chosen for it.
-    pub(super) fn note_splits(&mut self) -> Result<()> {
-        let mut splits = BTreeMap::new();
-        for key in self.layout.routes() {
-            let weights = self.layout.weights(key);
-            let since = match self.splits.remove(key) {
-                Some(since) if since.weights == weights => since,
-                _ => Since { at: SystemTime::now(), before: self.chosen(key, weights.keys())?, weights },
-            };
-            splits.insert(*key, since);
-        }
-        self.splits = splits;
-        Ok(())
-    }
+struct Reading<'a> {
+    in_force: &'a InForce<'a>,
+    splits: &'a Splits,
+    selection: Selection,
+}
 
-    fn chosen<'a>(
-        &self,
-        key: &RouteKey,
-        names: impl Iterator<Item = &'a RefName>,
-    ) -> Result<BTreeMap<RefName, u64>> {
-        let mut chosen = BTreeMap::new();
-        for name in names {
-            if let Some(slot) = self.layout.slot(key, name) {
-                chosen.insert(name.clone(), self.datapath.outcomes(slot)?.chosen());
-            }
-        }
-        Ok(chosen)
-    }
-
-    fn workload_outcomes(&self, workload: &Workload, cgroup: &Path) -> Result<WorkloadOutcomes> {
-        let mut seen = BTreeSet::new();
-        let routed = workload.routes.routes.iter().filter(|route| {
-            // Of two routes with the same address the first stands.
-            route.destination.action == Action::Route && seen.insert(route.dialled)
-        });
-        let routes = routed.map(|route| self.route_outcomes(workload, route)).collect::<Result<_>>()?;
-        let DataplaneRoutes { mesh, dataplane, .. } = &*workload.routes;
+impl Reading<'_> {
+    fn workload(&self, workload: &Workload, cgroup: &Path) -> Result<WorkloadOutcomes> {
+        let Some(resolved) = &workload.routes else {
+            return Ok(WorkloadOutcomes {
+                mesh: String::new(),
+                dataplane: String::new(),
+                cgroup: cgroup.to_path_buf(),
+                routes: Vec::new(),
+            });
+        };
+        let DataplaneRoutes { mesh, dataplane, routes, .. } = &**resolved;
+        let routed = routes.iter().filter(|route| route.destination.action == Action::Route);
+        let routes = routed.map(|route| self.route(workload.id, route)).collect::<Result<_>>()?;
         Ok(WorkloadOutcomes {
             mesh: mesh.to_string(),
             dataplane: dataplane.clone(),
@@ -118,21 +99,21 @@ impl Agent<'_> {
         })
     }
 
-    fn route_outcomes(&self, workload: &Workload, route: &ResolvedRoute) -> Result<RouteOutcomes> {
-        let key = workload.key(route);
-        let names = RefName::of_route(route);
+    fn route(&self, workload: WorkloadId, route: &ResolvedRoute) -> Result<RouteOutcomes> {
+        let key = RouteKey { dialled: SocketAddress::from(route.dialled), workload: workload.get() };
+        let names = RefName::of(&route.destination);
         let mut backends = Vec::with_capacity(names.len());
         for (name, backend) in names.iter().zip(&route.destination.backends) {
-            let slot = self.layout.slot(&key, name);
+            let slot = self.in_force.layout.slot(&key, name);
             backends.push(BackendOutcomes {
                 target: name.target.clone(),
                 weight: backend.weight.get(),
                 share: backend.share,
-                outcomes: slot.map(|slot| self.datapath.outcomes(slot)).transpose()?,
+                outcomes: slot.map(|slot| self.in_force.datapath.outcomes(slot)).transpose()?,
             });
         }
-        let selection = match self.resolved.settings.selection {
-            Selection::Even if has_too_many_turns(route) => Selection::Random,
+        let selection = match self.selection {
+            Selection::Even if has_too_many_turns(&route.destination) => Selection::Random,
             selection => selection,
         };
         Ok(RouteOutcomes {
@@ -140,7 +121,7 @@ impl Agent<'_> {
             address: route.dialled.ip(),
             port: route.dialled.port(),
             selection: selection.to_string(),
-            split: self.splits.get(&key).and_then(|since| split(since, &names, &backends)),
+            split: self.splits.0.get(&key).and_then(|since| split(since, &names, &backends)),
             backends,
         })
     }
@@ -150,8 +131,11 @@ impl Agent<'_> {
 fn split(since: &Since, names: &[RefName], backends: &[BackendOutcomes]) -> Option<Split> {
     let chosen = names.iter().zip(backends).map(|(name, backend)| {
         // One without weight has not been chosen since it has none.
-        let Some(before) = since.before.get(name) else { return (backend.weight == 0).then_some(0) };
-        Some(backend.outcomes?.chosen().saturating_sub(*before))
+        if backend.weight == 0 {
+            return Some(0);
+        }
+        let before = since.before.iter().find(|(other, _)| **other == *name).map_or(0, |(_, before)| *before);
+        Some(backend.outcomes?.chosen().saturating_sub(before))
     });
     let shares: Vec<f64> = backends.iter().map(|backend| backend.share).collect();
     Some(Split::new(timestamp(since.at), chosen.collect::<Option<_>>()?, &shares))

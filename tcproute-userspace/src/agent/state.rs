@@ -14,15 +14,17 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::reconciles::{Outcome, Reconciles};
 use crate::{
-    bpf::{CounterValue, cgroup::CgroupId, requirements::Features},
+    bpf::{CounterValue, requirements::Features},
     outcomes::WorkloadOutcomes,
     plan::Limits,
+    resources::MeshName,
     routing::DataplaneRoutes,
     sources::{
         SourceState,
         snapshot::{Rejection, Subject},
     },
     trace::Record,
+    workloads::cgroups::CgroupId,
 };
 
 /// A moment of the agent.
@@ -34,8 +36,6 @@ pub struct State {
     pub features: Option<Features>,
     /// The last time that something outside changed.
     pub last: Option<Reconcile>,
-    /// Why the resources cannot be put in force, if they cannot.
-    pub source_error: Option<Failure>,
     /// What the sources have that cannot be used.
     pub rejected: OrdMap<Subject, Arc<Rejection>>,
     /// How each source is.
@@ -43,15 +43,21 @@ pub struct State {
     /// Why the kernel does not hold what was resolved, if it does not.
     pub kernel_error: Option<Failure>,
     /// The workloads, with the routes that are in force.
-    pub workloads: Vec<WorkloadState>,
+    pub workloads: OrdMap<CgroupId, Arc<WorkloadState>>,
+    /// The programs that are to be attached to each of them, by the kernel's numbers.
+    pub programs: Arc<[u32]>,
     /// Cgroups that were named and are not there.
     pub waiting: Vec<WaitingState>,
-    /// Why cgroups that are there are not attached.
+    /// Why cgroups that are there are not attached, or have not the routes that they shall have.
     pub unattached: Vec<String>,
+    /// Local Dataplanes that are not among the resources, and what that means for them.
+    pub missing: Vec<String>,
     /// What the operator should know.
     pub warnings: Vec<String>,
     /// How many entries of the maps are taken, and how many there are.
     pub maps: Option<(Limits, Limits)>,
+    /// What all maps take at most, in bytes, and what they may.
+    pub map_memory: (u64, u64),
     /// Endpoints that were taken out, since they do not answer.
     pub ejected: Vec<EjectedState>,
     /// How often that happened; `None` if it never does.
@@ -84,6 +90,13 @@ pub struct Failure {
     pub violations: Vec<String>,
 }
 
+impl Failure {
+    /// From now on.
+    pub(super) fn new(violations: Vec<String>) -> Self {
+        Self { since: SystemTime::now(), violations }
+    }
+}
+
 /// A workload of this node.
 #[derive(Debug, Clone)]
 pub struct WorkloadState {
@@ -93,6 +106,8 @@ pub struct WorkloadState {
     pub id: CgroupId,
     /// Its routes.
     pub routes: Arc<DataplaneRoutes>,
+    /// How many of them are left to the proxy, since a workload may take no more.
+    pub beyond: usize,
 }
 
 /// An endpoint that was taken out.
@@ -126,8 +141,12 @@ pub struct DrainState {
 pub struct WaitingState {
     /// As it was named: a path or a pattern.
     pub cgroup: PathBuf,
-    /// The routes that it will have.
-    pub routes: Arc<DataplaneRoutes>,
+    /// The mesh of its Dataplane.
+    pub mesh: MeshName,
+    /// The name of its Dataplane, as it was written.
+    pub dataplane: Arc<str>,
+    /// The routes that it will have, if its Dataplane is there.
+    pub routes: Option<Arc<DataplaneRoutes>>,
 }
 
 /// A question to the agent about what only the kernel knows, with the way back.

@@ -1,21 +1,21 @@
 //! Events of the programs, with the names of what they are about, for those who listen. While nobody does, there are none.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result};
-use tcproute_common::{Counter, Event, EventKind, RouteKey, SocketAddress};
+use rustc_hash::FxHashMap;
+use tcproute_common::{Counter, Event, EventKind, SocketAddress};
 use tokio::sync::broadcast;
 use tracing::warn;
 
-use super::Agent;
+use super::in_force::InForce;
 use crate::{
     bpf::events,
     outcomes::timestamp,
-    routing::DataplaneRoutes,
+    routing::Destination,
     trace::{Decision, Outcome, Record},
 };
 
@@ -25,112 +25,75 @@ const BEHIND: usize = 1 << 14;
 /// Those who listen.
 pub(super) struct Tracing {
     records: broadcast::Sender<Arc<Record>>,
-    /// By what the events have.
-    routes: BTreeMap<RouteKey, (Arc<DataplaneRoutes>, usize)>,
-    backends: BTreeMap<u32, String>,
+    names: Names,
     /// The wall clock at the boot.
     boot: SystemTime,
     /// Lost in the kernel, as far as it was told.
     lost: u64,
 }
 
-impl Agent<'_> {
-    /// One more listener.
-    pub(super) fn listen(&mut self) -> Result<broadcast::Receiver<Arc<Record>>> {
-        let receiver = self.subscribe();
-        self.publish();
-        receiver
+/// What the numbers in events stand for, looked up when they are needed first after a change.
+#[derive(Default)]
+struct Names {
+    workloads: FxHashMap<u32, (String, FxHashMap<SocketAddress, Arc<Destination>>)>,
+    backends: Option<FxHashMap<u32, String>>,
+}
+
+impl Tracing {
+    /// For the first one who listens.
+    pub(super) fn begin(in_force: &mut InForce<'_>) -> Result<(Self, broadcast::Receiver<Arc<Record>>)> {
+        let (records, receiver) = broadcast::channel(BEHIND);
+        let boot = SystemTime::now() - Duration::from_nanos(events::now()?);
+        let lost = lost(in_force)?;
+        // Of those who listened before.
+        drop(in_force.datapath.read_events());
+        in_force.datapath.set_traced(true)?;
+        Ok((Self { records, names: Names::default(), boot, lost }, receiver))
+    }
+
+    /// For one more.
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Arc<Record>> {
+        self.records.subscribe()
     }
 
     /// How many there are.
     pub(super) fn listeners(&self) -> usize {
-        self.tracing.as_ref().map_or(0, |tracing| tracing.records.receiver_count())
+        self.records.receiver_count()
     }
 
-    fn subscribe(&mut self) -> Result<broadcast::Receiver<Arc<Record>>> {
-        if let Some(tracing) = &self.tracing {
-            return Ok(tracing.records.subscribe());
-        }
-        let (sender, receiver) = broadcast::channel(BEHIND);
-        let boot = SystemTime::now() - Duration::from_nanos(events::now()?);
-        let lost = self.lost()?;
-        self.tracing =
-            Some(Tracing { records: sender, routes: BTreeMap::new(), backends: BTreeMap::new(), boot, lost });
-        self.name_events();
-        // Of those who listened before.
-        drop(self.datapath.read_events());
-        self.datapath.set_traced(true)?;
-        Ok(receiver)
+    /// Routes have changed.
+    pub(super) fn forget_names(&mut self) {
+        self.names = Names::default();
     }
 
-    /// Passes on the events that are there, and tells what was lost; ends it when nobody listens any more.
-    pub(super) fn serve_listeners(&mut self) {
-        self.pass_events_on();
-        if self.state.listeners != self.listeners() {
-            self.publish();
-        }
-        let lost = self.lost();
-        let Some(tracing) = &mut self.tracing else { return };
-        if tracing.records.receiver_count() == 0 {
-            self.tracing = None;
-            if let Err(error) = self.datapath.set_traced(false) {
-                warn!("cannot switch events off: {error:#}");
+    /// Passes on the events that are there, and tells what was lost.
+    pub(super) fn serve(&mut self, in_force: &mut InForce<'_>) {
+        for event in in_force.datapath.read_events() {
+            if let Some(record) = self.record(&event, in_force) {
+                self.send(record);
             }
-            return;
         }
-        match lost {
-            Ok(lost) if lost > tracing.lost => {
-                tracing.send(Record::Lost { records: lost - tracing.lost });
-                tracing.lost = lost;
+        match lost(in_force) {
+            Ok(lost) if lost > self.lost => {
+                self.send(Record::Lost { records: lost - self.lost });
+                self.lost = lost;
             }
             Ok(_) => {}
             Err(error) => warn!("cannot tell how many events were lost: {error:#}"),
         }
     }
 
-    fn pass_events_on(&mut self) {
-        let Some(tracing) = &mut self.tracing else { return };
-        let events = self.datapath.read_events();
-        for record in events.iter().filter_map(|event| tracing.record(event)) {
-            tracing.send(record);
-        }
-    }
-
-    /// What events are about, after each change of the routes.
-    pub(super) fn name_events(&mut self) {
-        if self.tracing.is_none() {
-            return;
-        }
-        let workloads: Vec<_> = self.workloads().collect();
-        let Some(tracing) = &mut self.tracing else { return };
-        tracing.routes.clear();
-        for workload in &workloads {
-            for (index, route) in workload.routes.routes.iter().enumerate() {
-                tracing.routes.entry(workload.key(route)).or_insert((Arc::clone(&workload.routes), index));
-            }
-        }
-        tracing.backends = self.layout.slots().map(|(_, name, slot)| (slot, name.target.clone())).collect();
-    }
-
-    fn lost(&self) -> Result<u64> {
-        let counters = self.datapath.counters()?;
-        let lost = counters.iter().find(|count| count.counter == Counter::Untraced);
-        Ok(lost.context("there is no such counter")?.value)
-    }
-}
-
-impl Tracing {
     /// Nobody may be there any more.
     fn send(&self, record: Record) {
         drop(self.records.send(Arc::new(record)));
     }
 
-    fn record(&self, event: &Event) -> Option<Record> {
+    fn record(&mut self, event: &Event, in_force: &InForce<'_>) -> Option<Record> {
         let time = timestamp(self.boot + Duration::from_nanos(event.time));
         let cookie = event.cookie;
         let outcome = match EventKind::new(event.kind)? {
             EventKind::Routed | EventKind::NoEndpoint => {
-                return Some(Record::Decision(self.decision(event, time)));
+                return Some(Record::Decision(self.names.decision(event, time, in_force)));
             }
             EventKind::Established => Outcome::Established,
             EventKind::Refused => Outcome::Refused,
@@ -144,11 +107,16 @@ impl Tracing {
         let (dialled, endpoint) = (event.dialled.into(), event.chosen.into());
         Some(Record::End { cookie, time, dialled, endpoint, outcome, microseconds })
     }
+}
 
-    fn decision(&self, event: &Event, time: jiff::Timestamp) -> Decision {
-        let key = RouteKey { dialled: event.dialled, workload: event.workload };
-        let route = self.routes.get(&key);
-        let destination = route.map(|(routes, index)| &routes.routes[*index].destination);
+impl Names {
+    fn decision(&mut self, event: &Event, time: jiff::Timestamp, in_force: &InForce<'_>) -> Decision {
+        let (dataplane, routes) =
+            self.workloads.entry(event.workload).or_insert_with(|| routes_of(event.workload, in_force));
+        let destination = routes.get(&event.dialled);
+        let backends = self.backends.get_or_insert_with(|| {
+            in_force.layout.slots().map(|(_, name, slot)| (slot, name.target.clone())).collect()
+        });
         let command = event.command.map(u64::to_ne_bytes).concat();
         let end = command.iter().position(|&byte| byte == 0).unwrap_or(command.len());
         Decision {
@@ -156,12 +124,28 @@ impl Tracing {
             time,
             pid: (event.pid != 0).then_some(event.pid),
             command: String::from_utf8_lossy(&command[..end]).into_owned(),
-            dataplane: route.map(|(routes, _)| routes.dataplane.clone()).unwrap_or_default(),
+            dataplane: if destination.is_some() { dataplane.clone() } else { String::new() },
             service: destination.map(|destination| destination.service.to_string()).unwrap_or_default(),
             dialled: event.dialled.into(),
             policies: destination.map(|destination| destination.policies.clone()).unwrap_or_default(),
-            backend: self.backends.get(&event.outcomes).cloned(),
+            backend: backends.get(&event.outcomes).cloned(),
             endpoint: (event.chosen != SocketAddress::NOWHERE).then(|| event.chosen.into()),
         }
     }
+}
+
+fn routes_of(workload: u32, in_force: &InForce<'_>) -> (String, FxHashMap<SocketAddress, Arc<Destination>>) {
+    let workload = in_force.workload(workload);
+    let Some(routes) = workload.and_then(|(_, workload)| workload.routes.as_ref()) else {
+        return Default::default();
+    };
+    let destinations =
+        routes.routes.iter().map(|route| (route.dialled.into(), Arc::clone(&route.destination)));
+    (routes.dataplane.clone(), destinations.collect())
+}
+
+fn lost(in_force: &InForce<'_>) -> Result<u64> {
+    let counters = in_force.datapath.counters()?;
+    let lost = counters.iter().find(|count| count.counter == Counter::Untraced);
+    Ok(lost.context("there is no such counter")?.value)
 }

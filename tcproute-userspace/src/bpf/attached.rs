@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -12,12 +13,13 @@ use aya::{
     maps::loaded_maps,
     programs::{ProgramError, ProgramInfo, loaded_programs},
 };
+use nix::libc::ENODEV;
 
 use super::{
     attach_types::HOOKS,
-    cgroup::Cgroup2,
     sys::{self, AttachMode},
 };
+use crate::workloads::cgroups::{Cgroup2, CgroupId};
 
 /// A program that is attached to a cgroup at a hook that tcproute uses, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +81,28 @@ pub fn programs(hierarchy: &Cgroup2) -> Result<Attached> {
     let mut programs: Vec<AttachedProgram> = named.collect();
     programs.sort_by(|a, b| (&a.cgroup, a.hook, a.id).cmp(&(&b.cgroup, b.hook, b.id)));
     Ok(Attached { programs, cut_off: (!waiting.is_empty()).then_some(seen) })
+}
+
+/// Whether each of these programs is attached to the cgroup of this directory, if it still is that one.
+pub fn has_all(directory: &Path, cgroup: CgroupId, programs: &[u32]) -> Result<bool> {
+    let asking = || format!("cannot ask what is attached to {}", directory.display());
+    let file = match File::open(directory) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error).with_context(asking),
+    };
+    if file.metadata().with_context(asking)?.ino() != cgroup.get() {
+        return Ok(false);
+    }
+    let mut attached = Vec::new();
+    for (_, attach_type) in HOOKS {
+        match sys::attached(&file, attach_type) {
+            Ok((_, ids)) => attached.extend(ids),
+            Err(error) if error.raw_os_error() == Some(ENODEV) => return Ok(false),
+            Err(error) => return Err(error).with_context(asking),
+        }
+    }
+    Ok(!programs.is_empty() && programs.iter().all(|program| attached.contains(program)))
 }
 
 fn below(cgroup: &Path) -> Vec<PathBuf> {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    os::fd::OwnedFd,
     thread,
 };
 
@@ -21,9 +20,10 @@ use tcproute_common::{
     AddressFilter, Counter, Event, FailingKey, Kept, LayoutVersion, SocketAddress, WorkloadIdentity,
 };
 
+use tracing::warn;
+
 use super::{
     attach_types::{INET4_CONNECT, INET6_CONNECT},
-    cgroup::{Cgroup, CgroupId},
     events::Events,
     maps::{remove, take},
     object::object,
@@ -37,7 +37,8 @@ use super::{
 };
 use crate::{
     outcomes::Outcomes,
-    plan::{Change, Contents, Limits, Table, WorkloadId},
+    plan::{Change, Contents, Layout, Limits, WorkloadId},
+    workloads::cgroups::{Cgroup, CgroupId},
 };
 
 /// How the programs are loaded.
@@ -53,7 +54,7 @@ pub struct Options<'a> {
     pub ejects: bool,
     /// Where maps and links outlive this process; without, they end with it.
     pub pins: Option<&'a PinDirectory>,
-    /// Whether to go on with the tables that are pinned there.
+    /// Whether to go on with the tables that are pinned there, whatever size they have.
     pub reuse_tables: bool,
 }
 
@@ -72,10 +73,9 @@ pub struct Datapath<'a> {
     ebpf: Ebpf,
     pins: Option<&'a PinDirectory>,
     reuse: Reuse,
+    options: Options<'a>,
     limits: Limits,
     links: Vec<FdLink>,
-    /// Held so that the kernel can be asked about them.
-    pinned_links: BTreeMap<CgroupId, Vec<OwnedFd>>,
     tables: Tables,
     counters: PerCpuArray<MapData, u64>,
     failing: HashMap<MapData, FailingKey, u32>,
@@ -86,26 +86,25 @@ pub struct Datapath<'a> {
     /// Whether the programs make events.
     traced: bool,
     filters: BTreeMap<WorkloadId, AddressFilter>,
-    attached: Vec<Attached>,
-}
-
-/// A cgroup that has the programs.
-#[derive(Debug, Clone, Copy)]
-struct Attached {
-    id: CgroupId,
-    workload: WorkloadId,
+    attached: BTreeMap<WorkloadId, CgroupId>,
+    /// Cgroups that still run the programs from before the maps were made larger.
+    behind: BTreeSet<CgroupId>,
 }
 
 impl<'a> Datapath<'a> {
     /// Loads the programs. Nothing is attached yet, and what an earlier daemon has attached runs as before.
     pub fn load(options: &Options<'a>) -> Result<Self> {
         let mut reuse = match options.pins {
-            Some(pins) => Reuse::decide(pins, options.limits)?,
+            Some(pins) => Reuse::decide(pins)?,
             None => Reuse::NOTHING,
         };
         if reuse.tables.is_some() && !options.reuse_tables {
             reuse = reuse.without_tables();
         }
+        Self::load_with(options, reuse)
+    }
+
+    fn load_with(options: &Options<'a>, reuse: Reuse) -> Result<Self> {
         let limits = reuse.tables.unwrap_or(options.limits);
         let log_level: u8 = if options.log_decisions { aya_log::Level::Debug as u8 } else { 0 };
         let globals = options.features.globals();
@@ -123,6 +122,7 @@ impl<'a> Datapath<'a> {
             .map_max_entries("turns", limits.turns)
             .map_max_entries("cursors", limits.cursors)
             .map_max_entries("outcomes", limits.outcomes)
+            .map_max_entries("carried", limits.outcomes)
             .map_max_entries("backend_refs", limits.outcomes)
             .override_global(aya_log::LEVEL, &log_level, true);
         if let Some(pins) = options.pins {
@@ -147,10 +147,11 @@ impl<'a> Datapath<'a> {
             workloads: take(&mut ebpf, "workloads")?,
             traced: false,
             filters: BTreeMap::new(),
-            attached: Vec::new(),
+            attached: BTreeMap::new(),
+            behind: BTreeSet::new(),
             links: Vec::new(),
-            pinned_links: BTreeMap::new(),
             pins: options.pins,
+            options: *options,
             reuse,
             limits,
             ebpf,
@@ -168,11 +169,11 @@ impl<'a> Datapath<'a> {
     }
 
     /// The workload that this cgroup is to the programs already. What its routes have begun or ended at is kept.
-    pub fn adopt(&mut self, cgroup: &Cgroup) -> Option<WorkloadId> {
+    pub fn adopt(&mut self, cgroup: CgroupId) -> Option<WorkloadId> {
         if !self.reuse.states {
             return None;
         }
-        let key = CgroupStorageKey::new(cgroup.id().get(), INET4_CONNECT);
+        let key = CgroupStorageKey::new(cgroup.get(), INET4_CONNECT);
         let identity = self.workloads.get(key, 0).ok()?;
         let workload = WorkloadId::new(identity.workload)?;
         self.filters.entry(workload).or_insert(AddressFilter::EMPTY).extend(&identity.filter);
@@ -184,6 +185,11 @@ impl<'a> Datapath<'a> {
         &mut self.ebpf
     }
 
+    /// The programs, by the kernel's numbers.
+    pub fn program_ids(&mut self) -> Result<Vec<u32>> {
+        Ok(self.programs()?.iter().map(|program| program.id).collect())
+    }
+
     /// The programs.
     pub fn programs(&mut self) -> Result<Vec<LoadedProgram>> {
         programs::loaded(&mut self.ebpf)
@@ -192,30 +198,105 @@ impl<'a> Datapath<'a> {
     /// Attaches the programs to a workload's cgroup, in place of those that are attached there. A cgroup that is new gets
     /// its identity last: until then no route matches there.
     pub fn attach(&mut self, cgroup: &Cgroup, workload: WorkloadId) -> Result<()> {
-        let attached = Attached { id: cgroup.id(), workload };
         let identity = || format!("cannot write the identity of the cgroup {}", cgroup.path().display());
         match self.pins {
             Some(pins) => {
                 let pinned = programs::attach_pinned(&mut self.ebpf, cgroup, pins, !self.reuse.states)?;
-                self.identify(attached).with_context(identity)?;
-                self.pinned_links.insert(cgroup.id(), pinned.replace()?);
+                self.identify(cgroup.id(), workload).with_context(identity)?;
+                pinned.replace()?;
             }
             None => {
                 self.links.extend(programs::attach(&mut self.ebpf, cgroup)?);
-                self.identify(attached).with_context(identity)?;
+                self.identify(cgroup.id(), workload).with_context(identity)?;
             }
         }
-        self.attached.push(attached);
+        self.attached.insert(workload, cgroup.id());
+        self.behind.remove(&cgroup.id());
         Ok(())
     }
 
     /// Detaches the programs from a pinned workload's cgroup, be it there or not, and forgets it.
     pub fn detach(&mut self, cgroup: CgroupId, workload: WorkloadId) -> Result<()> {
-        self.attached.retain(|attached| attached.id != cgroup);
+        self.attached.remove(&workload);
         self.filters.remove(&workload);
-        // A program is detached when nothing leads to its link any more, neither a file descriptor nor a pin.
-        self.pinned_links.remove(&cgroup);
+        self.behind.remove(&cgroup);
         self.pins.map_or(Ok(()), |pins| pins.remove_links(cgroup))
+    }
+
+    /// Makes the maps larger: new ones are made, filled with what the old ones have, at the same places, and put in place
+    /// while the programs run. Each connection meanwhile goes by the old ones or by the new ones, which say the same. If that
+    /// fails, nothing has changed.
+    ///
+    /// What programs count in the old map of outcomes until they are replaced is kept: see [`Self::carry`].
+    pub fn grow(&mut self, limits: Limits, layout: &Layout) -> Result<()> {
+        let pins = self.pins.context("the maps of a single command do not grow")?;
+        let next = match self.larger(limits, layout) {
+            Ok(next) => next,
+            Err(error) => {
+                // Else they would be put in place with the next ones.
+                pins.discard_next()?;
+                return Err(error);
+            }
+        };
+        next.commit()?;
+        let before = std::mem::replace(self, next);
+        self.tables.outcomes.follow(before.tables.outcomes, layout.slots().map(|(.., slot)| slot))?;
+        // What cannot be replaced now goes on with the routes of before, and is tried again.
+        if let Err(error) = self.catch_up() {
+            warn!("{error:#}: tried again");
+        }
+        Ok(())
+    }
+
+    /// Larger maps with the same in them, and the programs for them.
+    fn larger(&self, limits: Limits, layout: &Layout) -> Result<Self> {
+        let reuse = Reuse { states: true, ..self.reuse.with_larger_tables() };
+        let options = Options { limits, ..self.options };
+        let mut next = Self::load_with(&options, reuse).context("cannot make larger maps")?;
+        for change in layout.fill() {
+            next.tables.apply(&change).context("cannot fill larger maps")?;
+        }
+        next.tables.copy_cursors(&self.tables, layout.cursors())?;
+        next.traced = self.traced;
+        next.filters.clone_from(&self.filters);
+        next.attached.clone_from(&self.attached);
+        next.behind = self.attached.values().copied().collect();
+        Ok(next)
+    }
+
+    /// Puts the programs behind every link that have the maps of now.
+    pub fn catch_up(&mut self) -> Result<()> {
+        let Some(pins) = self.pins else { return Ok(()) };
+        let mut result = Ok(());
+        for cgroup in self.behind.clone() {
+            match programs::replace_pinned(&mut self.ebpf, cgroup, pins) {
+                Ok(()) => drop(self.behind.remove(&cgroup)),
+                Err(error) => {
+                    let at = || format!("the cgroup with the number {cgroup} has the maps of before");
+                    result = Err(error).with_context(at);
+                }
+            }
+        }
+        result
+    }
+
+    /// Whether a cgroup runs the programs from before the maps were made larger.
+    pub fn is_behind(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
+    /// Gives up the maps of outcomes that were too small, and keeps what they have counted. To be called when no program
+    /// can still be running from before the maps were made larger.
+    pub fn carry(&mut self, layout: &Layout) -> Result<()> {
+        if self.is_behind() || !self.tables.outcomes.has_before() {
+            return Ok(());
+        }
+        self.tables.outcomes.carry(layout.slots().map(|(.., slot)| slot))
+    }
+
+    /// Whether maps of outcomes that were too small are still there.
+    pub const fn has_more_to_carry(&self) -> bool {
+        self.tables.outcomes.has_before()
     }
 
     /// Detaches what an earlier daemon has attached to other cgroups than these.
@@ -258,26 +339,30 @@ impl<'a> Datapath<'a> {
         })
     }
 
-    /// Extends the filter of a workload. To be done before the routes change for which it is needed, and
-    /// never undone: sockets may still hold states from routes that have left.
-    pub fn extend_filter(&mut self, table: &Table, workload: WorkloadId) -> Result<()> {
+    /// Lets a workload's programs look at these addresses, at which its routes begin or end. To be done before the routes
+    /// change for which it is needed, and never undone: sockets may still hold states from routes that have left.
+    pub fn extend_filter<'e>(
+        &mut self,
+        workload: WorkloadId,
+        addresses: impl Iterator<Item = &'e SocketAddress>,
+    ) -> Result<()> {
         let filter = self.filters.entry(workload).or_insert(AddressFilter::EMPTY);
         let before = *filter;
-        table.extend_filter(workload, filter);
+        addresses.for_each(|address| filter.insert(address));
         if *filter == before {
             return Ok(());
         }
-        for attached in self.attached.clone().into_iter().filter(|attached| attached.workload == workload) {
-            self.identify(attached).context("cannot write the map workloads")?;
+        match self.attached.get(&workload) {
+            Some(&cgroup) => self.identify(cgroup, workload).context("cannot write the map workloads"),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    fn identify(&mut self, Attached { id, workload }: Attached) -> Result<(), MapError> {
+    fn identify(&mut self, cgroup: CgroupId, workload: WorkloadId) -> Result<(), MapError> {
         let filter = self.filters.get(&workload).copied().unwrap_or(AddressFilter::EMPTY);
         let identity = WorkloadIdentity { workload: workload.get(), traced: u32::from(self.traced), filter };
         [INET4_CONNECT, INET6_CONNECT].into_iter().try_for_each(|attach_type| {
-            self.workloads.insert(CgroupStorageKey::new(id.get(), attach_type), identity, 0)
+            self.workloads.insert(CgroupStorageKey::new(cgroup.get(), attach_type), identity, 0)
         })
     }
 
@@ -305,10 +390,10 @@ impl<'a> Datapath<'a> {
     pub fn set_traced(&mut self, traced: bool) -> Result<()> {
         self.traced = traced;
         let attached = self.attached.clone();
-        attached
-            .into_iter()
-            .try_for_each(|attached| self.identify(attached))
-            .context("cannot write the map workloads")
+        // One whose cgroup has gone meanwhile has no identity.
+        let identified = attached.into_iter().map(|(workload, cgroup)| self.identify(cgroup, workload));
+        let failed = identified.filter_map(Result::err).find(|error| !is_gone(error));
+        failed.map_or(Ok(()), Err).context("cannot write the map workloads")
     }
 
     /// Who has failed at least so often in a row.
@@ -334,4 +419,9 @@ impl<'a> Datapath<'a> {
         };
         Counter::ALL.into_iter().map(sum).collect()
     }
+}
+
+/// Whether an identity cannot be written, since its cgroup is not there any more.
+fn is_gone(error: &MapError) -> bool {
+    matches!(error, MapError::SyscallError(error) if error.io_error.kind() == std::io::ErrorKind::NotFound)
 }

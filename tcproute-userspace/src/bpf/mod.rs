@@ -1,14 +1,10 @@
-//! The kernel end: maps, programs, links, pins and the cgroups they are attached to.
+//! bpf(2) and nothing else: maps, programs, links and pins.
 
 mod attach_types;
 pub mod attached;
-pub mod cgroup;
-pub mod cgroup_pattern;
 mod datapath;
 pub mod events;
 mod kernel_btf;
-mod limits;
-pub mod links;
 mod maps;
 mod object;
 mod outcomes;
@@ -22,6 +18,7 @@ mod sys;
 mod tables;
 
 pub use datapath::{CounterValue, Datapath, Options};
+pub use outcomes::possible_cpus;
 pub use programs::LoadedProgram;
 pub use routed::RoutedSockets;
 pub use sys::AttachMode;

@@ -25,7 +25,8 @@ use nix::{
 };
 use tcproute_common::LayoutVersion;
 
-use super::{cgroup::CgroupId, sys};
+use super::sys;
+use crate::workloads::cgroups::CgroupId;
 
 /// The directory of pins, held by this process.
 #[derive(Debug)]
@@ -130,6 +131,11 @@ impl PinDirectory {
             .filter(|name| name.starts_with(LAYOUT))
             .try_for_each(|name| remove(&self.path.join(name)))?;
         put(committed)
+    }
+
+    /// Gives up what was pinned to take the place of something.
+    pub fn discard_next(&self) -> Result<()> {
+        remove_next(&self.path)
     }
 
     /// Has a daemon that starts before the next [`commit`](Self::commit) go on with nothing.

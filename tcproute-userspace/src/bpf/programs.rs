@@ -1,10 +1,6 @@
 //! The programs of the object: loading them, and attaching them to cgroups.
 
-use std::{
-    fs,
-    os::fd::{AsFd as _, OwnedFd},
-    path::Path,
-};
+use std::{fs, os::fd::AsFd as _, path::Path};
 
 use anyhow::{Context, Result, anyhow, bail};
 use aya::{
@@ -13,11 +9,14 @@ use aya::{
 };
 use nix::libc::ENOLINK;
 
-use super::{attach_types::HOOKS, cgroup::Cgroup, pins::PinDirectory, sys};
+use super::{attach_types::HOOKS, pins::PinDirectory, sys};
+use crate::workloads::cgroups::{Cgroup, CgroupId};
 
 /// A program as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadedProgram {
+    /// The kernel's number of it.
+    pub id: u32,
     /// Its hook.
     pub name: String,
     /// Bytes after the verifier has rewritten it.
@@ -56,6 +55,7 @@ pub(super) fn loaded(ebpf: &mut Ebpf) -> Result<Vec<LoadedProgram>> {
         };
         let info = info.with_context(|| format!("cannot ask the kernel about the program {hook}"))?;
         Ok(LoadedProgram {
+            id: info.id(),
             name: hook.to_owned(),
             translated: info.size_translated().unwrap_or(0),
             jited: info.size_jitted(),
@@ -104,7 +104,6 @@ pub(super) fn attach(ebpf: &mut Ebpf, cgroup: &Cgroup) -> Result<Vec<FdLink>> {
 pub(super) struct Pinned<'a> {
     pins: &'a PinDirectory,
     cgroup: &'a Cgroup,
-    links: Vec<OwnedFd>,
     beside: Vec<&'static str>,
 }
 
@@ -116,15 +115,14 @@ pub(super) fn attach_pinned<'a>(
     pins: &'a PinDirectory,
     anew: bool,
 ) -> Result<Pinned<'a>> {
-    let (mut links, mut beside) = (Vec::new(), Vec::new());
+    let mut beside = Vec::new();
     for (hook, _) in HOOKS {
         let program = program(ebpf, hook)?;
         let path = pins.link(cgroup.id(), hook)?;
         if path.exists()
             && !anew
-            && let Some(link) = replace(&path, program).with_context(|| at(hook, cgroup))?
+            && replace(&path, program).with_context(|| at(hook, cgroup))? == Replaced::Yes
         {
-            links.push(link);
             continue;
         }
         let link = link(program, cgroup).with_context(|| at(hook, cgroup))?;
@@ -135,25 +133,42 @@ pub(super) fn attach_pinned<'a>(
             path
         };
         link.pin(&pin).with_context(|| format!("cannot pin {}", pin.display()))?;
-        links.push(sys::pinned(&pin).with_context(|| format!("cannot open {}", pin.display()))?);
     }
-    Ok(Pinned { pins, cgroup, links, beside })
+    Ok(Pinned { pins, cgroup, beside })
 }
 
 impl Pinned<'_> {
     /// Detaches the older ones.
-    pub(super) fn replace(self) -> Result<Vec<OwnedFd>> {
+    pub(super) fn replace(self) -> Result<()> {
         for hook in self.beside {
             let from = self.pins.next_link(self.cgroup.id(), hook)?;
             let to = self.pins.link(self.cgroup.id(), hook)?;
             fs::rename(&from, &to).with_context(|| format!("cannot rename {}", from.display()))?;
         }
-        Ok(self.links)
+        Ok(())
     }
 }
 
-/// `None` if the link has lost its cgroup, and then its pin is removed.
-fn replace(path: &Path, program: &Program) -> Result<Option<OwnedFd>> {
+/// Replaces the programs behind all links of a cgroup that are pinned. What has lost its cgroup is left alone.
+pub(super) fn replace_pinned(ebpf: &mut Ebpf, cgroup: CgroupId, pins: &PinDirectory) -> Result<()> {
+    for (hook, _) in HOOKS {
+        let path = pins.link(cgroup, hook)?;
+        if path.exists() {
+            replace(&path, program(ebpf, hook)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the program behind a link was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replaced {
+    Yes,
+    /// The link has lost its cgroup, and its pin is removed.
+    Lost,
+}
+
+fn replace(path: &Path, program: &Program) -> Result<Replaced> {
     let program = match program {
         Program::CgroupSockAddr(program) => program.fd()?.as_fd(),
         Program::CgroupSock(program) => program.fd()?.as_fd(),
@@ -163,10 +178,10 @@ fn replace(path: &Path, program: &Program) -> Result<Option<OwnedFd>> {
     let what = || format!("cannot replace the program of the link {}", path.display());
     let link = sys::pinned(path).with_context(what)?;
     match sys::update_link(&link, program) {
-        Ok(()) => Ok(Some(link)),
+        Ok(()) => Ok(Replaced::Yes),
         Err(error) if error.raw_os_error() == Some(ENOLINK) => {
             fs::remove_file(path)?;
-            Ok(None)
+            Ok(Replaced::Lost)
         }
         Err(error) => Err(error).with_context(what),
     }

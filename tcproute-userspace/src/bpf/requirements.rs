@@ -11,7 +11,7 @@ use nix::{
     sys::{resource, utsname::uname},
     unistd::geteuid,
 };
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::kernel_btf;
 
@@ -90,6 +90,9 @@ pub fn check() -> Result<()> {
     if !geteuid().is_root() {
         bail!("loading eBPF programs needs root: run it with sudo, or in a privileged container");
     }
+    if let Err(error) = raise_open_files() {
+        warn!("cannot raise the limit of open files: {error}");
+    }
     if let Err(error) = raise_memlock() {
         debug!("cannot raise RLIMIT_MEMLOCK, which only kernels before 5.11 need: {error}");
     }
@@ -111,6 +114,12 @@ pub fn capabilities() -> Result<u64> {
 /// Maps and programs count against RLIMIT_MEMLOCK before this kernel. Later ones charge the memory cgroup, and a
 /// failure does not matter there.
 pub const WITHOUT_MEMLOCK: KernelVersion = KernelVersion { major: 5, minor: 11 };
+
+/// Lets this process open as many files as it may.
+pub fn raise_open_files() -> nix::Result<()> {
+    let (_, most) = resource::getrlimit(resource::Resource::RLIMIT_NOFILE)?;
+    resource::setrlimit(resource::Resource::RLIMIT_NOFILE, most, most)
+}
 
 /// Lets this process lock as much memory as it likes.
 pub fn raise_memlock() -> nix::Result<()> {

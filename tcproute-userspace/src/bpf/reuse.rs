@@ -8,7 +8,7 @@ use tcproute_common::{
 };
 
 use super::pins::{PinDirectory, PinnedLayout};
-use crate::plan::Limits;
+use crate::plan::{LimitedMap, Limits};
 
 /// A map, as this build has it.
 struct Definition {
@@ -31,7 +31,7 @@ impl Definition {
 }
 
 /// Where connections go, and what became of them.
-const TABLES: [Definition; 7] = [
+const TABLES: [Definition; 8] = [
     Definition::new::<RouteKey, RouteValue>("routes"),
     Definition::new::<u32, Backend>("backends"),
     Definition::new::<u32, SocketAddress>("endpoints"),
@@ -39,6 +39,7 @@ const TABLES: [Definition; 7] = [
     Definition::new::<u32, Cursor>("cursors"),
     Definition::new::<u32, OutcomeCounts>("outcomes"),
     Definition::new::<u32, BackendRef>("backend_refs"),
+    Definition::new::<u32, OutcomeCounts>("carried"),
 ];
 
 /// What sockets and cgroups have.
@@ -69,20 +70,27 @@ pub(super) struct Reuse {
 impl Reuse {
     pub(super) const NOTHING: Self = Self { tables: None, states: false, generation: 0 };
 
-    /// The tables must be as large as is wanted now.
-    pub(super) fn decide(pins: &PinDirectory, wanted: Limits) -> Result<Self> {
+    /// Tables of any size will do: they grow.
+    pub(super) fn decide(pins: &PinDirectory) -> Result<Self> {
         let Some(PinnedLayout { version, generation }) = pins.layout()? else { return Ok(Self::NOTHING) };
         let states = version.states == LayoutVersion::CURRENT.states
             && STATES.iter().all(|definition| definition.find(pins).is_some());
         if !states {
             return Ok(Self::NOTHING);
         }
-        let [routes, backends, endpoints, turns, cursors, outcomes, backend_refs] =
+        let [routes, backends, endpoints, turns, cursors, outcomes, backend_refs, carried] =
             TABLES.map(|definition| definition.find(pins).map_or(0, |info| info.max_entries()));
         let found = Limits { routes, backends, endpoints, outcomes, turns, cursors };
-        let same = version.tables == LayoutVersion::CURRENT.tables && backend_refs == outcomes;
+        let complete = LimitedMap::ALL.into_iter().all(|map| found.get(map) > 0);
+        let same =
+            version.tables == LayoutVersion::CURRENT.tables && [backend_refs, carried] == [outcomes; 2];
         let reuse = Self { tables: Some(found), states, generation };
-        Ok(if same && found.has_room_for(wanted) { reuse } else { reuse.without_tables() })
+        Ok(if same && complete { reuse } else { reuse.without_tables() })
+    }
+
+    /// With tables that are made larger, in which everything stands where it stood.
+    pub(super) const fn with_larger_tables(self) -> Self {
+        Self { tables: None, ..self }
     }
 
     /// With tables that are made anew.

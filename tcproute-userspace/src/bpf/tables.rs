@@ -1,6 +1,6 @@
 //! The maps that say where connections go, and what became of them.
 
-use std::collections::btree_map::Entry;
+use std::collections::hash_map::Entry;
 
 use anyhow::{Context, Result, anyhow};
 use aya::{
@@ -36,7 +36,7 @@ impl Tables {
             endpoints: take(ebpf, "endpoints")?,
             turns: take(ebpf, "turns")?,
             cursors: take(ebpf, "cursors")?,
-            outcomes: OutcomeMap(take(ebpf, "outcomes")?),
+            outcomes: OutcomeMap::new(take(ebpf, "outcomes")?, take(ebpf, "carried")?),
             backend_refs: take(ebpf, "backend_refs")?,
         })
     }
@@ -74,7 +74,7 @@ impl Tables {
     /// state before stays in force.
     pub(super) fn apply(&mut self, change: &Change) -> Result<()> {
         for (first, endpoints) in &change.endpoints {
-            for (index, endpoint) in (*first..).zip(endpoints) {
+            for (index, endpoint) in (*first..).zip(&**endpoints) {
                 self.endpoints.set(index, endpoint, 0).context("cannot write the map endpoints")?;
             }
         }
@@ -104,6 +104,16 @@ impl Tables {
                 }
                 return Err(anyhow!(error).context("cannot write the map routes"));
             }
+        }
+        Ok(())
+    }
+
+    /// Takes over where routes stand in their rounds.
+    pub(super) fn copy_cursors(&mut self, from: &Self, cursors: impl Iterator<Item = u32>) -> Result<()> {
+        for index in cursors {
+            let Cursor { next, .. } = from.cursors.get(&index, 0).context("cannot read the map cursors")?;
+            let cursor = Cursor { next, ..Cursor::START };
+            self.cursors.set(index, cursor, 0).context("cannot write the map cursors")?;
         }
         Ok(())
     }

@@ -5,9 +5,10 @@ use std::{
     io::{self, IsTerminal},
     os::unix::process::ExitStatusExt,
     process::{ExitCode, ExitStatus},
+    sync::Arc,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use nix::{
     sys::signal::{Signal, kill},
@@ -21,14 +22,13 @@ use tokio::{
 
 use super::Input;
 use crate::{
-    agent::{self, Agent, Resolved},
-    bpf::{
-        cgroup::{Cgroup, Cgroup2, TransientCgroup},
-        requirements,
-    },
-    sources::{
-        self,
-        dns::{Dns, FIRST_ANSWERS},
+    agent::{self, Agent, Inputs},
+    bpf::requirements,
+    routing::find,
+    sources::{self, dns::Dns, snapshot::Snapshot},
+    workloads::{
+        Found,
+        cgroups::{Cgroup, Cgroup2, TransientCgroup},
     },
 };
 
@@ -66,17 +66,26 @@ impl Exec {
 
     pub(super) async fn run(self) -> Result<ExitCode> {
         let resources = sources::load(&self.input.resources, self.input.reading.strictness())?;
+        // A name that is not there is told before anything is done.
+        find(&resources, &self.input.mesh, &self.dataplane)?;
         let dns = Dns::start(resources.external_host_names(), self.input.dns_interval);
-        let dataplanes = std::slice::from_ref(&self.dataplane);
-        let resolved =
-            Resolved::new(self.input.settings(), resources, dns.first(FIRST_ANSWERS).await, dataplanes)?;
+        let first = Arc::new(Snapshot { resources, ..Snapshot::default() });
 
         requirements::check()?;
         let hierarchy = Cgroup2::find()?;
         let own = hierarchy.own()?;
         let mut signals = Signals::listen()?;
         let transient = TransientCgroup::create(&hierarchy, &own)?;
-        let mut agent = Agent::start(resolved, None, &[(0, transient.cgroup())], agent::desk().0)?;
+        let found = Found {
+            dataplane: self.dataplane.as_str().into(),
+            path: transient.cgroup().path().to_path_buf(),
+            id: transient.cgroup().id(),
+        };
+        let inputs = Inputs { first, sources: None, dns, named: Vec::new(), fixed: vec![found] };
+        let mut agent = Agent::start(self.input.settings(), inputs, None, agent::desk().0).await?;
+        if let Some(why) = agent.failure() {
+            bail!("{why}");
+        }
 
         let mut child = match spawn_inside(&self.command, &own, transient.cgroup())? {
             Ok(child) => child,
@@ -91,7 +100,7 @@ impl Exec {
             child.id().and_then(|id| i32::try_from(id).ok()).context("the command has no pid")?,
         );
         let status = agent
-            .serve_until(None, &dns, async {
+            .serve_until(async {
                 loop {
                     tokio::select! {
                         status = child.wait() => return status,

@@ -22,8 +22,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    agent::Settings, bpf::cgroup::NoSuchCgroup, plan::Selection, policy::Compat, resources::MeshName,
-    routing, sources,
+    agent::Settings, plan::Selection, policy::Compat, resources::MeshName, routing, sources,
+    workloads::cgroups::NoSuchCgroup,
 };
 
 /// Routes TCP connections by MeshTCPRoute, in the kernel, at connect() time.
@@ -114,6 +114,13 @@ struct Input {
     /// Log each decision of the eBPF programs.
     #[arg(long)]
     log_decisions: bool,
+    /// What all maps in the kernel may take together, in MiB. They are made larger as they are needed.
+    #[arg(long, default_value = "1024", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    max_map_memory: u64,
+    /// How many routes one workload may have in the kernel; a route counts once for each of its backendRefs. Those beyond are
+    /// left to the proxy.
+    #[arg(long, default_value = "65536", value_name = "ROUTES", value_parser = clap::value_parser!(u32).range(1..))]
+    max_routes_per_workload: u32,
 }
 
 impl Input {
@@ -125,6 +132,8 @@ impl Input {
             selection: self.selection,
             ejection: None,
             drain: None,
+            max_map_memory: self.max_map_memory << 20,
+            quota: self.max_routes_per_workload as usize,
         }
     }
 }

@@ -1,9 +1,6 @@
 //! `tcproute run`: the daemon.
 
-use std::{
-    collections::BTreeMap, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -13,19 +10,14 @@ use tracing::info;
 use super::{BadUsage, Input};
 use crate::{
     admin::Admin,
-    agent::{self, Agent, Follow, Named, Resolved, Settings},
-    bpf::{
-        cgroup::{Cgroup, Cgroup2},
-        cgroup_pattern::CgroupPattern,
-        pins::PinDirectory,
-        requirements,
-    },
+    agent::{self, Agent, Inputs, Settings},
+    bpf::{pins::PinDirectory, requirements},
     drain,
     plan::EjectionPolicy,
-    sources::{
-        Sources,
-        dns::{Dns, FIRST_ANSWERS},
-        files,
+    sources::{Sources, dns::Dns, files},
+    workloads::{
+        cgroups::{Cgroup2, CgroupPattern},
+        named::Named,
     },
 };
 
@@ -98,20 +90,13 @@ impl Run {
         }
         let files = files::follow(self.input.resources.clone(), self.input.reading.strictness()).await;
         let sources = Sources::new(vec![(files::NAME, files)]);
-        let snapshot = Arc::clone(sources.snapshot());
-        if self.strict && !snapshot.rejected.is_empty() {
-            return Err(snapshot.errors().into());
+        let first = Arc::clone(sources.snapshot());
+        if self.strict && !first.rejected.is_empty() {
+            return Err(first.errors().into());
         }
-        let resources = snapshot.resources.clone();
-        let dns = Dns::start(resources.external_host_names(), self.input.dns_interval);
-        let mut dataplanes: Vec<String> =
-            self.workloads.iter().map(|workload| workload.dataplane.clone()).collect();
-        dataplanes.sort();
-        dataplanes.dedup();
-        let places: BTreeMap<String, usize> = dataplanes.iter().cloned().zip(0..).collect();
+        let dns = Dns::start(first.resources.external_host_names(), self.input.dns_interval);
         let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
         let settings = Settings { ejection, drain: self.drain, ..self.input.settings() };
-        let resolved = Resolved::new(settings, resources, dns.first(FIRST_ANSWERS).await, &dataplanes)?;
 
         requirements::check()?;
         if self.drain.is_some() {
@@ -124,7 +109,7 @@ impl Run {
             .map(|WorkloadArgument { dataplane, cgroup }| {
                 let pattern = CgroupPattern::new(&hierarchy, cgroup)
                     .map_err(|error| BadUsage(format!("--workload {dataplane}: {error}")))?;
-                Ok(Named { dataplane: places[dataplane], pattern })
+                Ok(Named { dataplane: dataplane.as_str().into(), pattern })
             })
             .collect::<Result<Vec<Named>, BadUsage>>()?;
         refuse_overlap(&named)?;
@@ -135,9 +120,8 @@ impl Run {
         let (desk, handle) = agent::desk();
         let _admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
-        let cgroups = agent::present(&named);
-        let members: Vec<(usize, &Cgroup)> = cgroups.iter().map(|(it, cgroup)| (*it, cgroup)).collect();
-        let started = Agent::start(resolved, Some(&pins), &members, desk);
+        let inputs = Inputs { first, sources: Some(sources), dns, named, fixed: Vec::new() };
+        let started = Agent::start(settings, inputs, Some(&pins), desk).await;
         let mut agent = match started {
             Ok(agent) => agent,
             Err(error) if is_first => {
@@ -147,9 +131,9 @@ impl Run {
             }
             Err(error) => return Err(error),
         };
-        info!(workloads = cgroups.len(), "routes in force");
+        info!(workloads = agent.workloads(), "routes in force");
         agent
-            .serve_until(Some(Follow { sources, cgroups: named }), &dns, async {
+            .serve_until(async {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}

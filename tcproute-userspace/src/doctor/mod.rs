@@ -105,7 +105,7 @@ impl From<AttachedProgram> for Other {
 }
 
 impl From<LoadedProgram> for Program {
-    fn from(LoadedProgram { name, translated, jited, verified }: LoadedProgram) -> Self {
+    fn from(LoadedProgram { id: _, name, translated, jited, verified }: LoadedProgram) -> Self {
         Self { name, translated_bytes: translated, jited_bytes: jited, verified_instructions: verified }
     }
 }

@@ -21,12 +21,12 @@ use crate::{
     bpf::{
         Datapath, LoadedProgram, Options,
         attached::{self, Attached},
-        cgroup::Cgroup2,
         pins,
         requirements::{self, Features, KernelVersion},
     },
     drain,
     plan::Limits,
+    workloads::cgroups::Cgroup2,
 };
 
 /// Where something cannot be told, the reason.

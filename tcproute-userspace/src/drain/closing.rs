@@ -14,7 +14,7 @@ use super::{
     netns::{self, Namespaces},
     sockets::{Connection, FAMILIES, SockDiag},
 };
-use crate::bpf::{RoutedSockets, cgroup::CgroupId};
+use crate::{bpf::RoutedSockets, workloads::cgroups::CgroupId};
 
 /// The list of sockets is no snapshot: one may be missed while others come and go, and is found the next time.
 const LOOKS: usize = 3;

@@ -11,8 +11,8 @@ use rustc_hash::FxHashMap;
 use tcproute_common::SocketAddress;
 
 use crate::{
-    bpf::cgroup::CgroupId,
     routing::{Action, DataplaneRoutes, Destination},
+    workloads::cgroups::CgroupId,
 };
 
 /// An endpoint that is in no backendRef of a route any more.

@@ -18,10 +18,12 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::bpf::{
-    RoutedSockets,
-    cgroup::CgroupId,
-    requirements::{self, CAP_NET_ADMIN},
+use crate::{
+    bpf::{
+        RoutedSockets,
+        requirements::{self, CAP_NET_ADMIN},
+    },
+    workloads::cgroups::CgroupId,
 };
 use closing::{Gone, close};
 use departures::Departures;

@@ -1,5 +1,7 @@
 //! What is to be written to the maps, in an order in which every connection sees the old route or the new.
 
+use std::sync::Arc;
+
 use tcproute_common::{Backend, BackendRef, RouteKey, RouteValue, SocketAddress};
 
 /// A run of entries in one of the flat arrays.
@@ -23,11 +25,10 @@ pub struct RouteChange {
 }
 
 /// To be applied in the order of the fields: first what no route points at yet, then the routes themselves.
-/// The retired runs may be reused once no program that began before the change is still running.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// Runs of endpoints to write, each from an index on.
-    pub endpoints: Vec<(u32, Vec<SocketAddress>)>,
+    pub endpoints: Vec<(u32, Arc<[SocketAddress]>)>,
     /// Runs of backends to write.
     pub backends: Vec<(u32, Vec<Backend>)>,
     /// Entries of `backend_refs` to set.
@@ -38,11 +39,9 @@ pub struct Change {
     pub cursors: Vec<u32>,
     /// Routes to set or to remove.
     pub routes: Vec<RouteChange>,
-    /// What no route leads to any more.
-    pub retired: Retired,
 }
 
-/// Runs that no route leads to any more.
+/// Runs that no route leads to any more. They may be reused once no program that began before the change is still running.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Retired {
     /// In the map `endpoints`.
@@ -52,7 +51,7 @@ pub struct Retired {
     /// In the map `turns`.
     pub turns: Vec<Run>,
     /// In the map `cursors`.
-    pub cursors: Vec<Run>,
+    pub cursors: Vec<u32>,
 }
 
 impl Retired {

@@ -7,7 +7,7 @@ use std::{
 
 use tcproute_common::{RouteKey, SocketAddress};
 
-use super::{slots::RefName, table::Table};
+use super::slots::RefName;
 
 /// When an endpoint is taken out, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,30 +84,18 @@ impl Ejections {
         back
     }
 
-    /// Leaves those out of the table, unless a backendRef would have no endpoint at all: then all of its endpoints are in.
-    pub fn apply(&self, table: &mut Table) {
-        let mut out: BTreeMap<(&RouteKey, &RefName), BTreeSet<SocketAddress>> = BTreeMap::new();
-        for (member, _) in self.members.iter().filter(|(_, ejection)| ejection.out) {
-            out.entry((&member.key, &member.name)).or_default().insert(member.endpoint);
+    /// The endpoints that are out, by route. A backendRef of which all are out keeps them (`RouteTable::without`).
+    pub fn by_route(&self) -> BTreeMap<RouteKey, BTreeSet<(RefName, SocketAddress)>> {
+        let mut by_route = BTreeMap::<_, BTreeSet<_>>::new();
+        for (member, _) in self.out() {
+            by_route.entry(member.key).or_default().insert((member.name.clone(), member.endpoint));
         }
-        for ((key, name), out) in out {
-            let Some(route) = table.routes.get_mut(key) else { continue };
-            for backend in route.backends.iter_mut().filter(|backend| backend.name == *name) {
-                if !backend.endpoints.iter().all(|endpoint| out.contains(endpoint)) {
-                    backend.endpoints.retain(|endpoint| !out.contains(endpoint));
-                }
-            }
-        }
+        by_route
     }
 
-    /// Forgets endpoints that are in no backendRef of this table any more.
-    pub fn retain(&mut self, table: &Table) {
-        self.members.retain(|member, _| {
-            let route = table.routes.get(&member.key);
-            let mut backends = route.into_iter().flat_map(|route| &route.backends);
-            backends
-                .any(|backend| backend.name == member.name && backend.endpoints.contains(&member.endpoint))
-        });
+    /// Forgets endpoints of which this is not said: they are in no backendRef of their route any more.
+    pub fn retain(&mut self, mut is_there: impl FnMut(&Member) -> bool) {
+        self.members.retain(|member, _| is_there(member));
     }
 
     /// Who is out, and until when.
@@ -133,10 +121,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plan::{
-        table::{BackendTable, RouteTable},
-        turns::Selection,
-    };
+    use crate::plan::table::{BackendTable, RouteTable};
 
     const POLICY: EjectionPolicy = EjectionPolicy { after: 3, back_off: Duration::from_secs(10) };
 
@@ -149,22 +134,23 @@ mod tests {
         Member { key, name: RefName { target: "db".to_owned(), nth: backend }, endpoint: address(port) }
     }
 
-    fn table(backends: &[Vec<u16>]) -> Table {
+    fn table(backends: &[Vec<u16>]) -> RouteTable {
         let backends = (0..).zip(backends).map(|(nth, ports)| BackendTable {
-            name: member(nth, 0).name,
+            name: member(nth, 0).name.into(),
             weight: 1,
             threshold: u32::MAX,
             alias: 0,
             endpoints: ports.iter().map(|&port| address(port)).collect(),
         });
-        let route = RouteTable { backends: backends.collect(), idle: BTreeSet::new(), turns: None };
-        Table { routes: BTreeMap::from([(member(0, 0).key, route)]), selection: Selection::Random }
+        RouteTable { backends: backends.collect(), idle: [].into(), turns: None }
     }
 
-    fn endpoints(table: &Table) -> Vec<Vec<u16>> {
-        let backends = &table.routes[&member(0, 0).key].backends;
+    /// What is left of a route.
+    fn left(ejections: &Ejections, backends: &[Vec<u16>]) -> Vec<Vec<u16>> {
+        let out = ejections.by_route().remove(&member(0, 0).key).unwrap_or_default();
+        let table = table(backends).without(&out);
         let ports = |backend: &BackendTable| backend.endpoints.iter().map(|it| it.port as u16).collect();
-        backends.iter().map(ports).collect()
+        table.backends.iter().map(ports).collect()
     }
 
     fn seconds(seconds: u64) -> Duration {
@@ -176,9 +162,7 @@ mod tests {
         let mut ejections = Ejections::new(POLICY);
         assert!(ejections.eject(member(0, 10), seconds(0)));
         assert!(!ejections.eject(member(0, 10), seconds(1)), "it is out already");
-        let mut table = table(&[vec![10, 11], vec![10, 12]]);
-        ejections.apply(&mut table);
-        assert_eq!(endpoints(&table), [vec![11], vec![10, 12]]);
+        assert_eq!(left(&ejections, &[vec![10, 11], vec![10, 12]]), [vec![11], vec![10, 12]]);
     }
 
     #[test]
@@ -186,9 +170,7 @@ mod tests {
         let mut ejections = Ejections::new(POLICY);
         ejections.eject(member(0, 10), seconds(0));
         ejections.eject(member(0, 11), seconds(0));
-        let mut table = table(&[vec![10, 11], vec![12]]);
-        ejections.apply(&mut table);
-        assert_eq!(endpoints(&table), [vec![10, 11], vec![12]]);
+        assert_eq!(left(&ejections, &[vec![10, 11], vec![12]]), [vec![10, 11], vec![12]]);
     }
 
     #[test]
@@ -211,7 +193,8 @@ mod tests {
         let mut ejections = Ejections::new(POLICY);
         ejections.eject(member(0, 10), seconds(0));
         ejections.eject(member(0, 11), seconds(0));
-        ejections.retain(&table(&[vec![11, 12]]));
+        let table = table(&[vec![11, 12]]);
+        ejections.retain(|member| table.endpoints().any(|endpoint| *endpoint == member.endpoint));
         assert_eq!(ejections.out().map(|(member, _)| member.endpoint).collect::<Vec<_>>(), [address(11)]);
     }
 
@@ -225,9 +208,7 @@ mod tests {
             for &(backend, port) in &out {
                 ejections.eject(member(backend, port), seconds(0));
             }
-            let mut table = table(&backends);
-            ejections.apply(&mut table);
-            for (nth, (before, after)) in (0..).zip(backends.iter().zip(endpoints(&table))) {
+            for (nth, (before, after)) in (0..).zip(backends.iter().zip(left(&ejections, &backends))) {
                 prop_assert!(!after.is_empty());
                 prop_assert!(after.iter().all(|port| before.contains(port)));
                 let dead = |port: &u16| out.contains(&(nth, *port));

@@ -4,12 +4,13 @@
 //! it may come back, and its connections are still open. The entry is given back on the word of who can see
 //! that they have ended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeMap, sync::Arc};
 
+use rustc_hash::FxHashMap;
 use tcproute_common::{BackendRef, RouteKey, TARGET_LEN};
 
 use super::{change::Run, space::Space};
-use crate::routing::ResolvedRoute;
+use crate::routing::{Destination, ResolvedBackend};
 
 /// What a backendRef is known by within its route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,21 +22,19 @@ pub struct RefName {
 }
 
 impl RefName {
-    /// The names of a route's backendRefs, in the order of the policy.
-    pub fn of_route(route: &ResolvedRoute) -> Vec<Self> {
-        let mut names: Vec<Self> = Vec::new();
+    /// The names of a destination's backendRefs, in the order of the policy.
+    pub fn of(destination: &Destination) -> Vec<Self> {
         let mut seen: BTreeMap<String, u32> = BTreeMap::new();
-        for backend in &route.destination.backends {
+        let name = |backend: &ResolvedBackend| {
             let target = backend.target.to_string();
             let count = seen.entry(target.clone()).or_default();
-            names.push(Self { target, nth: *count });
+            let nth = *count;
             *count += 1;
-        }
-        names
+            Self { target, nth }
+        };
+        destination.backends.iter().map(name).collect()
     }
-}
 
-impl RefName {
     /// As the map `backend_refs` has it.
     pub(crate) fn entry(&self, route: RouteKey) -> BackendRef {
         let mut target = [0; TARGET_LEN];
@@ -56,85 +55,85 @@ impl RefName {
 }
 
 /// An entry that no route leads to any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Departed {
     /// The route that had it.
     pub key: RouteKey,
     /// The backendRef.
-    pub name: RefName,
-    /// The entry.
-    pub slot: u32,
+    pub name: Arc<RefName>,
 }
 
 /// The entries of the map `outcomes`. Entry 0 stands for none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slots {
     free: Space,
-    taken: BTreeMap<RouteKey, BTreeMap<RefName, u32>>,
+    /// Sorted by name.
+    taken: FxHashMap<RouteKey, Vec<(Arc<RefName>, u32)>>,
 }
 
 impl Slots {
     pub(crate) fn new(entries: u32) -> Self {
         let mut free = Space::new(entries);
         free.take(1);
-        Self { free, taken: BTreeMap::new() }
+        Self { free, taken: FxHashMap::default() }
     }
 
-    /// The entry of a backendRef, and whether it is new. 0 when all are taken: counting is no reason to refuse a route.
-    pub(crate) fn take(&mut self, key: RouteKey, name: &RefName) -> (u32, bool) {
-        let slot = self.get(&key, name);
-        if slot != 0 {
-            return (slot, false);
+    /// The entry of a backendRef, and whether it is new; `None` when all are taken.
+    pub(crate) fn take(&mut self, key: RouteKey, name: &Arc<RefName>) -> Option<(u32, bool)> {
+        if let Some(slot) = self.get(&key, name) {
+            return Some((slot, false));
         }
-        let Some(run) = self.free.take(1) else { return (0, false) };
-        self.taken.entry(key).or_default().insert(name.clone(), run.first);
-        (run.first, true)
+        let slot = self.free.take(1)?.first;
+        self.insert(key, Arc::clone(name), slot);
+        Some((slot, true))
     }
 
     /// Takes an entry that counts for a backendRef already, and answers with the name of that. `None` if it cannot be.
-    pub(crate) fn take_at(&mut self, slot: u32, backend_ref: &BackendRef) -> Option<RefName> {
-        let name = RefName::of_entry(slot, backend_ref);
+    pub(crate) fn take_at(&mut self, slot: u32, backend_ref: &BackendRef) -> Option<Arc<RefName>> {
+        let name = Arc::new(RefName::of_entry(slot, backend_ref));
         let is_free = self.free.take_at(Run { first: slot, len: 1 });
-        let of_route = self.taken.entry(backend_ref.route).or_default();
-        (is_free && of_route.insert(name.clone(), slot).is_none()).then_some(name)
+        if !is_free || self.get(&backend_ref.route, &name).is_some() {
+            return None;
+        }
+        self.insert(backend_ref.route, Arc::clone(&name), slot);
+        Some(name)
+    }
+
+    fn insert(&mut self, key: RouteKey, name: Arc<RefName>, slot: u32) {
+        let slots = self.taken.entry(key).or_default();
+        let place = slots.partition_point(|(other, _)| *other < name);
+        slots.insert(place, (name, slot));
     }
 
     /// All that are taken.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&RouteKey, &RefName, u32)> {
-        self.taken.iter().flat_map(|(key, slots)| slots.iter().map(move |(name, &slot)| (key, name, slot)))
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&RouteKey, &Arc<RefName>, u32)> {
+        self.taken.iter().flat_map(|(key, slots)| slots.iter().map(move |(name, slot)| (key, name, *slot)))
     }
 
     /// The backendRefs of a route that have an entry.
-    pub(crate) fn of_route(&self, key: &RouteKey) -> impl Iterator<Item = &RefName> {
-        self.taken.get(key).into_iter().flat_map(BTreeMap::keys)
+    pub(crate) fn of_route(&self, key: &RouteKey) -> impl Iterator<Item = &Arc<RefName>> {
+        self.taken.get(key).into_iter().flatten().map(|(name, _)| name)
     }
 
     pub(crate) fn free_entries(&self) -> u32 {
         self.free.free_entries()
     }
 
-    /// The entry of a backendRef; 0 if it has none.
-    pub(crate) fn get(&self, key: &RouteKey, name: &RefName) -> u32 {
-        self.taken.get(key).and_then(|slots| slots.get(name)).copied().unwrap_or(0)
+    /// Has more entries from now on.
+    pub(crate) fn grow(&mut self, entries: u32) {
+        self.free.grow(entries);
     }
 
-    /// The entries of all backendRefs but these.
-    pub(crate) fn departed<'a>(
-        &self,
-        mut present: impl FnMut(&RouteKey) -> BTreeSet<&'a RefName>,
-    ) -> Vec<Departed> {
-        let mut departed = Vec::new();
-        for (&key, slots) in &self.taken {
-            let present = present(&key);
-            let gone = slots.iter().filter(|(name, _)| !present.contains(name));
-            departed.extend(gone.map(|(name, &slot)| Departed { key, name: name.clone(), slot }));
-        }
-        departed
+    /// The entry of a backendRef, if it has one.
+    pub(crate) fn get(&self, key: &RouteKey, name: &RefName) -> Option<u32> {
+        let slots = self.taken.get(key)?;
+        slots.iter().find(|(other, _)| **other == *name).map(|(_, slot)| *slot)
     }
 
-    pub(crate) fn give_back(&mut self, Departed { key, name, .. }: &Departed) {
+    pub(crate) fn give_back(&mut self, Departed { key, name }: &Departed) {
         let Some(slots) = self.taken.get_mut(key) else { return };
-        if let Some(slot) = slots.remove(name) {
+        if let Some(place) = slots.iter().position(|(other, _)| other == name) {
+            let (_, slot) = slots.remove(place);
             self.free.give_back(Run { first: slot, len: 1 });
         }
         if slots.is_empty() {

@@ -8,11 +8,19 @@ use super::change::Run;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Space {
     free: BTreeMap<u32, u32>,
+    entries: u32,
 }
 
 impl Space {
     pub(crate) fn new(entries: u32) -> Self {
-        Self { free: BTreeMap::from([(0, entries)]) }
+        Self { free: BTreeMap::from([(0, entries)]), entries }
+    }
+
+    /// Has more entries from now on.
+    pub(crate) fn grow(&mut self, entries: u32) {
+        let more = entries.saturating_sub(self.entries);
+        self.give_back(Run { first: self.entries, len: more });
+        self.entries += more;
     }
 
     /// `None` if no free run is long enough. A run of length 0 needs no space.

@@ -1,164 +1,50 @@
-//! The routes of all local workloads, as the kernel needs them.
+//! A route as the kernel needs it, without saying where in the maps it stands.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    num::NonZeroU32,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 
-use tcproute_common::{AddressFilter, RouteKey, SocketAddress};
+use rustc_hash::FxHashMap;
+use tcproute_common::SocketAddress;
 
 use super::{
     alias::alias_slots,
     slots::RefName,
     turns::{Selection, reduced},
 };
-use crate::routing::{Action, DataplaneRoutes, ResolvedRoute};
+use crate::routing::Destination;
 
-/// The number by which the maps know a workload of this node. 0 stands for "not a workload".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorkloadId(NonZeroU32);
-
-impl WorkloadId {
-    /// As the maps hold it; `None` for 0.
-    pub fn new(number: u32) -> Option<Self> {
-        NonZeroU32::new(number).map(Self)
-    }
-
-    /// The numbers of all workloads: those that some have already, if no two have the same, and for the others the smallest
-    /// that are neither taken nor `used` by workloads that are gone.
-    pub fn assign(known: &[Option<Self>], used: &BTreeSet<Self>) -> Vec<Self> {
-        let mut taken: BTreeSet<Self> = BTreeSet::new();
-        let kept: Vec<Option<Self>> =
-            known.iter().map(|known| known.filter(|&number| taken.insert(number))).collect();
-        let mut free = (1..=u32::MAX)
-            .filter_map(Self::new)
-            .filter(|number| !taken.contains(number) && !used.contains(number));
-        kept.into_iter().filter_map(|kept| kept.or_else(|| free.next())).collect()
-    }
-
-    /// As the maps hold it.
-    pub const fn get(self) -> u32 {
-        self.0.get()
-    }
-}
-
-/// A workload and what its Dataplane's routes were resolved to.
-#[derive(Debug, Clone)]
-pub struct Workload {
-    /// Its number in the maps.
-    pub id: WorkloadId,
-    /// Its routes.
-    pub routes: Arc<DataplaneRoutes>,
-}
-
-impl Workload {
-    /// By which the maps know one of its routes.
-    pub fn key(&self, route: &ResolvedRoute) -> RouteKey {
-        RouteKey { dialled: route.dialled.into(), workload: self.id.get() }
-    }
-}
-
-/// The content that the maps shall have, without saying where in them it stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Table {
-    pub(crate) routes: BTreeMap<RouteKey, RouteTable>,
-    pub(crate) selection: Selection,
-}
-
-/// How much room a table takes in the maps.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Size {
-    /// Entries of `routes`.
-    pub routes: usize,
-    /// Entries of `backends`.
-    pub backends: usize,
-    /// Entries of `endpoints`.
-    pub endpoints: usize,
-    /// Entries of `outcomes`: backendRefs, also those without weight.
-    pub outcomes: usize,
-    /// Entries of `turns`.
-    pub turns: usize,
-    /// Entries of `cursors`.
-    pub cursors: usize,
-}
-
-/// One route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RouteTable {
+/// The content of the maps for one route. Shared by all workloads that have it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct RouteTable {
     /// Those that have a weight, in the order of the policy.
-    pub(crate) backends: Vec<BackendTable>,
-    /// Those that have none. They may still have connections from when they had one.
-    pub(crate) idle: BTreeSet<RefName>,
+    pub(crate) backends: Box<[BackendTable]>,
+    /// Those that have none, sorted. They may still have connections from when they had one.
+    pub(crate) idle: Box<[Arc<RefName>]>,
     /// The weights from which its turns are made; `None` if the backends are chosen by chance.
-    pub(crate) turns: Option<Vec<u32>>,
+    pub(crate) turns: Option<Arc<[u32]>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct BackendTable {
-    pub(crate) name: RefName,
+    pub(crate) name: Arc<RefName>,
     pub(crate) weight: u32,
     pub(crate) threshold: u32,
     pub(crate) alias: u32,
-    pub(crate) endpoints: Vec<SocketAddress>,
-}
-
-impl Table {
-    /// Destinations that are left to the proxy have no entry. Of two routes of one workload with the same
-    /// address the first stands, as resolution has warned.
-    pub fn new(workloads: &[Workload], selection: Selection) -> Self {
-        let mut routes = BTreeMap::new();
-        for workload in workloads {
-            for route in &workload.routes.routes {
-                if route.destination.action == Action::Route {
-                    routes.entry(workload.key(route)).or_insert_with(|| RouteTable::new(route, selection));
-                }
-            }
-        }
-        Self { routes, selection }
-    }
-
-    /// Lets the addresses through at which this workload's routes begin and end.
-    pub fn extend_filter(&self, workload: WorkloadId, filter: &mut AddressFilter) {
-        for (key, route) in self.routes.iter().filter(|(key, _)| key.workload == workload.get()) {
-            filter.insert(&key.dialled);
-            for endpoint in route.backends.iter().flat_map(|backend| &backend.endpoints) {
-                filter.insert(endpoint);
-            }
-        }
-    }
-
-    /// The room that it takes at most.
-    pub fn size(&self) -> Size {
-        let backends = || self.routes.values().flat_map(|route| &route.backends);
-        let endpoints: BTreeSet<&[SocketAddress]> =
-            backends().map(|backend| backend.endpoints.as_slice()).collect();
-        let turns: BTreeSet<&[u32]> =
-            self.routes.values().filter_map(|route| route.turns.as_deref()).collect();
-        Size {
-            routes: self.routes.len(),
-            backends: backends().count(),
-            endpoints: endpoints.into_iter().map(<[_]>::len).sum(),
-            outcomes: self.routes.values().map(|route| route.names().count()).sum(),
-            turns: turns.into_iter().flatten().map(|&weight| weight as usize).sum(),
-            cursors: if self.selection == Selection::Even { self.routes.len() } else { 0 },
-        }
-    }
+    pub(crate) endpoints: Arc<[SocketAddress]>,
 }
 
 /// Whether a route's weights make too many turns, so that its backends are chosen by chance.
-pub fn has_too_many_turns(route: &ResolvedRoute) -> bool {
-    let weights =
-        route.destination.backends.iter().filter_map(|backend| NonZeroU32::new(backend.weight.get()));
+pub fn has_too_many_turns(destination: &Destination) -> bool {
+    let weights = destination.backends.iter().filter_map(|backend| NonZeroU32::new(backend.weight.get()));
     reduced(&weights.collect::<Vec<_>>()).is_none()
 }
 
 impl RouteTable {
-    fn new(route: &ResolvedRoute, selection: Selection) -> Self {
-        let (weighted, idle): (Vec<_>, Vec<_>) = RefName::of_route(route)
+    /// Of a destination that is routed.
+    pub fn new(destination: &Destination, selection: Selection) -> Self {
+        let (weighted, idle): (Vec<_>, Vec<_>) = RefName::of(destination)
             .into_iter()
-            .zip(&route.destination.backends)
-            .map(|(name, backend)| (NonZeroU32::new(backend.weight.get()), name, backend))
+            .zip(&destination.backends)
+            .map(|(name, backend)| (NonZeroU32::new(backend.weight.get()), Arc::new(name), backend))
             .partition(|(weight, ..)| weight.is_some());
         let weights: Vec<NonZeroU32> = weighted.iter().filter_map(|&(weight, ..)| weight).collect();
         let turns = match selection {
@@ -176,27 +62,82 @@ impl RouteTable {
                 endpoints: backend.endpoints.iter().map(|&endpoint| endpoint.into()).collect(),
             })
             .collect();
-        Self { backends, idle: idle.into_iter().map(|(_, name, _)| name).collect(), turns }
+        let idle: BTreeSet<Arc<RefName>> = idle.into_iter().map(|(_, name, _)| name).collect();
+        Self { backends, idle: idle.into_iter().collect(), turns: turns.map(Into::into) }
     }
 
     /// The names of all backendRefs.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &RefName> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<RefName>> {
         self.backends.iter().map(|backend| &backend.name).chain(&self.idle)
+    }
+
+    /// The backendRefs that have a weight, and that weight.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = (&Arc<RefName>, u32)> {
+        self.backends.iter().map(|backend| (&backend.name, backend.weight))
+    }
+
+    /// All endpoints that it leads to.
+    pub fn endpoints(&self) -> impl Iterator<Item = &SocketAddress> {
+        self.backends.iter().flat_map(|backend| backend.endpoints.iter())
+    }
+
+    /// What it counts for in what one workload may take: a route is as many as it has backendRefs, and one at least.
+    pub(crate) fn entries(&self) -> usize {
+        (self.backends.len() + self.idle.len()).max(1)
+    }
+
+    /// Without some endpoints, unless a backendRef would have no endpoint at all: then all of its endpoints stay.
+    pub(crate) fn without(&self, out: &BTreeSet<(RefName, SocketAddress)>) -> Self {
+        let backend = |backend: &BackendTable| {
+            let is_in =
+                |endpoint: &&SocketAddress| !out.contains(&(RefName::clone(&backend.name), **endpoint));
+            let endpoints: Vec<SocketAddress> = backend.endpoints.iter().filter(is_in).copied().collect();
+            let endpoints =
+                if endpoints.is_empty() { Arc::clone(&backend.endpoints) } else { endpoints.into() };
+            BackendTable { endpoints, ..backend.clone() }
+        };
+        Self {
+            backends: self.backends.iter().map(backend).collect(),
+            idle: self.idle.clone(),
+            turns: self.turns.clone(),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The tables of destinations, each made once for all workloads that have it.
+#[derive(Debug, Default)]
+pub struct RouteTables {
+    selection: Selection,
+    /// By where the destination is in memory, where it is kept as long as it stands here.
+    tables: FxHashMap<usize, (Arc<Destination>, Arc<RouteTable>)>,
+    /// How many there were after the last cleaning up.
+    kept: usize,
+}
 
-    #[test]
-    fn workloads_keep_their_numbers_and_others_get_the_smallest_free_ones() {
-        let known = [None, Some(3), Some(1), None, Some(3)].map(|number| number.and_then(WorkloadId::new));
-        let numbers = |used: &[u32]| -> Vec<u32> {
-            let used = used.iter().filter_map(|&number| WorkloadId::new(number)).collect();
-            WorkloadId::assign(&known, &used).into_iter().map(WorkloadId::get).collect()
-        };
-        assert_eq!(numbers(&[]), [2, 3, 1, 4, 5]);
-        assert_eq!(numbers(&[1, 2, 5]), [4, 3, 1, 6, 7]);
+impl RouteTables {
+    /// With this way to choose backends.
+    pub fn new(selection: Selection) -> Self {
+        Self { selection, ..Self::default() }
+    }
+
+    /// How backends are chosen.
+    pub const fn selection(&self) -> Selection {
+        self.selection
+    }
+
+    /// The table of a destination that is routed.
+    pub fn of(&mut self, destination: &Arc<Destination>) -> Arc<RouteTable> {
+        let selection = self.selection;
+        let made = || (Arc::clone(destination), Arc::new(RouteTable::new(destination, selection)));
+        let (_, table) = self.tables.entry(Arc::as_ptr(destination).addr()).or_insert_with(made);
+        Arc::clone(table)
+    }
+
+    /// Forgets destinations that nobody else has any more, once there may be as many of them as others.
+    pub fn clean_up(&mut self) {
+        if self.tables.len() > 2 * self.kept.max(1024) {
+            self.tables.retain(|_, (destination, _)| Arc::strong_count(destination) > 1);
+            self.kept = self.tables.len();
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The routes of one Dataplane in a persistent map: a copy shares all of them, and two states are compared by what they do
 //! not share.
 
-use std::{net::SocketAddr, ops::Index, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, ops::Index, sync::Arc};
 
 use imbl::{OrdMap, ordmap::DiffItem};
 use serde::{Serialize, Serializer};
@@ -28,13 +28,24 @@ impl Routes {
         self.0.is_empty()
     }
 
-    /// The addresses at which these and the other ones differ, each once or twice. Takes as long as they differ much.
-    pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = SocketAddr> + 'a {
-        self.0.diff(&other.0).map(|item| match item {
-            DiffItem::Add((_, address), _)
-            | DiffItem::Remove((_, address), _)
-            | DiffItem::Update { new: ((_, address), _), .. } => *address,
-        })
+    /// The addresses at which these and the ones before differ, and what is there now. Takes as long as they differ much.
+    pub fn changed_since(&self, before: &Self) -> BTreeMap<SocketAddr, Option<&ResolvedRoute>> {
+        let mut changed = BTreeMap::new();
+        for item in before.0.diff(&self.0) {
+            match item {
+                DiffItem::Add((_, address), route) | DiffItem::Update { new: ((_, address), route), .. } => {
+                    changed.insert(*address, Some(route));
+                }
+                // Unless another service has taken the address.
+                DiffItem::Remove((_, address), _) => drop(changed.entry(*address).or_insert(None)),
+            }
+        }
+        changed
+    }
+
+    /// The route at an address. Takes as long as there are many.
+    pub fn at(&self, address: SocketAddr) -> Option<&ResolvedRoute> {
+        self.iter().find(|route| route.dialled == address)
     }
 
     /// Puts another destination in the place of one, wherever that is. Whether it was anywhere.

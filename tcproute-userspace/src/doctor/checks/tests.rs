@@ -102,7 +102,7 @@ fn what_only_costs_is_a_warning() {
 #[test]
 fn the_jit_is_judged_by_what_it_made() {
     let program =
-        |jited| LoadedProgram { name: "connect4".to_owned(), translated: 800, jited, verified: None };
+        |jited| LoadedProgram { id: 1, name: "connect4".to_owned(), translated: 800, jited, verified: None };
     let mut node = good();
     // As in the network namespace of a container.
     node.jit = None;

@@ -1,15 +1,20 @@
 //! The layout of maps that are in use already: those that an earlier daemon left in the kernel.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
+use rustc_hash::FxHashMap;
 use tcproute_common::{Backend, BackendRef, RouteKey, RouteValue, SocketAddress};
 use thiserror::Error;
 
-use super::{Layout, Limits, Placed, Round, Run};
+use super::{Departed, Layout, Limits, Placed, Round, Run};
 use crate::plan::{
     shared::Clash,
     slots::RefName,
     table::{BackendTable, RouteTable},
+    workload_id::WorkloadId,
 };
 
 /// What maps hold, as far as routes lead to it.
@@ -18,11 +23,11 @@ pub struct Contents {
     /// All routes.
     pub routes: BTreeMap<RouteKey, RouteValue>,
     /// Backends by their index.
-    pub backends: BTreeMap<u32, Backend>,
+    pub backends: FxHashMap<u32, Backend>,
     /// Endpoints by their index.
-    pub endpoints: BTreeMap<u32, SocketAddress>,
+    pub endpoints: FxHashMap<u32, SocketAddress>,
     /// Turns by their index.
-    pub turns: BTreeMap<u32, u32>,
+    pub turns: FxHashMap<u32, u32>,
     /// All backendRefs that are counted, by their index in `outcomes`.
     pub backend_refs: BTreeMap<u32, BackendRef>,
 }
@@ -36,13 +41,16 @@ impl Layout {
     /// The layout of maps of this size with these contents.
     pub fn adopt(limits: Limits, contents: &Contents) -> Result<Self, Inconsistent> {
         let mut layout = Self::new(limits);
-        let mut names = BTreeMap::new();
+        let mut names = FxHashMap::default();
         for (&slot, backend_ref) in &contents.backend_refs {
             let name = layout.slots.take_at(slot, backend_ref);
             let name = name.ok_or(Inconsistent("two backendRefs have the same counts"))?;
             names.insert(slot, (backend_ref.route, name));
         }
+        // Most workloads have the routes of others, too.
+        let mut tables: HashSet<Arc<RouteTable>> = HashSet::new();
         for (&key, value) in &contents.routes {
+            let workload = WorkloadId::new(key.workload).ok_or(Inconsistent("a route is of no workload"))?;
             let run = Run { first: value.first_backend, len: value.backend_count };
             if !layout.backends.take_at(run) {
                 return Err(Inconsistent("two routes have the same backend"));
@@ -52,33 +60,40 @@ impl Layout {
                 let backend =
                     contents.backends.get(&index).ok_or(Inconsistent("a route leads to no backend"))?;
                 let name = match names.get(&backend.outcomes) {
-                    Some((route, name)) if *route == key => name.clone(),
+                    Some((route, name)) if *route == key => Arc::clone(name),
                     Some(_) => return Err(Inconsistent("a backend counts for another route")),
                     // It is not counted, and its name is not known.
-                    None => RefName { target: String::new(), nth: index },
+                    None => Arc::new(RefName { target: String::new(), nth: index }),
                 };
                 layout.adopt_backend(name, backend, &contents.endpoints)
             });
-            let backends: Vec<BackendTable> = backends.collect::<Result<_, _>>()?;
-            let weighted: BTreeSet<&RefName> = backends.iter().map(|backend| &backend.name).collect();
+            let backends: Box<[BackendTable]> = backends.collect::<Result<_, _>>()?;
             // Perhaps more than have the weight 0: those that have left look the same.
-            let idle = layout.slots.of_route(&key).filter(|name| !weighted.contains(name)).cloned().collect();
+            let is_idle = |name: &&Arc<RefName>| backends.iter().all(|backend| backend.name != **name);
+            let idle = layout.slots.of_route(&key).filter(is_idle).cloned().collect();
             let (round, turns) = layout.adopt_round(value, &contents.turns)?.unzip();
-            let table = RouteTable { backends, idle, turns };
-            layout.routes.insert(key, Placed { run, turns: round, table });
+            let table = Arc::new(RouteTable { backends, idle, turns });
+            let table = tables.get(&table).map_or_else(|| Arc::clone(&table), Arc::clone);
+            tables.insert(Arc::clone(&table));
+            let placed = Placed { table, first_backend: if run.len > 0 { run.first } else { 0 }, round };
+            layout.routes.entry(workload).or_default().put(key.dialled, Some(placed));
+            layout.count += 1;
         }
+        let departed = layout.slots.all().filter(|(key, ..)| !contents.routes.contains_key(key));
+        let departed = departed.map(|(&key, name, _)| Departed { key, name: Arc::clone(name) });
+        layout.departed = departed.collect();
         Ok(layout)
     }
 
     fn adopt_backend(
         &mut self,
-        name: RefName,
+        name: Arc<RefName>,
         backend: &Backend,
-        endpoints: &BTreeMap<u32, SocketAddress>,
+        endpoints: &FxHashMap<u32, SocketAddress>,
     ) -> Result<BackendTable, Inconsistent> {
         let run = Run { first: backend.first_endpoint, len: backend.endpoint_count };
         let endpoints = entries(endpoints, run).ok_or(Inconsistent("a backend leads to no endpoint"))?;
-        self.endpoints.take_at(&endpoints, run).map_err(|clash| match clash {
+        let endpoints = self.endpoints.take_at(endpoints.into(), run).map_err(|clash| match clash {
             Clash::Twice => Inconsistent("the same endpoints are there twice"),
             Clash::Overlap => Inconsistent("two runs of endpoints overlap"),
         })?;
@@ -95,8 +110,8 @@ impl Layout {
     fn adopt_round(
         &mut self,
         value: &RouteValue,
-        turns: &BTreeMap<u32, u32>,
-    ) -> Result<Option<(Round, Vec<u32>)>, Inconsistent> {
+        turns: &FxHashMap<u32, u32>,
+    ) -> Result<Option<Adopted>, Inconsistent> {
         if value.turn_count == 0 {
             return Ok(None);
         }
@@ -106,19 +121,21 @@ impl Layout {
         for turn in turns {
             *weights.get_mut(turn as usize).ok_or(Inconsistent("a turn leads to no backend"))? += 1;
         }
-        self.turns.take_at(&weights, run).map_err(|clash| match clash {
+        let weights = self.turns.take_at(weights.into(), run).map_err(|clash| match clash {
             Clash::Twice => Inconsistent("the same turns are there twice"),
             Clash::Overlap => Inconsistent("two runs of turns overlap"),
         })?;
-        let cursor = Run { first: value.cursor, len: 1 };
-        if !self.cursors.take_at(cursor) {
+        if !self.cursors.take_at(Run { first: value.cursor, len: 1 }) {
             return Err(Inconsistent("two routes have the same cursor"));
         }
-        Ok(Some((Round { run, cursor }, weights)))
+        Ok(Some((Box::new(Round { run, cursor: value.cursor }), weights)))
     }
 }
 
+/// A round, and the weights that its turns are made from.
+type Adopted = (Box<Round>, Arc<[u32]>);
+
 /// What stands in a run, if all of it is known.
-fn entries<T: Copy>(of: &BTreeMap<u32, T>, run: Run) -> Option<Vec<T>> {
+fn entries<T: Copy>(of: &FxHashMap<u32, T>, run: Run) -> Option<Vec<T>> {
     (run.first..run.first.saturating_add(run.len)).map(|index| of.get(&index).copied()).collect()
 }

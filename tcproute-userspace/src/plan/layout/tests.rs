@@ -1,12 +1,10 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use proptest::prelude::*;
 use tcproute_common::{Backend, BackendRef, RouteKey, RouteValue, SocketAddress};
 
-use super::{super::turns::Selection, *};
+use super::*;
+use crate::plan::limits::Memory;
 
 const LIMITS: Limits =
     Limits { routes: 64, backends: 512, endpoints: 512, outcomes: 64, turns: 512, cursors: 64 };
@@ -28,24 +26,60 @@ fn name(nth: usize) -> RefName {
     RefName { target: "db".to_owned(), nth: nth.try_into().unwrap() }
 }
 
+/// What the one workload dials, and where that leads.
+type Table = BTreeMap<RouteKey, Arc<RouteTable>>;
+
 fn table(routes: &BTreeMap<u16, Vec<Vec<u16>>>) -> Table {
     let route = |backends: &Vec<Vec<u16>>| RouteTable {
         backends: backends
             .iter()
             .enumerate()
             .map(|(nth, endpoints)| BackendTable {
-                name: name(nth),
+                name: name(nth).into(),
                 weight: weight(endpoints),
                 threshold: u32::MAX,
                 alias: 0,
                 endpoints: endpoints.iter().map(|&port| address(port)).collect(),
             })
             .collect(),
-        idle: BTreeSet::from([name(9)]),
+        idle: [name(9).into()].into(),
         turns: (backends.len() > 1).then(|| backends.iter().map(|endpoints| weight(endpoints)).collect()),
     };
-    let routes = routes.iter().map(|(&number, backends)| (key(number), route(backends))).collect();
-    Table { routes, selection: Selection::Even }
+    routes.iter().map(|(&number, backends)| (key(number), Arc::new(route(backends)))).collect()
+}
+
+fn workload() -> WorkloadId {
+    WorkloadId::new(1).unwrap()
+}
+
+/// What is to be done to get to this table.
+fn edits(layout: &Layout, table: &Table) -> Vec<Edit> {
+    let differs = |(key, wanted): &(&RouteKey, &Arc<RouteTable>)| {
+        layout.table(workload(), &key.dialled) != Some(*wanted)
+    };
+    let edit = |(key, wanted): (&RouteKey, &Arc<RouteTable>)| Edit {
+        dialled: key.dialled,
+        table: Some(Arc::clone(wanted)),
+    };
+    let gone = layout
+        .dialled(workload())
+        .filter(|&&dialled| !table.contains_key(&RouteKey { dialled, workload: 1 }));
+    let gone = gone.map(|&dialled| Edit { dialled, table: None });
+    table.iter().filter(differs).map(edit).chain(gone).collect()
+}
+
+fn stage(layout: &mut Layout, table: &Table) -> Result<Staged, OverLimit> {
+    let edits = edits(layout, table);
+    layout.stage(workload(), &edits, Counting::AsFarAsItGoes)
+}
+
+/// The change to this table, as it was made.
+fn plan(layout: &Layout, table: &Table) -> (Layout, Change, Retired) {
+    let mut next = layout.clone();
+    let mut staged = stage(&mut next, table).unwrap();
+    let change = std::mem::take(&mut staged.change);
+    let retired = next.commit(staged);
+    (next, change, retired)
 }
 
 /// The maps, as the programs read them.
@@ -89,7 +123,7 @@ impl Maps {
 
     /// What a daemon that starts finds.
     fn contents(&self) -> Contents {
-        fn written<T: Copy>(entries: &[Option<T>]) -> BTreeMap<u32, T> {
+        fn written<T: Copy>(entries: &[Option<T>]) -> FxHashMap<u32, T> {
             (0..).zip(entries).filter_map(|(index, entry)| Some((index, (*entry)?))).collect()
         }
         Contents {
@@ -157,88 +191,119 @@ impl Maps {
 /// As the next daemon knows it: it cannot tell backendRefs that have left from those that have no weight.
 fn as_found(layout: &Layout) -> Layout {
     let mut found = layout.clone();
-    for (key, placed) in &mut found.routes {
-        let weighted: BTreeSet<&RefName> =
-            placed.table.backends.iter().map(|backend| &backend.name).collect();
-        let idle = layout.slots.of_route(key).filter(|name| !weighted.contains(name)).cloned();
-        placed.table.idle = idle.collect();
+    for placed in found.routes.get_mut(&workload()).into_iter().flat_map(|routes| routes.placed.iter_mut()) {
+        let (dialled, placed) = placed;
+        let is_idle =
+            |name: &&Arc<RefName>| placed.table.backends.iter().all(|backend| backend.name != **name);
+        let idle =
+            layout.slots.of_route(&super::key(workload(), *dialled)).filter(is_idle).cloned().collect();
+        let RouteTable { backends, turns, .. } = &*placed.table;
+        placed.table = Arc::new(RouteTable { backends: backends.clone(), idle, turns: turns.clone() });
     }
+    for of in found.routes.values_mut() {
+        of.entries = of.placed.values().map(|placed| placed.table.entries()).sum();
+    }
+    let routes: Vec<RouteKey> =
+        layout.dialled(workload()).map(|&dialled| super::key(workload(), dialled)).collect();
+    found.departed.retain(|departed| !routes.contains(&departed.key));
     found
 }
 
 fn wanted(table: &Table, key: RouteKey) -> Option<Vec<Vec<SocketAddress>>> {
-    table
-        .routes
-        .get(&key)
-        .map(|route| route.backends.iter().map(|backend| backend.endpoints.clone()).collect())
+    let route = table.get(&key)?;
+    Some(route.backends.iter().map(|backend| backend.endpoints.to_vec()).collect())
 }
 
 fn wanted_turns(table: &Table, key: RouteKey) -> Option<Vec<u32>> {
-    table.routes.get(&key)?.turns.as_deref().map(order)
+    table.get(&key)?.turns.as_deref().map(order)
 }
 
 #[test]
 fn other_weights_begin_a_round_and_other_endpoints_do_not() {
-    let plan = |layout: &Layout, backends: [Vec<u16>; 2]| {
-        layout.plan(&table(&BTreeMap::from([(1, backends.into())]))).unwrap()
+    let to = |layout: &Layout, backends: [Vec<u16>; 2]| {
+        plan(layout, &table(&BTreeMap::from([(1, backends.into())])))
     };
     let mut maps = Maps::new();
-    let (layout, first) = plan(&Layout::new(LIMITS), [vec![10], vec![]]);
+    let (layout, first, _) = to(&Layout::new(LIMITS), [vec![10], vec![]]);
     maps.apply(&first, |_| {});
     assert_eq!(maps.read_turns(key(1)), Some((vec![0, 0, 1], 0)));
     maps.connect(key(1));
-    let (layout, second) = plan(&layout, [vec![11], vec![]]);
+    let (layout, second, retired) = to(&layout, [vec![11], vec![]]);
     maps.apply(&second, |_| {});
     assert_eq!(maps.read_turns(key(1)), Some((vec![0, 0, 1], 1)));
-    assert_eq!((second.retired.turns.len(), second.retired.cursors.len()), (0, 0));
-    let (_, third) = plan(&layout, [vec![11, 12], vec![]]);
+    assert_eq!((retired.turns.len(), retired.cursors.len()), (0, 0));
+    let (_, third, retired) = to(&layout, [vec![11, 12], vec![]]);
     maps.apply(&third, |_| {});
     assert_eq!(maps.read_turns(key(1)).map(|(_, cursor)| cursor), Some(0));
-    assert_eq!((third.retired.turns.len(), third.retired.cursors.len()), (1, 1));
+    assert_eq!((retired.turns.len(), retired.cursors.len()), (1, 1));
 }
 
 #[test]
 fn routes_with_the_same_weights_share_the_turns_and_not_the_cursor() {
     let same = vec![vec![10], vec![11]];
-    let (_, change) =
-        Layout::new(LIMITS).plan(&table(&BTreeMap::from([(1, same.clone()), (2, same)]))).unwrap();
+    let (_, change, _) = plan(&Layout::new(LIMITS), &table(&BTreeMap::from([(1, same.clone()), (2, same)])));
     assert_eq!((change.turns.len(), change.cursors.len()), (1, 2));
-}
-
-#[test]
-fn an_unchanged_table_changes_nothing() {
-    let wanted = table(&BTreeMap::from([(1, vec![vec![10, 11], vec![]]), (2, vec![])]));
-    let (layout, first) = Layout::new(LIMITS).plan(&wanted).unwrap();
-    assert!(!first.is_empty());
-    let (_, second) = layout.plan(&wanted).unwrap();
-    assert_eq!(second, Change::default());
 }
 
 #[test]
 fn backends_with_the_same_endpoints_share_a_run() {
     let wanted = table(&BTreeMap::from([(1, vec![vec![10, 11]]), (2, vec![vec![10, 11]])]));
-    let (_, change) = Layout::new(LIMITS).plan(&wanted).unwrap();
+    let (_, change, _) = plan(&Layout::new(LIMITS), &wanted);
     assert_eq!(change.endpoints.len(), 1);
 }
 
 #[test]
-fn what_does_not_fit_names_the_limit() {
+fn what_does_not_fit_names_the_limit_and_takes_nothing() {
     let small = Limits { routes: 1, backends: 2, endpoints: 3, outcomes: 1, ..LIMITS };
     let error = |routes: &[(u16, Vec<Vec<u16>>)]| {
-        Layout::new(small).plan(&table(&routes.iter().cloned().collect())).map(|_| ()).unwrap_err()
+        let mut layout = Layout::new(small);
+        let error = stage(&mut layout, &table(&routes.iter().cloned().collect())).unwrap_err();
+        assert_eq!(layout, Layout::new(small));
+        error
     };
-    assert_eq!(error(&[(1, vec![]), (2, vec![])]), OverLimit { what: "routes", needed: 2, limit: 1 });
-    assert_eq!(
-        error(&[(1, vec![vec![1], vec![1], vec![1]])]),
-        OverLimit { what: "backends", needed: 3, limit: 2 }
-    );
-    assert_eq!(error(&[(1, vec![vec![1, 2, 3, 4]])]), OverLimit { what: "endpoints", needed: 4, limit: 3 });
+    let over = |map, needed, limit| OverLimit { map, needed, limit };
+    assert_eq!(error(&[(1, vec![]), (2, vec![])]), over(LimitedMap::Routes, 2, 1));
+    assert_eq!(error(&[(1, vec![vec![1], vec![1], vec![1]])]), over(LimitedMap::Backends, 3, 2));
+    assert_eq!(error(&[(1, vec![vec![1, 2, 3, 4]])]), over(LimitedMap::Endpoints, 4, 3));
+}
+
+#[test]
+fn with_the_demand_of_a_change_it_fits() {
+    let wanted = table(&BTreeMap::from([(1, vec![vec![1, 2], vec![3]]), (2, vec![vec![1, 2, 3, 4, 5]])]));
+    let small = Limits { routes: 1, backends: 1, endpoints: 1, outcomes: 1, turns: 1, cursors: 1 };
+    let mut layout = Layout::new(small);
+    let edits = edits(&layout, &wanted);
+    let demand = layout.demand(edits.iter().map(|edit| (Some(workload()), edit)));
+    let grown = small.grown_for(&demand, Memory { most: 1 << 30, cpus: 2 });
+    layout.grow(grown);
+    assert!(layout.stage(workload(), &edits, Counting::Required).is_ok());
+}
+
+#[test]
+fn what_fills_new_maps_is_what_the_old_ones_have() {
+    let first =
+        table(&BTreeMap::from([(1, vec![vec![10, 11], vec![12]]), (2, vec![]), (3, vec![vec![10, 11]])]));
+    let second = table(&BTreeMap::from([(1, vec![vec![10], vec![12]]), (3, vec![vec![10, 11]])]));
+    let mut maps = Maps::new();
+    let (layout, change, _) = plan(&Layout::new(LIMITS), &first);
+    maps.apply(&change, |_| {});
+    let (mut layout, change, retired) = plan(&layout, &second);
+    layout.reuse(&retired);
+    maps.apply(&change, |_| {});
+    let mut other = Maps::new();
+    layout.cursors().for_each(|cursor| other.cursors[cursor as usize] = maps.cursors[cursor as usize]);
+    layout.fill().for_each(|change| other.apply(&change, |_| {}));
+    for number in 1..4 {
+        assert_eq!(other.read(key(number)), maps.read(key(number)));
+        assert_eq!(other.read_turns(key(number)), maps.read_turns(key(number)));
+    }
+    assert_eq!(Layout::adopt(LIMITS, &other.contents()).unwrap(), as_found(&layout));
 }
 
 #[test]
 fn maps_that_contradict_themselves_are_not_adopted() {
     let wanted = table(&BTreeMap::from([(1, vec![vec![10, 11]]), (2, vec![vec![12]])]));
-    let (_, change) = Layout::new(LIMITS).plan(&wanted).unwrap();
+    let (_, change, _) = plan(&Layout::new(LIMITS), &wanted);
     let mut maps = Maps::new();
     maps.apply(&change, |_| ());
     let good = maps.contents();
@@ -263,37 +328,45 @@ fn maps_that_contradict_themselves_are_not_adopted() {
 #[test]
 fn a_backend_ref_keeps_its_counts_until_it_has_left_and_is_drained() {
     let both = table(&BTreeMap::from([(1, vec![vec![10], vec![11]])]));
-    let (layout, first) = Layout::new(LIMITS).plan(&both).unwrap();
+    let (layout, first, _) = plan(&Layout::new(LIMITS), &both);
     let slots = |change: &Change| change.backends[0].1.iter().map(|entry| entry.outcomes).collect::<Vec<_>>();
     assert_eq!(slots(&first), [1, 2]);
     assert_eq!(layout.slot(&key(1), &name(9)), Some(3), "also without a weight");
     // Another order, other endpoints.
-    let mut moved = table(&BTreeMap::from([(1, vec![vec![12], vec![]])]));
-    moved.routes.get_mut(&key(1)).unwrap().backends.reverse();
-    let (layout, second) = layout.plan(&moved).unwrap();
+    let moved = table(&BTreeMap::from([(1, vec![vec![12], vec![]])]));
+    let mut backends = moved[&key(1)].backends.to_vec();
+    backends.reverse();
+    let RouteTable { idle, turns, .. } = &*moved[&key(1)];
+    let moved = RouteTable { backends: backends.into(), idle: idle.clone(), turns: turns.clone() };
+    let (layout, second, _) = plan(&layout, &BTreeMap::from([(key(1), moved.into())]));
     assert_eq!(slots(&second), [2, 1]);
-    let (layout, _) = layout.plan(&table(&BTreeMap::from([(1, vec![vec![12]])]))).unwrap();
-    assert_eq!(layout.departed(), [Departed { key: key(1), name: name(1), slot: 2 }]);
-    let (back, third) = layout.plan(&both).unwrap();
-    assert_eq!((slots(&third), back.departed()), (vec![1, 2], vec![]));
-    let (mut layout, _) = layout.plan(&Table::default()).unwrap();
-    let departed = layout.departed();
+    let (layout, ..) = plan(&layout, &table(&BTreeMap::from([(1, vec![vec![12]])])));
+    let departed = Departed { key: key(1), name: name(1).into() };
+    assert_eq!((layout.departed(), layout.slot(&key(1), &name(1))), (&[departed].into(), Some(2)));
+    let (back, third, _) = plan(&layout, &both);
+    assert_eq!((slots(&third), back.departed().len()), (vec![1, 2], 0));
+    let (mut layout, ..) = plan(&layout, &Table::default());
+    let departed = layout.departed().clone();
     assert_eq!(departed.len(), 3);
     for departed in &departed {
         layout.reuse_slot(departed);
     }
-    assert_eq!(layout.departed(), []);
-    let (_, fourth) = layout.plan(&table(&BTreeMap::from([(2, vec![vec![10]])]))).unwrap();
+    assert!(layout.departed().is_empty());
+    let (_, fourth, _) = plan(&layout, &table(&BTreeMap::from([(2, vec![vec![10]])])));
     assert_eq!(slots(&fourth), [1]);
 }
 
 #[test]
 fn without_room_to_count_routes_are_routes_all_the_same() {
     let few = Limits { outcomes: 2, ..LIMITS };
-    let (layout, change) =
-        Layout::new(few).plan(&table(&BTreeMap::from([(1, vec![vec![1], vec![2]])]))).unwrap();
+    let both = table(&BTreeMap::from([(1, vec![vec![1], vec![2]])]));
+    let (layout, change, _) = plan(&Layout::new(few), &both);
     assert_eq!(change.backends[0].1.iter().map(|entry| entry.outcomes).collect::<Vec<_>>(), [1, 0]);
     assert_eq!(layout.slot(&key(1), &name(1)), None);
+    let mut strict = Layout::new(few);
+    let edits = edits(&strict, &both);
+    let over = strict.stage(workload(), &edits, Counting::Required).unwrap_err();
+    assert_eq!(over.map, LimitedMap::Outcomes);
 }
 
 fn any_routes() -> impl Strategy<Value = BTreeMap<u16, Vec<Vec<u16>>>> {
@@ -307,17 +380,28 @@ proptest! {
     /// runs are reused only after they were given back.
     #[test]
     fn every_step_of_every_change_is_safe(
-        tables in proptest::collection::vec(any_routes(), 1..8),
+        tables in proptest::collection::vec((any_routes(), proptest::bool::weighted(0.2)), 1..8),
         adopt: bool,
     ) {
         let mut layout = Layout::new(LIMITS);
         let mut maps = Maps::new();
         let mut before = Table::default();
-        for routes in tables {
+        for (routes, fails) in tables {
             let after = table(&routes);
-            let (mut next, change) = layout.plan(&after).unwrap();
+            let found = layout.clone();
+            let mut staged = stage(&mut layout, &after).unwrap();
+            if fails {
+                // Nothing of it was written, or all was taken back.
+                let retired = layout.abandon(staged);
+                layout.reuse(&retired);
+                for departed in layout.departed().clone() {
+                    layout.reuse_slot(&departed);
+                }
+                prop_assert_eq!(&layout, &found);
+                continue;
+            }
             let mut all_good = true;
-            maps.apply(&change, |maps| {
+            maps.apply(&staged.change, |maps| {
                 all_good &= (0..6).map(key).all(|key| {
                     let seen = maps.read(key);
                     let turns = maps.read_turns(key).map(|(turns, _)| turns);
@@ -325,6 +409,7 @@ proptest! {
                         || (seen == wanted(&after, key) && turns == wanted_turns(&after, key))
                 });
             });
+            staged.change = Change::default();
             prop_assert!(all_good);
             for number in 0..6 {
                 prop_assert_eq!(maps.read(key(number)), wanted(&after, key(number)));
@@ -332,20 +417,24 @@ proptest! {
             for number in 0..6 {
                 maps.connect(key(number));
             }
-            next.reuse(&change.retired);
+            let retired = layout.commit(staged);
+            layout.reuse(&retired);
             // The next daemon finds what this one knows.
             let adopted = Layout::adopt(LIMITS, &maps.contents()).unwrap();
-            prop_assert_eq!(&adopted, &as_found(&next));
-            layout = if adopt { adopted } else { next };
-            for departed in layout.departed() {
+            prop_assert_eq!(&adopted, &as_found(&layout));
+            if adopt {
+                layout = adopted;
+            }
+            for departed in layout.departed().clone() {
+                let slot = layout.slot(&departed.key, &departed.name).unwrap();
                 layout.reuse_slot(&departed);
-                maps.backend_refs.remove(&departed.slot);
+                maps.backend_refs.remove(&slot);
             }
             before = after;
         }
-        let (mut empty, change) = layout.plan(&Table::default()).unwrap();
-        empty.reuse(&change.retired);
-        for departed in empty.departed() {
+        let (mut empty, _, retired) = plan(&layout, &Table::default());
+        empty.reuse(&retired);
+        for departed in empty.departed().clone() {
             empty.reuse_slot(&departed);
         }
         prop_assert_eq!(empty, Layout::new(LIMITS));

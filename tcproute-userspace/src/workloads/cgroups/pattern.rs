@@ -9,7 +9,7 @@ use std::{
 use glob::Pattern;
 use thiserror::Error;
 
-use super::cgroup::Cgroup2;
+use super::Cgroup2;
 
 /// Any number of cgroups, which may come and go.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,474 @@
+//! What is in force: the workloads, their routes, and the maps and programs in the kernel. The only place that changes them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use rustc_hash::FxHashSet;
+use tcproute_common::{RouteKey, SocketAddress};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::settle::{Routing, Step, Steps, Workload};
+use crate::{
+    bpf::{Datapath, Options, pins::PinDirectory},
+    plan::{
+        Change, Counting, Demand, Departed, Edit, Layout, LimitedMap, Limits, Memory, OverLimit, RefName,
+        Retired, WorkloadId, WorkloadIds,
+    },
+    workloads::cgroups::{Cgroup, CgroupId},
+};
+
+/// Longer than any program can still be reading a run: they run with preemption by RCU and for microseconds.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Routes in force in the kernel.
+pub(super) struct InForce<'a> {
+    pub(super) datapath: Datapath<'a>,
+    pub(super) layout: Layout,
+    pub(super) workloads: BTreeMap<CgroupId, Workload>,
+    ids: WorkloadIds,
+    /// Numbers of workloads that are gone, and since when.
+    freed: Vec<(Instant, WorkloadId)>,
+    /// Runs that no route leads to any more, and since when.
+    retired: Vec<(Instant, Retired)>,
+    /// When the maps were made larger, if counts are still in those of before.
+    grown: Option<Instant>,
+    memory: Memory,
+    /// Whether the maps can be made larger.
+    grows: bool,
+}
+
+/// What came of steps.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// Routes that are others now.
+    pub(super) changed: Vec<RouteKey>,
+    /// Entries of `outcomes` that have counted nothing yet.
+    pub(super) fresh: FxHashSet<u32>,
+    pub(super) attached: Vec<CgroupId>,
+    pub(super) forgotten: Vec<CgroupId>,
+    pub(super) failures: Vec<Failed>,
+    /// Whether the maps were made larger.
+    pub(super) grown: bool,
+}
+
+/// Whether programs are attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attach {
+    Now,
+    /// Left for the next time: other steps come first.
+    Later,
+}
+
+/// Steps that have failed, of one workload or, without a cgroup, of none.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) cgroup: Option<CgroupId>,
+    pub(super) at: FailedAt,
+    pub(super) error: anyhow::Error,
+}
+
+/// Where steps have failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FailedAt {
+    /// The routes before stay in force.
+    Routing,
+    /// There is no room for the routes: those before stay in force.
+    Room,
+    /// Programs are not attached.
+    Attaching,
+    /// Programs still run where they should not.
+    Detaching,
+}
+
+impl<'a> InForce<'a> {
+    /// Loads the programs, and goes on from the maps that an earlier daemon has left.
+    pub(super) fn load(options: &Options<'a>, memory: Memory) -> Result<Self> {
+        let datapath = Datapath::load(options)?;
+        let limits = datapath.limits();
+        let (datapath, layout) = match datapath.contents()?.map(|contents| Layout::adopt(limits, &contents)) {
+            None => (datapath, Layout::new(limits)),
+            Some(Ok(layout)) => {
+                info!("going on with the routes of an earlier daemon");
+                (datapath, layout)
+            }
+            Some(Err(inconsistent)) => {
+                warn!("{inconsistent}: new ones are made");
+                drop(datapath);
+                let datapath = Datapath::load(&Options { reuse_tables: false, ..*options })?;
+                let layout = Layout::new(datapath.limits());
+                (datapath, layout)
+            }
+        };
+        let grows = options.pins.is_some();
+        let (workloads, ids) = (BTreeMap::new(), WorkloadIds::default());
+        Ok(Self {
+            datapath,
+            layout,
+            workloads,
+            ids,
+            freed: Vec::new(),
+            retired: Vec::new(),
+            grown: None,
+            memory,
+            grows,
+        })
+    }
+
+    /// Takes over the workloads of an earlier daemon among these cgroups, and detaches what it has attached to others.
+    pub(super) fn adopt<'c>(
+        &mut self,
+        pins: Option<&PinDirectory>,
+        cgroups: impl Iterator<Item = (&'c Path, CgroupId)>,
+    ) -> Result<()> {
+        let mut ours = BTreeSet::new();
+        let linked = pins.map_or_else(|| Ok(BTreeSet::new()), PinDirectory::cgroups)?;
+        for (path, cgroup) in cgroups.filter(|(_, cgroup)| linked.contains(cgroup)) {
+            ours.insert(cgroup);
+            let Some(id) = self.datapath.adopt(cgroup).filter(|&id| self.ids.keep(id)) else { continue };
+            let (path, out) = (path.to_path_buf(), BTreeMap::new());
+            // Its programs are replaced when it is attached.
+            let workload =
+                Workload { path, id, routes: None, out, beyond: 0, attached: false, inherited: true };
+            self.workloads.insert(cgroup, workload);
+        }
+        // Before their numbers are given to others.
+        self.datapath.detach_others(&ours)?;
+        let known: BTreeSet<WorkloadId> = self.workloads.values().map(|workload| workload.id).collect();
+        let others: Vec<WorkloadId> = self.layout.workloads().filter(|id| !known.contains(id)).collect();
+        for id in others {
+            self.remove_routes(id).context("cannot remove the routes of workloads that are gone")?;
+        }
+        self.forget_sockets_of_others()
+    }
+
+    /// Takes the steps. What fails ends the steps of its workload.
+    pub(super) fn apply(&mut self, steps: Vec<Steps>, attach: Attach) -> Applied {
+        let mut applied = Applied::default();
+        self.reclaim();
+        self.make_room(&steps, &mut applied);
+        for Steps { cgroup, path, steps } in steps {
+            for step in steps {
+                let (at, done) = match step {
+                    Step::Detach => (FailedAt::Detaching, self.detach(cgroup)),
+                    Step::Forget => (FailedAt::Routing, self.forget(cgroup, &mut applied)),
+                    Step::Route(routing) => {
+                        (FailedAt::Routing, self.route(cgroup, &path, routing, &mut applied))
+                    }
+                    Step::Attach if attach == Attach::Later => break,
+                    Step::Attach => (FailedAt::Attaching, self.attach(cgroup, &path, &mut applied)),
+                };
+                if let Err(error) = done {
+                    let at = if error.is::<OverLimit>() { FailedAt::Room } else { at };
+                    applied.failures.push(Failed { cgroup: Some(cgroup), at, error });
+                    break;
+                }
+            }
+        }
+        if !applied.forgotten.is_empty()
+            && let Err(error) = self.forget_sockets_of_others()
+        {
+            warn!("sockets outlive their cgroup: {error:#}");
+        }
+        applied
+    }
+
+    /// Makes the maps larger, if these steps may need it.
+    fn make_room(&mut self, steps: &[Steps], applied: &mut Applied) {
+        let id = |cgroup: &CgroupId| self.workloads.get(cgroup).map(|workload| workload.id);
+        let demand = demand(&self.layout, steps, id);
+        let before = self.layout.limits();
+        if before.has_room_for(&demand) || !self.grows {
+            return;
+        }
+        let limits = before.grown_for(&demand, self.memory);
+        if limits == before {
+            return;
+        }
+        match self.grow(limits) {
+            Ok(()) => applied.grown = true,
+            Err(error) => {
+                let error = error.context("cannot make the maps larger");
+                applied.failures.push(Failed { cgroup: None, at: FailedAt::Routing, error });
+            }
+        }
+    }
+
+    fn grow(&mut self, limits: Limits) -> Result<()> {
+        let begun = Instant::now();
+        self.datapath.grow(limits, &self.layout)?;
+        self.layout.grow(limits);
+        self.grown = Some(Instant::now());
+        let sizes: Vec<String> =
+            LimitedMap::ALL.into_iter().map(|map| format!("{map} {}", limits.get(map))).collect();
+        let ms = begun.elapsed().as_secs_f64() * 1000.0;
+        info!("maps made larger in {ms:.0} ms: {}", sizes.join(", "));
+        Ok(())
+    }
+
+    fn route(
+        &mut self,
+        cgroup: CgroupId,
+        path: &Path,
+        routing: Routing,
+        applied: &mut Applied,
+    ) -> Result<()> {
+        let id = match self.workloads.get(&cgroup) {
+            Some(workload) => workload.id,
+            None => self.admit(cgroup, path),
+        };
+        let Routing { edits, routes, out, beyond } = routing;
+        self.put(id, &edits, applied)?;
+        if let Some(workload) = self.workloads.get_mut(&cgroup) {
+            workload.path = path.to_path_buf();
+            workload.routes = Some(routes);
+            workload.out = out;
+            workload.beyond = beyond;
+        }
+        Ok(())
+    }
+
+    /// A new workload, which has no routes yet.
+    fn admit(&mut self, cgroup: CgroupId, path: &Path) -> WorkloadId {
+        // Nothing may be counted any more for a workload that had the number before.
+        let used = self.layout.departed_workloads();
+        let id = self.ids.take(&used);
+        let (path, out) = (path.to_path_buf(), BTreeMap::new());
+        let workload = Workload { path, id, routes: None, out, beyond: 0, attached: false, inherited: false };
+        self.workloads.insert(cgroup, workload);
+        id
+    }
+
+    /// Puts other routes of a workload in force, all of them or none.
+    fn put(&mut self, id: WorkloadId, edits: &[Edit], applied: &mut Applied) -> Result<()> {
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let staged = match self.layout.stage(id, edits, Counting::Required) {
+            // Counting is no reason to leave a route out.
+            Err(OverLimit { map: LimitedMap::Outcomes, .. }) => {
+                self.layout.stage(id, edits, Counting::AsFarAsItGoes)
+            }
+            staged => staged,
+        };
+        let mut staged = staged?;
+        let addresses = edits.iter().flat_map(|edit| {
+            let table = edit.table.as_ref();
+            let endpoints = table.into_iter().flat_map(|table| table.endpoints());
+            table.map(|_| &edit.dialled).into_iter().chain(endpoints)
+        });
+        let written = self.datapath.extend_filter(id, addresses);
+        let written = written.and_then(|()| self.datapath.apply(&staged.change));
+        if let Err(error) = written {
+            let retired = self.layout.abandon(staged);
+            self.retired.push((Instant::now(), retired));
+            return Err(error);
+        }
+        applied.changed.extend(staged.change.routes.iter().map(|route| route.key));
+        applied.fresh.extend(staged.change.backend_refs.iter().map(|(slot, _)| *slot));
+        staged.change = Change::default();
+        let retired = self.layout.commit(staged);
+        if !retired.is_empty() {
+            self.retired.push((Instant::now(), retired));
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, cgroup: CgroupId, path: &Path, applied: &mut Applied) -> Result<()> {
+        let workload = self.workloads.get_mut(&cgroup).context("it has no routes yet")?;
+        let not_attached = || format!("the cgroup {} is not attached", path.display());
+        let opened = match Cgroup::open(path) {
+            Ok(opened) if opened.id() == cgroup => opened,
+            // It has gone, or another has its place: that is news to come.
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error).with_context(not_attached),
+        };
+        match self.datapath.attach(&opened, workload.id) {
+            Ok(()) => {
+                workload.attached = true;
+                workload.inherited = false;
+                applied.attached.push(cgroup);
+                Ok(())
+            }
+            Err(_) if !opened.exists() => Ok(()),
+            Err(error) => {
+                // Half of it is worse than nothing. What an earlier daemon has attached goes on, on the other hand.
+                if !workload.inherited
+                    && let Err(error) = self.datapath.detach(cgroup, workload.id)
+                {
+                    warn!("traces of the cgroup {} are left: {error:#}", path.display());
+                }
+                Err(error).with_context(not_attached)
+            }
+        }
+    }
+
+    fn detach(&mut self, cgroup: CgroupId) -> Result<()> {
+        let Some(workload) = self.workloads.get_mut(&cgroup) else { return Ok(()) };
+        workload.attached = false;
+        let at = || format!("cannot detach from the cgroup {}", workload.path.display());
+        self.datapath.detach(cgroup, workload.id).with_context(at)?;
+        info!(cgroup = %workload.path.display(), "forgotten: the cgroup is gone");
+        Ok(())
+    }
+
+    fn forget(&mut self, cgroup: CgroupId, applied: &mut Applied) -> Result<()> {
+        let Some(workload) = self.workloads.get(&cgroup) else { return Ok(()) };
+        let id = workload.id;
+        let changed = self.remove_routes(id)?;
+        applied.changed.extend(changed);
+        self.workloads.remove(&cgroup);
+        self.freed.push((Instant::now(), id));
+        applied.forgotten.push(cgroup);
+        Ok(())
+    }
+
+    fn remove_routes(&mut self, id: WorkloadId) -> Result<Vec<RouteKey>> {
+        let gone = self.layout.dialled(id).map(|&dialled| Edit { dialled, table: None });
+        let edits: Vec<Edit> = gone.collect();
+        let mut applied = Applied::default();
+        self.put(id, &edits, &mut applied)?;
+        Ok(applied.changed)
+    }
+
+    /// Gives back what no program can be reading any more, and keeps what was counted in maps that were too small.
+    pub(super) fn reclaim(&mut self) {
+        let is_over = |since: &Instant| since.elapsed() >= GRACE;
+        for (_, retired) in self.retired.extract_if(.., |(since, _)| is_over(since)) {
+            self.layout.reuse(&retired);
+        }
+        for (_, id) in self.freed.extract_if(.., |(since, _)| is_over(since)) {
+            self.ids.give_back(id);
+        }
+        let done = self.reuse_drained().and_then(|()| {
+            if self.datapath.is_behind() {
+                self.datapath.catch_up()?;
+                self.grown = Some(Instant::now());
+            }
+            if self.grown.as_ref().is_some_and(is_over) {
+                self.datapath.carry(&self.layout)?;
+                self.grown = None;
+            }
+            Ok(())
+        });
+        if let Err(error) = done {
+            warn!("{error:#}");
+        }
+    }
+
+    /// Whether something is to be given back later.
+    pub(super) fn has_more_to_reclaim(&self) -> bool {
+        !self.retired.is_empty()
+            || !self.freed.is_empty()
+            || !self.layout.departed().is_empty()
+            || self.grown.is_some()
+            || self.datapath.is_behind()
+    }
+
+    /// Gives the counts of backendRefs to others that left so long ago that no program can add to them, and of which all
+    /// connections have ended, or their workload has.
+    fn reuse_drained(&mut self) -> Result<()> {
+        if !self.retired.is_empty() || self.layout.departed().is_empty() {
+            return Ok(());
+        }
+        let workloads = self.numbers();
+        let what = "cannot count for other backendRefs what counted for those that have left";
+        let departed: Vec<Departed> = self.layout.departed().iter().cloned().collect();
+        for departed in departed {
+            let Some(slot) = self.layout.slot(&departed.key, &departed.name) else { continue };
+            let is_there = workloads.contains(&departed.key.workload);
+            if is_there && !self.datapath.outcomes(slot).context(what)?.is_drained() {
+                continue;
+            }
+            self.datapath.clear_outcomes(slot).context(what)?;
+            self.layout.reuse_slot(&departed);
+        }
+        Ok(())
+    }
+
+    /// Gives the places of sockets back that have outlived their workload: no program runs for them any more.
+    fn forget_sockets_of_others(&mut self) -> Result<()> {
+        let workloads = self.numbers();
+        let departed = self.layout.departed().iter();
+        let of_others = departed.filter(|departed| !workloads.contains(&departed.key.workload));
+        let of_others: Vec<u32> =
+            of_others.filter_map(|departed| self.layout.slot(&departed.key, &departed.name)).collect();
+        if of_others.is_empty() {
+            return Ok(());
+        }
+        self.datapath.wait_for_detached();
+        let mut open = BTreeSet::new();
+        for slot in of_others {
+            if !self.datapath.outcomes(slot)?.is_drained() {
+                open.insert(slot);
+            }
+        }
+        if open.is_empty() { Ok(()) } else { self.datapath.forget_sockets(&open) }
+    }
+
+    fn numbers(&self) -> BTreeSet<u32> {
+        self.workloads.values().map(|workload| workload.id.get()).collect()
+    }
+
+    /// The workload with this number, and its cgroup.
+    pub(super) fn workload(&self, number: u32) -> Option<(CgroupId, &Workload)> {
+        let found = self.workloads.iter().find(|(_, workload)| workload.id.get() == number);
+        found.map(|(&cgroup, workload)| (cgroup, workload))
+    }
+
+    /// What the maps have for a route.
+    pub(super) fn has_endpoint(&self, key: &RouteKey, name: &RefName, endpoint: &SocketAddress) -> bool {
+        let workload = self.workload(key.workload);
+        let routes = workload.and_then(|(_, workload)| workload.routes.as_ref());
+        let route = routes.and_then(|routes| routes.routes.at(key.dialled.into()));
+        route.is_some_and(|route| {
+            let names = RefName::of(&route.destination);
+            let mut named = names.iter().zip(&route.destination.backends).filter(|(it, _)| *it == name);
+            named.any(|(_, backend)| backend.endpoints.iter().any(|&it| SocketAddress::from(it) == *endpoint))
+        })
+    }
+
+    /// What all maps take, and what they may.
+    pub(super) fn memory(&self) -> (u64, u64) {
+        (self.memory.of(&self.layout.limits()), self.memory.most)
+    }
+}
+
+/// What is taken in the maps, and what these steps want beside it at most. `id` tells the number of a workload that is there.
+pub(super) fn demand(
+    layout: &Layout,
+    steps: &[Steps],
+    id: impl Fn(&CgroupId) -> Option<WorkloadId>,
+) -> Demand {
+    let edits = steps.iter().flat_map(|Steps { cgroup, steps, .. }| {
+        let id = id(cgroup);
+        let routings = steps.iter().filter_map(|step| match step {
+            Step::Route(routing) => Some(routing),
+            _ => None,
+        });
+        routings.flat_map(move |routing| routing.edits.iter().map(move |edit| (id, edit)))
+    });
+    layout.demand(edits)
+}
+
+impl Failed {
+    /// As it is told.
+    pub(super) fn text(&self, workloads: &BTreeMap<CgroupId, Workload>, most: u64) -> String {
+        let path = self.cgroup.and_then(|cgroup| workloads.get(&cgroup)).map(|workload| &workload.path);
+        let of = path.map_or_else(String::new, |path| format!(" of the cgroup {}", path.display()));
+        match self.at {
+            FailedAt::Room => format!(
+                "the routes{of} do not fit: {:#}, and all maps may take {} MiB (--max-map-memory)",
+                self.error,
+                most >> 20
+            ),
+            FailedAt::Routing if path.is_some() => format!("the routes{of} stay as before: {:#}", self.error),
+            FailedAt::Routing | FailedAt::Attaching | FailedAt::Detaching => format!("{:#}", self.error),
+        }
+    }
+}

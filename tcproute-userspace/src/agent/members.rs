@@ -1,0 +1,67 @@
+//! Which cgroups can be workloads side by side. Pure.
+
+use std::{collections::BTreeMap, ops::Bound, path::Path};
+
+use crate::workloads::Found;
+
+/// The cgroups that are workloads, and why others are not.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Members {
+    pub(super) chosen: Vec<Found>,
+    pub(super) refused: Vec<String>,
+}
+
+impl Members {
+    /// A workload inside another one would be routed twice: its choice could be the outer one's destination. So of two that
+    /// overlap one is chosen: the one that is a workload already, or else the one that was named first.
+    pub(super) fn choose(found: &[Found], is_workload: impl Fn(&Found) -> bool) -> Self {
+        let mut members = Self::default();
+        // By path: what lies inside of a directory stands right behind it.
+        let mut taken: BTreeMap<&Path, &Found> = BTreeMap::new();
+        let (before, new): (Vec<&Found>, Vec<&Found>) = found.iter().partition(|found| is_workload(found));
+        for it in before.into_iter().chain(new) {
+            let outer = it.path.ancestors().find_map(|path| taken.get(path));
+            let inner = taken
+                .range::<Path, _>((Bound::Included(&*it.path), Bound::Unbounded))
+                .next()
+                .map(|(_, found)| found);
+            let inner = inner.filter(|found| found.path.starts_with(&it.path));
+            match outer.or(inner) {
+                None => {
+                    taken.insert(&it.path, it);
+                    members.chosen.push(it.clone());
+                }
+                Some(same) if *same == it => {}
+                Some(other) => members.refused.push(format!(
+                    "the cgroup {} is not attached: it overlaps with that of another workload, {}",
+                    it.path.display(),
+                    other.path.display()
+                )),
+            }
+        }
+        members
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workloads::cgroups::CgroupId;
+
+    fn found(dataplane: &str, path: &str, id: u64) -> Found {
+        Found { dataplane: dataplane.into(), path: path.into(), id: CgroupId::new(id) }
+    }
+
+    #[test]
+    fn of_two_that_overlap_the_one_that_is_a_workload_stays() {
+        let (outer, inner, other) = (found("a", "/a", 1), found("b", "/a/b", 2), found("a", "/ab", 3));
+        let all = [outer.clone(), inner.clone(), other.clone(), other.clone()];
+        let Members { chosen, refused } = Members::choose(&all, |_| false);
+        assert_eq!(chosen, [outer, other.clone()]);
+        assert_eq!(refused.len(), 1);
+        assert!(refused[0].contains("/a/b is not attached"), "{refused:?}");
+        let Members { chosen, refused } = Members::choose(&all, |found| *found == inner);
+        assert_eq!(chosen, [inner, other]);
+        assert!(refused[0].contains("/a is not attached"), "{refused:?}");
+    }
+}

@@ -1,0 +1,144 @@
+//! What is wanted: the routes of the local Dataplanes, from what the sources say, and the cgroups that shall have them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tracing::{info, warn};
+
+use super::{
+    Settings,
+    members::Members,
+    settle::{self, Out, WantedWorkload, Workload},
+    state::WaitingState,
+};
+use crate::{
+    resources::Resources,
+    routing::{DataplaneRoutes, DnsAnswers, Resolver, UnknownDataplane},
+    workloads::{Found, cgroups::CgroupId, named::Named},
+};
+use tcproute_common::RouteKey;
+
+/// The local Dataplanes by the names that they were given, and the cgroups that are there.
+pub(super) struct LocalDataplanes {
+    settings: Settings,
+    resolver: Resolver,
+    dns: Arc<DnsAnswers>,
+    named: Vec<Named>,
+    found: Arc<[Found]>,
+    dataplanes: BTreeMap<Arc<str>, Local>,
+}
+
+/// A local Dataplane.
+#[derive(Debug, Default)]
+struct Local {
+    /// As far as it was ever there.
+    routes: Option<Arc<DataplaneRoutes>>,
+    /// Why it is not among the resources, if it is not.
+    missing: Option<UnknownDataplane>,
+}
+
+impl LocalDataplanes {
+    /// Of these workloads, which come and go; or, for a cgroup that is there for good, of this name alone.
+    pub(super) fn new(settings: Settings, named: Vec<Named>, others: &[Found]) -> Self {
+        let resolver = Resolver::new(Resources::default(), DnsAnswers::new(), settings.routing);
+        let names = named.iter().map(|named| &named.dataplane).chain(others.iter().map(|it| &it.dataplane));
+        let dataplanes = names.map(|name| (Arc::clone(name), Local::default())).collect();
+        let dns = Arc::default();
+        Self { settings, resolver, dns, named, found: others.into(), dataplanes }
+    }
+
+    /// Takes what the sources say. Whether that touches any route.
+    pub(super) fn take_resources(&mut self, resources: Resources) -> bool {
+        let dns = Arc::clone(&self.dns);
+        self.update(resources, &dns)
+    }
+
+    /// Takes answers of DNS. Whether that touches any route.
+    pub(super) fn take_answers(&mut self, dns: &Arc<DnsAnswers>) -> bool {
+        self.dns = Arc::clone(dns);
+        self.update(self.resolver.resources().clone(), dns)
+    }
+
+    fn update(&mut self, resources: Resources, dns: &DnsAnswers) -> bool {
+        let update = self.resolver.update(resources, dns.clone());
+        let mut touched = false;
+        for (name, local) in &mut self.dataplanes {
+            let refreshed = match &local.routes {
+                None => self.resolver.resolve(&self.settings.mesh, name).map(Some),
+                Some(before) => {
+                    // Others may be showing the routes before.
+                    let mut routes = DataplaneRoutes::clone(before);
+                    let refreshed = self.resolver.refresh(&mut routes, &update);
+                    refreshed.map(|touched| touched.then_some(routes))
+                }
+            };
+            match refreshed {
+                Ok(routes) => {
+                    if local.missing.take().is_some() {
+                        info!("Dataplane {name} is there");
+                    }
+                    touched |= routes.is_some();
+                    local.routes = routes.map(Arc::new).or(local.routes.take());
+                }
+                Err(missing) => {
+                    if local.missing.as_ref() != Some(&missing) {
+                        let then = match local.routes {
+                            Some(_) => "its last routes stay in force",
+                            None => "its workloads are not routed until it comes",
+                        };
+                        warn!("{missing}: {then}");
+                    }
+                    local.missing = Some(missing);
+                }
+            }
+        }
+        touched
+    }
+
+    /// Takes which cgroups there are.
+    pub(super) fn take_found(&mut self, found: Arc<[Found]>) {
+        self.found = found;
+    }
+
+    /// What shall be, with endpoints that are out, and why some cgroups are no workloads.
+    pub(super) fn wanted(
+        &self,
+        workloads: &BTreeMap<CgroupId, Workload>,
+        out: BTreeMap<RouteKey, Out>,
+    ) -> (settle::Wanted, Vec<String>) {
+        let is_workload =
+            |found: &Found| workloads.get(&found.id).is_some_and(|workload| workload.path == found.path);
+        let Members { chosen, refused } = Members::choose(&self.found, is_workload);
+        let wanted = chosen.into_iter().filter_map(|Found { dataplane, path, id }| {
+            let routes = self.dataplanes.get(&dataplane)?.routes.clone()?;
+            Some((id, WantedWorkload { path, routes }))
+        });
+        let quota = self.settings.quota;
+        (settle::Wanted { workloads: wanted.collect(), out, quota }, refused)
+    }
+
+    /// The cgroups that are there.
+    pub(super) fn found(&self) -> &[Found] {
+        &self.found
+    }
+
+    /// The Dataplanes that are not among the resources, and what that means for them.
+    pub(super) fn missing(&self) -> impl Iterator<Item = String> {
+        self.dataplanes.values().filter_map(|local| {
+            let then =
+                if local.routes.is_some() { "its last routes stay in force" } else { "it has no routes" };
+            Some(format!("{}: {then}", local.missing.as_ref()?))
+        })
+    }
+
+    /// The cgroups that were named and are not there.
+    pub(super) fn waiting(&self) -> Vec<WaitingState> {
+        let waiting = self.named.iter().filter(|named| !self.found.iter().any(|found| named.includes(found)));
+        let state = |named: &Named| WaitingState {
+            cgroup: named.pattern.named().to_path_buf(),
+            mesh: self.settings.mesh.clone(),
+            dataplane: Arc::clone(&named.dataplane),
+            routes: self.dataplanes.get(&named.dataplane).and_then(|local| local.routes.clone()),
+        };
+        waiting.map(state).collect()
+    }
+}

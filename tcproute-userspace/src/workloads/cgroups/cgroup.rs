@@ -1,0 +1,91 @@
+//! A cgroup and its number.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io,
+    num::ParseIntError,
+    os::{fd::AsFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use anyhow::{Context, Result};
+
+/// The kernel's number of a cgroup: the inode of its directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CgroupId(u64);
+
+impl CgroupId {
+    #[cfg(test)]
+    pub(crate) const fn new(id: u64) -> Self {
+        Self(id)
+    }
+
+    /// Of the cgroup whose directory this is, if there is one.
+    pub fn of(directory: &Path) -> Option<Self> {
+        fs::metadata(directory).ok().map(|metadata| Self(metadata.ino()))
+    }
+
+    /// As the kernel has it.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for CgroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for CgroupId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
+    }
+}
+
+/// A cgroup, held open.
+#[derive(Debug)]
+pub struct Cgroup {
+    path: PathBuf,
+    id: CgroupId,
+    directory: File,
+}
+
+impl Cgroup {
+    /// Of this directory.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let directory = File::open(path)?;
+        let id = CgroupId(directory.metadata()?.ino());
+        Ok(Self { path: path.to_path_buf(), id, directory })
+    }
+
+    /// Whether it has not been removed meanwhile. Another one of the same path does not count.
+    pub fn exists(&self) -> bool {
+        CgroupId::of(&self.path).is_some_and(|id| id == self.id)
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its number.
+    pub const fn id(&self) -> CgroupId {
+        self.id
+    }
+
+    /// Its directory, for attaching.
+    pub fn directory(&self) -> impl AsFd {
+        &self.directory
+    }
+
+    /// Moves this process into the cgroup.
+    pub fn enter(&self) -> Result<()> {
+        let procs = self.path.join("cgroup.procs");
+        fs::write(&procs, "0").with_context(|| format!("cannot move into the cgroup {}", self.path.display()))
+    }
+}
