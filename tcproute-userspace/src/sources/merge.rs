@@ -28,7 +28,8 @@ pub fn merge(sources: &Sources, before: &Snapshot, now: SystemTime) -> Arc<Snaps
             reject(&mut merged.rejected, subject.clone(), rejection);
         }
         for identity in union(&mut merged.resources, &snapshot.resources) {
-            let has = |(_, earlier): &&(SourceName, Arc<Snapshot>)| earlier.resources.contains(&identity);
+            let has =
+                |(_, earlier): &&(SourceName, Arc<Snapshot>)| earlier.resources.get(&identity).is_some();
             let first = sources[..place].iter().find(has).map_or(*name, |(name, _)| *name);
             let message = format!("{identity} is already defined by the source {first}");
             let violations = vec![InputError::new(Path::new(source), None, message)];

@@ -107,6 +107,7 @@ impl SettledFiles {
             }
         }
         self.store.keep(&places, look.nothing);
+        self.store.follow_moved(&self.last.resources);
         let last = self.store.snapshot(&self.last, SystemTime::now());
         self.last = last.clone();
         last

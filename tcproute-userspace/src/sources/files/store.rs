@@ -85,6 +85,31 @@ impl Store {
         self.nothing = nothing;
     }
 
+    /// What has moved to another file and cannot be used there keeps its last good form, as everything does.
+    pub(super) fn follow_moved(&mut self, before: &Resources) {
+        let mut moved = Vec::new();
+        for (place, file) in &mut self.files {
+            for refused in &mut file.good.refused {
+                let Some(identity) = refused.identity() else { continue };
+                if self.holders.contains_key(identity) {
+                    continue;
+                }
+                let Some(resource) = before.get(identity) else { continue };
+                let held = Held { identity: Arc::new(identity.clone()), resource, name: refused.place() };
+                refused.kept = true;
+                moved.push((Arc::clone(place), held));
+            }
+        }
+        for (place, held) in moved {
+            if let Some(file) = self.files.get_mut(&place)
+                && file.good.add(held.clone())
+                && self.claim(held.identity, &place)
+            {
+                self.resources.add(held.resource);
+            }
+        }
+    }
+
     /// Brings what is in force in step with a file that had this before.
     fn replace(&mut self, place: &Arc<Place>, old: &[Held]) {
         let new = self.files.get(place).map_or(&[][..], |file| &file.good.held);

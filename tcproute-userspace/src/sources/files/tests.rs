@@ -124,6 +124,24 @@ fn an_object_keeps_its_last_good_form_until_it_is_mended_or_gone() {
 }
 
 #[test]
+fn what_moves_and_is_broken_at_once_keeps_its_last_good_form() {
+    let mut directory = Directory::new(&[("a.yaml", &service("a", 1)), ("b.yaml", &service("b", 1))]);
+    directory.load();
+    let broken = service("a", 2).replace("192.0.2.2:1", "nowhere");
+    fs::remove_file(directory.path("a.yaml")).unwrap();
+    directory.write("c.yaml", &broken);
+    let told = "ExternalService a of mesh default (kept): c.yaml:5:23: networking.address: \"nowhere\" is not host:port";
+    assert_eq!(directory.load(), ("a=1 b=1".to_owned(), one(told)));
+    assert_eq!(directory.load(), ("a=1 b=1".to_owned(), one(told)), "as long as it is so");
+    directory.write("c.yaml", &service("a", 3));
+    assert_eq!(directory.load(), ("a=3 b=1".to_owned(), NONE));
+    directory.write("c.yaml", &broken);
+    directory.load();
+    fs::remove_file(directory.path("c.yaml")).unwrap();
+    assert_eq!(directory.load(), ("b=1".to_owned(), NONE));
+}
+
+#[test]
 fn a_name_or_kind_that_is_misspelt_takes_nothing_away() {
     let text = format!("{}{}", service("a", 1), service("b", 1));
     let mut directory = Directory::new(&[("a.yaml", &text)]);
