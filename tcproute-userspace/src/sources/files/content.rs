@@ -10,11 +10,8 @@ use std::{
 
 use super::{
     super::{
-        documents::{self, Ending, Object, Outcome},
+        documents::{self, Ending, Mark, Object, Outcome, Strictness, limits},
         error::InputError,
-        limits,
-        node::Mark,
-        notes::Strictness,
         snapshot::Subject,
     },
     alike::Alike,

@@ -7,7 +7,7 @@
 use std::{cmp::Ordering, collections::HashSet, path::Path};
 
 use super::{
-    super::{error::InputError, node::Mark, snapshot::Subject},
+    super::{documents::Mark, error::InputError, snapshot::Subject},
     content::{FileContent, Held, Objects, Refused},
 };
 use crate::resources::Identity;

@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::{
-    notes::Strictness,
+    documents::Strictness,
     snapshot::{Health, Latest, Snapshot, SourceName, Stream},
 };
 use settled::SettledFiles;

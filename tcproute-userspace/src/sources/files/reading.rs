@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{
     super::{
+        documents::Strictness,
         error::{InputError, InputErrors},
-        notes::Strictness,
     },
     alike::Alike,
     content::FileContent,

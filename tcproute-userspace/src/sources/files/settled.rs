@@ -9,13 +9,17 @@ use std::{
 };
 
 use super::{
-    super::{limits::SETTLE, notes::Strictness, snapshot::Snapshot},
+    super::{documents::Strictness, snapshot::Snapshot},
     alike::Alike,
     content::FileContent,
     good::Good,
     list::{FileStamp, Look, Nothing, Place, Stamp, State, look},
     store::Store,
 };
+
+/// So long a file that has become empty is taken for one whose new content is still to be written. Whoever writes longer is
+/// not waited for.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// How often files are looked at that were just changed.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);

@@ -1,15 +1,26 @@
 //! Documents to objects: what each is, and whether it can be used.
 
-use super::{
+mod lenient;
+pub(super) mod limits;
+mod merge_key;
+mod node;
+mod notes;
+mod path;
+mod scalar;
+mod yaml;
+
+pub use crate::resources::Strictness;
+pub(super) use node::Mark;
+pub(super) use notes::Note;
+
+use self::{
     lenient::{Lenient, Refused},
-    node::{Mark, Node, Value},
-    notes::{Judging, Note, Notes},
+    node::{Node, Value},
+    notes::{Judging, Notes},
     path::{Path, follow},
     yaml::Documents,
 };
-use crate::resources::{
-    Encoding, Form, Identity, Kind, Reader, Resource, Strictness, WrongKind, wire::Envelope,
-};
+use crate::resources::{Encoding, Form, Identity, Kind, Reader, Resource, WrongKind, wire::Envelope};
 
 /// What there is to say of a text beside its objects.
 pub(super) struct Ending {
