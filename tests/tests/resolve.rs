@@ -91,7 +91,7 @@ fn all_formats_say_the_same_and_do_not_vary() {
 #[test]
 fn all_prints_every_dataplane_of_every_mesh() {
     let mut mesh = split(&[("a", 1)]);
-    mesh.document("type: Dataplane\nname: far\nmesh: staging\nnetworking: {address: 10.9.9.9}\n");
+    mesh.document("type: Dataplane\nname: far\nmesh: staging\nnetworking: {address: 10.9.9.9, inbound: [{port: 80, tags: {kuma.io/service: far}}]}\n");
     let file = mesh.file();
     let names = |more: &[&str]| {
         let all = json(&resolve(&file, &[&["--all"], more].concat()));

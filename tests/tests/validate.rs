@@ -170,7 +170,7 @@ fn resources_are_checked_in_lists_and_in_json() {
 #[test]
 fn anchors_and_comments_and_line_ends_of_other_systems_are_no_violations() {
     let aliased = ROUTE.replace("{kind: Mesh}", "&top {kind: Mesh} # all of them");
-    let other = "---\ntype: MeshTCPRoute\nname: other\nspec: {targetRef: &top {kind: Mesh}, to: []}\n# end\n";
+    let other = "---\ntype: MeshTCPRoute\nname: other\nspec: {targetRef: &top {kind: Mesh}}\n# end\n";
     let windows = format!("\u{feff}{aliased}{other}").replace('\n', "\r\n");
     let files = Files::new(&[("a.yaml", &windows)]);
     assert_eq!(files.json(&["a.yaml"])["resources"], 2);

@@ -132,7 +132,8 @@ fn the_same_address_may_lead_elsewhere_for_another_workload() {
         two.address(),
     );
     mesh.document(&format!(
-        "type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n  outbound:\n  \
+        "type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n  \
+         inbound: [{{port: 7999, tags: {{kuma.io/service: batch}}}}]\n  outbound:\n  \
          - {{address: {}, port: 5432, tags: {{kuma.io/service: second}}}}\n",
         dialled.ip()
     ));

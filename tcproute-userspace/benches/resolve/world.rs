@@ -4,9 +4,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use tcproute::resources::{
-    BackendRef, BackendTarget, Dataplane, ExternalAddress, Inbound, MeshName, MeshTcpRoute, Origin, Outbound,
-    PROTOCOL_TAG, PolicyHeader, Resource, ResourceName, Resources, Role, Rule, SERVICE_TAG, Selector,
-    ServiceName, ServiceRef, Tags, To,
+    BackendRef, BackendTarget, Dataplane, ExternalAddress, Health, Inbound, MeshName, MeshTcpRoute, Meta,
+    Origin, Outbound, PROTOCOL_TAG, PolicyHeader, Resource, ResourceName, Resources, Role, Rule, SERVICE_TAG,
+    Selector, ServiceName, ServiceRef, Tags, To,
 };
 
 /// Local Dataplanes.
@@ -69,7 +69,11 @@ impl World {
         let own: ServiceName = format!("app-{i}").parse().expect("it is a name");
         let team = format!("team-{}", i % TEAMS);
         let mut dataplane = dataplane(dataplane_name(i), address(i, 80), &own, &[("team", &team)]);
-        let outbound = |i| Outbound { address: address(i, 1000), service: ServiceRef::tagged(service(i)) };
+        let outbound = |i| Outbound {
+            address: address(i, 1000),
+            service: ServiceRef::tagged(service(i)),
+            tags: Tags::new(),
+        };
         dataplane.outbounds = (0..self.services).map(outbound).collect();
         dataplane
     }
@@ -105,10 +109,11 @@ impl World {
             header: PolicyHeader {
                 mesh: mesh(),
                 name: ResourceName { name: name.clone(), namespace: None },
-                display_name: name,
+                meta: Meta { display_name: name, ..Meta::default() },
                 origin: Origin::Unknown,
                 role: Role::System,
                 proxies: None,
+                shadow: false,
             },
             selector,
             to: to.into(),
@@ -135,15 +140,16 @@ fn dataplane(name: String, address: SocketAddr, service: &ServiceName, more: &[(
     Dataplane {
         mesh: mesh(),
         name: ResourceName { name, namespace: None },
-        labels: Tags::new(),
+        meta: Meta::default(),
         gateway: None,
+        transparent: false,
         inbounds: vec![Inbound {
             address: ExternalAddress::Socket(address),
             service: Some(service.clone()),
             name: None,
             protocol: None,
             tags: Arc::new(tags),
-            ready: true,
+            health: Health::Ready,
         }],
         outbounds: Vec::new(),
     }

@@ -174,6 +174,7 @@ fn explanation_table(explanation: &Explanation) -> String {
             Verdict::Wins => "wins",
             Verdict::Overridden => "overridden",
             Verdict::Covers => "covers",
+            Verdict::Shadow => "shadow",
             Verdict::NotConcerned => "not concerned",
         };
         let name = format!("{} {}", policy.kind, policy.name);

@@ -46,7 +46,7 @@ impl Validate {
         let is_piped = self.paths == [Path::new("-")];
         let strictness = match self.reading.strictness() {
             Strictness::Strict if is_piped => Strictness::ByFormat,
-            strictness => strictness,
+            said => said,
         };
         let standard_input = |path: PathBuf| if path == Path::new("-") { "/dev/stdin".into() } else { path };
         let paths: Vec<PathBuf> = self.paths.into_iter().map(standard_input).collect();
@@ -91,6 +91,7 @@ struct Report<'a> {
     files: usize,
     resources: usize,
     violations: Vec<Violation<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<Violation<'a>>,
 }
 

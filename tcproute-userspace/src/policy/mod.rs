@@ -5,6 +5,6 @@ mod select;
 mod strength;
 
 pub use merge::{Conf, merge};
-pub(crate) use select::includes;
-pub use select::{applies, enforces, selects};
+pub use select::{Referrer, applies, enforces, selects};
+pub(crate) use select::{includes, is_ready, matches, reaches_namespace, reaches_zone};
 pub use strength::{Compat, Strength};

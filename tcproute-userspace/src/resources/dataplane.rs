@@ -7,9 +7,9 @@ use std::{
 
 use super::{
     external_service::{ExternalAddress, is_host_name},
-    header::{Header, Key},
-    names::{Labels, MeshName, ResourceName, ServiceName, Tags},
-    tags::{self, PROTOCOL_TAG},
+    header::{Header, Key, Meta},
+    names::{MeshName, ResourceName, ServiceName, Tags},
+    tags::{self, PROTOCOL_TAG, SERVICE_TAG},
     target_ref::ServiceRef,
     violation::Violations,
     wire,
@@ -23,13 +23,24 @@ pub struct Dataplane {
     /// Its name.
     pub name: ResourceName,
     /// Its labels.
-    pub labels: Labels,
-    /// Its tags, if it is a gateway: then it has no inbounds, which have them otherwise.
-    pub gateway: Option<Arc<Tags>>,
+    pub meta: Meta,
+    /// Whether it is a gateway, and of which kind: then it has no inbounds.
+    pub gateway: Option<Gateway>,
+    /// Whether what it dials is redirected to the proxy, whatever the address.
+    pub transparent: bool,
     /// What it serves.
     pub inbounds: Vec<Inbound>,
     /// What it dials.
     pub outbounds: Vec<Outbound>,
+}
+
+/// What makes a Dataplane a gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gateway {
+    /// Kuma's own, of which MeshGateway resources tell what it does.
+    Builtin,
+    /// Somebody else's, known by its tags.
+    Delegated(Arc<Tags>),
 }
 
 /// A port that the workload serves.
@@ -45,8 +56,19 @@ pub struct Inbound {
     pub protocol: Option<String>,
     /// All tags, the service's among them.
     pub tags: Arc<Tags>,
-    /// `false` if a health check says so.
-    pub ready: bool,
+    /// Whether connections may go there.
+    pub health: Health,
+}
+
+/// What is said of an inbound's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It is well.
+    Ready,
+    /// By its `state`, which 2.4 does not know, it is not to be used.
+    Excluded,
+    /// A health check has failed.
+    Unhealthy,
 }
 
 /// An address that the workload dials to reach a service.
@@ -56,6 +78,8 @@ pub struct Outbound {
     pub address: SocketAddr,
     /// The service behind it.
     pub service: ServiceRef,
+    /// The tags of its endpoints beside the service's, where no policy says where to go.
+    pub tags: Tags,
 }
 
 impl Dataplane {
@@ -89,6 +113,9 @@ impl Dataplane {
             // Control planes of later versions have such, and people do not mean it.
             found.add_strict(&path, "must have at least one inbound, or a gateway");
         }
+        let redirection = networking.transparent_proxying.as_ref();
+        let redirected = redirection.and_then(|redirection| redirection.redirect_port_outbound);
+        let transparent = redirected.is_some_and(|port| port > 0);
         let admin = networking.admin.and_then(|admin| admin.port);
         let inbounds = wire_inbounds.into_iter().enumerate();
         let inbounds: Vec<Option<Inbound>> = inbounds
@@ -101,12 +128,13 @@ impl Dataplane {
         if let Some(admin) = admin.filter(|_| is_taken_on_loopback(admin, &inbounds, &outbounds)) {
             found.add(format!("{path}.admin.port"), format!("{admin} is taken on loopback already"));
         }
-        let Header { mesh, name, labels, .. } = header?;
+        let Header { mesh, name, meta, .. } = header?;
         Some(Self {
             mesh,
             name,
-            labels,
-            gateway: networking.gateway.map(|gateway| Arc::new(gateway.tags.unwrap_or_default())),
+            meta,
+            gateway: networking.gateway.map(read_gateway),
+            transparent,
             inbounds: inbounds.into_iter().collect::<Option<_>>()?,
             outbounds: outbounds.into_iter().collect::<Option<_>>()?,
         })
@@ -114,6 +142,14 @@ impl Dataplane {
 }
 
 impl Inbound {
+    /// Where others reach it, if that is no DNS name.
+    pub const fn socket(&self) -> Option<SocketAddr> {
+        match &self.address {
+            ExternalAddress::Socket(socket) => Some(*socket),
+            ExternalAddress::Host(..) => None,
+        }
+    }
+
     /// Whether `section` is its name or, as Kuma has it for one without a name, its port.
     pub fn is_section(&self, section: &str) -> bool {
         match &self.name {
@@ -127,8 +163,10 @@ impl Inbound {
 struct Own {
     /// `address`, as written.
     address: String,
-    /// For inbounds that have none: the advertised one if there is one.
-    reached: Option<Host>,
+    /// For inbounds that have none.
+    own: Option<Host>,
+    /// Where others reach it, whatever its inbounds say.
+    advertised: Option<Host>,
 }
 
 #[derive(Debug, Clone)]
@@ -152,7 +190,7 @@ impl Own {
         };
         let own = found.check(&format!("{path}.address"), checked);
         let advertised = networking.advertised_address.as_deref().filter(|text| !text.is_empty());
-        Self { address, reached: advertised.map(Host::of).or(own) }
+        Self { address, own, advertised: advertised.map(Host::of) }
     }
 }
 
@@ -191,6 +229,14 @@ fn check_gateway(gateway: &wire::Gateway, has: [bool; 3], path: &str, found: &mu
     }
 }
 
+fn read_gateway(gateway: wire::Gateway) -> Gateway {
+    let kind = gateway.r#type.as_ref().and_then(|kind| kind.of(&["DELEGATED", "BUILTIN"]));
+    match kind {
+        Some("BUILTIN") => Gateway::Builtin,
+        _ => Gateway::Delegated(Arc::new(gateway.tags.unwrap_or_default())),
+    }
+}
+
 /// Whether the proxy would listen twice at a port.
 fn is_taken_on_loopback(
     port: Option<u32>,
@@ -213,7 +259,7 @@ fn read_inbound(inbound: wire::Inbound, own: &Own, path: &str, found: &mut Viola
     check_served(&inbound, own, path, found);
     let address = match inbound.address.filter(|text| !text.is_empty()) {
         Some(text) => found.check(&format!("{path}.address"), parse_ip(&text)).map(Host::Ip),
-        None => own.reached.clone(),
+        None => own.own.clone(),
     };
     let tags = inbound.tags.unwrap_or_default();
     let tags_path = format!("{path}.tags");
@@ -228,14 +274,19 @@ fn read_inbound(inbound: wire::Inbound, own: &Own, path: &str, found: &mut Viola
     let healthy = inbound.health.is_none_or(|health| health.ready.unwrap_or(false));
     // What took the place of `health` in later versions; those before take anything.
     let state = inbound.state.map(|state| state.of(&["Ready", "NotReady", "Ignored"]));
-    let ready = healthy && state.is_none_or(|state| state == Some("Ready"));
+    let health = match state {
+        _ if !healthy => Health::Unhealthy,
+        Some(state) if state != Some("Ready") => Health::Excluded,
+        _ => Health::Ready,
+    };
+    let address = own.advertised.clone().or(address)?;
     Some(Inbound {
-        address: address?.at(port?),
+        address: address.at(port?),
         service: service?,
         name: inbound.name.filter(|name| !name.is_empty()),
         protocol,
         tags: Arc::new(tags),
-        ready,
+        health,
     })
 }
 
@@ -260,7 +311,7 @@ fn read_outbound(outbound: wire::Outbound, path: &str, found: &mut Violations) -
         None => Some(Ipv4Addr::LOCALHOST.into()),
     };
     let port = read_port(outbound.port, path, found);
-    let tags = outbound.tags.unwrap_or_default();
+    let mut tags = outbound.tags.unwrap_or_default();
     let tags_path = format!("{path}.tags");
     tags::check(&tags, &tags_path, found);
     let service = match outbound.backend_ref {
@@ -272,7 +323,8 @@ fn read_outbound(outbound: wire::Outbound, path: &str, found: &mut Violations) -
         }
         None => tags::require_service(&tags, &tags_path, found).map(ServiceRef::tagged),
     };
-    Some(Outbound { address: SocketAddr::new(address?, port?), service: service? })
+    tags.remove(SERVICE_TAG);
+    Some(Outbound { address: SocketAddr::new(address?, port?), service: service?, tags })
 }
 
 pub(super) fn read_port(port: Option<u32>, path: &str, found: &mut Violations) -> Option<u16> {

@@ -8,6 +8,7 @@ use serde::{
 };
 
 use super::{
+    cluster_service::ClusterService,
     dataplane::Dataplane,
     external_service::ExternalService,
     header::{Header, Key, read_name},
@@ -15,12 +16,14 @@ use super::{
     mesh::Mesh,
     mesh_external_service::MeshExternalService,
     mesh_http_route::MeshHttpRoute,
+    mesh_identity::{MeshIdentity, MeshTls},
     mesh_service::{MeshMultiZoneService, MeshService},
     mesh_tcp_route::MeshTcpRoute,
     names::{MeshName, ResourceName},
     other_policy::OtherPolicy,
     proxy_settings::{check_metrics, check_probes},
     target_ref::{check_for_gateways, is_for_gateways},
+    traffic_route::TrafficRoute,
     violation::{Strictness, Violation, Violations},
     wire,
 };
@@ -44,6 +47,14 @@ pub enum Resource {
     TcpRoute(Arc<MeshTcpRoute>),
     /// A MeshHTTPRoute.
     HttpRoute(Arc<MeshHttpRoute>),
+    /// A MeshIdentity.
+    MeshIdentity(Arc<MeshIdentity>),
+    /// A MeshTLS.
+    MeshTls(Arc<MeshTls>),
+    /// A TrafficRoute.
+    TrafficRoute(Arc<TrafficRoute>),
+    /// A Service of Kubernetes.
+    ClusterService(Arc<ClusterService>),
     /// A policy of another kind.
     OtherPolicy(Arc<OtherPolicy>),
 }
@@ -85,6 +96,10 @@ impl Resource {
             (Self::MeshMultiZoneService(a), Self::MeshMultiZoneService(b)) => Arc::ptr_eq(a, b),
             (Self::TcpRoute(a), Self::TcpRoute(b)) => Arc::ptr_eq(a, b),
             (Self::HttpRoute(a), Self::HttpRoute(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshIdentity(a), Self::MeshIdentity(b)) => Arc::ptr_eq(a, b),
+            (Self::MeshTls(a), Self::MeshTls(b)) => Arc::ptr_eq(a, b),
+            (Self::TrafficRoute(a), Self::TrafficRoute(b)) => Arc::ptr_eq(a, b),
+            (Self::ClusterService(a), Self::ClusterService(b)) => Arc::ptr_eq(a, b),
             (Self::OtherPolicy(a), Self::OtherPolicy(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }
@@ -104,6 +119,10 @@ impl Resource {
             Self::MeshMultiZoneService(service) => (MeshMultiZoneService::KIND, service.key.clone()),
             Self::TcpRoute(route) => (MeshTcpRoute::KIND, route.header.key()),
             Self::HttpRoute(route) => (MeshHttpRoute::KIND, route.header.key()),
+            Self::MeshIdentity(identity) => (MeshIdentity::KIND, identity.key.clone()),
+            Self::MeshTls(policy) => (MeshTls::KIND, policy.header.key()),
+            Self::TrafficRoute(route) => (TrafficRoute::KIND, route.key.clone()),
+            Self::ClusterService(service) => (ClusterService::KIND, service.key.clone()),
             Self::OtherPolicy(policy) => (policy.kind, policy.key.clone()),
         };
         Identity { kind, key }
@@ -153,6 +172,22 @@ impl Reader {
                 }
                 MeshHttpRoute::read(header, spec, &mut found).map(Arc::new).map(Resource::HttpRoute)
             }
+            (Kind::MeshIdentity, form) => {
+                let (header, spec, status) = read_spec(document, form, &mut found)?;
+                MeshIdentity::read(header, spec, status).map(Arc::new).map(Resource::MeshIdentity)
+            }
+            (Kind::MeshTls, form) => {
+                let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, form, &mut found)?;
+                MeshTls::read(header, spec, &mut found).map(Arc::new).map(Resource::MeshTls)
+            }
+            (Kind::TrafficRoute, _) => {
+                let (header, wire) = read_any_policy(document, &mut found)?;
+                TrafficRoute::read(header, wire).map(Arc::new).map(Resource::TrafficRoute)
+            }
+            (Kind::ClusterService, form) => {
+                let (header, spec, _) = read_spec::<_, _, IgnoredAny>(document, form, &mut found)?;
+                ClusterService::read(header, spec).map(Arc::new).map(Resource::ClusterService)
+            }
             (Kind::MeshService, form) => {
                 let (header, spec, status) = read_spec(document, form, &mut found)?;
                 MeshService::read(header, spec, status, &mut found).map(Arc::new).map(Resource::MeshService)
@@ -171,7 +206,7 @@ impl Reader {
             }
             (Kind::Dataplane, Form::Universal) => {
                 let wire = wire::UniversalDataplane::deserialize(document)?;
-                let header = Header::universal(wire.name, wire.mesh, wire.labels, &mut found);
+                let header = Header::universal(wire.name, wire.mesh, wire.labels, None, &mut found);
                 check_proxy(wire.probes.as_ref(), wire.metrics.as_ref(), "", &mut found);
                 Dataplane::read(header, wire.networking, "", &mut found)
                     .map(Arc::new)
@@ -189,7 +224,7 @@ impl Reader {
             }
             (Kind::ExternalService, Form::Universal) => {
                 let wire = wire::UniversalExternalService::deserialize(document)?;
-                let header = Header::universal(wire.name, wire.mesh, None, &mut found);
+                let header = Header::universal(wire.name, wire.mesh, None, None, &mut found);
                 ExternalService::read(header, wire.tags, wire.networking, "", &mut found)
                     .map(Arc::new)
                     .map(Resource::ExternalService)
@@ -218,7 +253,8 @@ fn read_spec<'de, D: Deserializer<'de>, S: DeserializeOwned, T: DeserializeOwned
     Ok(match form {
         Form::Universal => {
             let wire = wire::Universal::deserialize(document)?;
-            (Header::universal(wire.name, wire.mesh, wire.labels, found), wire.spec, wire.status)
+            let header = Header::universal(wire.name, wire.mesh, wire.labels, wire.creation_time, found);
+            (header, wire.spec, wire.status)
         }
         Form::Kubernetes => {
             let wire = wire::Kubernetes::deserialize(document)?;
@@ -276,12 +312,20 @@ fn read_other_policy<'de, D: Deserializer<'de>>(
     document: D,
     found: &mut Violations,
 ) -> Result<Option<Resource>, D::Error> {
-    let wire = wire::AnyPolicy::deserialize(document)?;
-    let header = match wire.metadata {
-        metadata @ Some(_) => Header::on_kubernetes(metadata, wire.mesh, found),
-        None => Header::universal(wire.name, wire.mesh, wire.labels, found),
-    };
+    let (header, wire) = read_any_policy(document, found)?;
     let spec = wire.spec.unwrap_or_default();
     let legacy = [wire.sources, wire.destinations, wire.selectors];
-    Ok(header.map(|header| Resource::OtherPolicy(Arc::new(OtherPolicy::read(kind, header, spec, legacy)))))
+    Ok(header.map(|header| Resource::OtherPolicy(Arc::new(OtherPolicy::read(kind, &header, spec, legacy)))))
+}
+
+fn read_any_policy<'de, D: Deserializer<'de>>(
+    document: D,
+    found: &mut Violations,
+) -> Result<(Option<Header>, wire::AnyPolicy), D::Error> {
+    let mut wire = wire::AnyPolicy::deserialize(document)?;
+    let header = match wire.metadata.take() {
+        metadata @ Some(_) => Header::on_kubernetes(metadata, wire.mesh.take(), found),
+        None => Header::universal(wire.name.take(), wire.mesh.take(), wire.labels.take(), None, found),
+    };
+    Ok((header, wire))
 }

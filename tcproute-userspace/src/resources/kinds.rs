@@ -1,15 +1,18 @@
 //! Which kind of resource a document is.
 
 use super::{
+    cluster_service::ClusterService,
     dataplane::Dataplane,
     document::Identity,
     external_service::ExternalService,
     mesh::Mesh,
     mesh_external_service::MeshExternalService,
     mesh_http_route::MeshHttpRoute,
+    mesh_identity::{MeshIdentity, MeshTls},
     mesh_service::{MeshMultiZoneService, MeshService},
     mesh_tcp_route::MeshTcpRoute,
     names::{MeshName, ResourceName},
+    traffic_route::TrafficRoute,
     wire::Envelope,
 };
 
@@ -43,6 +46,11 @@ pub(crate) enum Kind {
     MeshMultiZoneService,
     MeshTcpRoute,
     MeshHttpRoute,
+    MeshIdentity,
+    MeshTls,
+    TrafficRoute,
+    /// A Service of Kubernetes.
+    ClusterService,
     /// A policy that the proxy enforces, known by name only.
     OtherPolicy(&'static str),
     /// Nothing that bears on routes.
@@ -62,7 +70,7 @@ pub(crate) enum Encoding {
 }
 
 /// What is read, by name.
-const READ: [(&str, Kind); 8] = [
+const READ: [(&str, Kind); 11] = [
     (Mesh::KIND, Kind::Mesh),
     (Dataplane::KIND, Kind::Dataplane),
     (ExternalService::KIND, Kind::ExternalService),
@@ -71,10 +79,13 @@ const READ: [(&str, Kind); 8] = [
     (MeshMultiZoneService::KIND, Kind::MeshMultiZoneService),
     (MeshTcpRoute::KIND, Kind::MeshTcpRoute),
     (MeshHttpRoute::KIND, Kind::MeshHttpRoute),
+    (MeshIdentity::KIND, Kind::MeshIdentity),
+    (MeshTls::KIND, Kind::MeshTls),
+    (TrafficRoute::KIND, Kind::TrafficRoute),
 ];
 
 /// Policies of Kuma 2.4 and later that act on a connection in the proxy.
-const OTHER_POLICIES: [&str; 28] = [
+const OTHER_POLICIES: [&str; 26] = [
     "CircuitBreaker",
     "FaultInjection",
     "HealthCheck",
@@ -90,7 +101,6 @@ const OTHER_POLICIES: [&str; 28] = [
     "MeshProxyPatch",
     "MeshRateLimit",
     "MeshRetry",
-    "MeshTLS",
     "MeshTimeout",
     "MeshTrace",
     "MeshTrafficPermission",
@@ -101,12 +111,11 @@ const OTHER_POLICIES: [&str; 28] = [
     "Timeout",
     "TrafficLog",
     "TrafficPermission",
-    "TrafficRoute",
     "TrafficTrace",
 ];
 
 /// Kuma's other resources.
-const IRRELEVANT: [&str; 26] = [
+const IRRELEVANT: [&str; 25] = [
     "AccessAudit",
     "AccessRole",
     "AccessRoleBinding",
@@ -120,7 +129,6 @@ const IRRELEVANT: [&str; 26] = [
     "MeshGatewayConfig",
     "MeshGatewayInstance",
     "MeshGatewayRoute",
-    "MeshIdentity",
     "MeshInsight",
     "MeshTrust",
     "Secret",
@@ -177,6 +185,7 @@ impl Kind {
                 (None, None) => return Err(unknown("kind", name)),
             },
             "v1" if name == "List" => Self::List,
+            "v1" if name == ClusterService::KIND => Self::ClusterService,
             // No other API has these, so the group must be misspelt; a policy must not get lost silently.
             _ if matches!(named(name), Some(Self::MeshTcpRoute | Self::MeshHttpRoute)) => {
                 let message = format!("must be kuma.io/v1alpha1 for a {name}");
@@ -186,6 +195,18 @@ impl Kind {
             _ => Self::Irrelevant,
         };
         Ok((kind, Form::Kubernetes))
+    }
+
+    /// Whether so little of it is read that it is another program's to judge.
+    pub(crate) const fn is_read_in_part(self) -> bool {
+        matches!(
+            self,
+            Self::OtherPolicy(_)
+                | Self::MeshIdentity
+                | Self::MeshTls
+                | Self::TrafficRoute
+                | Self::ClusterService
+        )
     }
 
     /// How Kuma reads its content.
@@ -207,6 +228,10 @@ impl Kind {
             Self::MeshMultiZoneService => MeshMultiZoneService::KIND,
             Self::MeshTcpRoute => MeshTcpRoute::KIND,
             Self::MeshHttpRoute => MeshHttpRoute::KIND,
+            Self::MeshIdentity => MeshIdentity::KIND,
+            Self::MeshTls => MeshTls::KIND,
+            Self::TrafficRoute => TrafficRoute::KIND,
+            Self::ClusterService => ClusterService::KIND,
             Self::OtherPolicy(kind) => kind,
             Self::Irrelevant | Self::List => return None,
         })
@@ -293,7 +318,7 @@ mod tests {
     #[test]
     fn what_is_not_kumas_is_let_be() {
         let let_be = Ok((Kind::Irrelevant, Form::Kubernetes));
-        assert_eq!(Kind::of(&envelope(None, Some("Service"), Some("v1"))), let_be);
+        assert_eq!(Kind::of(&envelope(None, Some("Pod"), Some("v1"))), let_be);
         // It has a `type`, but that does not make it a Universal resource.
         assert_eq!(Kind::of(&envelope(Some("Opaque"), Some("Secret"), Some("v1"))), let_be);
         assert_eq!(Kind::of(&envelope(None, Some("Mesh"), Some("appmesh.k8s.aws/v1beta2"))), let_be);

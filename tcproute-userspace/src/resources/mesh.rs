@@ -9,10 +9,12 @@ pub struct Mesh {
     pub name: MeshName,
     /// Its mTLS, if it is on.
     pub mtls: Option<MtlsMode>,
+    /// Whether what is outside the mesh is reached through a zone egress.
+    pub zone_egress: bool,
 }
 
 /// Whether a server with mTLS takes plaintext, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MtlsMode {
     /// It does not.
     Strict,
@@ -33,10 +35,11 @@ impl Mesh {
     ) -> Option<Self> {
         let path = format!("{prefix}mtls");
         let mtls = mtls.and_then(|mtls| read_mtls(mtls, &path, found));
-        if mtls.is_none() && routing.and_then(|routing| routing.zone_egress) == Some(true) {
+        let zone_egress = routing.and_then(|routing| routing.zone_egress).unwrap_or(false);
+        if mtls.is_none() && zone_egress {
             found.add(path, "must be set and on, as routing.zoneEgress is");
         }
-        Some(Self { name: name?, mtls })
+        Some(Self { name: name?, mtls, zone_egress })
     }
 }
 

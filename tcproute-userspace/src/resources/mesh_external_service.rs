@@ -5,9 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::{
     dataplane::{parse_ip, read_port},
     external_service::{ExternalAddress, is_host_name},
-    header::{Header, Key},
+    header::{Header, Key, Meta},
     mesh_service::{check_name, read_vip},
-    names::Labels,
     violation::Violations,
     wire,
 };
@@ -18,7 +17,7 @@ pub struct MeshExternalService {
     /// Its mesh and name.
     pub key: Key,
     /// Its labels, by which it can be referred to.
-    pub labels: Labels,
+    pub meta: Meta,
     /// What is dialled.
     pub port: u16,
     /// `http`, `tcp`, ….
@@ -66,10 +65,10 @@ impl MeshExternalService {
             .collect();
         let vip = status.and_then(|status| status.vip).and_then(|vip| vip.ip);
         let vip = vip.and_then(|ip| read_vip(&ip, "status.vip.ip", found));
-        let Header { mesh, name, labels, .. } = header?;
+        let Header { mesh, name, meta, .. } = header?;
         Some(Self {
             key: (mesh, name),
-            labels,
+            meta,
             port: port?,
             protocol: protocol.unwrap_or_else(|| "tcp".to_owned()),
             endpoints: endpoints.into_iter().collect::<Option<_>>()?,

@@ -1,7 +1,8 @@
-//! MeshHTTPRoute, as far as it matters here: which proxies and destinations it covers.
+//! MeshHTTPRoute, as far as it matters here: which proxies and destinations it covers, and where its requests go.
 
 use super::{
     header::{Header, PolicyHeader},
+    mesh_tcp_route::{BackendRef, read_backend_ref},
     target_ref::{ProxyType, Selector, ServiceRef},
     violation::Violations,
     wire,
@@ -15,7 +16,25 @@ pub struct MeshHttpRoute {
     /// The proxies it is for.
     pub selector: Selector,
     /// The destinations it covers.
-    pub to: Vec<ServiceRef>,
+    pub to: Vec<HttpTo>,
+}
+
+/// What a MeshHTTPRoute says about one destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpTo {
+    /// The destination.
+    pub service: ServiceRef,
+    /// Where requests go.
+    pub rules: Vec<HttpRule>,
+}
+
+/// Where some requests go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRule {
+    /// Which requests, as some text: only whether two rules are about the same ones is of interest.
+    pub matches: String,
+    /// Where they go: to the destination itself if nothing is said.
+    pub backends: Option<Vec<BackendRef>>,
 }
 
 impl MeshHttpRoute {
@@ -37,15 +56,38 @@ impl MeshHttpRoute {
             found.add("spec.to", "must have at least one entry");
         }
         let to = spec.to.unwrap_or_default().into_iter().enumerate();
-        let to: Vec<Option<ServiceRef>> = to
+        let to: Vec<Option<HttpTo>> = to
             .map(|(i, to)| {
-                check_rules(to.rules.as_deref().unwrap_or_default(), &format!("spec.to[{i}].rules"), found);
-                ServiceRef::read_destination(to.target_ref, &format!("spec.to[{i}].targetRef"), found)
+                let rules = to.rules.unwrap_or_default();
+                check_rules(&rules, &format!("spec.to[{i}].rules"), found);
+                let path = format!("spec.to[{i}].targetRef");
+                let service = ServiceRef::read_destination(to.target_ref, &path, found)?;
+                Some(HttpTo { service, rules: rules.into_iter().map(read_rule).collect() })
             })
             .collect();
-        let header = header.and_then(|header| header.policy(proxies, found));
+        let services: Vec<_> = to.iter().map(|to| to.as_ref().map(|to| &to.service)).collect();
+        let header = header.map(|header| header.policy(proxies, &services, found));
         Some(Self { header: header?, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
     }
+}
+
+fn read_rule(rule: wire::HttpRouteRule) -> HttpRule {
+    let refs = rule.default.and_then(|conf| conf.backend_refs);
+    // What is wrong with them is not this program's to say.
+    let mut found = Violations::default();
+    let backends = refs.map(|refs| {
+        refs.into_iter().filter_map(|backend| read_backend_ref(backend, "", &mut found)).collect()
+    });
+    HttpRule { matches: requests(rule.matches.unwrap_or_default()), backends }
+}
+
+/// What some requests are, as a text that is the same for the same ones.
+fn requests(matches: Vec<wire::HttpMatch>) -> String {
+    let text = |one: wire::HttpMatch| {
+        let path = one.path.map(|path| (path.r#type, path.value));
+        format!("{path:?} {:?} {:?} {:?}", one.method, one.headers, one.query_params)
+    };
+    matches.into_iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
 /// What requests a rule matches, and where they go, is for the proxy to say.

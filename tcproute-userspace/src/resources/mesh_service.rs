@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     dataplane::parse_ip,
-    header::{Header, Key},
+    header::{Header, Key, Meta},
     mesh_external_service::MeshExternalService,
     names::{Labels, Tags},
     violation::Violations,
@@ -17,9 +17,9 @@ pub struct MeshService {
     /// Its mesh and name.
     pub key: Key,
     /// Its labels, by which it can be referred to.
-    pub labels: Labels,
+    pub meta: Meta,
     /// The Dataplanes that serve it.
-    pub selector: InboundSelector,
+    pub selector: DataplaneSelector,
     /// What can be dialled.
     pub ports: Vec<ServicePort>,
     /// Where it can be dialled.
@@ -32,24 +32,47 @@ pub struct MeshMultiZoneService {
     /// Its mesh and name.
     pub key: Key,
     /// Its labels, by which it can be referred to.
-    pub labels: Labels,
-    /// The labels that the MeshServices have.
-    pub services: Labels,
+    pub meta: Meta,
+    /// The MeshServices that it is made of.
+    pub services: Members,
     /// What can be dialled; its targets are those of the MeshServices.
     pub ports: Vec<ServicePort>,
     /// Where it can be dialled.
     pub vips: Vec<IpAddr>,
 }
 
-/// Inbounds: those that fit all that is set, and none if nothing is.
+/// Which MeshServices a MeshMultiZoneService is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Members {
+    /// Those that the control plane has found.
+    Found(Vec<Member>),
+    /// Those with these labels, where no control plane has looked yet.
+    Labels(Labels),
+}
+
+/// A MeshService as a MeshMultiZoneService names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The name it was given where it comes from.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// Its zone.
+    pub zone: Option<String>,
+}
+
+/// Which Dataplanes serve a MeshService: it goes by the first of these that is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InboundSelector {
-    /// Tags of the inbound.
-    pub tags: Tags,
-    /// Labels of the Dataplane.
-    pub labels: Labels,
-    /// The name of the Dataplane.
-    pub name: Option<String>,
+pub enum DataplaneSelector {
+    /// None.
+    #[default]
+    Nothing,
+    /// That of this name.
+    Name(String),
+    /// Those that have an inbound with these tags, with all of their inbounds.
+    Tags(Tags),
+    /// Those with these labels.
+    Labels(Labels),
 }
 
 /// A port of a service.
@@ -104,15 +127,11 @@ impl MeshService {
             found.add("spec.state", "must be Available or Unavailable");
         }
         check_name(header.as_ref(), found);
-        let selector = spec.selector.map_or_else(InboundSelector::default, |selector| InboundSelector {
-            tags: selector.dataplane_tags.unwrap_or_default(),
-            labels: selector.dataplane_labels.and_then(|labels| labels.match_labels).unwrap_or_default(),
-            name: selector.dataplane_ref.and_then(|dataplane| dataplane.name),
-        });
+        let selector = spec.selector.map_or_else(DataplaneSelector::default, read_selector);
         let ports = read_ports(spec.ports, found);
         let vips = read_vips(status, found);
-        let Header { mesh, name, labels, .. } = header?;
-        Some(Self { key: (mesh, name), labels, selector, ports: ports?, vips })
+        let Header { mesh, name, meta, .. } = header?;
+        Some(Self { key: (mesh, name), meta, selector, ports: ports?, vips })
     }
 }
 
@@ -123,13 +142,14 @@ impl MeshMultiZoneService {
     pub(super) fn read(
         header: Option<Header>,
         spec: Option<wire::MeshMultiZoneServiceSpec>,
-        status: Option<wire::Vips>,
+        mut status: Option<wire::Vips>,
         found: &mut Violations,
     ) -> Option<Self> {
         let Some(spec) = spec else {
             found.add("spec", "must be set");
             return None;
         };
+        let found_members = status.as_mut().and_then(|status| status.mesh_services.take());
         let services = spec.selector.and_then(|selector| selector.mesh_service);
         let services = services.and_then(|services| services.match_labels).unwrap_or_default();
         if services.is_empty() {
@@ -150,8 +170,12 @@ impl MeshMultiZoneService {
         }
         let ports = read_ports(spec.ports, found);
         let vips = read_vips(status, found);
-        let Header { mesh, name, labels, .. } = header?;
-        Some(Self { key: (mesh, name), labels, services, ports: ports?, vips })
+        let services = match found_members {
+            Some(members) => Members::Found(members.into_iter().filter_map(read_member).collect()),
+            None => Members::Labels(services),
+        };
+        let Header { mesh, name, meta, .. } = header?;
+        Some(Self { key: (mesh, name), meta, services, ports: ports?, vips })
     }
 }
 
@@ -167,10 +191,24 @@ impl ServicePort {
     }
 }
 
+fn read_selector(selector: wire::Selector) -> DataplaneSelector {
+    let wire::Selector { dataplane_tags, dataplane_ref, dataplane_labels } = selector;
+    let name = dataplane_ref.and_then(|dataplane| dataplane.name);
+    let labels = dataplane_labels.map(|labels| labels.match_labels.unwrap_or_default());
+    let by_name = name.map(DataplaneSelector::Name);
+    let by_tags = || dataplane_tags.map(DataplaneSelector::Tags);
+    by_name.or_else(by_tags).or_else(|| labels.map(DataplaneSelector::Labels)).unwrap_or_default()
+}
+
+fn read_member(member: wire::MatchedService) -> Option<Member> {
+    let set = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Some(Member { name: set(member.name)?, namespace: set(member.namespace), zone: set(member.zone) })
+}
+
 /// Such a service is given a DNS name of its own.
 pub(super) fn check_name(header: Option<&Header>, found: &mut Violations) {
     const MOST: usize = 63;
-    if let Some(header) = header.filter(|header| header.display_name().len() > MOST) {
+    if let Some(header) = header.filter(|header| header.meta.display_name.len() > MOST) {
         found.add(header.name_path(), format!("must not be longer than {MOST} characters"));
     }
 }

@@ -66,7 +66,8 @@ impl MeshTcpRoute {
         }
         let to = spec.to.unwrap_or_default().into_iter().enumerate();
         let to: Vec<Option<To>> = to.map(|(i, to)| read_to(to, &format!("spec.to[{i}]"), found)).collect();
-        let header = header.and_then(|header| header.policy(proxies, found));
+        let services: Vec<_> = to.iter().map(|to| to.as_ref().map(|to| &to.service)).collect();
+        let header = header.map(|header| header.policy(proxies, &services, found));
         Some(Self { header: header?, selector: selector?, to: to.into_iter().collect::<Option<_>>()? })
     }
 }
@@ -105,7 +106,11 @@ fn read_rule(rule: wire::TcpRouteRule, path: &str, found: &mut Violations) -> Op
     refs.into_iter().collect::<Option<_>>().map(Rule::Backends)
 }
 
-fn read_backend_ref(backend: wire::BackendRef, path: &str, found: &mut Violations) -> Option<BackendRef> {
+pub(super) fn read_backend_ref(
+    backend: wire::BackendRef,
+    path: &str,
+    found: &mut Violations,
+) -> Option<BackendRef> {
     let (target, weight) = backend.split();
     let target = BackendTarget::read(target, path, found);
     let weight = match weight {

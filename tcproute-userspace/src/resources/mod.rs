@@ -1,5 +1,6 @@
 //! The resources that are read, as types in which a wrong one cannot be built.
 
+mod cluster_service;
 mod dataplane;
 mod document;
 mod external_service;
@@ -8,6 +9,7 @@ mod kinds;
 mod mesh;
 mod mesh_external_service;
 mod mesh_http_route;
+mod mesh_identity;
 mod mesh_service;
 mod mesh_tcp_route;
 mod names;
@@ -16,6 +18,7 @@ mod proxy_settings;
 mod shown;
 mod tags;
 mod target_ref;
+mod traffic_route;
 mod violation;
 pub(crate) mod wire;
 
@@ -23,16 +26,21 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use imbl::OrdMap;
 
-pub use dataplane::{Dataplane, Inbound, Outbound};
+pub use cluster_service::ClusterService;
+pub use dataplane::{Dataplane, Gateway, Health, Inbound, Outbound};
 pub(crate) use document::Reader;
 pub use document::{Identity, Resource};
 pub use external_service::{ExternalAddress, ExternalService};
-pub use header::{DataplaneKey, Key, Origin, PolicyHeader, Role};
+pub(crate) use header::{DISPLAY_NAME_LABEL, NAMESPACE_LABEL, ZONE_LABEL};
+pub use header::{DataplaneKey, Key, Meta, Origin, PolicyHeader, Role, Zone};
 pub(crate) use kinds::{Encoding, Form, Kind, WrongKind, nearest};
 pub use mesh::{Mesh, MtlsMode};
 pub use mesh_external_service::MeshExternalService;
-pub use mesh_http_route::MeshHttpRoute;
-pub use mesh_service::{InboundSelector, MeshMultiZoneService, MeshService, ServicePort, TargetPort};
+pub use mesh_http_route::{HttpRule, HttpTo, MeshHttpRoute};
+pub use mesh_identity::{MeshIdentity, MeshTls};
+pub use mesh_service::{
+    DataplaneSelector, Member, Members, MeshMultiZoneService, MeshService, ServicePort, TargetPort,
+};
 pub use mesh_tcp_route::{BackendRef, MeshTcpRoute, Rule, To};
 pub use names::{EmptyName, Labels, MeshName, ResourceName, ServiceName, Tags, Weight};
 pub use other_policy::{Applies, OtherPolicy};
@@ -41,6 +49,7 @@ pub use tags::{PROTOCOL_TAG, SERVICE_TAG};
 pub use target_ref::{
     BackendTarget, DataplaneRef, PortRef, ProxyType, Selector, ServiceBy, ServiceKind, ServiceRef,
 };
+pub use traffic_route::TrafficRoute;
 pub use violation::{Strictness, Violation, Violations};
 
 /// All resources that were read, of all meshes. A copy shares everything, so that keeping two states costs what differs, and so
@@ -59,6 +68,14 @@ pub struct Resources {
     pub tcp_routes: OrdMap<Key, Arc<MeshTcpRoute>>,
     /// The policies that keep connections at the proxy.
     pub http_routes: OrdMap<Key, Arc<MeshHttpRoute>>,
+    /// What gives identities to workloads.
+    pub identities: OrdMap<Key, Arc<MeshIdentity>>,
+    /// What says whether servers take plaintext.
+    pub tls: OrdMap<Key, Arc<MeshTls>>,
+    /// The policies that hold where no MeshTCPRoute does.
+    pub traffic_routes: OrdMap<Key, Arc<TrafficRoute>>,
+    /// Where pods are dialled.
+    pub cluster_services: OrdMap<Key, Arc<ClusterService>>,
     /// Policies of other kinds: not enforced on connections that bypass the proxy.
     pub other_policies: OrdMap<(&'static str, Key), Arc<OtherPolicy>>,
 }
@@ -87,6 +104,10 @@ impl Resources {
             Resource::MeshMultiZoneService(service) => drop(self.services.multi_zone.insert(key, service)),
             Resource::TcpRoute(route) => drop(self.tcp_routes.insert(key, route)),
             Resource::HttpRoute(route) => drop(self.http_routes.insert(key, route)),
+            Resource::MeshIdentity(identity) => drop(self.identities.insert(key, identity)),
+            Resource::MeshTls(policy) => drop(self.tls.insert(key, policy)),
+            Resource::TrafficRoute(route) => drop(self.traffic_routes.insert(key, route)),
+            Resource::ClusterService(service) => drop(self.cluster_services.insert(key, service)),
             Resource::OtherPolicy(policy) => drop(self.other_policies.insert((kind, key), policy)),
         }
     }
@@ -102,6 +123,10 @@ impl Resources {
             MeshMultiZoneService::KIND => drop(self.services.multi_zone.remove(key)),
             MeshTcpRoute::KIND => drop(self.tcp_routes.remove(key)),
             MeshHttpRoute::KIND => drop(self.http_routes.remove(key)),
+            MeshIdentity::KIND => drop(self.identities.remove(key)),
+            MeshTls::KIND => drop(self.tls.remove(key)),
+            TrafficRoute::KIND => drop(self.traffic_routes.remove(key)),
+            ClusterService::KIND => drop(self.cluster_services.remove(key)),
             kind => drop(self.other_policies.remove(&(kind, key.clone()))),
         }
     }
@@ -122,6 +147,10 @@ impl Resources {
             }
             MeshTcpRoute::KIND => self.tcp_routes.get(key).cloned().map(Resource::TcpRoute),
             MeshHttpRoute::KIND => self.http_routes.get(key).cloned().map(Resource::HttpRoute),
+            MeshIdentity::KIND => self.identities.get(key).cloned().map(Resource::MeshIdentity),
+            MeshTls::KIND => self.tls.get(key).cloned().map(Resource::MeshTls),
+            TrafficRoute::KIND => self.traffic_routes.get(key).cloned().map(Resource::TrafficRoute),
+            ClusterService::KIND => self.cluster_services.get(key).cloned().map(Resource::ClusterService),
             kind => self.other_policies.get(&(kind, key.clone())).cloned().map(Resource::OtherPolicy),
         }
     }
@@ -131,19 +160,20 @@ impl Resources {
         let services = &self.services;
         let services = services.mesh.len() + services.external.len() + services.multi_zone.len();
         let policies = self.tcp_routes.len() + self.http_routes.len() + self.other_policies.len();
-        self.meshes.len() + self.dataplanes.len() + self.external_services.len() + services + policies
+        let transport = self.identities.len() + self.tls.len();
+        let more = transport + self.traffic_routes.len() + self.cluster_services.len();
+        self.meshes.len() + self.dataplanes.len() + self.external_services.len() + services + policies + more
     }
 
-    /// The DNS names of services outside the mesh, and of Dataplanes.
+    /// The DNS names of endpoints. Those of MeshExternalServices are the proxy's to look up.
     pub fn external_host_names(&self) -> BTreeSet<String> {
         let inbounds = self.dataplanes.values().flat_map(|dataplane| &dataplane.inbounds);
         let inbounds = inbounds.map(|inbound| &inbound.address);
         let classic = self.external_services.values().map(|service| &service.address);
-        let later = self.services.external.values().flat_map(|service| &service.endpoints);
         let host = |address: &ExternalAddress| match address {
             ExternalAddress::Host(host, _) => Some(host.clone()),
             ExternalAddress::Socket(_) => None,
         };
-        inbounds.chain(classic).chain(later).filter_map(host).collect()
+        inbounds.chain(classic).filter_map(host).collect()
     }
 }

@@ -29,18 +29,18 @@ pub enum Applies {
     Tags(Vec<Tags>),
     /// It cannot be told, so it may be any.
     Any,
-    /// Gateways only.
+    /// None: it is for gateways only, or just tried out.
     None,
 }
 
 impl OtherPolicy {
     pub(super) fn read(
         kind: &'static str,
-        header: Header,
+        header: &Header,
         policy: wire::AnyPolicySpec,
         legacy: [Option<Vec<wire::LegacySelector>>; 3],
     ) -> Self {
-        let wire::AnyPolicySpec { target_ref, sources, destinations, selectors } = policy;
+        let wire::AnyPolicySpec { target_ref, sources, destinations, selectors, .. } = policy;
         let selectors: Vec<Tags> = legacy
             .into_iter()
             .chain([sources, destinations, selectors])
@@ -56,6 +56,7 @@ impl OtherPolicy {
             None if selectors.is_empty() => Applies::Any,
             None => Applies::Tags(selectors),
         };
-        Self { kind, key: (header.mesh, header.name), applies }
+        let shadow = header.is_shadow();
+        Self { kind, key: header.key(), applies: if shadow { Applies::None } else { applies } }
     }
 }

@@ -7,9 +7,12 @@
 mod dataplane;
 mod enumerated;
 mod external_service;
+mod kubernetes;
 mod mesh;
 mod routes;
 mod services;
+mod time;
+mod transport_security;
 
 use serde::{Deserialize, de::IgnoredAny};
 
@@ -19,14 +22,18 @@ pub(crate) use dataplane::{
 };
 pub(crate) use enumerated::Enumerated;
 pub(crate) use external_service::{ExternalNetworking, ExternalServiceSpec, UniversalExternalService};
+pub(crate) use kubernetes::ClusterServiceSpec;
 pub(crate) use mesh::{MeshSpec, Mtls, Routing, UniversalMesh};
 pub(crate) use routes::{
-    BackendRef, HttpPath, HttpRouteRule, HttpRouteSpec, TcpRouteRule, TcpRouteSpec, TcpRouteTo, Weight,
+    BackendRef, HttpMatch, HttpPath, HttpRouteRule, HttpRouteSpec, TcpRouteRule, TcpRouteSpec, TcpRouteTo,
+    Weight,
 };
 pub(crate) use services::{
-    ExternalEndpoint, Match, MeshExternalServiceSpec, MeshExternalServiceStatus, MeshMultiZoneServiceSpec,
-    MeshServiceSpec, Port, TargetPort, Vips,
+    ExternalEndpoint, Match, MatchedService, MeshExternalServiceSpec, MeshExternalServiceStatus,
+    MeshMultiZoneServiceSpec, MeshServiceSpec, Port, Selector, TargetPort, Vips,
 };
+pub(crate) use time::Time;
+pub(crate) use transport_security::{MeshIdentitySpec, MeshIdentityStatus, MeshTlsSpec};
 
 /// Enough of any document to tell what it is.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -65,10 +72,8 @@ pub(crate) struct Metadata {
     pub(crate) name: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) labels: Option<Labels>,
-    #[serde(rename = "annotations")]
-    _annotations: Option<IgnoredAny>,
-    #[serde(rename = "creationTimestamp")]
-    _creation_timestamp: Option<IgnoredAny>,
+    pub(crate) annotations: Option<Labels>,
+    pub(crate) creation_timestamp: Option<Time>,
     #[serde(rename = "deletionGracePeriodSeconds")]
     _deletion_grace_period_seconds: Option<IgnoredAny>,
     #[serde(rename = "deletionTimestamp")]
@@ -100,8 +105,7 @@ pub(crate) struct Universal<S, T = IgnoredAny> {
     pub(crate) name: Option<String>,
     pub(crate) mesh: Option<String>,
     pub(crate) labels: Option<Labels>,
-    #[serde(rename = "creationTime")]
-    _creation_time: Option<IgnoredAny>,
+    pub(crate) creation_time: Option<Time>,
     #[serde(rename = "modificationTime")]
     _modification_time: Option<IgnoredAny>,
     #[serde(rename = "kri")]
@@ -137,6 +141,8 @@ pub(crate) struct AnyPolicy {
     pub(crate) sources: Option<Vec<LegacySelector>>,
     pub(crate) destinations: Option<Vec<LegacySelector>>,
     pub(crate) selectors: Option<Vec<LegacySelector>>,
+    // As TrafficRoute has it.
+    pub(crate) conf: Option<TrafficRouteConf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -146,10 +152,23 @@ pub(crate) struct AnyPolicySpec {
     pub(crate) sources: Option<Vec<LegacySelector>>,
     pub(crate) destinations: Option<Vec<LegacySelector>>,
     pub(crate) selectors: Option<Vec<LegacySelector>>,
+    pub(crate) conf: Option<TrafficRouteConf>,
 }
 
 /// How a policy of the first generation selects proxies.
 #[derive(Debug, Deserialize)]
 pub(crate) struct LegacySelector {
     pub(crate) r#match: Option<Tags>,
+}
+
+/// Where a TrafficRoute leads to. Policies of other kinds have other things in the same place.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct TrafficRouteConf {
+    pub(crate) destination: Option<Tags>,
+    pub(crate) split: Option<Vec<TrafficRouteSplit>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct TrafficRouteSplit {
+    pub(crate) destination: Option<Tags>,
 }

@@ -1,20 +1,20 @@
 //! Why a route is what it is: every policy that was considered, and why it did or did not win.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use serde::Serialize;
 use thiserror::Error;
 
 use super::{
     ResolvedRoute, Resolver, UnknownDataplane,
+    destination::{DestinationKey, Dialled},
     find::find,
-    policies::{Entry, EntryId, Profile},
+    policies::Entry,
     protocol,
-    services::ServiceId,
 };
 use crate::{
-    policy::{Compat, applies, merge},
-    resources::{Dataplane, MeshName, Pairs, PolicyHeader, Rule, Selector, nearest},
+    policy::{Compat, Referrer, applies, merge, reaches_namespace, reaches_zone, selects},
+    resources::{Dataplane, MeshName, MeshTcpRoute, Pairs, PolicyHeader, Rule, Selector, Tags, nearest},
 };
 
 /// The policies behind the routes of a Dataplane to one service.
@@ -57,6 +57,8 @@ pub enum Verdict {
     Overridden,
     /// It keeps connections at the proxy, if the protocol is one of requests.
     Covers,
+    /// It is only tried out, and never in force.
+    Shadow,
     /// It does not speak of this Dataplane or not of this service.
     NotConcerned,
 }
@@ -89,10 +91,13 @@ impl Resolver {
     ) -> Result<Vec<Explanation>, UnknownService> {
         let dataplane = Arc::clone(find(self.resources(), mesh, dataplane)?);
         let outbounds = self.outbounds(&dataplane, &mut BTreeSet::new());
-        let wanted: Vec<_> =
-            outbounds.iter().filter(|(_, id)| **self.services.name(*id) == *service).copied().collect();
+        let wanted: Vec<(SocketAddr, Dialled)> = outbounds
+            .iter()
+            .filter(|(_, dialled)| **self.services.name(dialled.service) == *service)
+            .cloned()
+            .collect();
         if wanted.is_empty() {
-            let known = outbounds.iter().map(|(_, id)| &**self.services.name(*id));
+            let known = outbounds.iter().map(|(_, dialled)| &**self.services.name(dialled.service));
             let hint = nearest(service, known).map(|near| format!(", did you mean {near:?}?"));
             return Err(UnknownService::Service {
                 dataplane: dataplane.name.to_string(),
@@ -100,72 +105,97 @@ impl Resolver {
                 hint: hint.unwrap_or_default(),
             });
         }
-        let profile = self.policies.profile(&dataplane);
-        let explain = |(dialled, id)| Explanation {
-            mesh: mesh.clone(),
-            dataplane: dataplane.name.to_string(),
-            compat: self.options().compat,
-            route: ResolvedRoute { dialled, destination: self.destination(&profile, id, dialled.is_ipv6()) },
-            policies: self.considered(&dataplane, &profile, id),
+        let resources = self.resources().clone();
+        let dialler = self.dialler(&resources, &dataplane);
+        let explain = |(address, dialled): (SocketAddr, Dialled)| {
+            let key = self.key(&dialler, dialled.clone());
+            let destination = self.destination(&dialler, dialled);
+            Explanation {
+                mesh: mesh.clone(),
+                dataplane: dataplane.name.to_string(),
+                compat: self.options().compat,
+                route: ResolvedRoute { dialled: address, destination },
+                policies: self.considered(&dataplane, &key),
+            }
         };
         Ok(wanted.into_iter().map(explain).collect())
     }
 
-    fn considered(&self, dataplane: &Dataplane, profile: &Profile, service: ServiceId) -> Vec<Considered> {
-        let mut considered = self.verdicts(&profile.entries(service));
+    fn considered(&self, dataplane: &Dataplane, key: &DestinationKey) -> Vec<Considered> {
+        let of_port = self.services.port(key.dialled.service).is_some();
+        let mut considered = self.verdicts(&key.entries, of_port);
         let applying: BTreeSet<String> = considered.iter().map(|policy| policy.name.clone()).collect();
-        let compat = self.options().compat;
+        let chosen = self.services.chosen(key.dialled.service, key.zone.as_deref());
+        let is_http = protocol::is_http(self.services.protocol(key.dialled.service, &chosen));
         for policy in self.resources().http_routes.values() {
-            let concerns = applies(compat, &policy.header, &policy.selector, dataplane);
-            let covers = concerns && self.policies.covers(&policy.header.key(), service);
+            let header = &policy.header;
+            let covers = key.http.iter().any(|entry| Arc::ptr_eq(&entry.policy, policy));
             let (verdict, reason) = if covers {
-                let effect = if protocol::is_http(self.services.protocol(service)) {
+                let effect = if is_http {
                     "its protocol is one of requests"
                 } else {
                     "without effect: its protocol is not one of requests"
                 };
                 (Verdict::Covers, format!("covers the service; {effect}"))
             } else {
-                (Verdict::NotConcerned, not_concerned(concerns, &policy.header, &policy.selector, dataplane))
+                self.not_concerned(header, &policy.selector, dataplane)
             };
-            considered.push(one("MeshHTTPRoute", &policy.header, &policy.selector, verdict, reason));
+            considered.push(one("MeshHTTPRoute", header, &policy.selector, verdict, reason));
         }
         for policy in self.resources().tcp_routes.values() {
             let header = &policy.header;
             if header.mesh == dataplane.mesh && applying.contains(&header.name.to_string()) {
                 continue;
             }
-            let concerns = applies(compat, header, &policy.selector, dataplane);
-            let reason = not_concerned(concerns, header, &policy.selector, dataplane);
-            considered.push(one("MeshTCPRoute", header, &policy.selector, Verdict::NotConcerned, reason));
+            let (verdict, reason) = self.not_concerned(header, &policy.selector, dataplane);
+            considered.push(one("MeshTCPRoute", header, &policy.selector, verdict, reason));
         }
         considered
     }
 
     /// What became of the entries that apply, given from weak to strong: the one that wins first.
-    fn verdicts(&self, entries: &[EntryId]) -> Vec<Considered> {
+    fn verdicts(&self, entries: &[Entry<MeshTcpRoute>], of_port: bool) -> Vec<Considered> {
         let compat = self.options().compat;
-        let entries: Vec<_> = entries.iter().map(|&id| self.policies.entry(id)).collect();
         let (_, winner) = merge(entries.iter().map(|entry| &entry.to().rule));
-        let verdict = |(i, entry): (usize, &&Entry)| {
+        let verdict = |(i, entry): (usize, &Entry<MeshTcpRoute>)| {
             let says = match &entry.to().rule {
                 Rule::Itself => "names the service without rules: the destination itself",
                 Rule::Backends(_) => "has backendRefs",
             };
-            let (verdict, reason) = match winner {
-                Some(winner) if winner != i => {
+            let (verdict, reason) = match winner.filter(|winner| *winner != i) {
+                None => (Verdict::Wins, format!("the strongest; it {says}")),
+                Some(winner) => {
                     let by = &entries[winner];
-                    let deciding = compat.deciding(&by.strength(), &entry.strength());
+                    let deciding = compat.deciding(&by.strength(of_port), &entry.strength(of_port));
                     let by = &by.policy.header.name;
                     (Verdict::Overridden, format!("{by} is stronger by {deciding}"))
                 }
-                _ => (Verdict::Wins, format!("the strongest; it {says}")),
             };
             one("MeshTCPRoute", &entry.policy.header, &entry.policy.selector, verdict, reason)
         };
         let mut considered: Vec<Considered> = entries.iter().enumerate().rev().map(verdict).collect();
         considered.sort_by_key(|policy| policy.verdict != Verdict::Wins);
         considered
+    }
+
+    /// Why a policy plays no part.
+    fn not_concerned(
+        &self,
+        policy: &PolicyHeader,
+        selector: &Selector,
+        dataplane: &Dataplane,
+    ) -> (Verdict, String) {
+        let compat = self.options().compat;
+        let reason = if policy.mesh != dataplane.mesh {
+            format!("is of mesh {}", policy.mesh)
+        } else if policy.shadow {
+            return (Verdict::Shadow, "a shadow policy: nothing is routed by it".to_owned());
+        } else if applies(compat, policy, selector, dataplane) {
+            "does not name the service".to_owned()
+        } else {
+            why_not(compat, policy, selector, dataplane)
+        };
+        (Verdict::NotConcerned, reason)
     }
 }
 
@@ -179,26 +209,33 @@ fn one(
     Considered { kind, name: header.name.to_string(), target: selector.to_string(), verdict, reason }
 }
 
-fn not_concerned(
-    concerns: bool,
-    policy: &PolicyHeader,
-    selector: &Selector,
-    dataplane: &Dataplane,
-) -> String {
-    if policy.mesh != dataplane.mesh {
-        format!("is of mesh {}", policy.mesh)
-    } else if concerns {
-        "does not name the service".to_owned()
-    } else {
-        let name = &dataplane.name;
-        match selector {
-            Selector::Mesh => format!("is for the workloads of its own namespace, unlike {name}"),
-            Selector::Dataplane(_) => format!("does not select {name}"),
-            Selector::MeshSubset(tags) => format!("no inbound of {name} has {}", Pairs(tags)),
-            Selector::MeshService(service) => format!("no inbound of {name} is of service {service}"),
-            Selector::MeshServiceSubset(service, tags) => {
-                format!("no inbound of {name} is of service {service} with {}", Pairs(tags))
-            }
+fn why_not(compat: Compat, policy: &PolicyHeader, selector: &Selector, dataplane: &Dataplane) -> String {
+    let name = &dataplane.name;
+    let with = |tags: &Tags| {
+        if tags.is_empty() { String::new() } else { format!(" with {}", Pairs(tags)) }
+    };
+    if compat.is_later() && !reaches_namespace(policy, dataplane) {
+        return format!("is for the workloads of its own namespace, unlike {name}");
+    }
+    if compat.is_later() && !reaches_zone(policy, dataplane) {
+        return format!("is of another zone than {name}");
+    }
+    if compat == Compat::V3 && !matches!(selector, Selector::Mesh | Selector::Dataplane(_)) {
+        return "is for a kind of target that version 3 does not have".to_owned();
+    }
+    if selects(compat, selector, &Referrer::new(&policy.meta), dataplane) {
+        return format!("is for proxies of another type than that of {name}");
+    }
+    match selector {
+        Selector::Mesh if dataplane.inbounds.is_empty() && dataplane.gateway.is_none() => {
+            format!("selects through inbounds, of which {name} has none")
+        }
+        Selector::Mesh => format!("is not for proxies such as that of {name}"),
+        Selector::Dataplane(_) => format!("does not select {name}"),
+        Selector::MeshSubset(tags) => format!("no inbound of {name} has {}", Pairs(tags)),
+        Selector::MeshService(service) => format!("no inbound of {name} is of service {service}"),
+        Selector::MeshServiceSubset(service, tags) => {
+            format!("no inbound of {name} is of service {service}{}", with(tags))
         }
     }
 }

@@ -1,19 +1,25 @@
 //! Resolved routes: where each outbound of one Dataplane leads, as values that can be printed, compared
 //! and diffed.
 
+mod cache;
+mod changes;
 mod destination;
 mod difference;
+mod endpoints;
 mod explain;
 mod find;
+mod identities;
 mod pairs;
 mod policies;
 mod protocol;
-mod references;
 mod resolved;
 mod resolver;
 mod routes;
 mod selectors;
+mod service_resources;
 mod services;
+mod traffic;
+mod update;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -22,8 +28,9 @@ pub use explain::{Considered, Explanation, UnknownService, Verdict};
 pub use find::UnknownDataplane;
 pub(crate) use find::find;
 pub use resolved::{Action, DataplaneRoutes, Destination, ResolvedBackend, ResolvedRoute};
-pub use resolver::{Resolver, Update};
+pub use resolver::Resolver;
 pub use routes::Routes;
+pub use update::Update;
 
 use crate::policy::Compat;
 

@@ -1,173 +1,268 @@
-//! The policies of all meshes in the order of their strength, and those that apply to a Dataplane.
+//! The policies of all meshes, found by the destinations that they are about.
 
-use std::{collections::HashMap, sync::Arc};
-
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use super::{
-    references::Candidates,
-    services::{ServiceId, Services},
+    service_resources::{concerns, name_in_old_tag},
+    services::About,
 };
 use crate::{
-    policy::{Compat, Strength, applies},
-    resources::{Dataplane, Key, MeshHttpRoute, MeshName, MeshTcpRoute, Resources, Rule, To},
+    policy::{Compat, Referrer, Strength, applies},
+    resources::{
+        Dataplane, HttpTo, MeshHttpRoute, MeshName, MeshTcpRoute, PolicyHeader, ResourceName, Selector,
+        ServiceBy, ServiceKind, ServiceRef, To,
+    },
 };
 
-/// An entry of the `to` of a MeshTCPRoute.
-pub(super) struct Entry {
-    pub(super) policy: Arc<MeshTcpRoute>,
-    to: usize,
-    /// Where it stands among the policies of its mesh.
-    index: u32,
-    destinations: Vec<ServiceId>,
-    /// What its backendRefs may mean, in their order.
-    pub(super) backends: Vec<Candidates>,
+/// A policy with a `to`.
+pub(super) trait Route {
+    /// An item of `to`.
+    type To;
+
+    fn header(&self) -> &PolicyHeader;
+    fn selector(&self) -> &Selector;
+    fn to(&self) -> &[Self::To];
+    fn destination(to: &Self::To) -> &ServiceRef;
 }
 
-/// The number of an entry: the greater, the stronger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct EntryId(u32);
+impl Route for MeshTcpRoute {
+    type To = To;
 
-#[derive(Default)]
-struct MeshPolicies {
-    tcp: Vec<Arc<MeshTcpRoute>>,
-    http: Vec<(Arc<MeshHttpRoute>, Vec<ServiceId>)>,
-    /// From weak to strong.
-    entries: Vec<EntryId>,
-}
-
-/// All policies, and what they say to Dataplanes that the same ones apply to.
-pub(super) struct Policies {
-    compat: Compat,
-    entries: Vec<Entry>,
-    meshes: HashMap<MeshName, MeshPolicies>,
-    profiles: HashMap<(MeshName, Selection), Arc<Profile>>,
-}
-
-/// Which policies of its mesh apply to a Dataplane.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Selection {
-    tcp: Vec<u32>,
-    http: Vec<u32>,
-}
-
-/// What the policies that apply to a Dataplane say.
-#[derive(Debug, Default)]
-pub(super) struct Profile {
-    /// The entries about each destination, from weak to strong.
-    entries: FxHashMap<ServiceId, Arc<[EntryId]>>,
-    /// Destinations that a MeshHTTPRoute covers.
-    http_covered: FxHashSet<ServiceId>,
-}
-
-impl Entry {
-    pub(super) fn to(&self) -> &To {
-        &self.policy.to[self.to]
+    fn header(&self) -> &PolicyHeader {
+        &self.header
     }
 
-    pub(super) fn strength(&self) -> Strength<'_> {
-        let section = self.to().service.port.is_some();
-        Strength::new(&self.policy.header, &self.policy.selector, section)
+    fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
+    fn to(&self) -> &[To] {
+        &self.to
+    }
+
+    fn destination(to: &To) -> &ServiceRef {
+        &to.service
     }
 }
 
-impl Profile {
-    /// The entries about a destination, from weak to strong.
-    pub(super) fn entries(&self, destination: ServiceId) -> Arc<[EntryId]> {
-        self.entries.get(&destination).cloned().unwrap_or_default()
+impl Route for MeshHttpRoute {
+    type To = HttpTo;
+
+    fn header(&self) -> &PolicyHeader {
+        &self.header
     }
 
-    /// Whether a MeshHTTPRoute covers a destination.
-    pub(super) fn covers(&self, destination: ServiceId) -> bool {
-        self.http_covered.contains(&destination)
+    fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
+    fn to(&self) -> &[HttpTo] {
+        &self.to
+    }
+
+    fn destination(to: &HttpTo) -> &ServiceRef {
+        &to.service
     }
 }
 
-impl Policies {
-    pub(super) fn new(resources: &Resources, compat: Compat, services: &mut Services) -> Self {
-        let mut meshes: HashMap<MeshName, MeshPolicies> = HashMap::new();
-        let mut entries = Vec::new();
-        for ((mesh, name), policy) in &resources.tcp_routes {
-            let namespace = name.namespace.as_deref();
-            let of_mesh = meshes.entry(mesh.clone()).or_default();
-            let index = u32::try_from(of_mesh.tcp.len()).expect("memory ends before 2^32 policies");
-            of_mesh.tcp.push(Arc::clone(policy));
-            for (to, entry) in policy.to.iter().enumerate() {
-                let destinations = services.candidates(mesh, namespace, &entry.service).all().collect();
-                let backends = match &entry.rule {
-                    Rule::Itself => Vec::new(),
-                    Rule::Backends(refs) => refs
-                        .iter()
-                        .map(|backend| services.candidates(mesh, namespace, &backend.target.service))
-                        .collect(),
-                };
-                entries.push(Entry { policy: Arc::clone(policy), to, index, destinations, backends });
+/// An item of the `to` of a policy. It is the same only while the policy is the same one in memory.
+#[derive(Debug)]
+pub(super) struct Entry<R> {
+    pub(super) policy: Arc<R>,
+    item: usize,
+}
+
+impl<R> Clone for Entry<R> {
+    fn clone(&self) -> Self {
+        Self { policy: Arc::clone(&self.policy), item: self.item }
+    }
+}
+
+impl<R> PartialEq for Entry<R> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.policy, &other.policy) && self.item == other.item
+    }
+}
+
+impl<R> Eq for Entry<R> {}
+
+impl<R> Hash for Entry<R> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.policy).hash(state);
+        self.item.hash(state);
+    }
+}
+
+impl<R: Route> Entry<R> {
+    pub(super) fn to(&self) -> &R::To {
+        &self.policy.to()[self.item]
+    }
+
+    /// `of_port` tells whether it is about a port of a resource: a tag has none that could be named.
+    pub(super) fn strength(&self, of_port: bool) -> Strength<'_> {
+        let section = of_port && R::destination(self.to()).port.is_some();
+        Strength::new(self.policy.header(), self.policy.selector(), section)
+    }
+}
+
+/// The policies of one kind and mesh.
+pub(super) struct Index<R> {
+    policies: BTreeMap<ResourceName, Arc<R>>,
+    named: HashMap<(ServiceKind, String), Vec<Entry<R>>>,
+    /// Those that name destinations by labels.
+    labelled: Vec<Entry<R>>,
+}
+
+impl<R> Default for Index<R> {
+    fn default() -> Self {
+        Self { policies: BTreeMap::new(), named: HashMap::new(), labelled: Vec::new() }
+    }
+}
+
+impl<R: Route> Index<R> {
+    fn insert(&mut self, policy: &Arc<R>) {
+        self.policies.insert(policy.header().name.clone(), Arc::clone(policy));
+        for (item, to) in policy.to().iter().enumerate() {
+            let entry = Entry { policy: Arc::clone(policy), item };
+            for name in names(R::destination(to)) {
+                self.named.entry(name).or_default().push(entry.clone());
+            }
+            if matches!(R::destination(to).by, ServiceBy::Labels(_)) {
+                self.labelled.push(entry);
             }
         }
-        // Entries of one policy stay in their order.
-        entries.sort_by(|a, b| compat.order(&a.strength(), &b.strength()));
-        for (id, entry) in (0..).map(EntryId).zip(&entries) {
-            if let Some(of_mesh) = meshes.get_mut(&entry.policy.header.mesh) {
-                of_mesh.entries.push(id);
-            }
-        }
-        for ((mesh, name), policy) in &resources.http_routes {
-            let namespace = name.namespace.as_deref();
-            let covered = policy.to.iter();
-            let covered =
-                covered.flat_map(|to| services.candidates(mesh, namespace, to).all().collect::<Vec<_>>());
-            let covered = covered.collect();
-            meshes.entry(mesh.clone()).or_default().http.push((Arc::clone(policy), covered));
-        }
-        Self { compat, entries, meshes, profiles: HashMap::new() }
     }
 
-    /// Whether a MeshHTTPRoute covers a destination.
-    pub(super) fn covers(&self, (mesh, name): &Key, destination: ServiceId) -> bool {
-        let http = self.meshes.get(mesh).into_iter().flat_map(|policies| &policies.http);
-        let mut covered =
-            http.filter(|(policy, _)| policy.header.name == *name).flat_map(|(_, covered)| covered);
-        covered.any(|covered| *covered == destination)
-    }
-
-    pub(super) fn entry(&self, id: EntryId) -> &Entry {
-        &self.entries[id.0 as usize]
-    }
-
-    /// What applies to a Dataplane.
-    pub(super) fn profile(&mut self, dataplane: &Dataplane) -> Arc<Profile> {
-        let Some(policies) = self.meshes.get(&dataplane.mesh) else { return Arc::default() };
-        let tcp = (0..)
-            .zip(&policies.tcp)
-            .filter(|(_, policy)| applies(self.compat, &policy.header, &policy.selector, dataplane));
-        let http = (0..)
-            .zip(&policies.http)
-            .filter(|(_, (policy, _))| applies(self.compat, &policy.header, &policy.selector, dataplane));
-        let selection =
-            Selection { tcp: tcp.map(|(i, _)| i).collect(), http: http.map(|(i, _)| i).collect() };
-        let key = (dataplane.mesh.clone(), selection);
-        if let Some(profile) = self.profiles.get(&key) {
-            return Arc::clone(profile);
-        }
-        let profile = Arc::new(self.merge(policies, &key.1));
-        self.profiles.insert(key, Arc::clone(&profile));
-        profile
-    }
-
-    fn merge(&self, policies: &MeshPolicies, selection: &Selection) -> Profile {
-        let mut entries: FxHashMap<ServiceId, Vec<EntryId>> = FxHashMap::default();
-        for &id in &policies.entries {
-            let entry = self.entry(id);
-            if selection.tcp.binary_search(&entry.index).is_ok() {
-                for &destination in &entry.destinations {
-                    entries.entry(destination).or_default().push(id);
+    fn remove(&mut self, policy: &Arc<R>) {
+        self.policies.remove(&policy.header().name);
+        let is_other = |entry: &Entry<R>| entry.policy.header().name != policy.header().name;
+        for to in policy.to() {
+            for name in names(R::destination(to)) {
+                if let Some(entries) = self.named.get_mut(&name) {
+                    entries.retain(is_other);
+                    if entries.is_empty() {
+                        self.named.remove(&name);
+                    }
                 }
             }
         }
-        let covered = selection.http.iter().flat_map(|&i| &policies.http[i as usize].1);
-        Profile {
-            entries: entries.into_iter().map(|(service, entries)| (service, entries.into())).collect(),
-            http_covered: covered.copied().collect(),
+        self.labelled.retain(is_other);
+    }
+
+    /// Those that apply to a Dataplane and are about a service, from weak to strong.
+    pub(super) fn entries(
+        &self,
+        compat: Compat,
+        about: &About<'_>,
+        by_number: bool,
+        dataplane: &Dataplane,
+    ) -> Vec<Entry<R>> {
+        let mut entries = self.about(about, by_number);
+        entries.retain(|entry| applies(compat, entry.policy.header(), entry.policy.selector(), dataplane));
+        let of_port = matches!(about, About::Port(_));
+        if entries.len() > 1 {
+            // Those of one policy stay in their order.
+            entries.sort_by_key(|entry| entry.item);
+            entries.sort_by(|a, b| compat.order(&a.strength(of_port), &b.strength(of_port)));
         }
+        entries
+    }
+
+    /// Those that are about a service.
+    fn about(&self, about: &About<'_>, by_number: bool) -> Vec<Entry<R>> {
+        match about {
+            About::Tag(tag) => {
+                let key = (ServiceKind::MeshService, tag.as_str().to_owned());
+                let named = self.named.get(&key).into_iter().flatten();
+                let is_tag = |entry: &&Entry<R>| match &R::destination(entry.to()).by {
+                    ServiceBy::Name(name, _) => name == *tag,
+                    ServiceBy::Labels(_) => false,
+                };
+                named.filter(is_tag).cloned().collect()
+            }
+            About::Port(port) => {
+                let key = (port.kind, port.meta.display_name.clone());
+                let all = self.named.get(&key).into_iter().flatten().chain(&self.labelled);
+                let is_about = |entry: &&Entry<R>| {
+                    let from = Referrer::new(&entry.policy.header().meta);
+                    concerns(R::destination(entry.to()), &from, port, by_number)
+                };
+                all.filter(is_about).cloned().collect()
+            }
+            About::Gone => Vec::new(),
+        }
+    }
+
+    /// Whether any applies to a Dataplane and is about anything.
+    pub(super) fn any(&self, compat: Compat, dataplane: &Dataplane) -> bool {
+        let mut policies = self.policies.values().filter(|policy| !policy.to().is_empty());
+        policies.any(|policy| applies(compat, policy.header(), policy.selector(), dataplane))
+    }
+}
+
+/// The names under which a destination is looked for.
+fn names(destination: &ServiceRef) -> impl Iterator<Item = (ServiceKind, String)> {
+    let written = match &destination.by {
+        ServiceBy::Name(name, _) => Some(name.as_str()),
+        ServiceBy::Labels(_) => None,
+    };
+    let kind = destination.kind;
+    let other = name_in_old_tag(destination).filter(|name| Some(*name) != written);
+    written.into_iter().chain(other).map(move |name| (kind, name.to_owned()))
+}
+
+/// The policies of a mesh.
+#[derive(Default)]
+pub(super) struct MeshPolicies {
+    pub(super) tcp: Index<MeshTcpRoute>,
+    pub(super) http: Index<MeshHttpRoute>,
+}
+
+/// All policies.
+#[derive(Default)]
+pub(super) struct Policies {
+    meshes: HashMap<MeshName, MeshPolicies>,
+}
+
+impl Policies {
+    pub(super) fn of(&self, mesh: &MeshName) -> Option<&MeshPolicies> {
+        self.meshes.get(mesh)
+    }
+
+    /// Puts a policy in the place of another.
+    pub(super) fn replace_tcp(
+        &mut self,
+        before: Option<&Arc<MeshTcpRoute>>,
+        after: Option<&Arc<MeshTcpRoute>>,
+    ) {
+        replace(|mesh| &mut self.meshes.entry(mesh.clone()).or_default().tcp, before, after);
+    }
+
+    /// Puts a policy in the place of another.
+    pub(super) fn replace_http(
+        &mut self,
+        before: Option<&Arc<MeshHttpRoute>>,
+        after: Option<&Arc<MeshHttpRoute>>,
+    ) {
+        replace(|mesh| &mut self.meshes.entry(mesh.clone()).or_default().http, before, after);
+    }
+}
+
+fn replace<'i, R: Route + 'i>(
+    index: impl FnOnce(&MeshName) -> &'i mut Index<R>,
+    before: Option<&Arc<R>>,
+    after: Option<&Arc<R>>,
+) {
+    let Some(either) = before.or(after) else { return };
+    let index = index(&either.header().mesh);
+    if let Some(before) = before {
+        index.remove(before);
+    }
+    if let Some(after) = after {
+        index.insert(after);
     }
 }

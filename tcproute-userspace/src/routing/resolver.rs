@@ -1,77 +1,58 @@
-//! From resources to the routes of Dataplanes, and from changed resources to what has changed in them.
+//! From resources to the routes of Dataplanes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
-use imbl::{OrdMap, ordmap::DiffItem};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::{
     DataplaneRoutes, Destination, DnsAnswers, Options, ResolvedRoute, UnknownDataplane,
-    destination::{DestinationKey, World},
+    cache::Destinations,
+    destination::{DestinationKey, Dialled, Same, World},
     find::find,
-    policies::{Policies, Profile},
-    services::{ServiceId, Services, Touched},
+    policies::Policies,
+    services::{About, ServiceId, Services, zone_of},
+    traffic::TrafficRoutes,
 };
 use crate::{
-    policy::enforces,
-    resources::{Dataplane, Key, MeshName, MtlsMode, Resources},
+    policy::{Compat, Referrer, enforces},
+    resources::{
+        Dataplane, Gateway, MeshHttpRoute, MeshName, MeshTcpRoute, Outbound, Resources, Rule, ServiceBy,
+        ServiceRef, Tags,
+    },
 };
 
 /// Resolves the routes of Dataplanes against one set of resources, and keeps what it resolved, so that after a
 /// change only what the change touches is resolved again.
 pub struct Resolver {
-    resources: Resources,
+    pub(super) resources: Resources,
     options: Options,
-    mtls: BTreeMap<MeshName, MtlsMode>,
     pub(super) services: Services,
     pub(super) policies: Policies,
-    destinations: Vec<Resolved>,
-    numbers: FxHashMap<DestinationKey, usize>,
-    /// The destinations that depend on a service.
-    dependents: FxHashMap<ServiceId, Vec<usize>>,
+    pub(super) destinations: Destinations,
 }
 
-struct Resolved {
-    key: DestinationKey,
-    destination: Arc<Destination>,
-}
-
-/// What a change of the resources has changed.
-#[derive(Debug)]
-pub struct Update(Scope);
-
-#[derive(Debug)]
-enum Scope {
-    Everything,
-    Part {
-        /// Dataplanes that are not what they were.
-        dataplanes: BTreeSet<Key>,
-        /// Destinations and what they have become.
-        destinations: Vec<(Arc<Destination>, Arc<Destination>)>,
-    },
+/// Who dials, and what of it is the same for all that it dials.
+pub(super) struct Dialler<'a> {
+    pub(super) dataplane: &'a Dataplane,
+    zone: Option<Arc<str>>,
+    traffic: Option<TrafficRoutes<'a>>,
 }
 
 impl Resolver {
     /// Prepares what all Dataplanes share.
     pub fn new(resources: Resources, dns: DnsAnswers, options: Options) -> Self {
-        let mtls = resources.meshes.values().filter_map(|mesh| Some((mesh.name.clone(), mesh.mtls?)));
-        let mut services = Services::new(&resources, dns);
-        let policies = Policies::new(&resources, options.compat, &mut services);
-        services.rank_names();
-        Self {
-            options,
-            mtls: mtls.collect(),
-            policies,
-            services,
-            resources,
-            destinations: Vec::new(),
-            numbers: FxHashMap::default(),
-            dependents: FxHashMap::default(),
+        let mut services = Services::new(options.compat, &resources, dns);
+        let mut policies = Policies::default();
+        for policy in resources.tcp_routes.values() {
+            policies.replace_tcp(None, Some(policy));
+            name_backends_of_tcp(policy, &mut services);
         }
+        for policy in resources.http_routes.values() {
+            policies.replace_http(None, Some(policy));
+            name_backends_of_http(policy, &mut services);
+        }
+        services.rank_names();
+        Self { options, policies, services, resources, destinations: Destinations::default() }
     }
 
     /// What is resolved.
@@ -87,24 +68,31 @@ impl Resolver {
     /// The routes of the Dataplane with this name, or, on Kubernetes, `name.namespace`.
     pub fn resolve(&mut self, mesh: &MeshName, name: &str) -> Result<DataplaneRoutes, UnknownDataplane> {
         let dataplane = Arc::clone(find(&self.resources, mesh, name)?);
-        let profile = self.policies.profile(&dataplane);
         let mut conflicts = BTreeSet::new();
         let outbounds = self.outbounds(&dataplane, &mut conflicts);
-        let route = |(dialled, service): (SocketAddr, ServiceId)| {
-            let destination = self.destination(&profile, service, dialled.is_ipv6());
-            ResolvedRoute { dialled, destination }
+        let resources = self.resources.clone();
+        let dialler = self.dialler(&resources, &dataplane);
+        let route = |(address, dialled): (SocketAddr, Dialled)| {
+            let destination = self.destination(&dialler, dialled);
+            ResolvedRoute { dialled: address, destination }
         };
         let routes = outbounds.into_iter().map(route).collect();
-        let other = self.resources.other_policies.values();
-        let other = other.filter(|policy| enforces(&dataplane, policy));
         Ok(DataplaneRoutes {
             mesh: mesh.clone(),
             dataplane: dataplane.name.to_string(),
             compat: self.options.compat,
             routes,
             conflicts: conflicts.into_iter().collect(),
-            other_policies: other.map(|policy| format!("{} {}", policy.kind, policy.key.1)).collect(),
+            other_policies: self.other_policies(&dataplane),
         })
+    }
+
+    /// The policies of other kinds that the proxy of a Dataplane enforces.
+    pub(super) fn other_policies(&self, dataplane: &Dataplane) -> Arc<[String]> {
+        let compat = self.options.compat;
+        let other = self.resources.other_policies.values();
+        let other = other.filter(|policy| enforces(compat, dataplane, policy));
+        other.map(|policy| format!("{} {}", policy.kind, policy.key.1)).collect()
     }
 
     /// Where the Dataplane dials which service, each address once, sorted by service and address.
@@ -112,176 +100,138 @@ impl Resolver {
         &mut self,
         dataplane: &Dataplane,
         conflicts: &mut BTreeSet<String>,
-    ) -> Vec<(SocketAddr, ServiceId)> {
+    ) -> Vec<(SocketAddr, Dialled)> {
         let Dataplane { mesh, name, .. } = dataplane;
         let mut outbounds = Vec::with_capacity(dataplane.outbounds.len());
-        for outbound in &dataplane.outbounds {
-            let service = match outbound.service.tag() {
-                Some(tag) => Some(self.services.tagged(mesh, tag)),
+        // In later versions whoever is redirected to the proxy has the addresses of services only.
+        let written = if self.options.compat.is_later() && dataplane.transparent {
+            [].as_slice()
+        } else {
+            dataplane.outbounds.as_slice()
+        };
+        for Outbound { address, service, tags } in written {
+            let dialled = match service.tag() {
+                Some(tag) => Some((self.services.tagged(mesh, tag), tags.clone(), false)),
                 None => {
-                    let candidates =
-                        self.services.candidates(mesh, name.namespace.as_deref(), &outbound.service);
-                    candidates.all().next()
+                    let from = Referrer::new(&dataplane.meta);
+                    self.services.find_port(mesh, &from, service).ok().map(|id| (id, Tags::new(), true))
                 }
             };
-            match service {
-                Some(service) => outbounds.push((outbound.address, service)),
+            match dialled {
+                Some((service, tags, by_number)) => {
+                    let over_ipv6 = address.is_ipv6();
+                    outbounds.push((*address, Dialled { service, tags, by_number, over_ipv6 }));
+                }
                 None => {
                     conflicts.insert(format!(
-                        "the outbound {} of Dataplane {name} names a service that does not exist",
-                        outbound.address
+                        "the outbound {address} of Dataplane {name} names a service that does not exist"
                     ));
                 }
             }
         }
-        outbounds.extend_from_slice(self.services.vips(mesh));
+        // A pod does not reach itself through the proxy.
+        let own: BTreeSet<SocketAddr> =
+            dataplane.inbounds.iter().filter_map(|inbound| inbound.socket()).collect();
+        let vips = self.services.vips(mesh).iter().filter(|(address, _)| !own.contains(address));
+        outbounds.extend(vips.map(|&(address, service)| {
+            let over_ipv6 = address.is_ipv6();
+            (address, Dialled { service, tags: Tags::new(), by_number: false, over_ipv6 })
+        }));
         let services = &self.services;
-        outbounds.sort_by(|a, b| services.compare_names(a.1, b.1).then_with(|| a.0.cmp(&b.0)));
-        let mut taken = FxHashMap::with_capacity_and_hasher(outbounds.len(), FxBuildHasher);
-        outbounds.retain(|&(address, service)| {
-            let first = *taken.entry(address).or_insert(service);
+        outbounds.sort_by(|(a_address, a), (b_address, b)| {
+            services.compare_names(a.service, b.service).then_with(|| a_address.cmp(b_address))
+        });
+        let mut taken: FxHashMap<SocketAddr, ServiceId> =
+            FxHashMap::with_capacity_and_hasher(outbounds.len(), FxBuildHasher);
+        outbounds.retain(|(address, Dialled { service, .. })| {
+            let Some(first) = taken.get(address) else {
+                taken.insert(*address, *service);
+                return true;
+            };
             if first != service {
-                let (first, service) = (services.name(first), services.name(service));
+                let (first, service) = (services.name(*first), services.name(*service));
                 conflicts.insert(format!(
                     "{address} of Dataplane {name} is the outbound of both {first} and {service}: it leads to {first}",
                 ));
             }
-            first == service
+            false
         });
-        // What is left of an address that was there twice stands side by side.
-        outbounds.dedup();
         outbounds
     }
 
+    /// What all destinations of a Dataplane have in common.
+    pub(super) fn dialler<'a>(&self, resources: &'a Resources, dataplane: &'a Dataplane) -> Dialler<'a> {
+        let compat = self.options.compat;
+        let policies = self.policies.of(&dataplane.mesh);
+        // From 2.6 on a single MeshTCPRoute takes a Dataplane out of the reach of TrafficRoutes.
+        let is_beyond = || match compat {
+            Compat::V2_4 => false,
+            Compat::Latest => policies.is_some_and(|policies| policies.tcp.any(compat, dataplane)),
+            Compat::V3 => true,
+        };
+        let has_some = TrafficRoutes::are_in(resources, &dataplane.mesh);
+        let traffic = (has_some && !is_beyond()).then(|| TrafficRoutes::of(resources, dataplane));
+        let none = Tags::new();
+        let tags = match (dataplane.inbounds.first(), &dataplane.gateway) {
+            (Some(inbound), _) => &*inbound.tags,
+            (None, Some(Gateway::Delegated(tags))) => tags,
+            (None, _) => &none,
+        };
+        Dialler { dataplane, zone: zone_of(dataplane, tags).map(Arc::from), traffic }
+    }
+
     /// Where a service leads, resolved once for all Dataplanes to which the same applies.
-    pub(super) fn destination(
-        &mut self,
-        profile: &Profile,
-        service: ServiceId,
-        over_ipv6: bool,
-    ) -> Arc<Destination> {
-        let key = DestinationKey {
-            service,
-            entries: profile.entries(service),
-            http_covered: profile.covers(service),
-            over_ipv6,
+    pub(super) fn destination(&mut self, dialler: &Dialler<'_>, dialled: Dialled) -> Arc<Destination> {
+        let key = self.key(dialler, dialled);
+        let Self { resources, options, services, destinations, .. } = self;
+        destinations.get(key, &World { services, resources, options: *options })
+    }
+
+    /// All that decides where a Dataplane gets to.
+    pub(super) fn key(&self, dialler: &Dialler<'_>, dialled: Dialled) -> DestinationKey {
+        let compat = self.options.compat;
+        let about = self.services.about(dialled.service);
+        let by_number = dialled.by_number;
+        let (entries, http) = match self.policies.of(&dialler.dataplane.mesh) {
+            Some(policies) => (
+                policies.tcp.entries(compat, &about, by_number, dialler.dataplane),
+                policies.http.entries(compat, &about, by_number, dialler.dataplane),
+            ),
+            None => (Vec::new(), Vec::new()),
         };
-        if let Some(&number) = self.numbers.get(&key) {
-            return Arc::clone(&self.destinations[number].destination);
-        }
-        let (destination, depends) = self.world().resolve(&key);
-        let destination = Arc::new(destination);
-        let number = self.destinations.len();
-        for service in depends {
-            self.dependents.entry(service).or_default().push(number);
-        }
-        self.numbers.insert(key.clone(), number);
-        self.destinations.push(Resolved { key, destination: Arc::clone(&destination) });
-        destination
-    }
-
-    const fn world(&self) -> World<'_> {
-        World { services: &self.services, policies: &self.policies, mtls: &self.mtls, options: self.options }
-    }
-
-    /// Takes changed resources and DNS answers. Routes that were resolved before are brought up to date by
-    /// [`Self::refresh`].
-    pub fn update(&mut self, resources: Resources, dns: DnsAnswers) -> Update {
-        let old = &self.resources;
-        // What the routes' rules are made of: all but the endpoints.
-        let same_rules = old.meshes == resources.meshes
-            && old.services == resources.services
-            && old.tcp_routes == resources.tcp_routes
-            && old.http_routes == resources.http_routes
-            && old.other_policies == resources.other_policies;
-        if !same_rules {
-            *self = Self::new(resources, dns, self.options);
-            return Update(Scope::Everything);
-        }
-        let mut touched = Touched::new();
-        let mut dataplanes = BTreeSet::new();
-        for (key, before, after) in changes(&self.resources.dataplanes, &resources.dataplanes) {
-            if let Some(before) = before {
-                self.services.remove_dataplane(&before, &mut touched);
-            }
-            if let Some(after) = &after {
-                self.services.add_dataplane(after, &mut touched);
-            }
-            put(&mut self.resources.dataplanes, &key, after);
-            dataplanes.insert(key);
-        }
-        for (key, before, after) in changes(&self.resources.external_services, &resources.external_services) {
-            if let Some(before) = before {
-                self.services.remove_external_service(&before, &mut touched);
-            }
-            if let Some(after) = &after {
-                self.services.add_external_service(after, &mut touched);
-            }
-            put(&mut self.resources.external_services, &key, after);
-        }
-        self.services.set_dns(dns, &mut touched);
-        Update(Scope::Part { dataplanes, destinations: self.resolve_again(&touched) })
-    }
-
-    /// The destinations that depend on these services and are not what they were.
-    fn resolve_again(&mut self, touched: &Touched) -> Vec<(Arc<Destination>, Arc<Destination>)> {
-        let numbers: BTreeSet<usize> =
-            touched.iter().filter_map(|service| self.dependents.get(service)).flatten().copied().collect();
-        let mut replaced = Vec::new();
-        for number in numbers {
-            let (destination, _) = self.world().resolve(&self.destinations[number].key);
-            let before = &mut self.destinations[number].destination;
-            if **before != destination {
-                let destination = Arc::new(destination);
-                replaced.push((std::mem::replace(before, Arc::clone(&destination)), destination));
-            }
-        }
-        replaced
-    }
-
-    /// Brings routes up to date that were resolved, or refreshed, before the update. Whether they were touched.
-    pub fn refresh(
-        &mut self,
-        routes: &mut DataplaneRoutes,
-        update: &Update,
-    ) -> Result<bool, UnknownDataplane> {
-        let (dataplanes, destinations) = match &update.0 {
-            Scope::Everything => {
-                *routes = self.resolve(&routes.mesh, &routes.dataplane)?;
-                return Ok(true);
-            }
-            Scope::Part { dataplanes, destinations } => (dataplanes, destinations),
+        let traffic = match (&about, &dialler.traffic) {
+            (About::Tag(name), Some(routes)) => routes.leading_elsewhere(name, &dialled.tags).map(Same),
+            _ => None,
         };
-        if dataplanes.iter().any(|(mesh, name)| *mesh == routes.mesh && name.is(&routes.dataplane)) {
-            *routes = self.resolve(&routes.mesh, &routes.dataplane)?;
-            return Ok(true);
-        }
-        let mut touched = false;
-        for (before, after) in destinations {
-            touched |= routes.routes.replace(before, after);
-        }
-        Ok(touched)
+        DestinationKey { dialled, entries, http, traffic, zone: dialler.zone.clone() }
+    }
+
+    pub(super) const fn world(&self) -> World<'_> {
+        World { services: &self.services, resources: &self.resources, options: self.options }
     }
 }
 
-type Change<T> = (Key, Option<Arc<T>>, Option<Arc<T>>);
-
-/// What is different in two maps; what they share is passed over.
-fn changes<T: Eq>(old: &OrdMap<Key, Arc<T>>, new: &OrdMap<Key, Arc<T>>) -> Vec<Change<T>> {
-    let change = |item| match item {
-        DiffItem::Add(key, after) => (Key::clone(key), None, Some(Arc::clone(after))),
-        DiffItem::Update { old: (key, before), new: (_, after) } => {
-            (key.clone(), Some(Arc::clone(before)), Some(Arc::clone(after)))
-        }
-        DiffItem::Remove(key, before) => (key.clone(), Some(Arc::clone(before)), None),
-    };
-    old.diff(new).map(change).collect()
+/// Has all services that backendRefs name by a tag, so that it is seen when they get endpoints.
+pub(super) fn name_backends_of_tcp(policy: &MeshTcpRoute, services: &mut Services) {
+    let refs = policy.to.iter().filter_map(|to| match &to.rule {
+        Rule::Backends(refs) => Some(refs),
+        Rule::Itself => None,
+    });
+    for backend in refs.flatten() {
+        name_backend(&policy.header.mesh, &backend.target.service, services);
+    }
 }
 
-/// Endpoints are told apart by where their resource is in memory, so one that is the same stays.
-fn put<T>(map: &mut OrdMap<Key, Arc<T>>, key: &Key, item: Option<Arc<T>>) {
-    match item {
-        Some(item) => drop(map.insert(key.clone(), item)),
-        None => drop(map.remove(key)),
+/// As [`name_backends_of_tcp`].
+pub(super) fn name_backends_of_http(policy: &MeshHttpRoute, services: &mut Services) {
+    let rules = policy.to.iter().flat_map(|to| &to.rules);
+    for backend in rules.filter_map(|rule| rule.backends.as_ref()).flatten() {
+        name_backend(&policy.header.mesh, &backend.target.service, services);
+    }
+}
+
+fn name_backend(mesh: &MeshName, service: &ServiceRef, services: &mut Services) {
+    if let (ServiceBy::Name(name, _), None) = (&service.by, &service.port) {
+        services.tagged(mesh, name);
     }
 }

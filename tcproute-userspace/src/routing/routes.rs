@@ -48,6 +48,22 @@ impl Routes {
         self.iter().find(|route| route.dialled == address)
     }
 
+    /// Those to a service.
+    pub(super) fn of_service<'a>(
+        &'a self,
+        service: &Arc<str>,
+    ) -> impl Iterator<Item = &'a ResolvedRoute> + use<'a> {
+        let service = Arc::clone(service);
+        let first = (Arc::clone(&service), SocketAddr::from(([0; 4], 0)));
+        let same = self.0.range(first..).take_while(move |((of, _), _)| *of == service);
+        same.map(|(_, route)| route)
+    }
+
+    /// Puts a route in the place of the one to the same service at the same address.
+    pub(super) fn insert(&mut self, route: ResolvedRoute) {
+        self.0.insert((Arc::clone(&route.destination.service), route.dialled), route);
+    }
+
     /// Puts another destination in the place of one, wherever that is. Whether it was anywhere.
     pub(super) fn replace(&mut self, before: &Arc<Destination>, after: &Arc<Destination>) -> bool {
         let service = &before.service;

@@ -2,162 +2,167 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeSet, HashMap},
-    net::{IpAddr, SocketAddr},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::SocketAddr,
     sync::Arc,
 };
 
+use imbl::OrdMap;
+
 use super::{
-    DnsAnswers, protocol,
-    references::{Candidates, Ports},
+    DnsAnswers,
+    endpoints::{Chosen, Endpoint, Source},
+    identities::Identities,
+    pairs::PairIndex,
+    protocol,
     selectors::Selectors,
+    service_resources::{ServiceResource, name_in_old_tag},
 };
 use crate::{
-    policy::includes,
+    policy::{Compat, is_ready},
     resources::{
-        Dataplane, ExternalAddress, ExternalService, MeshName, PROTOCOL_TAG, PortRef, ResourceName,
-        Resources, ServiceKind, ServiceName, ServicePort, ServiceRef, Tags,
+        ClusterService, Dataplane, ExternalAddress, ExternalService, Inbound, Key, MeshName, Meta, MtlsMode,
+        ResourceName, Resources, ServiceBy, ServiceKind, ServiceName, ServiceRef, ServiceResources, Tags,
+        ZONE_LABEL, Zone,
     },
 };
 
-/// A service: what has a tag `kuma.io/service`, or a port of a resource.
+/// A number that stands for a [`ServiceKey`] as long as the Resolver lives, whatever comes and goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ServiceId(u32);
+
+/// A service: what has a tag `kuma.io/service`, or a port of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum ServiceKey {
+    Tag(MeshName, ServiceName),
+    Port(ServiceKind, Key, u16),
+}
 
 /// Services that have changed.
 pub(super) type Touched = BTreeSet<ServiceId>;
 
-/// An endpoint of a service.
-pub(super) struct Endpoint {
-    address: ExternalAddress,
-    /// Tells, by where it is in memory, which inbound or ExternalService this is an endpoint of.
-    tags: Arc<Tags>,
-    /// The proxy originates TLS to it.
-    pub(super) tls: bool,
-}
-
 struct Service {
-    mesh: MeshName,
+    key: ServiceKey,
     /// As the operator knows it.
     name: Arc<str>,
     /// Where the name stands among the names of all services, if they were in place when that was found out.
     rank: Option<u32>,
     /// As a policy refers to it.
     reference: ServiceRef,
-    /// The protocol that a resource declares.
-    protocol: Option<String>,
+    /// What a port is of, while its resource is there.
+    port: Option<Port>,
     endpoints: Vec<Endpoint>,
     /// The services whose endpoints are endpoints of this one, too.
     members: Vec<ServiceId>,
     member_of: Vec<ServiceId>,
     /// How many outbounds lead here.
     outbounds: usize,
+    /// How many inbounds are of it, ready or not.
+    inbounds: usize,
+}
+
+/// A port of a service resource.
+#[derive(Debug, Clone)]
+pub(super) struct Port {
+    pub(super) kind: ServiceKind,
+    pub(super) meta: Arc<Meta>,
+    pub(super) number: u16,
+    pub(super) name: Option<String>,
+    pub(super) protocol: String,
+}
+
+/// What a service is, to those that refer to it.
+pub(super) enum About<'a> {
+    Tag(&'a ServiceName),
+    Port(&'a Port),
+    /// A port that is not there any more.
+    Gone,
 }
 
 /// What is known of a mesh.
 #[derive(Default)]
-struct Mesh {
+pub(super) struct Mesh {
     tagged: HashMap<ServiceName, ServiceId>,
-    selectors: Selectors,
-    ports: Ports,
+    pub(super) resources: BTreeMap<(ServiceKind, ResourceName), ServiceResource>,
+    pub(super) by_name: HashMap<(ServiceKind, String), BTreeSet<ResourceName>>,
+    pub(super) by_label: PairIndex<(ServiceKind, ResourceName)>,
+    pub(super) selectors: Selectors,
+    identities: Identities,
     vips: Vec<(SocketAddr, ServiceId)>,
+    /// Whether the addresses may be others by now.
+    pub(super) vips_are_stale: bool,
 }
 
 /// All services of all meshes.
 pub(super) struct Services {
+    pub(super) compat: Compat,
     services: Vec<Service>,
-    meshes: HashMap<MeshName, Mesh>,
+    ids: HashMap<ServiceKey, ServiceId>,
+    pub(super) meshes: HashMap<MeshName, Mesh>,
     /// The services with endpoints that have this DNS name.
     hosts: HashMap<String, BTreeSet<ServiceId>>,
     dns: DnsAnswers,
+    cluster_services: Vec<Arc<ClusterService>>,
 }
 
 impl Services {
-    pub(super) fn new(resources: &Resources, dns: DnsAnswers) -> Self {
-        let mut all = Self { services: Vec::new(), meshes: HashMap::new(), hosts: HashMap::new(), dns };
-        all.add_resources(resources);
+    pub(super) fn new(compat: Compat, resources: &Resources, dns: DnsAnswers) -> Self {
+        let mut all = Self {
+            compat,
+            services: Vec::new(),
+            ids: HashMap::new(),
+            meshes: HashMap::new(),
+            hosts: HashMap::new(),
+            dns,
+            cluster_services: Vec::new(),
+        };
         let mut touched = Touched::new();
+        for mesh in resources.identities.keys().chain(resources.tls.keys()).map(|(mesh, _)| mesh) {
+            all.set_identities(mesh, Identities::new(compat, resources, mesh));
+        }
+        all.take_service_resources(
+            &ServiceResources::default(),
+            &resources.services,
+            &OrdMap::new(),
+            &mut touched,
+        );
         for dataplane in resources.dataplanes.values() {
             all.add_dataplane(dataplane, &mut touched);
         }
         for service in resources.external_services.values() {
             all.add_external_service(service, &mut touched);
         }
+        all.set_cluster_services(resources);
+        all.renew_vips();
         all
     }
 
-    fn add_resources(&mut self, resources: &Resources) {
-        let resources = &resources.services;
-        let mut selected: HashMap<&MeshName, Vec<_>> = HashMap::new();
-        for ((mesh, name), service) in &resources.mesh {
-            let kind = ServiceKind::MeshService;
-            let ids = self.add_ports(mesh, name, kind, &service.ports, &service.vips);
-            self.mesh(mesh).ports.add(kind, name, &service.labels, &service.ports, &ids);
-            selected.entry(mesh).or_default().push((&**service, ids));
+    fn id(&mut self, key: ServiceKey, name: impl FnOnce() -> String) -> ServiceId {
+        if let Some(id) = self.ids.get(&key) {
+            return *id;
         }
-        for (mesh, services) in selected {
-            self.mesh(mesh).selectors = Selectors::new(services.into_iter());
-        }
-        for ((mesh, name), service) in &resources.external {
-            let port = [ServicePort::external(service)];
-            let kind = ServiceKind::MeshExternalService;
-            let ids = self.add_ports(mesh, name, kind, &port, service.vip.as_slice());
-            self.mesh(mesh).ports.add(kind, name, &service.labels, &port, &ids);
-            for (&id, address) in ids.iter().flat_map(|id| service.endpoints.iter().map(move |to| (id, to))) {
-                self.add_endpoint(id, address.clone(), &Arc::default(), service.tls);
-            }
-        }
-        for ((mesh, name), service) in &resources.multi_zone {
-            let kind = ServiceKind::MeshMultiZoneService;
-            let ids = self.add_ports(mesh, name, kind, &service.ports, &service.vips);
-            for (port, &id) in service.ports.iter().zip(&ids) {
-                let members = self.mesh(mesh).ports.with_labels(ServiceKind::MeshService, &service.services);
-                let members: Vec<ServiceId> =
-                    members.filter(|member| member.port == port.port).map(|member| member.id).collect();
-                for member in &members {
-                    self.get_mut(*member).member_of.push(id);
-                }
-                self.get_mut(id).members = members;
-            }
-            self.mesh(mesh).ports.add(kind, name, &service.labels, &service.ports, &ids);
-        }
-    }
-
-    fn add_ports(
-        &mut self,
-        mesh: &MeshName,
-        name: &ResourceName,
-        kind: ServiceKind,
-        ports: &[ServicePort],
-        vips: &[IpAddr],
-    ) -> Vec<ServiceId> {
-        let add = |port: &ServicePort| {
-            let id = self.add(mesh, &name.to_string(), ServiceRef::port_of(kind, name, port.port));
-            self.get_mut(id).protocol = Some(port.protocol.clone());
-            let dialled = vips.iter().map(|&vip| (SocketAddr::new(vip, port.port), id));
-            self.mesh(mesh).vips.extend(dialled);
-            id
-        };
-        ports.iter().map(add).collect()
-    }
-
-    fn add(&mut self, mesh: &MeshName, name: &str, reference: ServiceRef) -> ServiceId {
         let id = ServiceId(u32::try_from(self.services.len()).expect("memory ends before 2^32 services"));
+        let reference = match &key {
+            ServiceKey::Tag(_, name) => ServiceRef::tagged(name.clone()),
+            ServiceKey::Port(kind, (_, name), port) => ServiceRef::port_of(*kind, name, *port),
+        };
         self.services.push(Service {
-            mesh: mesh.clone(),
-            name: name.into(),
+            key: key.clone(),
+            name: name().into(),
             rank: None,
             reference,
-            protocol: None,
+            port: None,
             endpoints: Vec::new(),
             members: Vec::new(),
             member_of: Vec::new(),
             outbounds: 0,
+            inbounds: 0,
         });
+        self.ids.insert(key, id);
         id
     }
 
-    fn mesh(&mut self, mesh: &MeshName) -> &mut Mesh {
+    pub(super) fn mesh(&mut self, mesh: &MeshName) -> &mut Mesh {
         self.meshes.entry(mesh.clone()).or_default()
     }
 
@@ -171,23 +176,78 @@ impl Services {
 
     /// The service with this tag, which need not exist.
     pub(super) fn tagged(&mut self, mesh: &MeshName, service: &ServiceName) -> ServiceId {
-        if let Some(id) = self.meshes.get(mesh).and_then(|mesh| mesh.tagged.get(service)) {
-            return *id;
+        if let Some(id) = self.find_tagged(mesh, service) {
+            return id;
         }
-        let id = self.add(mesh, service.as_str(), ServiceRef::tagged(service.clone()));
+        let id = self.id(ServiceKey::Tag(mesh.clone(), service.clone()), || service.to_string());
         self.mesh(mesh).tagged.insert(service.clone(), id);
         id
     }
 
+    /// The service with this tag, if anything has ever named it.
+    pub(super) fn find_tagged(&self, mesh: &MeshName, service: &ServiceName) -> Option<ServiceId> {
+        self.meshes.get(mesh)?.tagged.get(service).copied()
+    }
+
+    /// The services of which a `to` may speak, and some others.
+    pub(super) fn possibly(&self, mesh: &MeshName, destination: &ServiceRef) -> Vec<ServiceId> {
+        let Some(known) = self.meshes.get(mesh) else { return Vec::new() };
+        let of_kind = |name: &ResourceName| known.resources.get(&(destination.kind, name.clone()));
+        let resources: Vec<&ServiceResource> = match &destination.by {
+            ServiceBy::Labels(labels) => {
+                known.by_label.candidates(labels).filter_map(|key| known.resources.get(key)).collect()
+            }
+            ServiceBy::Name(name, _) => {
+                let names = [Some(name.as_str()), name_in_old_tag(destination)].into_iter().flatten();
+                let same = names.filter_map(|name| known.by_name.get(&(destination.kind, name.to_owned())));
+                same.flatten().filter_map(of_kind).collect()
+            }
+        };
+        resources.iter().flat_map(|resource| &resource.ports).copied().collect()
+    }
+
+    /// The port of a resource, which is there from now on.
+    pub(super) fn add_port(&mut self, mesh: &MeshName, name: &ResourceName, port: Port) -> ServiceId {
+        let key = ServiceKey::Port(port.kind, (mesh.clone(), name.clone()), port.number);
+        let id = self.id(key, || name.to_string());
+        self.get_mut(id).port = Some(port);
+        id
+    }
+
+    /// Takes all of a port back but its number.
+    pub(super) fn clear_port(&mut self, id: ServiceId) {
+        let service = self.get_mut(id);
+        service.port = None;
+        service.endpoints.clear();
+        self.set_members(id, Vec::new());
+    }
+
+    pub(super) fn set_members(&mut self, id: ServiceId, members: Vec<ServiceId>) {
+        let before = std::mem::replace(&mut self.get_mut(id).members, members.clone());
+        for member in before {
+            self.get_mut(member).member_of.retain(|of| *of != id);
+        }
+        for member in members {
+            self.get_mut(member).member_of.push(id);
+        }
+    }
+
+    /// Takes other identities of a mesh. Endpoints that are there already keep theirs.
+    pub(super) fn set_identities(&mut self, mesh: &MeshName, identities: Identities) {
+        self.mesh(mesh).identities = identities;
+    }
+
     /// Adds the endpoints that a Dataplane serves and the services that it dials.
     pub(super) fn add_dataplane(&mut self, dataplane: &Dataplane, touched: &mut Touched) {
-        for inbound in dataplane.inbounds.iter().filter(|inbound| inbound.ready) {
-            let mut ids = self.mesh(&dataplane.mesh).selectors.matching(dataplane, inbound);
-            ids.extend(inbound.service.as_ref().map(|service| self.tagged(&dataplane.mesh, service)));
-            for id in ids {
-                self.add_endpoint(id, inbound.address.clone(), &inbound.tags, false);
-                self.touch(id, touched);
-            }
+        let compat = self.compat;
+        let identity = self.mesh(&dataplane.mesh).identities.of(compat, dataplane);
+        for (id, inbound) in self.served(dataplane) {
+            self.add_endpoint(id, endpoint(dataplane, inbound, identity), touched);
+        }
+        for service in dataplane.inbounds.iter().filter_map(|inbound| inbound.service.as_ref()) {
+            let id = self.tagged(&dataplane.mesh, service);
+            self.get_mut(id).inbounds += 1;
+            self.look_at_vips(&dataplane.mesh, service);
         }
         for service in dataplane.outbounds.iter().filter_map(|outbound| outbound.service.tag()) {
             let id = self.tagged(&dataplane.mesh, service);
@@ -198,12 +258,15 @@ impl Services {
 
     /// Takes back what adding it has added.
     pub(super) fn remove_dataplane(&mut self, dataplane: &Dataplane, touched: &mut Touched) {
-        for inbound in dataplane.inbounds.iter().filter(|inbound| inbound.ready) {
-            let mut ids = self.mesh(&dataplane.mesh).selectors.matching(dataplane, inbound);
-            ids.extend(inbound.service.as_ref().map(|service| self.tagged(&dataplane.mesh, service)));
-            for id in ids {
-                self.remove_endpoints(id, &inbound.tags, touched);
-            }
+        let source = Source::Dataplane(dataplane.key());
+        let ids: BTreeSet<ServiceId> = self.served(dataplane).into_iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.remove_endpoints(id, &source, touched);
+        }
+        for service in dataplane.inbounds.iter().filter_map(|inbound| inbound.service.as_ref()) {
+            let id = self.tagged(&dataplane.mesh, service);
+            self.get_mut(id).inbounds -= 1;
+            self.look_at_vips(&dataplane.mesh, service);
         }
         for service in dataplane.outbounds.iter().filter_map(|outbound| outbound.service.tag()) {
             let id = self.tagged(&dataplane.mesh, service);
@@ -212,28 +275,70 @@ impl Services {
         }
     }
 
-    /// Adds the endpoint of an ExternalService.
+    /// Adds the endpoints that a Dataplane serves for one service, by selector.
+    pub(super) fn add_selected(&mut self, dataplane: &Dataplane, ports: &[ServiceId], touched: &mut Touched) {
+        let compat = self.compat;
+        let identity = self.mesh(&dataplane.mesh).identities.of(compat, dataplane);
+        for (id, inbound) in self.mesh(&dataplane.mesh).selectors.matching(compat, dataplane) {
+            if ports.contains(&id) {
+                self.add_endpoint(id, endpoint(dataplane, inbound, identity), touched);
+            }
+        }
+    }
+
+    /// What a Dataplane serves, by tag and by selector.
+    fn served<'d>(&mut self, dataplane: &'d Dataplane) -> Vec<(ServiceId, &'d Inbound)> {
+        let compat = self.compat;
+        let mut served = self.mesh(&dataplane.mesh).selectors.matching(compat, dataplane);
+        for inbound in dataplane.inbounds.iter().filter(|inbound| is_ready(compat, inbound)) {
+            if let Some(service) = &inbound.service {
+                served.push((self.tagged(&dataplane.mesh, service), inbound));
+            }
+        }
+        served
+    }
+
+    /// A change of the inbounds of a service may change where it is dialled.
+    fn look_at_vips(&mut self, mesh: &MeshName, service: &ServiceName) {
+        if !self.cluster_services.is_empty() && self.compat != Compat::V3 {
+            let is_cluster_service = service.as_str().contains("_svc_");
+            self.mesh(mesh).vips_are_stale |= is_cluster_service;
+        }
+    }
+
+    /// Adds the endpoint of an ExternalService, which version 3 does not have.
     pub(super) fn add_external_service(&mut self, service: &ExternalService, touched: &mut Touched) {
+        if self.compat == Compat::V3 {
+            return;
+        }
         let id = self.tagged(&service.mesh, &service.service);
-        self.add_endpoint(id, service.address.clone(), &service.tags, service.tls);
-        self.touch(id, touched);
+        let endpoint = Endpoint {
+            source: Source::ExternalService(service.key()),
+            address: service.address.clone(),
+            tags: Arc::clone(&service.tags),
+            zone: None,
+            tls: service.tls,
+            identity: None,
+        };
+        self.add_endpoint(id, endpoint, touched);
     }
 
     /// Takes it back.
     pub(super) fn remove_external_service(&mut self, service: &ExternalService, touched: &mut Touched) {
         let id = self.tagged(&service.mesh, &service.service);
-        self.remove_endpoints(id, &service.tags, touched);
+        self.remove_endpoints(id, &Source::ExternalService(service.key()), touched);
     }
 
-    fn add_endpoint(&mut self, id: ServiceId, address: ExternalAddress, tags: &Arc<Tags>, tls: bool) {
-        if let ExternalAddress::Host(host, _) = &address {
+    pub(super) fn add_endpoint(&mut self, id: ServiceId, endpoint: Endpoint, touched: &mut Touched) {
+        if let ExternalAddress::Host(host, _) = &endpoint.address {
             self.hosts.entry(host.clone()).or_default().insert(id);
         }
-        self.get_mut(id).endpoints.push(Endpoint { address, tags: Arc::clone(tags), tls });
+        self.get_mut(id).endpoints.push(endpoint);
+        self.touch(id, touched);
     }
 
-    fn remove_endpoints(&mut self, id: ServiceId, tags: &Arc<Tags>, touched: &mut Touched) {
-        self.get_mut(id).endpoints.retain(|endpoint| !Arc::ptr_eq(&endpoint.tags, tags));
+    fn remove_endpoints(&mut self, id: ServiceId, source: &Source, touched: &mut Touched) {
+        self.get_mut(id).endpoints.retain(|endpoint| endpoint.source != *source);
         self.touch(id, touched);
     }
 
@@ -249,21 +354,68 @@ impl Services {
         self.dns = dns;
     }
 
+    /// Takes other Services of Kubernetes.
+    pub(super) fn set_cluster_services(&mut self, resources: &Resources) {
+        let services = resources.cluster_services.values();
+        // Version 3 has only those that are resources of Kuma.
+        self.cluster_services = services.filter(|_| self.compat != Compat::V3).cloned().collect();
+        for mesh in self.meshes.values_mut() {
+            mesh.vips_are_stale = true;
+        }
+    }
+
+    /// Finds out again where services can be dialled, where that may have changed; the meshes in which it has.
+    pub(super) fn renew_vips(&mut self) -> Vec<MeshName> {
+        let stale: Vec<MeshName> = self
+            .meshes
+            .iter()
+            .filter(|(_, mesh)| mesh.vips_are_stale)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let mut changed = Vec::new();
+        for name in stale {
+            let vips = self.find_vips(&name);
+            let mesh = self.mesh(&name);
+            mesh.vips_are_stale = false;
+            if mesh.vips != vips {
+                mesh.vips = vips;
+                changed.push(name);
+            }
+        }
+        changed
+    }
+
+    fn find_vips(&self, name: &MeshName) -> Vec<(SocketAddr, ServiceId)> {
+        let Some(mesh) = self.meshes.get(name) else { return Vec::new() };
+        let mut vips = Vec::new();
+        for resource in mesh.resources.values() {
+            for &id in &resource.ports {
+                let Some(port) = &self.get(id).port else { continue };
+                vips.extend(resource.vips.iter().map(|&vip| (SocketAddr::new(vip, port.number), id)));
+            }
+        }
+        for service in &self.cluster_services {
+            for &port in &service.ports {
+                let Ok(tag) = ServiceName::try_from(service.tag(port)) else { continue };
+                let Some(id) = mesh.tagged.get(&tag).copied().filter(|&id| self.get(id).inbounds > 0) else {
+                    continue;
+                };
+                vips.extend(service.addresses.iter().map(|&vip| (SocketAddr::new(vip, port), id)));
+                if service.addresses.is_empty() {
+                    let pods = self.get(id).endpoints.iter().filter_map(|endpoint| match &endpoint.address {
+                        ExternalAddress::Socket(socket) => Some((SocketAddr::new(socket.ip(), port), id)),
+                        ExternalAddress::Host(..) => None,
+                    });
+                    vips.extend(pods);
+                }
+            }
+        }
+        vips
+    }
+
     fn touch(&self, id: ServiceId, touched: &mut Touched) {
         touched.insert(id);
         touched.extend(&self.get(id).member_of);
-    }
-
-    /// What a reference in a policy or outbound may mean. `namespace` is that of who refers.
-    pub(super) fn candidates(
-        &mut self,
-        mesh: &MeshName,
-        namespace: Option<&str>,
-        reference: &ServiceRef,
-    ) -> Candidates {
-        let tagged = reference.tag().map(|service| self.tagged(mesh, service));
-        let ports = self.mesh(mesh).ports.named(namespace, reference).collect();
-        Candidates { tagged, ports }
     }
 
     /// The addresses at which every Dataplane of the mesh can dial a service.
@@ -297,7 +449,9 @@ impl Services {
 
     /// The mesh that it belongs to.
     pub(super) fn mesh_of(&self, id: ServiceId) -> &MeshName {
-        &self.get(id).mesh
+        match &self.get(id).key {
+            ServiceKey::Tag(mesh, _) | ServiceKey::Port(_, (mesh, _), _) => mesh,
+        }
     }
 
     /// As a policy refers to it.
@@ -305,38 +459,40 @@ impl Services {
         &self.get(id).reference
     }
 
-    /// The port, of a resource.
-    pub(super) fn port(&self, id: ServiceId) -> Option<u16> {
-        match self.get(id).reference.port {
-            Some(PortRef::Number(port)) => Some(port),
-            _ => None,
+    /// What it is, to those that refer to it.
+    pub(super) fn about(&self, id: ServiceId) -> About<'_> {
+        let service = self.get(id);
+        match (&service.key, &service.port) {
+            (ServiceKey::Tag(_, name), _) => About::Tag(name),
+            (ServiceKey::Port(..), Some(port)) => About::Port(port),
+            (ServiceKey::Port(..), None) => About::Gone,
         }
+    }
+
+    /// What a port is of, while its resource is there.
+    pub(super) fn port(&self, id: ServiceId) -> Option<&Port> {
+        self.get(id).port.as_ref()
     }
 
     /// A service exists when it has an endpoint, an outbound or a resource.
     pub(super) fn exists(&self, id: ServiceId) -> bool {
         let service = self.get(id);
-        service.reference.port.is_some() || service.outbounds > 0 || !service.endpoints.is_empty()
+        service.port.is_some() || service.outbounds > 0 || !service.endpoints.is_empty()
+    }
+
+    /// The endpoints that who dials in this zone has, and the protocol.
+    pub(super) fn chosen(&self, id: ServiceId, zone: Option<&str>) -> Chosen<'_> {
+        let service = self.get(id);
+        let members = service.members.iter().flat_map(|member| &self.get(*member).endpoints);
+        Chosen::of(self.compat, service.endpoints.iter().chain(members), zone)
     }
 
     /// The protocol that is declared, or else that the endpoints agree on.
-    pub(super) fn protocol(&self, id: ServiceId) -> Option<&str> {
-        let service = self.get(id);
-        let tags =
-            service.endpoints.iter().map(|endpoint| endpoint.tags.get(PROTOCOL_TAG).map(String::as_str));
-        service.protocol.as_deref().map_or_else(|| protocol::common(tags), protocol::declared)
-    }
-
-    /// The endpoints of a service, or those of them that have the tags.
-    pub(super) fn matching<'a>(
-        &'a self,
-        id: ServiceId,
-        subset: Option<&'a Tags>,
-    ) -> impl Iterator<Item = &'a Endpoint> {
-        let service = self.get(id);
-        let members = service.members.iter().flat_map(|member| &self.get(*member).endpoints);
-        let all = service.endpoints.iter().chain(members);
-        all.filter(move |endpoint| subset.is_none_or(|subset| includes(&endpoint.tags, subset)))
+    pub(super) fn protocol<'a>(&'a self, id: ServiceId, chosen: &Chosen<'a>) -> Option<&'a str> {
+        match &self.get(id).port {
+            Some(port) => protocol::declared(&port.protocol),
+            None => chosen.protocol(),
+        }
     }
 
     /// Where an endpoint is. One that is named by DNS has as many addresses as the answer.
@@ -348,5 +504,25 @@ impl Services {
             }
         };
         socket.into_iter().chain(ips.iter().map(move |ip| SocketAddr::new(ip.to_canonical(), port)))
+    }
+}
+
+/// The zone that an inbound, or else its Dataplane, says it is in.
+pub(super) fn zone_of<'a>(dataplane: &'a Dataplane, tags: &'a Tags) -> Option<&'a str> {
+    match (tags.get(ZONE_LABEL), dataplane.meta.zone()) {
+        (Some(zone), _) => Some(zone),
+        (None, Zone::Named(zone)) => Some(zone),
+        (None, Zone::All | Zone::Local) => None,
+    }
+}
+
+fn endpoint(dataplane: &Dataplane, inbound: &Inbound, identity: Option<MtlsMode>) -> Endpoint {
+    Endpoint {
+        source: Source::Dataplane(dataplane.key()),
+        address: inbound.address.clone(),
+        tags: Arc::clone(&inbound.tags),
+        zone: zone_of(dataplane, &inbound.tags).map(Arc::from),
+        tls: false,
+        identity,
     }
 }

@@ -48,8 +48,27 @@ pub(crate) struct DataplaneNetworking {
     pub(crate) gateway: Option<Gateway>,
     pub(crate) listeners: Option<Vec<IgnoredAny>>,
     pub(crate) admin: Option<Admin>,
-    #[serde(rename = "transparentProxying", alias = "transparent_proxying")]
-    _transparent_proxying: Option<IgnoredAny>,
+    #[serde(alias = "transparent_proxying")]
+    pub(crate) transparent_proxying: Option<TransparentProxying>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TransparentProxying {
+    #[serde(alias = "redirect_port_outbound")]
+    pub(crate) redirect_port_outbound: Option<u32>,
+    #[serde(rename = "redirectPortInbound", alias = "redirect_port_inbound")]
+    _redirect_port_inbound: Option<IgnoredAny>,
+    #[serde(rename = "redirectPortInboundV6", alias = "redirect_port_inbound_v6")]
+    _redirect_port_inbound_v6: Option<IgnoredAny>,
+    #[serde(rename = "directAccessServices", alias = "direct_access_services")]
+    _direct_access_services: Option<IgnoredAny>,
+    #[serde(rename = "reachableServices", alias = "reachable_services")]
+    _reachable_services: Option<IgnoredAny>,
+    #[serde(rename = "reachableBackends", alias = "reachable_backends")]
+    _reachable_backends: Option<IgnoredAny>,
+    #[serde(rename = "ipFamilyMode", alias = "ip_family_mode")]
+    _ip_family_mode: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -133,18 +133,25 @@ pub(crate) struct HttpRouteTo {
 #[derive(Debug, Deserialize)]
 pub(crate) struct HttpRouteRule {
     pub(crate) matches: Option<Vec<HttpMatch>>,
-    pub(crate) default: Option<IgnoredAny>,
+    pub(crate) default: Option<HttpRouteConf>,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HttpRouteConf {
+    pub(crate) backend_refs: Option<Vec<BackendRef>>,
+    #[serde(rename = "filters")]
+    _filters: Option<IgnoredAny>,
+}
+
+/// Requests. But for the path they are only compared: a stronger policy's rule for the same ones takes the place of a weaker one's.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct HttpMatch {
     pub(crate) path: Option<HttpPath>,
-    #[serde(rename = "method")]
-    _method: Option<IgnoredAny>,
-    #[serde(rename = "headers")]
-    _headers: Option<IgnoredAny>,
-    #[serde(rename = "queryParams")]
-    _query_params: Option<IgnoredAny>,
+    pub(crate) method: Option<serde_json::Value>,
+    pub(crate) headers: Option<serde_json::Value>,
+    pub(crate) query_params: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Deserialize)]

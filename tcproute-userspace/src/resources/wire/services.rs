@@ -116,10 +116,19 @@ pub(crate) struct Vips {
     _dataplane_proxies: Option<IgnoredAny>,
     #[serde(rename = "hostnameGenerators")]
     _hostname_generators: Option<IgnoredAny>,
-    #[serde(rename = "meshServices")]
-    _mesh_services: Option<IgnoredAny>,
+    pub(crate) mesh_services: Option<Vec<MatchedService>>,
     #[serde(rename = "tls")]
     _tls: Option<IgnoredAny>,
+}
+
+/// A MeshService that a MeshMultiZoneService has found.
+#[derive(Debug, Deserialize)]
+pub(crate) struct MatchedService {
+    pub(crate) name: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) zone: Option<String>,
+    #[serde(rename = "mesh")]
+    _mesh: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -291,3 +291,45 @@ fn the_order_that_is_in_force_is_shown() {
     assert_eq!(shown(Options::default()), "2.4");
     assert_eq!(shown(LATEST), "latest");
 }
+
+#[test]
+fn a_policy_may_be_for_one_type_of_proxies() {
+    let sidecar = WEB;
+    let gateway = "type: Dataplane\nname: web\nnetworking: {address: 10.0.0.1, gateway: {tags: {kuma.io/service: web}}, \
+        outbound: [{port: 1000, tags: {kuma.io/service: db}}]}";
+    let applies = |dataplane: &str, types: &str, options: Options| {
+        let top = format!("{{kind: Mesh, proxyTypes: {types}}}");
+        first_backend(&resolve_with(&[dataplane, &policy(&top, &to("db"), &to("other"))], options)) == "other"
+    };
+    for (types, expected) in
+        [("[Sidecar]", [true, false]), ("[Gateway]", [false, true]), ("[Gateway, Sidecar]", [true, true])]
+    {
+        assert_eq!([applies(sidecar, types, LATEST), applies(gateway, types, LATEST)], expected, "{types}");
+    }
+    // 2.4 does not know the field.
+    assert!(applies(sidecar, "[Gateway]", Options::default()));
+}
+
+#[test]
+fn a_dataplane_may_be_named_by_dns() {
+    let named = "type: Dataplane\nname: far\nnetworking: {address: Far.example, \
+        inbound: [{port: 5432, tags: {kuma.io/service: db}}]}";
+    let advertised = "type: Dataplane\nname: near\nnetworking: {address: 10.0.0.8, advertisedAddress: 'no:host', \
+        inbound: [{port: 5432, tags: {kuma.io/service: db}}]}";
+    let resources = resources(&[WEB, named, advertised]);
+    let names = resources.external_host_names();
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["far.example", "no:host"]);
+    let dns = DnsAnswers::from([("far.example".to_owned(), vec!["192.0.2.30".parse().unwrap()])]);
+    let mut resolver = Resolver::new(resources, dns, Options::default());
+    let routes = resolver.resolve(&MeshName::default(), "web").unwrap();
+    assert_eq!(backends(&routes), [("db".to_owned(), 1.0, vec!["192.0.2.30:5432".to_owned()])]);
+}
+
+#[test]
+fn inbounds_without_tags_are_found_by_the_labels_of_their_dataplane() {
+    let service = "type: MeshService\nname: s\nspec: {selector: {dataplaneLabels: {matchLabels: {app: cart}}}, \
+        ports: [{port: 80, targetPort: 7000}]}\nstatus: {vips: [{ip: 241.0.0.9}]}";
+    let bare = "type: Dataplane\nname: cart\nlabels: {app: cart}\nnetworking: {address: 10.0.4.1, inbound: [{port: 7000}]}";
+    let routes = resolve_with(&[WEB, service, bare], LATEST);
+    assert_eq!(at(&routes, "241.0.0.9:80"), only(&["10.0.4.1:7000"]));
+}

@@ -26,7 +26,7 @@ pub(super) fn merged(entries: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
 }
 
 fn is_merge(key: &Node) -> bool {
-    matches!(&key.value, Value::Plain(text) if text == "<<")
+    matches!(&key.value, Value::Plain(text) if &**text == "<<")
 }
 
 /// The mappings that a merge key names: one, or a list of them.

@@ -103,7 +103,7 @@ impl Reading<'_> {
 
     fn resource(&mut self, reader: Reader, node: &Node, path: &Path<'_>) {
         let encoding = reader.kind.encoding();
-        let is_others = matches!(reader.kind, Kind::OtherPolicy(_));
+        let is_others = reader.kind.is_read_in_part();
         self.notes.begin_object(encoding, if is_others { Judging::Nothing } else { Judging::Everything });
         if let (Encoding::Schema, Some(spec)) = (encoding, node.get("spec")) {
             self.no_nulls(spec, &Path::Field(path, "spec"));

@@ -34,9 +34,9 @@ pub(super) struct Node {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     /// A scalar that is text whatever it looks like.
-    Quoted(String),
+    Quoted(Rc<str>),
     /// A scalar that may stand for something else than its text.
-    Plain(String),
+    Plain(Rc<str>),
     Sequence(Rc<[Node]>),
     /// Keys and values as written, repeated keys among them.
     Mapping(Rc<[(Node, Node)]>),

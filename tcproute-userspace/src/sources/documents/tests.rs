@@ -1,3 +1,5 @@
+mod judged;
+
 use std::path::Path;
 
 use super::*;

@@ -3,7 +3,10 @@
 //! The parser hands out one event after the other, so what is too deep or too much is refused before it takes time
 //! and memory.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
@@ -80,6 +83,8 @@ struct Tree {
     /// By the parser's number of the anchor.
     anchors: HashMap<usize, Anchored>,
     size: Size,
+    /// Short texts, such as keys: they are there again and again, above all in a list, which is one document.
+    texts: HashSet<Rc<str>>,
     /// How much of it aliases stand for.
     aliased: Size,
 }
@@ -126,7 +131,8 @@ impl Tree {
                 let before = self.size;
                 self.grow(Size { values: 1, text: text.len() }, at)?;
                 let plain = is_plain(style == ScalarStyle::Plain, tag.as_deref());
-                let value = if plain { Value::Plain(text.into()) } else { Value::Quoted(text.into()) };
+                let text = self.shared(&text);
+                let value = if plain { Value::Plain(text) } else { Value::Quoted(text) };
                 self.complete(Node { at, value }, anchor, before);
                 Ok(())
             }
@@ -148,6 +154,19 @@ impl Tree {
             | Event::DocumentStart(_)
             | Event::DocumentEnd => Ok(()),
         }
+    }
+
+    fn shared(&mut self, text: &str) -> Rc<str> {
+        const SHORT: usize = 32;
+        if text.len() > SHORT {
+            return text.into();
+        }
+        if let Some(known) = self.texts.get(text) {
+            return Rc::clone(known);
+        }
+        let text: Rc<str> = text.into();
+        self.texts.insert(Rc::clone(&text));
+        text
     }
 
     fn open(&mut self, at: Mark, anchor: usize, content: Content) -> Result<(), Fault> {

@@ -15,7 +15,7 @@ fn outlines(text: &str) -> Vec<String> {
 
 fn outline(node: &Node) -> String {
     match &node.value {
-        Value::Plain(text) => text.clone(),
+        Value::Plain(text) => text.to_string(),
         Value::Quoted(text) => format!("'{text}'"),
         Value::Sequence(items) => format!("[{}]", items.iter().map(outline).collect::<Vec<_>>().join(",")),
         Value::Mapping(entries) => {

@@ -146,3 +146,15 @@ fn what_was_misspelt_is_told_apart_from_the_message() {
     assert_eq!(suggestions("apiVersion: kuma.io/v1alpha1\nkind: Mehs\n"), [Some("Mesh".to_owned())]);
     assert_eq!(suggestions("type: Mesh\nnam: x\nxyzzy: y\n"), [None, Some("name".to_owned()), None]);
 }
+
+#[test]
+fn files_that_are_no_resources_are_noted_beside_resources() {
+    let files = Files::new(&[
+        ("kustomization.yaml", "resources:\n  - mesh.yaml\n"),
+        ("mesh.yaml", "total: 1\nitems: [{type: Mesh, name: a}]\nnext: null\n"),
+        ("values.yaml", "image: {tag: v2}\nreplicas: 2\n"),
+    ]);
+    let reading = read(&[files.path("")], Strictness::Strict);
+    assert_eq!((reading.count, reading.errors.len(), reading.notes.len()), (1, 0, 2));
+    assert_eq!(reading.finish().unwrap().meshes.len(), 1);
+}

@@ -1,0 +1,129 @@
+//! Destinations that were resolved, one for all Dataplanes to which the same applies.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{
+    Destination,
+    destination::{Dependency, DestinationKey, World},
+};
+
+/// A destination and what has taken its place.
+pub(super) type Replaced = (Arc<Destination>, Arc<Destination>);
+
+/// So many that nobody uses any more may be kept before they are looked for.
+const MOST_UNUSED: usize = 4096;
+
+/// Destinations by what they are made from.
+#[derive(Default)]
+pub(super) struct Destinations {
+    resolved: FxHashMap<Arc<DestinationKey>, Resolved>,
+    /// What a destination is made from, by where it is in memory. It is only compared, while the destination is there.
+    keys: FxHashMap<usize, Arc<DestinationKey>>,
+    dependents: FxHashMap<Dependency, FxHashSet<Arc<DestinationKey>>>,
+    /// How many were in use when that was last looked at.
+    used: usize,
+}
+
+struct Resolved {
+    destination: Arc<Destination>,
+    depends: BTreeSet<Dependency>,
+}
+
+impl Destinations {
+    /// The destination of a key, resolved if it was not.
+    pub(super) fn get(&mut self, key: DestinationKey, world: &World<'_>) -> Arc<Destination> {
+        if let Some(resolved) = self.resolved.get(&key) {
+            return Arc::clone(&resolved.destination);
+        }
+        let (destination, depends) = world.resolve(&key);
+        let destination = Arc::new(destination);
+        self.insert(Arc::new(key), Arc::clone(&destination), depends);
+        destination
+    }
+
+    fn insert(
+        &mut self,
+        key: Arc<DestinationKey>,
+        destination: Arc<Destination>,
+        depends: BTreeSet<Dependency>,
+    ) {
+        for dependency in &depends {
+            self.dependents.entry(dependency.clone()).or_default().insert(Arc::clone(&key));
+        }
+        self.keys.insert(place(&destination), Arc::clone(&key));
+        self.resolved.insert(key, Resolved { destination, depends });
+    }
+
+    fn remove(&mut self, key: &DestinationKey) -> Option<Resolved> {
+        let (key, resolved) = self.resolved.remove_entry(key)?;
+        self.keys.remove(&place(&resolved.destination));
+        for dependency in &resolved.depends {
+            if let Some(dependents) = self.dependents.get_mut(dependency) {
+                dependents.remove(&key);
+                if dependents.is_empty() {
+                    self.dependents.remove(dependency);
+                }
+            }
+        }
+        Some(resolved)
+    }
+
+    /// What a destination of these is made from.
+    pub(super) fn key(&self, destination: &Arc<Destination>) -> Option<&Arc<DestinationKey>> {
+        self.keys.get(&place(destination))
+    }
+
+    /// What is made from this.
+    pub(super) fn dependents(
+        &self,
+        dependency: &Dependency,
+    ) -> impl Iterator<Item = &Arc<DestinationKey>> + use<'_> {
+        self.dependents.get(dependency).into_iter().flatten()
+    }
+
+    /// All there are.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<DestinationKey>> {
+        self.resolved.keys()
+    }
+
+    /// Resolves some again; those that are not what they were.
+    pub(super) fn renew(
+        &mut self,
+        keys: impl IntoIterator<Item = Arc<DestinationKey>>,
+        world: &World<'_>,
+    ) -> Vec<Replaced> {
+        let mut replaced = Vec::new();
+        for key in keys {
+            let (destination, depends) = world.resolve(&key);
+            let Some(before) = self.remove(&key) else { continue };
+            if *before.destination == destination {
+                self.insert(key, before.destination, depends);
+            } else {
+                let destination = Arc::new(destination);
+                self.insert(key, Arc::clone(&destination), depends);
+                replaced.push((before.destination, destination));
+            }
+        }
+        replaced
+    }
+
+    /// Forgets those that nobody uses, now and then.
+    pub(super) fn forget_unused(&mut self) {
+        if self.resolved.len() <= 2 * self.used + MOST_UNUSED {
+            return;
+        }
+        let is_unused = |resolved: &Resolved| Arc::strong_count(&resolved.destination) == 1;
+        let unused = self.resolved.iter().filter(|(_, resolved)| is_unused(resolved));
+        let unused: Vec<Arc<DestinationKey>> = unused.map(|(key, _)| Arc::clone(key)).collect();
+        for key in unused {
+            self.remove(&key);
+        }
+        self.used = self.resolved.len();
+    }
+}
+
+fn place(destination: &Arc<Destination>) -> usize {
+    Arc::as_ptr(destination).addr()
+}

@@ -1,0 +1,86 @@
+//! Endpoints, and which of a service's a connection may go to.
+
+use std::sync::Arc;
+
+use super::protocol;
+use crate::{
+    policy::{Compat, includes},
+    resources::{ExternalAddress, Key, MtlsMode, PROTOCOL_TAG, Tags},
+};
+
+/// The resource that an endpoint is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    Dataplane(Key),
+    ExternalService(Key),
+}
+
+/// An endpoint of a service.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    pub(super) source: Source,
+    pub(super) address: ExternalAddress,
+    pub(super) tags: Arc<Tags>,
+    /// The zone that it is in, if that is said.
+    pub(super) zone: Option<Arc<str>>,
+    /// The proxy originates TLS to it.
+    pub(super) tls: bool,
+    /// It has an identity of its own, and so speaks TLS whatever the mesh says.
+    pub(super) identity: Option<MtlsMode>,
+}
+
+impl Endpoint {
+    pub(super) const fn is_external(&self) -> bool {
+        matches!(self.source, Source::ExternalService(_))
+    }
+
+    /// Whether it is reached without a detour: the kernel cannot go through the ingress of another zone.
+    fn is_within(&self, zone: Option<&str>) -> bool {
+        match (zone, &self.zone) {
+            (Some(own), Some(other)) => own == &**other,
+            _ => true,
+        }
+    }
+}
+
+/// The endpoints of a service that who dials in some zone has.
+#[derive(Debug, Clone)]
+pub(super) struct Chosen<'a> {
+    endpoints: Vec<&'a Endpoint>,
+    /// Whether they are outside the mesh: all of them are, or none.
+    pub(super) external: bool,
+    protocol: Option<&'a str>,
+}
+
+impl<'a> Chosen<'a> {
+    /// A service has endpoints of one kind only. In 2.4 those outside the mesh come first, in later versions the others.
+    pub(super) fn of(compat: Compat, all: impl Iterator<Item = &'a Endpoint>, zone: Option<&str>) -> Self {
+        let within: Vec<&Endpoint> = all.filter(|endpoint| endpoint.is_within(zone)).collect();
+        let is_external = |endpoint: &&Endpoint| endpoint.is_external();
+        let external = match compat {
+            Compat::V2_4 => within.iter().any(is_external),
+            Compat::Latest | Compat::V3 => !within.is_empty() && within.iter().all(is_external),
+        };
+        let tag = |endpoint: &&'a Endpoint| endpoint.tags.get(PROTOCOL_TAG).map(String::as_str);
+        let same_kind = |endpoint: &&&Endpoint| endpoint.is_external() == external;
+        let protocol = match compat {
+            // Those that are never chosen have a say in the protocol.
+            Compat::V2_4 => protocol::common(within.iter().map(tag)),
+            Compat::Latest | Compat::V3 => protocol::common(within.iter().filter(same_kind).map(tag)),
+        };
+        let endpoints = within.iter().filter(same_kind).copied().collect();
+        Self { endpoints, external, protocol }
+    }
+
+    /// The protocol that they agree on.
+    pub(super) const fn protocol(&self) -> Option<&'a str> {
+        self.protocol
+    }
+
+    /// Those with the tags. Tags do not choose among endpoints outside the mesh.
+    pub(super) fn with(&self, subset: Option<&Tags>) -> impl Iterator<Item = &'a Endpoint> {
+        let subset = subset.filter(|_| !self.external);
+        let fits = move |endpoint: &&Endpoint| subset.is_none_or(|subset| includes(&endpoint.tags, subset));
+        self.endpoints.iter().copied().filter(fits)
+    }
+}

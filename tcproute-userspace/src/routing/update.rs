@@ -1,0 +1,230 @@
+//! From changed resources to what has changed in the routes of Dataplanes.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use imbl::OrdMap;
+use rustc_hash::FxHashSet;
+
+use super::{
+    DataplaneRoutes, DnsAnswers, ResolvedRoute, Resolver, UnknownDataplane,
+    cache::Replaced,
+    changes::changes,
+    destination::{Dependency, DestinationKey, Dialled},
+    find::find,
+    identities::Identities,
+    policies::Route,
+    resolver::{name_backends_of_http, name_backends_of_tcp},
+    service_resources::ChangedResources,
+    services::Touched,
+    traffic::TrafficRoutes,
+};
+use crate::resources::{Dataplane, Key, MeshName, ResourceName, Resources, ServiceBy, ServiceRef};
+
+/// What a change of the resources has changed.
+#[derive(Debug, Default)]
+pub struct Update {
+    /// Dataplanes that are not what they were.
+    dataplanes: BTreeSet<Key>,
+    /// Meshes in which services are dialled elsewhere.
+    dialled: BTreeSet<MeshName>,
+    /// Meshes in which other policies may hold for any route.
+    ruled: BTreeSet<MeshName>,
+    /// Services that other policies are about than before, with their names.
+    services: BTreeSet<(MeshName, Arc<str>)>,
+    /// Meshes whose policies of other kinds have changed.
+    others: BTreeSet<MeshName>,
+    /// Destinations and what they have become.
+    destinations: Vec<Replaced>,
+}
+
+impl Resolver {
+    /// Takes changed resources and DNS answers. Routes that were resolved before are brought up to date by
+    /// [`Self::refresh`].
+    pub fn update(&mut self, resources: Resources, dns: DnsAnswers) -> Update {
+        let mut update = Update::default();
+        let mut touched = Touched::new();
+        let mut dependencies = BTreeSet::new();
+        let old = std::mem::replace(&mut self.resources, resources);
+        self.take_identities(&old, &mut touched);
+        let changed = self.services.take_service_resources(
+            &old.services,
+            &self.resources.services,
+            &old.dataplanes,
+            &mut touched,
+        );
+        note_references(&changed, &mut dependencies);
+        update.dialled.extend(changed.iter().map(|(mesh, ..)| mesh.clone()));
+        self.take_dataplanes(&old, &mut touched, &mut update);
+        self.services.set_dns(dns, &mut touched);
+        if old.cluster_services != self.resources.cluster_services {
+            self.services.set_cluster_services(&self.resources);
+        }
+        update.dialled.extend(self.services.renew_vips());
+        self.take_policies(&old, &mut update);
+        dependencies.extend(touched.into_iter().map(Dependency::Service));
+        let mut keys: FxHashSet<Arc<DestinationKey>> = FxHashSet::default();
+        for dependency in &dependencies {
+            keys.extend(self.destinations.dependents(dependency).cloned());
+        }
+        for (mesh, ..) in changes(&old.meshes, &self.resources.meshes) {
+            let of_mesh =
+                self.destinations.all().filter(|key| *self.services.mesh_of(key.dialled.service) == mesh);
+            keys.extend(of_mesh.cloned());
+        }
+        let mut destinations = std::mem::take(&mut self.destinations);
+        destinations.forget_unused();
+        update.destinations = destinations.renew(keys, &self.world());
+        self.destinations = destinations;
+        update
+    }
+
+    /// Endpoints keep what they are told when they are added, so those of a mesh with other identities are added anew.
+    fn take_identities(&mut self, old: &Resources, touched: &mut Touched) {
+        let meshes = changes(&old.identities, &self.resources.identities).into_iter().map(|(key, ..)| key.0);
+        let tls = changes(&old.tls, &self.resources.tls).into_iter().map(|(key, ..)| key.0);
+        let meshes: BTreeSet<MeshName> = meshes.chain(tls).collect();
+        for mesh in meshes {
+            let identities = Identities::new(self.options().compat, &self.resources, &mesh);
+            for dataplane in of_mesh(&old.dataplanes, &mesh) {
+                self.services.remove_dataplane(dataplane, touched);
+            }
+            self.services.set_identities(&mesh, identities);
+            for dataplane in of_mesh(&old.dataplanes, &mesh) {
+                self.services.add_dataplane(dataplane, touched);
+            }
+        }
+    }
+
+    fn take_dataplanes(&mut self, old: &Resources, touched: &mut Touched, update: &mut Update) {
+        for (key, before, after) in changes(&old.dataplanes, &self.resources.dataplanes) {
+            if let Some(before) = before {
+                self.services.remove_dataplane(&before, touched);
+            }
+            if let Some(after) = &after {
+                self.services.add_dataplane(after, touched);
+            }
+            update.dataplanes.insert(key);
+        }
+        for (_, before, after) in changes(&old.external_services, &self.resources.external_services) {
+            if let Some(before) = before {
+                self.services.remove_external_service(&before, touched);
+            }
+            if let Some(after) = &after {
+                self.services.add_external_service(after, touched);
+            }
+        }
+    }
+
+    fn take_policies(&mut self, old: &Resources, update: &mut Update) {
+        let tcp = changes(&old.tcp_routes, &self.resources.tcp_routes);
+        for ((mesh, _), before, after) in tcp {
+            self.policies.replace_tcp(before.as_ref(), after.as_ref());
+            if let Some(after) = &after {
+                name_backends_of_tcp(after, &mut self.services);
+            }
+            for policy in before.iter().chain(&after) {
+                self.note_services(&**policy, update);
+            }
+            // Whether any holds at all decides about TrafficRoutes.
+            if TrafficRoutes::are_in(&self.resources, &mesh) {
+                update.ruled.insert(mesh);
+            }
+        }
+        for (_, before, after) in changes(&old.http_routes, &self.resources.http_routes) {
+            self.policies.replace_http(before.as_ref(), after.as_ref());
+            if let Some(after) = &after {
+                name_backends_of_http(after, &mut self.services);
+            }
+            for policy in before.iter().chain(&after) {
+                self.note_services(&**policy, update);
+            }
+        }
+        let traffic = changes(&old.traffic_routes, &self.resources.traffic_routes);
+        update.ruled.extend(traffic.into_iter().map(|(key, ..)| key.0));
+        let others = changes(&old.other_policies, &self.resources.other_policies);
+        update.others.extend(others.into_iter().map(|((_, key), ..)| key.0));
+    }
+
+    /// The services that a policy is about, by the names that routes have.
+    fn note_services<R: Route>(&self, policy: &R, update: &mut Update) {
+        let mesh = &policy.header().mesh;
+        for to in policy.to() {
+            let destination: &ServiceRef = R::destination(to);
+            if let ServiceBy::Name(name, _) = &destination.by {
+                update.services.insert((mesh.clone(), name.as_str().into()));
+            }
+            for id in self.services.possibly(mesh, destination) {
+                update.services.insert((mesh.clone(), Arc::clone(self.services.name(id))));
+            }
+        }
+    }
+
+    /// Brings routes up to date that were resolved, or refreshed, before the update. Whether they were touched.
+    pub fn refresh(
+        &mut self,
+        routes: &mut DataplaneRoutes,
+        update: &Update,
+    ) -> Result<bool, UnknownDataplane> {
+        let mesh = routes.mesh.clone();
+        let is_changed = update.dataplanes.iter().any(|(of, name)| *of == mesh && name.is(&routes.dataplane));
+        if is_changed || update.dialled.contains(&mesh) {
+            let before = std::mem::replace(routes, self.resolve(&mesh, &routes.dataplane)?);
+            return Ok(is_changed || before != *routes);
+        }
+        let mut touched = false;
+        for (before, after) in &update.destinations {
+            touched |= routes.routes.replace(before, after);
+        }
+        let is_ruled = update.ruled.contains(&mesh);
+        let names = update.services.iter().filter(|(of, _)| *of == mesh).map(|(_, name)| name);
+        let routed: Vec<ResolvedRoute> = if is_ruled {
+            routes.routes.iter().cloned().collect()
+        } else {
+            names.flat_map(|name| routes.routes.of_service(name)).cloned().collect()
+        };
+        let has_others = update.others.contains(&mesh);
+        if routed.is_empty() && !has_others {
+            return Ok(touched);
+        }
+        let dataplane = Arc::clone(find(&self.resources, &mesh, &routes.dataplane)?);
+        let resources = self.resources.clone();
+        let dialler = self.dialler(&resources, &dataplane);
+        for ResolvedRoute { dialled, destination } in routed {
+            let Some(key) = self.destinations.key(&destination) else {
+                // It was resolved by another, or is from before an earlier update.
+                *routes = self.resolve(&mesh, &routes.dataplane)?;
+                return Ok(true);
+            };
+            let key: &DestinationKey = key;
+            let again: Dialled = key.dialled.clone();
+            let after = self.destination(&dialler, again);
+            if !Arc::ptr_eq(&destination, &after) {
+                // What is made of other policies may come to the same all the same.
+                touched |= *destination != *after;
+                routes.routes.insert(ResolvedRoute { dialled, destination: after });
+            }
+        }
+        if has_others {
+            let others = self.other_policies(&dataplane);
+            touched |= others != routes.other_policies;
+            routes.other_policies = others;
+        }
+        Ok(touched)
+    }
+}
+
+fn note_references(changed: &ChangedResources, dependencies: &mut BTreeSet<Dependency>) {
+    for (mesh, kind, name) in changed {
+        for name in [None, Some(name.clone())] {
+            dependencies.insert(Dependency::Reference(mesh.clone(), *kind, name));
+        }
+    }
+}
+
+fn of_mesh<'a>(
+    dataplanes: &'a OrdMap<Key, Arc<Dataplane>>,
+    mesh: &'a MeshName,
+) -> impl Iterator<Item = &'a Arc<Dataplane>> {
+    let first = (mesh.clone(), ResourceName { name: String::new(), namespace: None });
+    dataplanes.range(first..).take_while(move |((of, _), _)| of == mesh).map(|(_, dataplane)| dataplane)
+}
