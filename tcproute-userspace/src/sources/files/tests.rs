@@ -273,7 +273,8 @@ fn what_is_read_is_what_was_written_last() {
 async fn changes_are_told_until_nobody_listens() {
     const SOON: Duration = Duration::from_secs(20);
     let directory = Directory::new(&[("a.yaml", &service("a", 1))]);
-    let mut stream = follow(vec![directory.directory.path().to_path_buf()], Strictness::Strict).await;
+    let mut stream =
+        follow(vec![directory.directory.path().to_path_buf()], Strictness::Strict).await.unwrap();
     assert_eq!(services(&stream.borrow_and_update().snapshot.resources), "a=1");
     directory.write("a.yaml", &service("a", 2));
     let is_new = |latest: &Latest| services(&latest.snapshot.resources) == "a=2";
