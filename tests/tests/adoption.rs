@@ -170,7 +170,8 @@ fn a_workload_that_is_not_named_any_more_is_detached_and_the_others_keep_their_n
     let mut mesh = split.mesh(&[("1", 1)]);
     let (ip, port) = (split.dialled.ip(), split.dialled.port());
     mesh.document(&format!(
-        "type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n  inbound:\n  - {{port: 80, tags: {{kuma.io/service: batch}}}}\n  outbound:\n  - {{address: {ip}, \
+        "type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n  \
+         inbound: [{{port: 7999, tags: {{kuma.io/service: batch}}}}]\n  outbound:\n  - {{address: {ip}, \
          port: {port}, tags: {{kuma.io/service: batch-db}}}}\n"
     ));
     mesh.endpoint("batch-db", "x", split.servers[1].address());
@@ -199,7 +200,7 @@ fn sockets_that_are_open_while_their_workload_is_detached_leave_no_slots() {
     }
     let split = Split::new();
     let mut mesh = split.mesh(&[("1", 1)]);
-    mesh.document("type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n");
+    mesh.document("type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n  inbound: [{port: 7999, tags: {kuma.io/service: batch}}]\n");
     let mut node = Node::new();
     node.run(&mesh, &[]);
     let (host, port) = (split.dialled.ip(), split.dialled.port());
@@ -234,7 +235,7 @@ fn sockets_that_are_made_while_their_workload_is_detached_leave_no_slots() {
     let split = Split::new();
     let _plain = Server::start(split.dialled, "plain");
     let mut mesh = split.mesh(&[("1", 1)]);
-    mesh.document("type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n");
+    mesh.document("type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n  inbound: [{port: 7999, tags: {kuma.io/service: batch}}]\n");
     let mut node = Node::new();
     node.run(&mesh, &[]);
     let (host, port) = (split.dialled.ip(), split.dialled.port());

@@ -211,7 +211,7 @@ impl Cli {
 
 #[expect(clippy::print_stderr, reason = "the one place where an error ends the program")]
 fn report(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", output::printable(&format!("{error:#}")));
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {

@@ -1,6 +1,9 @@
 //! What commands print: for people as a table, for programs as JSON or YAML.
 
-use std::io::{self, Write};
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -25,11 +28,21 @@ pub(super) fn print<T: Serialize>(
     table: impl FnOnce(&T) -> String,
 ) -> Result<bool> {
     let text = match format {
-        Format::Table => table(value),
+        Format::Table => printable(&table(value)).into_owned(),
         Format::Json => serde_json::to_string_pretty(value).context("cannot write JSON")? + "\n",
         Format::Yaml => serde_yaml::to_string(value).context("cannot write YAML")?,
     };
     write(&text)
+}
+
+/// What others wrote cannot command the terminal: all control characters but the ends of lines are shown as escapes.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    let commands = |c: char| c.is_control() && c != '\n';
+    if !text.contains(commands) {
+        return text.into();
+    }
+    let show = |c: char| if commands(c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(show).collect::<String>().into()
 }
 
 /// Writes to stdout. Who closes it early, as `head` does, has seen enough: then it is `false`.

@@ -89,6 +89,7 @@ impl Run {
             .into());
         }
         let files = files::follow(self.input.resources.clone(), self.input.reading.strictness()).await;
+        let files = files.context("cannot follow files")?;
         let sources = Sources::new(vec![(files::NAME, files)]);
         let first = Arc::clone(sources.snapshot());
         if self.strict && !first.rejected.is_empty() {

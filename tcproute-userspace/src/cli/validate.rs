@@ -57,7 +57,7 @@ impl Validate {
             (reading.errors, reading.notes) = ([reading.errors, strange].concat(), notes);
         }
         output::write(&match self.output {
-            Output::Text => text(&reading),
+            Output::Text => output::printable(&text(&reading)).into_owned(),
             Output::Json => json(&reading)?,
         })?;
         let wrong: HashSet<&Path> = reading.errors.iter().map(|error| error.file.as_path()).collect();

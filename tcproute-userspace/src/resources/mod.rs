@@ -131,22 +131,27 @@ impl Resources {
         }
     }
 
-    /// Whether this one is there.
-    pub fn contains(&self, Identity { kind, key }: &Identity) -> bool {
+    /// The one that is this.
+    pub fn get(&self, Identity { kind, key }: &Identity) -> Option<Resource> {
+        let services = &self.services;
         match *kind {
-            Mesh::KIND => self.meshes.contains_key(&key.0),
-            Dataplane::KIND => self.dataplanes.contains_key(key),
-            ExternalService::KIND => self.external_services.contains_key(key),
-            MeshService::KIND => self.services.mesh.contains_key(key),
-            MeshExternalService::KIND => self.services.external.contains_key(key),
-            MeshMultiZoneService::KIND => self.services.multi_zone.contains_key(key),
-            MeshTcpRoute::KIND => self.tcp_routes.contains_key(key),
-            MeshHttpRoute::KIND => self.http_routes.contains_key(key),
-            MeshIdentity::KIND => self.identities.contains_key(key),
-            MeshTls::KIND => self.tls.contains_key(key),
-            TrafficRoute::KIND => self.traffic_routes.contains_key(key),
-            ClusterService::KIND => self.cluster_services.contains_key(key),
-            kind => self.other_policies.contains_key(&(kind, key.clone())),
+            Mesh::KIND => self.meshes.get(&key.0).cloned().map(Resource::Mesh),
+            Dataplane::KIND => self.dataplanes.get(key).cloned().map(Resource::Dataplane),
+            ExternalService::KIND => self.external_services.get(key).cloned().map(Resource::ExternalService),
+            MeshService::KIND => services.mesh.get(key).cloned().map(Resource::MeshService),
+            MeshExternalService::KIND => {
+                services.external.get(key).cloned().map(Resource::MeshExternalService)
+            }
+            MeshMultiZoneService::KIND => {
+                services.multi_zone.get(key).cloned().map(Resource::MeshMultiZoneService)
+            }
+            MeshTcpRoute::KIND => self.tcp_routes.get(key).cloned().map(Resource::TcpRoute),
+            MeshHttpRoute::KIND => self.http_routes.get(key).cloned().map(Resource::HttpRoute),
+            MeshIdentity::KIND => self.identities.get(key).cloned().map(Resource::MeshIdentity),
+            MeshTls::KIND => self.tls.get(key).cloned().map(Resource::MeshTls),
+            TrafficRoute::KIND => self.traffic_routes.get(key).cloned().map(Resource::TrafficRoute),
+            ClusterService::KIND => self.cluster_services.get(key).cloned().map(Resource::ClusterService),
+            kind => self.other_policies.get(&(kind, key.clone())).cloned().map(Resource::OtherPolicy),
         }
     }
 

@@ -14,11 +14,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
     task::JoinSet,
-    time::{sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::routing::DnsAnswers;

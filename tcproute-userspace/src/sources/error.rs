@@ -7,7 +7,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::{node::Mark, notes::Note};
+use super::documents::{Mark, Note};
 
 /// One thing that is wrong, printed as `file:line:column: field: message`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

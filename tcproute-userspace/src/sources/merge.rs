@@ -11,7 +11,7 @@ use super::{
 use crate::resources::{
     ClusterService, Dataplane, ExternalService, Identity, Key, Mesh, MeshExternalService, MeshHttpRoute,
     MeshIdentity, MeshMultiZoneService, MeshService, MeshTcpRoute, MeshTls, ResourceName, Resources,
-    TrafficRoute,
+    ServiceResources, TrafficRoute,
 };
 
 /// What each source said last, in the order of their rank.
@@ -29,7 +29,8 @@ pub fn merge(sources: &Sources, before: &Snapshot, now: SystemTime) -> Arc<Snaps
             reject(&mut merged.rejected, subject.clone(), rejection);
         }
         for identity in union(&mut merged.resources, &snapshot.resources) {
-            let has = |(_, earlier): &&(SourceName, Arc<Snapshot>)| earlier.resources.contains(&identity);
+            let has =
+                |(_, earlier): &&(SourceName, Arc<Snapshot>)| earlier.resources.get(&identity).is_some();
             let first = sources[..place].iter().find(has).map_or(*name, |(name, _)| *name);
             let message = format!("{identity} is already defined by the source {first}");
             let violations = vec![InputError::new(Path::new(source), None, message)];
@@ -78,25 +79,39 @@ fn worse(a: Health, b: Health) -> Health {
 fn union(all: &mut Resources, later: &Resources) -> Vec<Identity> {
     let mut twice = Vec::new();
     let of = |kind: &'static str| move |key: &Key| Identity { kind, key: key.clone() };
-    let mesh = |name: &_| {
+    let of_mesh = |name: &_| {
         let key = (Clone::clone(name), ResourceName { name: ToString::to_string(name), namespace: None });
         Identity { kind: Mesh::KIND, key }
     };
-    union_of(&mut all.meshes, &later.meshes, mesh, &mut twice);
-    union_of(&mut all.dataplanes, &later.dataplanes, of(Dataplane::KIND), &mut twice);
-    union_of(&mut all.external_services, &later.external_services, of(ExternalService::KIND), &mut twice);
-    let (services, new) = (&mut all.services, &later.services);
-    union_of(&mut services.mesh, &new.mesh, of(MeshService::KIND), &mut twice);
-    union_of(&mut services.external, &new.external, of(MeshExternalService::KIND), &mut twice);
-    union_of(&mut services.multi_zone, &new.multi_zone, of(MeshMultiZoneService::KIND), &mut twice);
-    union_of(&mut all.tcp_routes, &later.tcp_routes, of(MeshTcpRoute::KIND), &mut twice);
-    union_of(&mut all.http_routes, &later.http_routes, of(MeshHttpRoute::KIND), &mut twice);
-    union_of(&mut all.identities, &later.identities, of(MeshIdentity::KIND), &mut twice);
-    union_of(&mut all.tls, &later.tls, of(MeshTls::KIND), &mut twice);
-    union_of(&mut all.traffic_routes, &later.traffic_routes, of(TrafficRoute::KIND), &mut twice);
-    union_of(&mut all.cluster_services, &later.cluster_services, of(ClusterService::KIND), &mut twice);
-    let other = |(kind, key): &(&'static str, Key)| Identity { kind, key: key.clone() };
-    union_of(&mut all.other_policies, &later.other_policies, other, &mut twice);
+    // All of them: a kind that is new must not be left out.
+    let Resources {
+        meshes,
+        dataplanes,
+        external_services,
+        services,
+        tcp_routes,
+        http_routes,
+        identities,
+        tls,
+        traffic_routes,
+        cluster_services,
+        other_policies,
+    } = later;
+    union_of(&mut all.meshes, meshes, of_mesh, &mut twice);
+    union_of(&mut all.dataplanes, dataplanes, of(Dataplane::KIND), &mut twice);
+    union_of(&mut all.external_services, external_services, of(ExternalService::KIND), &mut twice);
+    let (services, ServiceResources { mesh, external, multi_zone }) = (&mut all.services, services);
+    union_of(&mut services.mesh, mesh, of(MeshService::KIND), &mut twice);
+    union_of(&mut services.external, external, of(MeshExternalService::KIND), &mut twice);
+    union_of(&mut services.multi_zone, multi_zone, of(MeshMultiZoneService::KIND), &mut twice);
+    union_of(&mut all.tcp_routes, tcp_routes, of(MeshTcpRoute::KIND), &mut twice);
+    union_of(&mut all.http_routes, http_routes, of(MeshHttpRoute::KIND), &mut twice);
+    union_of(&mut all.identities, identities, of(MeshIdentity::KIND), &mut twice);
+    union_of(&mut all.tls, tls, of(MeshTls::KIND), &mut twice);
+    union_of(&mut all.traffic_routes, traffic_routes, of(TrafficRoute::KIND), &mut twice);
+    union_of(&mut all.cluster_services, cluster_services, of(ClusterService::KIND), &mut twice);
+    let of_other = |(kind, key): &(&'static str, Key)| Identity { kind, key: key.clone() };
+    union_of(&mut all.other_policies, other_policies, of_other, &mut twice);
     twice
 }
 

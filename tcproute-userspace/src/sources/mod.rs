@@ -4,21 +4,13 @@ pub mod dns;
 mod documents;
 mod error;
 pub mod files;
-mod lenient;
-mod limits;
 pub mod merge;
-mod merge_key;
-mod node;
-mod notes;
-mod path;
-mod scalar;
 pub mod snapshot;
 mod together;
-mod yaml;
 
+pub use documents::Strictness;
 pub use error::{InputError, InputErrors};
 pub use files::{Reading, load, parse, read};
-pub use notes::Strictness;
 pub use together::{SourceState, Sources};
 
 /// Both, or everything that is wrong with either.

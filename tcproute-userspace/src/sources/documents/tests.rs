@@ -28,6 +28,12 @@ spec:
                   version: \"1\"
 ";
 
+fn all_of(text: &str, strictness: Strictness) -> (Vec<Object>, Ending) {
+    let mut objects = Vec::new();
+    let ending = read(text, strictness, &mut |object| objects.push(object));
+    (objects, ending)
+}
+
 pub(in crate::sources) fn errors_of(text: &str) -> Vec<String> {
     let errors = parse(Path::new("f.yaml"), text.as_bytes()).err();
     errors.iter().flat_map(|errors| &errors.0).map(ToString::to_string).collect()
@@ -48,7 +54,7 @@ pub(in crate::sources) fn resources(text: &str) -> Vec<Resource> {
 }
 
 fn read_all(text: &str) -> Vec<Object> {
-    let Content { objects, faults, .. } = read(text, Strictness::Strict);
+    let (objects, Ending { faults, .. }) = all_of(text, Strictness::Strict);
     assert!(faults.is_empty(), "{faults:?}");
     objects
 }
@@ -590,7 +596,7 @@ fn unknown_fields_pass_where_reading_is_lenient_and_nothing_else_does() {
     let text =
         "type: Mesh\nname: a\nlater: {}\n---\ntype: Mesh\nname: b\nmtls: {backends: [{nam: 1, mode: X}]}\n";
     let refused = |strictness| {
-        let Content { objects, .. } = read(text, strictness);
+        let (objects, _) = all_of(text, strictness);
         let notes = |object: Object| match object.outcome {
             Outcome::Refused(notes) => notes.len(),
             _ => 0,
@@ -607,7 +613,7 @@ fn what_follows_more_violations_than_are_told_is_read() {
     let text = format!(
         "type: MeshTCPRoute\nname: a\nspec:\n  to:\n{to}---\ntype: Mesh\nnam: b\n---\ntype: Mesh\nname: c\n"
     );
-    let Content { objects, more, .. } = read(&text, Strictness::Strict);
+    let (objects, Ending { more, .. }) = all_of(&text, Strictness::Strict);
     assert!(more);
     let [first, second, third] = objects.try_into().ok().unwrap();
     assert!(matches!(first.outcome, Outcome::Refused(notes) if notes.len() == 20_000));

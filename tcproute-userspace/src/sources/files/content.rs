@@ -10,13 +10,12 @@ use std::{
 
 use super::{
     super::{
-        documents::{self, Content, Object, Outcome},
+        documents::{self, Ending, Mark, Object, Outcome, Strictness, limits},
         error::InputError,
-        limits,
-        node::Mark,
-        notes::Strictness,
         snapshot::Subject,
     },
+    alike::Alike,
+    good::Good,
     list::cannot_read,
 };
 use crate::resources::{Identity, Resource};
@@ -68,10 +67,10 @@ pub(super) struct Refused {
 }
 
 impl FileContent {
-    /// Reads a file. Its bytes are given back before anything else is read.
-    pub(super) fn read(path: &Path, strictness: Strictness) -> Self {
+    /// Reads a file that had this before.
+    pub(super) fn read(path: &Path, strictness: Strictness, before: &Good, alike: &mut Alike) -> Self {
         match bytes(path) {
-            Ok(Some(bytes)) => Self::of(path, &bytes, strictness),
+            Ok(Some(bytes)) => Self::of(path, &bytes, strictness, before, alike),
             Ok(None) => {
                 let message = format!("is larger than {} MiB", limits::FILE >> 20);
                 Self::unreadable(InputError::new(path, None, message), false)
@@ -82,18 +81,33 @@ impl FileContent {
     }
 
     /// What is in these bytes.
-    pub(super) fn of(path: &Path, bytes: &[u8], strictness: Strictness) -> Self {
+    pub(super) fn of(
+        path: &Path,
+        bytes: &[u8],
+        strictness: Strictness,
+        before: &Good,
+        alike: &mut Alike,
+    ) -> Self {
         let text = match text(path, bytes) {
             Ok(text) => text,
             Err(error) => return Self::unreadable(error, false),
         };
-        let Content { objects, faults, more } = documents::read(text, strictness);
-        let before = Objects::new(path, objects, more);
+        let mut reading = Reading {
+            file: path,
+            before,
+            alike,
+            first: HashMap::new(),
+            told: 0,
+            more: false,
+            objects: Objects::default(),
+        };
+        let Ending { faults, more } = documents::read(text, strictness, &mut |object| reading.take(object));
+        let objects = reading.end(more);
         if faults.is_empty() {
-            return Self::Whole(before);
+            return Self::Whole(objects);
         }
         let errors = faults.into_iter().map(|note| InputError::noted(path, note)).collect();
-        Self::Unreadable { errors, io: false, before }
+        Self::Unreadable { errors, io: false, before: objects }
     }
 
     fn unreadable(error: InputError, io: bool) -> Self {
@@ -112,54 +126,75 @@ impl FileContent {
     }
 }
 
-impl Objects {
-    /// `more` is whether not everything that is wrong with them is told.
-    fn new(file: &Path, objects: Vec<Object>, mut more: bool) -> Self {
-        let mut this = Self::default();
-        let mut first: HashMap<Arc<Identity>, Mark> = HashMap::new();
-        let mut told = 0;
-        for Object { identity, at, name, outcome } in objects {
-            match outcome {
-                Outcome::Read(resource) => {
-                    this.count += 1;
-                    let identity = Arc::new(resource.identity());
-                    let Some(Mark { line, column }) = first.get(&identity) else {
-                        first.insert(Arc::clone(&identity), name);
-                        this.good.push(Held { identity, resource, name });
-                        continue;
-                    };
-                    if told == limits::VIOLATIONS {
-                        more = true;
-                        continue;
-                    }
-                    told += 1;
-                    let error =
-                        already_defined(file, name, &identity, file, Mark { line: *line, column: *column });
-                    let subject = Subject::Resource(Identity::clone(&identity));
-                    this.refused.push(Refused { subject, errors: vec![error], kept: false });
-                }
-                Outcome::Refused(notes) => {
-                    this.count += usize::from(identity.is_some());
-                    told = (told + notes.len()).min(limits::VIOLATIONS);
-                    let errors = notes.into_iter().map(|note| InputError::noted(file, note)).collect();
-                    this.refused.push(match identity {
-                        Some(identity) => {
-                            Refused { subject: Subject::Resource(identity), errors, kept: false }
-                        }
-                        None => Refused::at(file, Some(at), errors),
-                    });
-                }
-                Outcome::Passed(note) => {
-                    this.notes.extend(note.map(|note| InputError::noted(file, note)));
-                }
+/// The objects of a file as they come. What is as it was is given back at once, so that no file is in memory twice.
+struct Reading<'a> {
+    file: &'a Path,
+    before: &'a Good,
+    alike: &'a mut Alike,
+    /// Where each was seen first.
+    first: HashMap<Arc<Identity>, Mark>,
+    /// How much that is wrong is told.
+    told: usize,
+    /// Whether there is more.
+    more: bool,
+    objects: Objects,
+}
+
+impl Reading<'_> {
+    fn take(&mut self, Object { identity, at, name, outcome }: Object) {
+        match outcome {
+            Outcome::Read(resource) => {
+                self.objects.count += 1;
+                self.good(resource, name);
+            }
+            Outcome::Refused(notes) => {
+                self.objects.count += usize::from(identity.is_some());
+                self.told = (self.told + notes.len()).min(limits::VIOLATIONS);
+                let errors = notes.into_iter().map(|note| InputError::noted(self.file, note)).collect();
+                self.objects.refused.push(match identity {
+                    Some(identity) => Refused { subject: Subject::Resource(identity), errors, kept: false },
+                    None => Refused::at(self.file, Some(at), errors),
+                });
+            }
+            Outcome::Passed(note) => {
+                self.objects.notes.extend(note.map(|note| InputError::noted(self.file, note)));
             }
         }
-        if more {
-            let message = format!("has more than {} violations; the others are not told", limits::VIOLATIONS);
-            this.refused.push(Refused::at(file, None, vec![InputError::new(file, None, message)]));
+    }
+
+    fn good(&mut self, mut resource: Resource, name: Mark) {
+        let identity = resource.identity();
+        if let Some(&first) = self.first.get(&identity) {
+            // One that is there very often is told of often enough.
+            self.more |= self.told == limits::VIOLATIONS;
+            if !self.more {
+                self.told += 1;
+                let error = already_defined(self.file, name, &identity, self.file, first);
+                let subject = Subject::Resource(identity);
+                self.objects.refused.push(Refused { subject, errors: vec![error], kept: false });
+            }
+            return;
         }
-        this.good.sort_unstable_by(|a, b| a.identity.cmp(&b.identity));
-        this
+        let held = match self.before.find(&identity) {
+            Some(before) if before.resource == resource => Held { name, ..before.clone() },
+            _ => {
+                self.alike.share(&mut resource);
+                Held { identity: Arc::new(resource.identity()), resource, name }
+            }
+        };
+        self.first.insert(Arc::clone(&held.identity), name);
+        self.objects.good.push(held);
+    }
+
+    /// `more` is whether not everything that is wrong with the objects was told.
+    fn end(self, more: bool) -> Objects {
+        let Self { file, mut objects, .. } = self;
+        if more || self.more {
+            let message = format!("has more than {} violations; the others are not told", limits::VIOLATIONS);
+            objects.refused.push(Refused::at(file, None, vec![InputError::new(file, None, message)]));
+        }
+        objects.good.sort_unstable_by(|a, b| a.identity.cmp(&b.identity));
+        objects
     }
 }
 

@@ -7,7 +7,7 @@
 use std::{cmp::Ordering, collections::HashSet, path::Path};
 
 use super::{
-    super::{error::InputError, snapshot::Subject},
+    super::{documents::Mark, error::InputError, snapshot::Subject},
     content::{FileContent, Held, Objects, Refused},
 };
 use crate::resources::Identity;
@@ -63,8 +63,6 @@ impl Good {
         let mut held = Vec::with_capacity(good.len());
         for pair in pairs(self.held, good) {
             held.push(match pair {
-                // So that comparing by pointers finds nothing.
-                Pair::Both(old, new) if old.resource == new.resource => Held { name: new.name, ..old },
                 Pair::Both(_, new) | Pair::New(new) => new,
                 Pair::Old(old) if told.contains(&*old.identity) => {
                     kept.insert(old.identity.clone());
@@ -84,6 +82,12 @@ impl Good {
         Self { held, refused, notes, count, reach: Reach::Read, strangers }
     }
 
+    /// Adds the last good form of something that was elsewhere. Whether it was not there.
+    pub(super) fn add(&mut self, held: Held) -> bool {
+        let place = self.held.binary_search_by(|other| other.identity.cmp(&held.identity));
+        place.map_err(|place| self.held.insert(place, held)).is_err()
+    }
+
     /// The resource of this identity.
     pub(super) fn find(&self, identity: &Identity) -> Option<&Held> {
         let found = self.held.binary_search_by(|held| (*held.identity).cmp(identity));
@@ -92,11 +96,17 @@ impl Good {
 }
 
 impl Refused {
-    fn identity(&self) -> Option<&Identity> {
+    pub(super) fn identity(&self) -> Option<&Identity> {
         match &self.subject {
             Subject::Resource(identity) => Some(identity),
             Subject::Place(_) => None,
         }
+    }
+
+    /// Where it is, as far as that is told.
+    pub(super) fn place(&self) -> Mark {
+        let at = self.errors.iter().find_map(|error| error.at);
+        at.map_or(Mark { line: 1, column: 1 }, |(line, column)| Mark { line, column })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Resources in files, read again whenever they change.
 //!
 //! - `list`: which files there are, and what tells one state of a file from another.
+//! - `alike`: what is alike is one in memory.
 //! - `content`: what is in one file.
 //! - `good`: what counts of it after what it had before.
 //! - `store`: all files together.
@@ -8,6 +9,7 @@
 //! - `watch`: when something may have changed.
 //! - `reading`: files that are read once.
 
+mod alike;
 mod content;
 mod good;
 mod list;
@@ -16,16 +18,16 @@ mod settled;
 mod store;
 mod watch;
 
-use std::{panic, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use tokio::{
-    sync::watch as channel,
-    task::{JoinError, spawn_blocking},
+    runtime,
+    sync::{oneshot, watch as channel},
     time::{Instant, sleep},
 };
 
 use super::{
-    notes::Strictness,
+    documents::Strictness,
     snapshot::{Health, Latest, Snapshot, SourceName, Stream},
 };
 use settled::SettledFiles;
@@ -39,15 +41,23 @@ const RETRY: Duration = Duration::from_secs(1);
 /// This source in what is told of it.
 pub const NAME: SourceName = "files";
 
-/// Reads these files and directories, and follows them for as long as somebody listens. To be called inside of the runtime.
-pub async fn follow(paths: Vec<PathBuf>, strictness: Strictness) -> Stream {
-    let since = Instant::now();
-    // Watched before they are read, so that no change is missed.
-    let follower = Follower::start(paths, strictness);
-    let (follower, snapshot) = follower.read().await;
-    let (told, stream) = channel::channel(Latest { since, snapshot });
-    tokio::spawn(follower.follow(told));
-    stream
+/// Reads these files and directories, and follows them for as long as somebody listens.
+///
+/// On a thread of its own: file systems may take their time, and what one thread gives back it takes again, while the memory
+/// that many threads have given back adds up.
+pub async fn follow(paths: Vec<PathBuf>, strictness: Strictness) -> io::Result<Stream> {
+    let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
+    let (sender, first) = oneshot::channel();
+    thread::Builder::new().name("files".to_owned()).spawn(move || {
+        let since = Instant::now();
+        // Watched before they are read, so that no change is missed.
+        let mut follower = Follower::start(paths, strictness);
+        let (told, stream) = channel::channel(Latest { since, snapshot: follower.read() });
+        if sender.send(stream).is_ok() {
+            runtime.block_on(follower.follow(told));
+        }
+    })?;
+    first.await.map_err(io::Error::other)
 }
 
 struct Follower {
@@ -60,17 +70,13 @@ impl Follower {
         Self { watch: Watch::start(paths.clone()), files: SettledFiles::new(paths, strictness) }
     }
 
-    /// Off the threads that serve: file systems may take their time.
-    async fn read(mut self) -> (Self, Arc<Snapshot>) {
-        let read = spawn_blocking(move || {
-            self.watch.renew();
-            let mut snapshot = self.files.load();
-            if let (Health::Well, Some(why)) = (&snapshot.health, self.watch.blind()) {
-                snapshot.health = Health::Late { why: why.to_owned() };
-            }
-            (self, Arc::new(snapshot))
-        });
-        read.await.unwrap_or_else(|error| panic::resume_unwind(JoinError::into_panic(error)))
+    fn read(&mut self) -> Arc<Snapshot> {
+        self.watch.renew();
+        let mut snapshot = self.files.load();
+        if let (Health::Well, Some(why)) = (&snapshot.health, self.watch.blind()) {
+            snapshot.health = Health::Late { why: why.to_owned() };
+        }
+        Arc::new(snapshot)
     }
 
     /// Until nobody listens.
@@ -82,8 +88,7 @@ impl Follower {
                 () = sleep(RETRY), if failing => Instant::now(),
                 () = told.closed() => return,
             };
-            let snapshot;
-            (self, snapshot) = self.read().await;
+            let snapshot = self.read();
             told.send_replace(Latest { since, snapshot });
         }
     }

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::{
     super::{
+        documents::Strictness,
         error::{InputError, InputErrors},
-        notes::Strictness,
     },
+    alike::Alike,
     content::FileContent,
+    good::Good,
     list::{Place, State},
     settled::SettledFiles,
     store::Store,
@@ -23,7 +25,8 @@ pub fn load(paths: &[PathBuf], strictness: Strictness) -> Result<Resources, Inpu
 pub fn parse(name: &Path, bytes: &[u8]) -> Result<Resources, InputErrors> {
     let mut store = Store::default();
     let place = Place { named: 0, path: name.to_path_buf() };
-    let content = FileContent::of(name, bytes, Strictness::Strict).up_to_its_fault(name);
+    let (never, mut alike) = (Good::default(), Alike::default());
+    let content = FileContent::of(name, bytes, Strictness::Strict, &never, &mut alike).up_to_its_fault(name);
     store.put(&place, State::Gone, content);
     Reading::new(store).finish()
 }

@@ -9,11 +9,17 @@ use std::{
 };
 
 use super::{
-    super::{limits::SETTLE, notes::Strictness, snapshot::Snapshot},
+    super::{documents::Strictness, snapshot::Snapshot},
+    alike::Alike,
     content::FileContent,
+    good::Good,
     list::{FileStamp, Look, Nothing, Place, Stamp, State, look},
     store::Store,
 };
+
+/// So long a file that has become empty is taken for one whose new content is still to be written. Whoever writes longer is
+/// not waited for.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// How often files are looked at that were just changed.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -84,11 +90,13 @@ impl SettledFiles {
 
     /// Reads what has changed.
     fn read(&mut self, look: &Look, fresh: &mut Fresh) {
+        let (never, mut alike) = (Good::default(), Alike::default());
         for Stamp { place, state } in &look.files {
             let was_read = fresh.get(place).is_some_and(|(before, _)| before == state);
             if !was_read && !self.store.has(place, *state) {
                 self.read += 1;
-                let content = FileContent::read(&place.path, self.strictness);
+                let before = self.store.good(place).unwrap_or(&never);
+                let content = FileContent::read(&place.path, self.strictness, before, &mut alike);
                 fresh.insert(place.clone(), (*state, content));
             }
         }
@@ -103,6 +111,7 @@ impl SettledFiles {
             }
         }
         self.store.keep(&places, look.nothing);
+        self.store.follow_moved(&self.last.resources);
         let last = self.store.snapshot(&self.last, SystemTime::now());
         self.last = last.clone();
         last

@@ -49,6 +49,11 @@ impl Store {
         matches!(state, State::There(_)) && self.files.get(place).is_some_and(reached)
     }
 
+    /// What counts of a file.
+    pub(super) fn good(&self, place: &Place) -> Option<&Good> {
+        self.files.get(place).map(|file| &file.good)
+    }
+
     /// The named paths that lead to files.
     pub(super) fn named(&self) -> BTreeSet<usize> {
         self.files.keys().map(|place| place.named).collect()
@@ -78,6 +83,31 @@ impl Store {
             }
         }
         self.nothing = nothing;
+    }
+
+    /// What has moved to another file and cannot be used there keeps its last good form, as everything does.
+    pub(super) fn follow_moved(&mut self, before: &Resources) {
+        let mut moved = Vec::new();
+        for (place, file) in &mut self.files {
+            for refused in &mut file.good.refused {
+                let Some(identity) = refused.identity() else { continue };
+                if self.holders.contains_key(identity) {
+                    continue;
+                }
+                let Some(resource) = before.get(identity) else { continue };
+                let held = Held { identity: Arc::new(identity.clone()), resource, name: refused.place() };
+                refused.kept = true;
+                moved.push((Arc::clone(place), held));
+            }
+        }
+        for (place, held) in moved {
+            if let Some(file) = self.files.get_mut(&place)
+                && file.good.add(held.clone())
+                && self.claim(held.identity, &place)
+            {
+                self.resources.add(held.resource);
+            }
+        }
     }
 
     /// Brings what is in force in step with a file that had this before.

@@ -6,7 +6,9 @@ use proptest::{collection::vec, prelude::*};
 use tokio::time::timeout;
 
 use super::{
+    alike::Alike,
     content::FileContent,
+    good::Good,
     list::{Nothing, Place, State},
     store::Store,
     *,
@@ -119,6 +121,24 @@ fn an_object_keeps_its_last_good_form_until_it_is_mended_or_gone() {
     // One that never was good has nothing to keep.
     directory.write("a.yaml", &broken);
     assert_eq!(directory.load(), ("b=2".to_owned(), one(&told.replace(" (kept)", ""))));
+}
+
+#[test]
+fn what_moves_and_is_broken_at_once_keeps_its_last_good_form() {
+    let mut directory = Directory::new(&[("a.yaml", &service("a", 1)), ("b.yaml", &service("b", 1))]);
+    directory.load();
+    let broken = service("a", 2).replace("192.0.2.2:1", "nowhere");
+    fs::remove_file(directory.path("a.yaml")).unwrap();
+    directory.write("c.yaml", &broken);
+    let told = "ExternalService a of mesh default (kept): c.yaml:5:23: networking.address: \"nowhere\" is not host:port";
+    assert_eq!(directory.load(), ("a=1 b=1".to_owned(), one(told)));
+    assert_eq!(directory.load(), ("a=1 b=1".to_owned(), one(told)), "as long as it is so");
+    directory.write("c.yaml", &service("a", 3));
+    assert_eq!(directory.load(), ("a=3 b=1".to_owned(), NONE));
+    directory.write("c.yaml", &broken);
+    directory.load();
+    fs::remove_file(directory.path("c.yaml")).unwrap();
+    assert_eq!(directory.load(), ("b=1".to_owned(), NONE));
 }
 
 #[test]
@@ -253,7 +273,8 @@ fn what_is_read_is_what_was_written_last() {
 async fn changes_are_told_until_nobody_listens() {
     const SOON: Duration = Duration::from_secs(20);
     let directory = Directory::new(&[("a.yaml", &service("a", 1))]);
-    let mut stream = follow(vec![directory.directory.path().to_path_buf()], Strictness::Strict).await;
+    let mut stream =
+        follow(vec![directory.directory.path().to_path_buf()], Strictness::Strict).await.unwrap();
     assert_eq!(services(&stream.borrow_and_update().snapshot.resources), "a=1");
     directory.write("a.yaml", &service("a", 2));
     let is_new = |latest: &Latest| services(&latest.snapshot.resources) == "a=2";
@@ -282,7 +303,10 @@ fn place(file: u8) -> Place {
 
 fn put(store: &mut Store, file: u8, text: &str) {
     let place = place(file);
-    let content = FileContent::of(&place.path, text.as_bytes(), Strictness::Strict);
+    let never = Good::default();
+    let before = store.good(&place).unwrap_or(&never);
+    let content =
+        FileContent::of(&place.path, text.as_bytes(), Strictness::Strict, before, &mut Alike::default());
     store.put(&place, State::Gone, content);
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 /// Where something is wrong, as a list of fields.
 fn wrong(text: &str, strictness: Strictness) -> String {
-    let Content { objects, faults, .. } = read(text, strictness);
+    let (objects, Ending { faults, .. }) = all_of(text, strictness);
     assert!(faults.is_empty(), "{faults:?}");
     let paths = objects.into_iter().flat_map(|object| match object.outcome {
         Outcome::Refused(notes) => notes.into_iter().map(|note| note.path).collect(),

@@ -1,20 +1,29 @@
 //! Documents to objects: what each is, and whether it can be used.
 
-use super::{
+mod lenient;
+pub(super) mod limits;
+mod merge_key;
+mod node;
+mod notes;
+mod path;
+mod scalar;
+mod yaml;
+
+pub use crate::resources::Strictness;
+pub(super) use node::Mark;
+pub(super) use notes::Note;
+
+use self::{
     lenient::{Lenient, Refused},
-    node::{Mark, Node, Value},
-    notes::{Judging, Note, Notes},
+    node::{Node, Value},
+    notes::{Judging, Notes},
     path::{Path, follow},
     yaml::Documents,
 };
-use crate::resources::{
-    Encoding, Form, Identity, Kind, Reader, Resource, Strictness, WrongKind, wire::Envelope,
-};
+use crate::resources::{Encoding, Form, Identity, Kind, Reader, Resource, WrongKind, wire::Envelope};
 
-/// What is in a text.
-pub(super) struct Content {
-    /// In the order of the text; the items of lists are objects of their own.
-    pub(super) objects: Vec<Object>,
+/// What there is to say of a text beside its objects.
+pub(super) struct Ending {
     /// Syntax faults: of what follows nothing can be said.
     pub(super) faults: Vec<Note>,
     /// Whether more is wrong than is told.
@@ -41,10 +50,11 @@ pub(super) enum Outcome {
     Passed(Option<Note>),
 }
 
-/// Reads all documents of a text, one after the other. JSON is YAML.
-pub(super) fn read(text: &str, strictness: Strictness) -> Content {
+/// Reads all documents of a text and hands out each object, in the order of the text, before the next is read. The items of lists
+/// are objects of their own. JSON is YAML.
+pub(super) fn read(text: &str, strictness: Strictness, take: &mut dyn FnMut(Object)) -> Ending {
     let strictness = strictness.of(text.trim_start().starts_with('{'));
-    let mut reading = Reading { objects: Vec::new(), notes: Notes::new(strictness), strictness };
+    let mut reading = Reading { take, notes: Notes::new(strictness), strictness };
     let mut faults = Vec::new();
     for document in Documents::new(text) {
         match document {
@@ -57,16 +67,16 @@ pub(super) fn read(text: &str, strictness: Strictness) -> Content {
         }
     }
     let more = reading.notes.overflowed();
-    Content { objects: reading.objects, faults, more }
+    Ending { faults, more }
 }
 
-struct Reading {
-    objects: Vec<Object>,
+struct Reading<'t> {
+    take: &'t mut dyn FnMut(Object),
     notes: Notes,
     strictness: Strictness,
 }
 
-impl Reading {
+impl Reading<'_> {
     /// Reads a document, or an item of a list in one, which has the kind that the list says unless it has its own.
     fn object(&mut self, node: &Node, path: &Path<'_>, of_list: Option<&Envelope>) {
         let Some(envelope) = self.envelope(node, path) else { return self.end(node, None, None) };
@@ -139,7 +149,7 @@ impl Reading {
                 Outcome::Refused(wrong.unwrap_or_default()),
             ),
         };
-        self.objects.push(Object { identity, at: node.at, name, outcome });
+        (self.take)(Object { identity, at: node.at, name, outcome });
     }
 
     /// Kuma's schemas take no null, whatever the field.
@@ -164,7 +174,7 @@ impl Reading {
 
     fn pass(&mut self, node: &Node, note: Option<Note>) {
         let outcome = Outcome::Passed(note);
-        self.objects.push(Object { identity: None, at: node.at, name: node.at, outcome });
+        (self.take)(Object { identity: None, at: node.at, name: node.at, outcome });
     }
 
     /// Reads the items of a list, which may be without a kind of their own.

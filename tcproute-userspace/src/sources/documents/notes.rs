@@ -8,17 +8,16 @@ use super::{
     path::{Path, prefixes},
     scalar::Scalar,
 };
-pub use crate::resources::Strictness;
-use crate::resources::{Encoding, nearest};
+use crate::resources::{Encoding, Strictness, nearest};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Note {
-    pub(super) at: Mark,
-    pub(super) path: String,
-    pub(super) message: String,
+pub(in crate::sources) struct Note {
+    pub(in crate::sources) at: Mark,
+    pub(in crate::sources) path: String,
+    pub(in crate::sources) message: String,
     /// The known name that is most like the one that is written.
-    pub(super) suggestion: Option<String>,
+    pub(in crate::sources) suggestion: Option<String>,
 }
 
 /// The notes of one object after the other.

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_yaml::{Mapping, Value as Yaml};
 
 use super::*;
-use crate::sources::scalar::Scalar;
+use crate::sources::documents::scalar::Scalar;
 
 /// The outline of each document: scalars as they are, `[…]`, `{…}`; or what is wrong, with its place.
 fn outlines(text: &str) -> Vec<String> {
