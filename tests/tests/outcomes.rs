@@ -305,15 +305,16 @@ fn what_the_network_answers() {
     hosts.set_on_server("icmp_ratelimit", 0);
     hosts.route_on_server("blackhole", "10.78.1.0/24");
     hosts.route_on_server("unreachable", "10.78.2.0/24");
+    // Routes of one workload get their counts in the order of their services.
     let ends = [
         ("closed", hosts.server_address(), "ECONNREFUSED", counts([("attempted", 2), ("refused", 2)])),
+        ("silent", Ipv4Addr::new(10, 78, 1, 1), "ETIMEDOUT", counts([("attempted", 2), ("timed_out", 2)])),
         (
             "unreachable",
             Ipv4Addr::new(10, 78, 2, 1),
             "EHOSTUNREACH",
             counts([("attempted", 2), ("unreachable", 2)]),
         ),
-        ("silent", Ipv4Addr::new(10, 78, 1, 1), "ETIMEDOUT", counts([("attempted", 2), ("timed_out", 2)])),
     ];
     let dialled = |number| SocketAddr::from((Ipv4Addr::new(10, 99, 0, number), 5432));
     let mut mesh = Mesh::new();

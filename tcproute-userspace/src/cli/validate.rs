@@ -91,6 +91,7 @@ struct Report<'a> {
     files: usize,
     resources: usize,
     violations: Vec<Violation<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<Violation<'a>>,
 }
 
