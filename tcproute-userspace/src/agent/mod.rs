@@ -319,13 +319,13 @@ impl<'a> Agent<'a> {
     fn answer(&mut self, question: Question) {
         match question {
             Question::Counters(answer) => drop(answer.send(self.in_force.datapath.counters())),
-            Question::Outcomes(answer) => drop(answer.send(self.outcomes())),
+            Question::Outcomes(answer) => drop(answer.send(self.outcomes().collect())),
             Question::Trace(answer) => drop(answer.send(self.listen())),
         }
     }
 
     /// What became of the connections of each workload, by route and backendRef.
-    fn outcomes(&self) -> Result<Vec<WorkloadOutcomes>> {
+    fn outcomes(&self) -> impl Iterator<Item = Result<WorkloadOutcomes>> {
         outcomes::outcomes(&self.in_force, &self.splits, self.settings.selection)
     }
 
@@ -567,13 +567,11 @@ impl<'a> Agent<'a> {
             }
             Err(error) => warn!("cannot read the counters: {error:#}"),
         }
-        match self.outcomes() {
-            Ok(workloads) => {
-                for line in workloads.iter().flat_map(WorkloadOutcomes::lines) {
-                    info!("{line}");
-                }
+        for workload in self.outcomes() {
+            match workload {
+                Ok(workload) => workload.lines().iter().for_each(|line| info!("{line}")),
+                Err(error) => warn!("cannot read what became of the connections: {error:#}"),
             }
-            Err(error) => warn!("cannot read what became of the connections: {error:#}"),
         }
     }
 }

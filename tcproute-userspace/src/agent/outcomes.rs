@@ -62,14 +62,14 @@ impl Splits {
     }
 }
 
-/// What became of the connections of each workload, by route and backendRef.
-pub(super) fn outcomes(
-    in_force: &InForce<'_>,
-    splits: &Splits,
+/// What became of the connections of each workload, by route and backendRef; read as it is asked for.
+pub(super) fn outcomes<'a>(
+    in_force: &'a InForce<'a>,
+    splits: &'a Splits,
     selection: Selection,
-) -> Result<Vec<WorkloadOutcomes>> {
+) -> impl Iterator<Item = Result<WorkloadOutcomes>> {
     let reading = Reading { in_force, splits, selection };
-    in_force.workloads.values().map(|workload| reading.workload(workload, &workload.path)).collect()
+    in_force.workloads.values().map(move |workload| reading.workload(workload, &workload.path))
 }
 
 struct Reading<'a> {

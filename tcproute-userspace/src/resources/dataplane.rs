@@ -135,10 +135,18 @@ impl Dataplane {
             meta,
             gateway: networking.gateway.map(read_gateway),
             transparent,
-            inbounds: inbounds.into_iter().collect::<Option<_>>()?,
-            outbounds: outbounds.into_iter().collect::<Option<_>>()?,
+            inbounds: complete(inbounds)?,
+            outbounds: complete(outbounds)?,
         })
     }
+}
+
+/// All of them, if each is there.
+fn complete<T>(read: Vec<Option<T>>) -> Option<Vec<T>> {
+    let mut all: Vec<T> = read.into_iter().collect::<Option<_>>()?;
+    // It has the room that was made for what is written, which is larger.
+    all.shrink_to_fit();
+    Some(all)
 }
 
 impl Inbound {
@@ -324,6 +332,10 @@ fn read_outbound(outbound: wire::Outbound, path: &str, found: &mut Violations) -
         None => tags::require_service(&tags, &tags_path, found).map(ServiceRef::tagged),
     };
     tags.remove(SERVICE_TAG);
+    if tags.is_empty() {
+        // An empty map that had an entry keeps room for eleven of them.
+        tags = Tags::new();
+    }
     Some(Outbound { address: SocketAddr::new(address?, port?), service: service?, tags })
 }
 
