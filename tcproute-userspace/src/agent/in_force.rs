@@ -45,8 +45,7 @@ pub(super) struct InForce<'a> {
 /// What came of steps.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
-    /// Routes that are others now.
-    pub(super) changed: Vec<RouteKey>,
+    pub(super) changed: Vec<Changed>,
     /// Entries of `outcomes` that have counted nothing yet.
     pub(super) fresh: FxHashSet<u32>,
     pub(super) attached: Vec<CgroupId>,
@@ -54,6 +53,14 @@ pub(super) struct Applied {
     pub(super) failures: Vec<Failed>,
     /// Whether the maps were made larger.
     pub(super) grown: bool,
+}
+
+/// A route that is another one now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Changed {
+    pub(super) key: RouteKey,
+    /// Whether its weights are, or it is new or gone.
+    pub(super) weights: bool,
 }
 
 /// Whether programs are attached.
@@ -144,6 +151,16 @@ impl<'a> InForce<'a> {
             self.remove_routes(id).context("cannot remove the routes of workloads that are gone")?;
         }
         self.forget_sockets_of_others()
+    }
+
+    /// All routes, as if each had just come: those of an earlier daemon have no beginning.
+    pub(super) fn all_routes(&self) -> Vec<Changed> {
+        let of = |workload: &Workload| {
+            let dialled = self.layout.dialled(workload.id);
+            let key = |&dialled: &SocketAddress| RouteKey { dialled, workload: workload.id.get() };
+            dialled.map(key).map(|key| Changed { key, weights: true }).collect::<Vec<_>>()
+        };
+        self.workloads.values().flat_map(of).collect()
     }
 
     /// Takes the steps. What fails ends the steps of its workload.
@@ -268,7 +285,17 @@ impl<'a> InForce<'a> {
             self.retired.push((Instant::now(), retired));
             return Err(error);
         }
-        applied.changed.extend(staged.change.routes.iter().map(|route| route.key));
+        let weights = |edit: &Edit| {
+            let before = self.layout.table(id, &edit.dialled);
+            match (before, &edit.table) {
+                (Some(before), Some(after)) => !before.weights().eq(after.weights()),
+                _ => true,
+            }
+        };
+        applied.changed.extend(edits.iter().map(|edit| Changed {
+            key: RouteKey { dialled: edit.dialled, workload: id.get() },
+            weights: weights(edit),
+        }));
         applied.fresh.extend(staged.change.backend_refs.iter().map(|(slot, _)| *slot));
         staged.change = Change::default();
         let retired = self.layout.commit(staged);
@@ -328,7 +355,7 @@ impl<'a> InForce<'a> {
         Ok(())
     }
 
-    fn remove_routes(&mut self, id: WorkloadId) -> Result<Vec<RouteKey>> {
+    fn remove_routes(&mut self, id: WorkloadId) -> Result<Vec<Changed>> {
         let gone = self.layout.dialled(id).map(|&dialled| Edit { dialled, table: None });
         let edits: Vec<Edit> = gone.collect();
         let mut applied = Applied::default();

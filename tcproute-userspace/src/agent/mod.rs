@@ -33,6 +33,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use aya_log::EbpfLogger;
+use rustc_hash::FxHashSet;
 use tokio::{
     sync::watch,
     task::{JoinHandle, JoinSet, spawn_blocking},
@@ -199,11 +200,13 @@ impl<'a> Agent<'a> {
         let mut in_force = InForce::load(&options, memory)?;
         in_force.adopt(pins, local.found().iter().map(|found| (&*found.path, found.id)))?;
         let before = drain::endpoints_before(&in_force);
+        let mut splits = Splits::default();
+        splits.note(&in_force.all_routes(), &FxHashSet::default(), &in_force)?;
         let mut agent = Self {
             local,
             tables,
             in_force,
-            splits: Splits::default(),
+            splits,
             ejecting: settings.ejection.map(Ejecting::new),
             draining: settings.drain.map(Draining::new),
             tracing: None,
@@ -426,6 +429,11 @@ impl<'a> Agent<'a> {
         let noted = self.splits.note(&applied.changed, &applied.fresh, &self.in_force);
         if let Err(error) = noted {
             warn!("cannot tell how connections are split: {error:#}");
+        }
+        if !applied.forgotten.is_empty() {
+            let there: FxHashSet<u32> =
+                self.in_force.workloads.values().map(|workload| workload.id.get()).collect();
+            self.splits.retain(|workload| there.contains(&workload));
         }
         if let Some(draining) = &mut self.draining {
             draining.observe(drain::routes_in_force(&self.in_force));

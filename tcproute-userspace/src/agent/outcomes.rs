@@ -1,52 +1,61 @@
 //! What became of the connections, for those who ask, and since when they are compared with the weights.
 
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{collections::hash_map::Entry, path::Path, sync::Arc, time::SystemTime};
 
 use anyhow::Result;
 use rustc_hash::{FxHashMap, FxHashSet};
 use tcproute_common::{RouteKey, SocketAddress};
 
-use super::{in_force::InForce, settle::Workload};
+use super::{
+    in_force::{Changed, InForce},
+    settle::Workload,
+};
 use crate::{
     outcomes::{BackendOutcomes, RouteOutcomes, Split, WorkloadOutcomes, timestamp},
-    plan::{RefName, RouteTable, Selection, WorkloadId, has_too_many_turns},
+    plan::{RefName, Selection, WorkloadId, has_too_many_turns},
     routing::{Action, DataplaneRoutes, ResolvedRoute},
 };
 
 /// From where on the connections of routes are compared with their weights.
 #[derive(Debug, Default)]
-pub(super) struct Splits(FxHashMap<RouteKey, Since>);
+pub(super) struct Splits {
+    /// When the first routes of a workload came in force.
+    workloads: FxHashMap<u32, SystemTime>,
+    /// Of the routes with other weights than they had then.
+    routes: FxHashMap<RouteKey, Box<Since>>,
+}
 
 #[derive(Debug)]
 struct Since {
     at: SystemTime,
-    /// With the weights since then.
-    table: Arc<RouteTable>,
     /// How often each backendRef was chosen until then, as far as any was.
-    before: Vec<(Arc<RefName>, u64)>,
+    before: Vec<Chosen>,
 }
 
+/// How often a backendRef was chosen.
+type Chosen = (Arc<RefName>, u64);
+
 impl Splits {
-    /// Begins to compare anew where weights have changed among these routes. A connection that is on its way meanwhile may
-    /// count for the new ones although the old ones have chosen for it. The `fresh` entries have counted nothing yet.
+    /// Begins to compare anew where weights have changed. A connection that is on its way meanwhile may count for the new
+    /// ones although the old ones have chosen for it. The `fresh` entries have counted nothing yet.
     pub(super) fn note(
         &mut self,
-        changed: &[RouteKey],
+        changed: &[Changed],
         fresh: &FxHashSet<u32>,
         in_force: &InForce<'_>,
     ) -> Result<()> {
-        for key in changed {
+        let now = SystemTime::now();
+        let mut first = FxHashSet::default();
+        for Changed { key, .. } in changed.iter().filter(|changed| changed.weights) {
             let workload = WorkloadId::new(key.workload);
             let table = workload.and_then(|workload| in_force.layout.table(workload, &key.dialled));
             let Some(table) = table else {
-                self.0.remove(key);
+                self.routes.remove(key);
                 continue;
             };
-            if let Some(since) = self.0.get_mut(key)
-                && since.table.weights().eq(table.weights())
-            {
-                since.table = Arc::clone(table);
-                continue;
+            if let Entry::Vacant(entry) = self.workloads.entry(key.workload) {
+                entry.insert(now);
+                first.insert(key.workload);
             }
             let mut before = Vec::new();
             for (name, _) in table.weights() {
@@ -55,10 +64,26 @@ impl Splits {
                 let chosen = chosen.map(|outcomes| outcomes.chosen()).filter(|&chosen| chosen > 0);
                 before.extend(chosen.map(|chosen| (Arc::clone(name), chosen)));
             }
-            let since = Since { at: SystemTime::now(), table: Arc::clone(table), before };
-            self.0.insert(*key, since);
+            if before.is_empty() && first.contains(&key.workload) {
+                self.routes.remove(key);
+            } else {
+                self.routes.insert(*key, Box::new(Since { at: now, before }));
+            }
         }
         Ok(())
+    }
+
+    /// Forgets workloads that are gone.
+    pub(super) fn retain(&mut self, is_there: impl Fn(u32) -> bool) {
+        self.workloads.retain(|&workload, _| is_there(workload));
+    }
+
+    /// Since when, and how often each backendRef was chosen until then.
+    fn since(&self, key: &RouteKey) -> Option<(SystemTime, &[Chosen])> {
+        match self.routes.get(key) {
+            Some(since) => Some((since.at, &since.before)),
+            None => self.workloads.get(&key.workload).map(|&at| (at, [].as_slice())),
+        }
     }
 }
 
@@ -121,22 +146,27 @@ impl Reading<'_> {
             address: route.dialled.ip(),
             port: route.dialled.port(),
             selection: selection.to_string(),
-            split: self.splits.0.get(&key).and_then(|since| split(since, &names, &backends)),
+            split: self.splits.since(&key).and_then(|(at, before)| split(at, before, &names, &backends)),
             backends,
         })
     }
 }
 
 /// `None` if not all of them are counted.
-fn split(since: &Since, names: &[RefName], backends: &[BackendOutcomes]) -> Option<Split> {
+fn split(
+    at: SystemTime,
+    before: &[Chosen],
+    names: &[RefName],
+    backends: &[BackendOutcomes],
+) -> Option<Split> {
     let chosen = names.iter().zip(backends).map(|(name, backend)| {
         // One without weight has not been chosen since it has none.
         if backend.weight == 0 {
             return Some(0);
         }
-        let before = since.before.iter().find(|(other, _)| **other == *name).map_or(0, |(_, before)| *before);
+        let before = before.iter().find(|(other, _)| **other == *name).map_or(0, |(_, before)| *before);
         Some(backend.outcomes?.chosen().saturating_sub(before))
     });
     let shares: Vec<f64> = backends.iter().map(|backend| backend.share).collect();
-    Some(Split::new(timestamp(since.at), chosen.collect::<Option<_>>()?, &shares))
+    Some(Split::new(timestamp(at), chosen.collect::<Option<_>>()?, &shares))
 }

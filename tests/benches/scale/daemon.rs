@@ -26,7 +26,7 @@ pub(crate) struct Measured {
     /// Bytes of input.
     pub(crate) input: u64,
     pub(crate) ready: Duration,
-    /// Resident bytes when the routes were in force, and the most until then and until the end.
+    /// Resident bytes when the routes were in force, and the most until then and after all changes.
     pub(crate) at_rest: u64,
     pub(crate) peak_of_start: u64,
     pub(crate) peak: u64,
@@ -159,6 +159,8 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         &|number| replace(&file("endpoint.yaml"), &input::endpoint(0, 0, number % 2 == 0)),
         in_force,
     )?;
+    // The new workloads have routes that are in no input.
+    let peak = daemon.memory("VmHWM")?;
     let new = std::cell::RefCell::new(Vec::new());
     let workload = changes(
         &|number| {
@@ -167,7 +169,6 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         },
         " attached",
     )?;
-    let peak = daemon.memory("VmHWM")?;
     drop(daemon);
     Ok(Measured {
         input,
