@@ -2,6 +2,7 @@
 
 mod attach_types;
 pub mod attached;
+mod batch;
 mod datapath;
 pub mod events;
 mod kernel_btf;

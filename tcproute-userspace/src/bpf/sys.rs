@@ -11,12 +11,15 @@ use std::{
     ptr,
 };
 
+use aya::Pod;
 use nix::libc;
 
 /// `BPF_OBJ_GET`
 const OBJ_GET: libc::c_long = 7;
 /// `BPF_PROG_QUERY`
 const PROG_QUERY: libc::c_long = 16;
+/// `BPF_MAP_UPDATE_BATCH`
+const UPDATE_BATCH: libc::c_long = 26;
 /// `BPF_LINK_UPDATE`
 const LINK_UPDATE: libc::c_long = 29;
 /// `BPF_LINK_DETACH`
@@ -127,6 +130,39 @@ pub(super) fn detach_link(link: impl AsFd) -> io::Result<()> {
     let mut detach = LinkDetach { link_fd: link.as_fd().as_raw_fd().cast_unsigned() };
     // SAFETY: nothing but a number.
     unsafe { bpf(LINK_DETACH, &mut detach) }.map(drop)
+}
+
+/// The member of `union bpf_attr` for `BPF_MAP_UPDATE_BATCH`.
+#[repr(C)]
+struct UpdateBatch {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+/// Writes entries of a map in their order, by one call. If that fails, some may have been written.
+pub(super) fn update_batch<K: Pod, V: Pod>(map: impl AsFd, keys: &[K], values: &[V]) -> io::Result<()> {
+    let mut update = UpdateBatch {
+        in_batch: 0,
+        out_batch: 0,
+        keys: keys.as_ptr().addr() as u64,
+        values: values.as_ptr().addr() as u64,
+        count: keys.len().min(values.len()) as u32,
+        map_fd: map.as_fd().as_raw_fd().cast_unsigned(),
+        elem_flags: 0,
+        flags: 0,
+    };
+    if update.count == 0 {
+        return Ok(());
+    }
+    // SAFETY: the kernel reads `count` entries of each, which are there, and plain bytes of the sizes that the map was made
+    // with; it writes to `count` alone.
+    unsafe { bpf(UPDATE_BATCH, &mut update) }.map(drop)
 }
 
 /// # Safety

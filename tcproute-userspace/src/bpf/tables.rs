@@ -11,10 +11,11 @@ use tcproute_common::{Backend, BackendRef, Cursor, RouteKey, RouteValue, SocketA
 use tracing::warn;
 
 use super::{
+    batch::write_all,
     maps::{remove, take},
     outcomes::OutcomeMap,
 };
-use crate::plan::{Change, Contents, RouteChange};
+use crate::plan::{Change, Contents};
 
 /// All of them.
 pub(super) struct Tables {
@@ -70,40 +71,31 @@ impl Tables {
         Ok(contents)
     }
 
-    /// Applies a change. If a write fails, the routes that were replaced already are put back, so that the
-    /// state before stays in force.
+    /// Applies a change. If a write fails, the routes are put back, so that the state before stays in force.
     pub(super) fn apply(&mut self, change: &Change) -> Result<()> {
-        for (first, endpoints) in &change.endpoints {
-            for (index, endpoint) in (*first..).zip(&**endpoints) {
-                self.endpoints.set(index, endpoint, 0).context("cannot write the map endpoints")?;
-            }
-        }
-        for (first, backends) in &change.backends {
-            for (index, backend) in (*first..).zip(backends) {
-                self.backends.set(index, backend, 0).context("cannot write the map backends")?;
-            }
-        }
-        for (first, turns) in &change.turns {
-            for (index, turn) in (*first..).zip(turns) {
-                self.turns.set(index, turn, 0).context("cannot write the map turns")?;
-            }
-        }
-        for (slot, backend_ref) in &change.backend_refs {
-            self.backend_refs.insert(slot, backend_ref, 0).context("cannot write the map backend_refs")?;
-        }
+        let endpoints = change.endpoints.iter().flat_map(|(first, run)| (*first..).zip(run.iter().copied()));
+        write_all(&mut self.endpoints, endpoints).context("cannot write the map endpoints")?;
+        let backends = change.backends.iter().flat_map(|(first, run)| (*first..).zip(run.iter().copied()));
+        write_all(&mut self.backends, backends).context("cannot write the map backends")?;
+        let turns = change.turns.iter().flat_map(|(first, run)| (*first..).zip(run.iter().copied()));
+        write_all(&mut self.turns, turns).context("cannot write the map turns")?;
+        write_all(&mut self.backend_refs, change.backend_refs.iter().copied())
+            .context("cannot write the map backend_refs")?;
         for &cursor in &change.cursors {
             self.cursors.set(cursor, Cursor::START, 0).context("cannot write the map cursors")?;
         }
-        for (done, route) in change.routes.iter().enumerate() {
-            if let Err(error) = self.write_route(route.key, route.new) {
-                let undone = change.routes[..done]
-                    .iter()
-                    .try_for_each(|RouteChange { key, old, .. }| self.write_route(*key, *old));
-                if let Err(again) = undone {
-                    warn!("the state before could not be restored: {again}");
-                }
-                return Err(anyhow!(error).context("cannot write the map routes"));
+        let written =
+            write_all(&mut self.routes, change.routes.iter().filter_map(|it| Some((it.key, it.new?))));
+        let removed = change.routes.iter().filter(|route| route.new.is_none());
+        let done = written
+            .and_then(|()| removed.map(|it| it.key).try_for_each(|key| remove(&mut self.routes, &key)));
+        if let Err(error) = done {
+            // Those that were not written yet have their old value already.
+            let undone = change.routes.iter().try_for_each(|route| self.write_route(route.key, route.old));
+            if let Err(again) = undone {
+                warn!("the state before could not be restored: {again}");
             }
+            return Err(anyhow!(error).context("cannot write the map routes"));
         }
         Ok(())
     }
