@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: provides what the benchmarks need, and runs them.
 
-use anyhow::{Result, bail};
+use std::{fs, process::Command};
+
+use anyhow::{Context as _, Result, bail};
 
 use crate::{command, provision, release::build_release, workspace};
 
@@ -18,6 +20,15 @@ pub(crate) struct Options {
     /// Connections per round and contender
     #[arg(long)]
     connections: Option<u32>,
+    /// Of `scale`: services, in the place of the usual points
+    #[arg(long, value_delimiter = ',', requires = "workloads")]
+    services: Vec<u32>,
+    /// Of `scale`: local workloads
+    #[arg(long, value_delimiter = ',', requires = "services")]
+    workloads: Vec<u32>,
+    /// Of `scale`: all points up to 10,000 services and 200 workloads with files, too, which takes long
+    #[arg(long)]
+    grid: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -26,41 +37,63 @@ enum What {
     Connect,
     /// How long it takes to resolve the routes of a large mesh
     Resolve,
+    /// How a daemon fares with many services and workloads: start, memory, changes; as root
+    Scale,
 }
 
 /// Builds everything in release mode and measures.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if options.what != Some(What::Connect) {
-        command::run(command::cargo().args([
-            "bench",
-            "--package",
-            "tcproute-userspace",
-            "--bench",
-            "resolve",
-        ]))?;
+    let wants = |what: What| options.what.is_none_or(|wanted| wanted == what);
+    if wants(What::Resolve) {
+        let bench = ["bench", "--package", "tcproute-userspace", "--bench", "resolve"];
+        command::run(command::cargo().args(bench))?;
     }
-    if options.what != Some(What::Resolve) {
+    if wants(What::Connect) {
         connect(options)?;
+    }
+    if wants(What::Scale) {
+        scale(options)?;
     }
     Ok(())
 }
 
-fn connect(options: &Options) -> Result<()> {
+/// A benchmark of the package of the kernel tests.
+fn on_the_kernel(bench: &str) -> Result<Command> {
     if !provision::is_root() {
         // With the PATH, since sudo's own seldom has cargo.
-        bail!("the benchmark needs root; run: sudo -E env \"PATH=$PATH\" cargo xtask bench connect");
+        bail!("the benchmark needs root; run: sudo -E env \"PATH=$PATH\" cargo xtask bench {bench}");
     }
     provision::ensure(&PACKAGES)?;
     let binary = build_release()?;
-    let mut bench = command::cargo();
-    bench
-        .args(["bench", "--package", "tcproute-tests", "--bench", "connect", "--"])
-        .env("TCPROUTE_BIN", binary)
-        .env("TCPROUTE_LRU_BALANCER", workspace::objects().join("lru-balancer.bpf.o"));
+    let mut command = command::cargo();
+    command.args(["bench", "--package", "tcproute-tests", "--bench", bench, "--"]);
+    command.env("TCPROUTE_BIN", binary);
+    Ok(command)
+}
+
+fn connect(options: &Options) -> Result<()> {
+    let mut bench = on_the_kernel("connect")?;
+    bench.env("TCPROUTE_LRU_BALANCER", workspace::objects().join("lru-balancer.bpf.o"));
     for (option, value) in [("--rounds", options.rounds), ("--connections", options.connections)] {
         if let Some(value) = value {
             bench.arg(option).arg(value.to_string());
         }
     }
     command::run(&mut bench)
+}
+
+fn scale(options: &Options) -> Result<()> {
+    let mut bench = on_the_kernel("scale")?;
+    for (option, numbers) in [("--services", &options.services), ("--workloads", &options.workloads)] {
+        if !numbers.is_empty() {
+            let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+            bench.args([option, &numbers.join(",")]);
+        }
+    }
+    if options.grid {
+        bench.arg("--grid");
+    }
+    let directory = workspace::target().join("bench");
+    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    command::run(bench.arg("--json").arg(directory.join("scale.json")))
 }
