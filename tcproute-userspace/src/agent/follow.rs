@@ -1,10 +1,18 @@
-//! The adapter from the streams of the sources to the agent.
+//! What the agent follows, each in a task of its own: the sources, the addresses of names and the cgroups.
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
-use crate::sources::{SourceState, Sources, dns, snapshot::Snapshot};
+use super::Inputs;
+use crate::{
+    sources::{
+        SourceState, Sources,
+        dns::{self, Dns},
+        snapshot::Snapshot,
+    },
+    workloads::{Found, named},
+};
 
 /// What all sources have said together.
 #[derive(Debug, Clone)]
@@ -16,9 +24,39 @@ pub(super) struct Said {
     pub(super) sources: Vec<SourceState>,
 }
 
+/// What is followed.
+pub(super) struct Feeds {
+    pub(super) said: watch::Receiver<Arc<Said>>,
+    pub(super) answers: watch::Receiver<dns::Answers>,
+    pub(super) found: watch::Receiver<(Instant, Arc<[Found]>)>,
+    /// They end with this.
+    pub(super) tasks: JoinSet<()>,
+    _dns: Dns,
+}
+
+impl Feeds {
+    /// Begins to follow what the agent's knowledge comes from.
+    pub(super) fn start(inputs: Inputs, found: &[Found]) -> Self {
+        let Inputs { first, sources, dns, named, .. } = inputs;
+        let now = Instant::now();
+        let mut tasks = JoinSet::new();
+        let states = sources.as_ref().map(Sources::states).unwrap_or_default();
+        let (told, said) = watch::channel(Arc::new(Said { since: now, snapshot: first, sources: states }));
+        let (found_told, found) = watch::channel((now, found.into()));
+        let answers = dns.answers();
+        if let Some(sources) = sources {
+            tasks.spawn(follow_sources(sources, dns.names(), told));
+        }
+        if !named.is_empty() {
+            tasks.spawn(named::follow(named, found_told));
+        }
+        Self { said, answers, found, tasks, _dns: dns }
+    }
+}
+
 /// Tells what the sources have whenever that changes, until nobody listens. Names that are new are looked up from then on, and
 /// nothing waits for them.
-pub(super) async fn sources(
+async fn follow_sources(
     mut sources: Sources,
     names: watch::Sender<dns::Names>,
     told: watch::Sender<Arc<Said>>,

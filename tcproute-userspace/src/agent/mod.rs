@@ -7,7 +7,7 @@
 //! - `eject`, `drain`: endpoints that do not answer, and connections to endpoints that have left.
 //! - `outcomes`, `trace`: what the kernel has counted, and what it tells.
 //! - `follow`: the task that listens to the sources.
-//! - `state`, `reconciles`, `warnings`: what others may know of it.
+//! - `state`, `told`, `reconciles`, `warnings`: what others may know of it.
 //!
 //! The agent itself is the loop that drives them. None of the others knows it.
 
@@ -20,6 +20,7 @@ mod outcomes;
 mod reconciles;
 mod settle;
 mod state;
+mod told;
 mod trace;
 mod wanted;
 mod warnings;
@@ -28,15 +29,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use aya_log::EbpfLogger;
 use rustc_hash::FxHashSet;
 use tokio::{
-    sync::watch,
-    task::{JoinHandle, JoinSet, spawn_blocking},
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval},
 };
 use tracing::{error, info, warn};
@@ -50,8 +51,8 @@ use crate::{
     routing,
     sources::{
         Sources,
-        dns::{self, Dns, FIRST_ANSWERS},
-        snapshot::{Health, Snapshot},
+        dns::{Dns, FIRST_ANSWERS},
+        snapshot::Snapshot,
     },
     workloads::{
         Found,
@@ -60,11 +61,12 @@ use crate::{
 };
 
 use eject::Ejecting;
-use follow::Said;
-use in_force::{Applied, Attach, Failed, FailedAt, InForce};
+use follow::Feeds;
+use in_force::{Attach, InForce};
 use outcomes::Splits;
 use settle::settle;
 use state::Question;
+use told::{Beside, Told};
 use trace::Tracing;
 use wanted::LocalDataplanes;
 
@@ -117,9 +119,6 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often events are read, while somebody listens: their buffer holds 10,000.
 const TRACE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// So many warnings are logged at a time.
-const LOGGED: usize = 20;
-
 /// Keeps the kernel in step with what is wanted.
 pub struct Agent<'a> {
     settings: Settings,
@@ -137,8 +136,8 @@ pub struct Agent<'a> {
     retries: bool,
     /// Whether there may be other warnings.
     warnings_due: bool,
-    state: State,
-    desk: Desk,
+    told: Told,
+    questions: mpsc::Receiver<Question>,
     feeds: Feeds,
 }
 
@@ -149,16 +148,6 @@ struct Done {
     /// Whether the maps were made larger.
     grown: bool,
     outcome: Outcome,
-}
-
-/// What is followed.
-struct Feeds {
-    said: watch::Receiver<Arc<Said>>,
-    answers: watch::Receiver<dns::Answers>,
-    found: watch::Receiver<(Instant, Arc<[Found]>)>,
-    /// They end with this.
-    tasks: JoinSet<()>,
-    _dns: Dns,
 }
 
 impl<'a> Agent<'a> {
@@ -172,13 +161,14 @@ impl<'a> Agent<'a> {
         pins: Option<&'a PinDirectory>,
         desk: Desk,
     ) -> Result<Self> {
+        let Desk { state, questions, reconciles } = desk;
         let mut local = LocalDataplanes::new(settings.clone(), inputs.named.clone(), &inputs.fixed);
         local.take_resources(inputs.first.resources.clone());
         local.take_answers(&inputs.dns.first(FIRST_ANSWERS).await);
         if !inputs.named.is_empty() {
             local.take_found(named::look(&inputs.named).into());
         }
-        let mut feeds = Feeds::start(inputs, &local);
+        let mut feeds = Feeds::start(inputs, local.found());
         let said = Arc::clone(&feeds.said.borrow_and_update());
         feeds.answers.mark_unchanged();
 
@@ -212,12 +202,12 @@ impl<'a> Agent<'a> {
             tracing: None,
             retries: false,
             warnings_due: false,
-            state: State { features: Some(features), ..State::default() },
-            desk,
+            told: Told::new(features, state, reconciles),
+            questions,
             feeds,
             settings,
         };
-        agent.note_sources(&said);
+        agent.told.sources(&said);
         // The tables are complete before anything is attached.
         agent.take_steps(Attach::Later);
         agent.in_force.datapath.prepare_attaching()?;
@@ -226,7 +216,7 @@ impl<'a> Agent<'a> {
             draining.inherit(&before);
         }
         agent.in_force.datapath.commit()?;
-        agent.say_what_is_missing();
+        agent.told.waiting(agent.local.waiting());
         let routes = warnings::distinct_routes(&agent.in_force.workloads);
         agent.take_warnings(warnings::warnings(&routes, agent.settings.selection));
         agent.publish();
@@ -235,8 +225,8 @@ impl<'a> Agent<'a> {
 
     /// Why nothing is in force, if nothing is: then the start has failed.
     pub fn failure(&self) -> Option<String> {
-        let errors = self.state.kernel_error.as_ref()?;
-        self.state.workloads.is_empty().then(|| errors.violations.join("\n"))
+        let errors = self.told.state().kernel_error.as_ref()?;
+        self.told.state().workloads.is_empty().then(|| errors.violations.join("\n"))
     }
 
     /// How many workloads there are.
@@ -262,7 +252,7 @@ impl<'a> Agent<'a> {
                 done = &mut until => return Ok(done),
                 Ok(()) = self.feeds.said.changed() => {
                     let said = Arc::clone(&self.feeds.said.borrow_and_update());
-                    self.note_sources(&said);
+                    self.told.sources(&said);
                     let touched = self.local.take_resources(said.snapshot.resources.clone());
                     grown = self.follow_up(touched, said.since, "the resources");
                 }
@@ -275,10 +265,10 @@ impl<'a> Agent<'a> {
                 Ok(()) = self.feeds.found.changed() => {
                     let (since, found) = self.feeds.found.borrow_and_update().clone();
                     self.local.take_found(found);
-                    self.say_what_is_missing();
+                    self.told.waiting(self.local.waiting());
                     grown = self.bring_in_step(since, "a cgroup has come or gone");
                 }
-                Some(question) = self.desk.questions.recv() => self.answer(question),
+                Some(question) = self.questions.recv() => self.answer(question),
                 _ = retry_ticks.tick(), if self.has_more_to_do() => {
                     if self.is_in_step() {
                         self.in_force.reclaim();
@@ -355,7 +345,7 @@ impl<'a> Agent<'a> {
                 warn!("cannot switch events off: {error:#}");
             }
         }
-        if self.state.listeners != listeners {
+        if self.told.state().listeners != listeners {
             self.publish();
         }
     }
@@ -384,24 +374,14 @@ impl<'a> Agent<'a> {
     }
 
     fn is_in_step(&self) -> bool {
-        self.state.kernel_error.is_none() && !self.retries
-    }
-
-    /// Takes how the sources are.
-    fn note_sources(&mut self, Said { snapshot, sources, .. }: &Said) {
-        self.state.rejected = snapshot.rejected.clone();
-        self.state.sources.clone_from(sources);
-        self.state.blind = match &snapshot.health {
-            Health::Late { why } => Some(why.clone()),
-            Health::Well | Health::Failing { .. } => None,
-        };
+        self.told.state().kernel_error.is_none() && !self.retries
     }
 
     fn follow_up(&mut self, touched: bool, since: Instant, what: &str) -> bool {
         if touched || !self.is_in_step() {
             return self.bring_in_step(since, what);
         }
-        self.state.missing = self.local.missing().collect();
+        self.told.missing(&self.local);
         self.done(Outcome::Unchanged, since);
         false
     }
@@ -445,124 +425,31 @@ impl<'a> Agent<'a> {
         let changed = applied.changed.len();
         let any = changed > 0 || !applied.attached.is_empty() || !applied.forgotten.is_empty();
         self.warnings_due |= any;
-        self.state.missing = self.local.missing().collect();
-        let grown = applied.grown;
-        let outcome = match self.take_applied(applied, refused) {
+        self.told.missing(&self.local);
+        self.retries = applied.failures.iter().any(|failed| failed.cgroup.is_some());
+        let outcome = match self.told.applied(&applied, refused, &mut self.in_force) {
             false => Outcome::Failed,
             true if any => Outcome::Applied,
             true => Outcome::Unchanged,
         };
-        Done { changed, grown, outcome }
+        Done { changed, grown: applied.grown, outcome }
     }
 
-    /// Shows what came of steps. Whether all is in force.
-    fn take_applied(&mut self, applied: Applied, refused: Vec<String>) -> bool {
-        let Applied { attached, forgotten, failures, changed, grown, .. } = applied;
-        for cgroup in &attached {
-            let Some(workload) = self.in_force.workloads.get(cgroup) else { continue };
-            let Some(routes) = &workload.routes else { continue };
-            info!(
-                dataplane = routes.dataplane,
-                cgroup = %workload.path.display(),
-                routes = routes.routes.len(),
-                "attached"
-            );
-        }
-        for cgroup in forgotten {
-            self.state.workloads.remove(&cgroup);
-        }
-        if !changed.is_empty() || !attached.is_empty() {
-            self.show_routes();
-        }
-        if grown || self.state.programs.is_empty() {
-            match self.in_force.datapath.program_ids() {
-                Ok(programs) => self.state.programs = programs.into(),
-                Err(error) => warn!("cannot tell which programs are ours: {error:#}"),
-            }
-        }
-        let text = |failed: &Failed| failed.text(&self.in_force.workloads, self.in_force.memory().1);
-        let of = |kinds: &[FailedAt]| -> Vec<String> {
-            failures.iter().filter(|failed| kinds.contains(&failed.at)).map(text).collect()
-        };
-        let mut unattached = refused;
-        unattached.extend(of(&[FailedAt::Attaching, FailedAt::Detaching]));
-        unattached.extend(of(&[FailedAt::Room]));
-        for failure in unattached.iter().filter(|failure| !self.state.unattached.contains(failure)) {
-            error!("{failure}");
-        }
-        self.state.unattached = unattached;
-        let routing = of(&[FailedAt::Routing]);
-        if routing.is_empty() {
-            self.state.kernel_error = None;
-        } else if self.state.kernel_error.as_ref().is_none_or(|before| before.violations != routing) {
-            error!("the routes before stay in force: {}", routing.join("\n"));
-            self.state.kernel_error = Some(Failure::new(routing));
-        }
-        self.retries = failures.iter().any(|failed| failed.cgroup.is_some());
-        self.state.kernel_error.is_none()
-    }
-
-    /// Shows the routes that are in force now.
-    fn show_routes(&mut self) {
-        for (&cgroup, workload) in &self.in_force.workloads {
-            let Some(routes) = &workload.routes else { continue };
-            let shown = self.state.workloads.get(&cgroup);
-            let same = shown
-                .is_some_and(|shown| Arc::ptr_eq(&shown.routes, routes) && shown.beyond == workload.beyond);
-            if !same && (workload.attached || shown.is_some()) {
-                let (path, routes) = (workload.path.clone(), Arc::clone(routes));
-                let state = WorkloadState { cgroup: path, id: cgroup, routes, beyond: workload.beyond };
-                self.state.workloads.insert(cgroup, Arc::new(state));
-            }
-        }
-    }
-
-    /// Says each warning when it comes up.
+    /// Takes what the operator should know of the routes.
     fn take_warnings(&mut self, warnings: BTreeSet<String>) {
-        let before = &self.state.warnings;
-        let new: Vec<&String> =
-            warnings.iter().filter(|warning| before.binary_search(warning).is_err()).collect();
-        for warning in new.iter().take(LOGGED) {
-            warn!("{warning}");
-        }
-        if new.len() > LOGGED {
-            warn!("and {} more: see tcproute status", new.len() - LOGGED);
-        }
-        self.state.warnings = warnings.into_iter().collect();
+        self.told.warnings(warnings);
         self.publish();
     }
 
-    /// Says which of the named cgroups are not there.
-    fn say_what_is_missing(&mut self) {
-        let waiting = self.local.waiting();
-        for new in &waiting {
-            if !self.state.waiting.iter().any(|before| before.cgroup == new.cgroup) {
-                let cgroup = new.cgroup.display();
-                warn!(dataplane = &*new.dataplane, "there is no cgroup {cgroup}: waiting for it");
-            }
-        }
-        self.state.waiting = waiting;
-    }
-
     fn done(&mut self, outcome: Outcome, since: Instant) {
-        let duration = since.elapsed();
-        self.desk.reconciles.count(outcome, duration);
-        self.state.last = Some(Reconcile { at: SystemTime::now(), duration, outcome });
+        self.told.reconciled(outcome, since);
         self.publish();
     }
 
     fn publish(&mut self) {
-        self.state.listeners = self.tracing.as_ref().map_or(0, Tracing::listeners);
-        if let Some(ejecting) = &self.ejecting {
-            let (ejected, total) = ejecting.shown(&self.in_force);
-            self.state.ejected = ejected;
-            self.state.ejections = Some(total);
-        }
-        self.state.drain = self.draining.as_ref().map(drain::shown);
-        self.state.maps = Some((self.in_force.layout.taken(), self.in_force.layout.limits()));
-        self.state.map_memory = self.in_force.memory();
-        self.state.ready = self.state.kernel_error.is_none();
-        self.desk.state.send_replace(Arc::new(self.state.clone()));
+        let listeners = self.tracing.as_ref().map_or(0, Tracing::listeners);
+        let beside = Beside { ejecting: self.ejecting.as_ref(), draining: self.draining.as_ref(), listeners };
+        self.told.publish(&self.in_force, beside);
     }
 
     /// Says what the programs did.
@@ -581,25 +468,6 @@ impl<'a> Agent<'a> {
                 Err(error) => warn!("cannot read what became of the connections: {error:#}"),
             }
         }
-    }
-}
-
-impl Feeds {
-    fn start(inputs: Inputs, local: &LocalDataplanes) -> Self {
-        let Inputs { first, sources, dns, named, .. } = inputs;
-        let now = Instant::now();
-        let mut tasks = JoinSet::new();
-        let states = sources.as_ref().map(Sources::states).unwrap_or_default();
-        let (told, said) = watch::channel(Arc::new(Said { since: now, snapshot: first, sources: states }));
-        let (found_told, found) = watch::channel((now, local.found().into()));
-        let answers = dns.answers();
-        if let Some(sources) = sources {
-            tasks.spawn(follow::sources(sources, dns.names(), told));
-        }
-        if !named.is_empty() {
-            tasks.spawn(named::follow(named, found_told));
-        }
-        Self { said, answers, found, tasks, _dns: dns }
     }
 }
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use tcproute_common::RouteKey;
 
 use super::{Layout, entry, key};
-use crate::plan::change::{Change, RouteChange};
+use crate::plan::{
+    change::{Change, RouteChange},
+    turns::order,
+};
 
 impl Layout {
     /// First what routes share, then the routes of one workload after the other. Cursors are not in it: where they stand only
@@ -14,7 +17,7 @@ impl Layout {
         let endpoints = self.endpoints.all().filter(|(_, run)| run.len > 0);
         let shared = Change {
             endpoints: endpoints.map(|(content, run)| (run.first, Arc::clone(content))).collect(),
-            turns: self.turns.all().map(|(weights, run)| (run.first, super::order(weights))).collect(),
+            turns: self.turns.all().map(|(weights, run)| (run.first, order(weights))).collect(),
             backend_refs: self.slots.all().map(|(&key, name, slot)| (slot, name.entry(key))).collect(),
             ..Change::default()
         };

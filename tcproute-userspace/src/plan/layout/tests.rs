@@ -4,7 +4,11 @@ use proptest::prelude::*;
 use tcproute_common::{Backend, BackendRef, RouteKey, RouteValue, SocketAddress};
 
 use super::*;
-use crate::plan::limits::Memory;
+use crate::plan::{
+    change::{Change, RouteChange},
+    limits::{LimitedMap, Memory, OverLimit},
+    turns::order,
+};
 
 const LIMITS: Limits =
     Limits { routes: 64, backends: 512, endpoints: 512, outcomes: 64, turns: 512, cursors: 64 };

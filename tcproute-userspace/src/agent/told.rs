@@ -1,0 +1,181 @@
+//! What the agent tells of itself: the state that others see, and its log, which has each thing once, when it comes up.
+
+use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+
+use tokio::{sync::watch, time::Instant};
+use tracing::{error, info, warn};
+
+use super::{
+    drain,
+    eject::Ejecting,
+    follow::Said,
+    in_force::{Applied, Failed, FailedAt, InForce},
+    reconciles::{Outcome, Reconciles},
+    state::{Failure, Reconcile, State, WaitingState, WorkloadState},
+    wanted::LocalDataplanes,
+};
+use crate::{bpf::requirements::Features, drain::Draining, sources::snapshot::Health};
+
+/// So many warnings are logged at a time.
+const LOGGED: usize = 20;
+
+/// What others know.
+pub(super) struct Told {
+    state: State,
+    published: watch::Sender<Arc<State>>,
+    reconciles: Reconciles,
+}
+
+/// What only has to be looked at when something is told.
+pub(super) struct Beside<'a> {
+    pub(super) ejecting: Option<&'a Ejecting>,
+    pub(super) draining: Option<&'a Draining>,
+    /// Who listens to events.
+    pub(super) listeners: usize,
+}
+
+impl Told {
+    /// Nothing yet but what the kernel can do.
+    pub(super) fn new(
+        features: Features,
+        published: watch::Sender<Arc<State>>,
+        reconciles: Reconciles,
+    ) -> Self {
+        Self { state: State { features: Some(features), ..State::default() }, published, reconciles }
+    }
+
+    /// As it will be published next.
+    pub(super) const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// How the sources are.
+    pub(super) fn sources(&mut self, Said { snapshot, sources, .. }: &Said) {
+        self.state.rejected = snapshot.rejected.clone();
+        self.state.sources.clone_from(sources);
+        self.state.blind = match &snapshot.health {
+            Health::Late { why } => Some(why.clone()),
+            Health::Well | Health::Failing { .. } => None,
+        };
+    }
+
+    /// Which of the local Dataplanes are not among the resources.
+    pub(super) fn missing(&mut self, local: &LocalDataplanes) {
+        self.state.missing = local.missing().collect();
+    }
+
+    /// Which of the named cgroups are not there.
+    pub(super) fn waiting(&mut self, waiting: Vec<WaitingState>) {
+        for new in &waiting {
+            if !self.state.waiting.iter().any(|before| before.cgroup == new.cgroup) {
+                let cgroup = new.cgroup.display();
+                warn!(dataplane = &*new.dataplane, "there is no cgroup {cgroup}: waiting for it");
+            }
+        }
+        self.state.waiting = waiting;
+    }
+
+    /// What came of steps, and what was refused before. Whether all is in force.
+    pub(super) fn applied(
+        &mut self,
+        applied: &Applied,
+        refused: Vec<String>,
+        in_force: &mut InForce,
+    ) -> bool {
+        for cgroup in &applied.attached {
+            let Some(workload) = in_force.workloads.get(cgroup) else { continue };
+            let Some(routes) = &workload.routes else { continue };
+            info!(
+                dataplane = routes.dataplane,
+                cgroup = %workload.path.display(),
+                routes = routes.routes.len(),
+                "attached"
+            );
+        }
+        for cgroup in &applied.forgotten {
+            self.state.workloads.remove(cgroup);
+        }
+        if !applied.changed.is_empty() || !applied.attached.is_empty() {
+            self.routes(in_force);
+        }
+        if applied.grown || self.state.programs.is_empty() {
+            match in_force.datapath.program_ids() {
+                Ok(programs) => self.state.programs = programs.into(),
+                Err(error) => warn!("cannot tell which programs are ours: {error:#}"),
+            }
+        }
+        self.failures(&applied.failures, refused, in_force)
+    }
+
+    fn failures(&mut self, failures: &[Failed], refused: Vec<String>, in_force: &InForce) -> bool {
+        let text = |failed: &Failed| failed.text(&in_force.workloads, in_force.memory().1);
+        let of = |kinds: &[FailedAt]| -> Vec<String> {
+            failures.iter().filter(|failed| kinds.contains(&failed.at)).map(text).collect()
+        };
+        let mut unattached = refused;
+        unattached.extend(of(&[FailedAt::Attaching, FailedAt::Detaching]));
+        unattached.extend(of(&[FailedAt::Room]));
+        for failure in unattached.iter().filter(|failure| !self.state.unattached.contains(failure)) {
+            error!("{failure}");
+        }
+        self.state.unattached = unattached;
+        let routing = of(&[FailedAt::Routing]);
+        if routing.is_empty() {
+            self.state.kernel_error = None;
+        } else if self.state.kernel_error.as_ref().is_none_or(|before| before.violations != routing) {
+            error!("the routes before stay in force: {}", routing.join("\n"));
+            self.state.kernel_error = Some(Failure::new(routing));
+        }
+        self.state.kernel_error.is_none()
+    }
+
+    fn routes(&mut self, in_force: &InForce) {
+        for (&cgroup, workload) in &in_force.workloads {
+            let Some(routes) = &workload.routes else { continue };
+            let shown = self.state.workloads.get(&cgroup);
+            let same = shown
+                .is_some_and(|shown| Arc::ptr_eq(&shown.routes, routes) && shown.beyond == workload.beyond);
+            if !same && (workload.attached || shown.is_some()) {
+                let (path, routes) = (workload.path.clone(), Arc::clone(routes));
+                let state = WorkloadState { cgroup: path, id: cgroup, routes, beyond: workload.beyond };
+                self.state.workloads.insert(cgroup, Arc::new(state));
+            }
+        }
+    }
+
+    /// What the operator should know of the routes.
+    pub(super) fn warnings(&mut self, warnings: BTreeSet<String>) {
+        let before = &self.state.warnings;
+        let new: Vec<&String> =
+            warnings.iter().filter(|warning| before.binary_search(warning).is_err()).collect();
+        for warning in new.iter().take(LOGGED) {
+            warn!("{warning}");
+        }
+        if new.len() > LOGGED {
+            warn!("and {} more: see tcproute status", new.len() - LOGGED);
+        }
+        self.state.warnings = warnings.into_iter().collect();
+    }
+
+    /// A change outside was followed up to the kernel.
+    pub(super) fn reconciled(&mut self, outcome: Outcome, since: Instant) {
+        let duration = since.elapsed();
+        self.reconciles.count(outcome, duration);
+        self.state.last = Some(Reconcile { at: SystemTime::now(), duration, outcome });
+    }
+
+    /// Shows all of it.
+    pub(super) fn publish(&mut self, in_force: &InForce, Beside { ejecting, draining, listeners }: Beside) {
+        self.state.listeners = listeners;
+        if let Some(ejecting) = ejecting {
+            let (ejected, total) = ejecting.shown(in_force);
+            self.state.ejected = ejected;
+            self.state.ejections = Some(total);
+        }
+        self.state.drain = draining.map(drain::shown);
+        self.state.maps = Some((in_force.layout.taken(), in_force.layout.limits()));
+        self.state.map_memory = in_force.memory();
+        self.state.ready = self.state.kernel_error.is_none();
+        self.published.send_replace(Arc::new(self.state.clone()));
+    }
+}
