@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    dataplane::parse_ip,
+    address::parse_ip,
     header::{Header, Key},
     wire,
 };

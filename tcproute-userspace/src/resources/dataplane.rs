@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    address::{parse_ip, read_port, read_port_at},
     external_service::{ExternalAddress, is_host_name},
     header::{Header, Key, Meta},
     names::{MeshName, ResourceName, ServiceName, Tags},
@@ -337,22 +338,4 @@ fn read_outbound(outbound: wire::Outbound, path: &str, found: &mut Violations) -
         tags = Tags::new();
     }
     Some(Outbound { address: SocketAddr::new(address?, port?), service: service?, tags })
-}
-
-pub(super) fn read_port(port: Option<u32>, path: &str, found: &mut Violations) -> Option<u16> {
-    read_port_at(port, &format!("{path}.port"), found)
-}
-
-pub(super) fn read_port_at(port: Option<u32>, path: &str, found: &mut Violations) -> Option<u16> {
-    let port = port.ok_or("must be set").and_then(|port| match u16::try_from(port) {
-        Ok(port) if port > 0 => Ok(port),
-        _ => Err("must be a port from 1 to 65535"),
-    });
-    found.check(path, port)
-}
-
-/// An IP address; a v4-mapped IPv6 one counts as IPv4.
-pub(super) fn parse_ip(text: &str) -> Result<IpAddr, String> {
-    let ip: IpAddr = text.parse().map_err(|_| format!("{text:?} is not an IP address"))?;
-    Ok(ip.to_canonical())
 }

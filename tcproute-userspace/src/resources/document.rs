@@ -1,6 +1,6 @@
 //! From one document to one resource, in either form.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use serde::{
     Deserialize, Deserializer,
@@ -11,7 +11,8 @@ use super::{
     cluster_service::ClusterService,
     dataplane::Dataplane,
     external_service::ExternalService,
-    header::{Header, Key, read_name},
+    header::{Header, read_name},
+    identity::Identity,
     kinds::{Form, Kind},
     mesh::Mesh,
     mesh_external_service::MeshExternalService,
@@ -57,31 +58,6 @@ pub enum Resource {
     ClusterService(Arc<ClusterService>),
     /// A policy of another kind.
     OtherPolicy(Arc<OtherPolicy>),
-}
-
-/// What no two resources share: kind, mesh and name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Identity {
-    /// As in `type` or `kind`.
-    pub kind: &'static str,
-    /// Mesh and name.
-    pub key: Key,
-}
-
-impl Identity {
-    /// The label that names the mesh of a resource on Kubernetes.
-    pub(crate) const MESH_LABEL: &'static str = "kuma.io/mesh";
-}
-
-impl fmt::Display for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, key: (mesh, name) } = self;
-        if matches!(*kind, Mesh::KIND | ClusterService::KIND) {
-            write!(f, "{kind} {name}")
-        } else {
-            write!(f, "{kind} {name} of mesh {mesh}")
-        }
-    }
 }
 
 impl Resource {

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use super::{
-    document::Identity,
     names::{Labels, MeshName, ResourceName},
     target_ref::{ProxyType, ServiceBy, ServiceKind, ServiceRef},
     violation::Violations,
@@ -24,6 +23,9 @@ pub(crate) const ZONE_LABEL: &str = "kuma.io/zone";
 const EFFECT_LABEL: &str = "kuma.io/effect";
 /// The namespaces that Kuma and Kong Mesh are installed in unless told otherwise.
 const SYSTEM_NAMESPACES: [&str; 2] = ["kuma-system", "kong-mesh-system"];
+
+/// The label that names the mesh of a resource on Kubernetes.
+pub(crate) const MESH_LABEL: &str = "kuma.io/mesh";
 
 /// Mesh and name: no two resources of a kind share both.
 pub type Key = (MeshName, ResourceName);
@@ -174,7 +176,7 @@ impl Header {
         let mut labels = metadata.labels.unwrap_or_default();
         let mesh = match mesh.filter(|mesh| !mesh.is_empty()) {
             Some(mesh) => read_mesh(Some(mesh), "mesh", found),
-            None => read_mesh(labels.get(Identity::MESH_LABEL).cloned(), "metadata.labels", found),
+            None => read_mesh(labels.get(MESH_LABEL).cloned(), "metadata.labels", found),
         };
         let name = read_name(metadata.name, "metadata.name", found)?;
         let name = ResourceName { name, namespace: metadata.namespace };

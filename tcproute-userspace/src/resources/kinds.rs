@@ -3,8 +3,8 @@
 use super::{
     cluster_service::ClusterService,
     dataplane::Dataplane,
-    document::Identity,
     external_service::ExternalService,
+    identity::Identity,
     mesh::Mesh,
     mesh_external_service::MeshExternalService,
     mesh_http_route::MeshHttpRoute,
@@ -12,6 +12,7 @@ use super::{
     mesh_service::{MeshMultiZoneService, MeshService},
     mesh_tcp_route::MeshTcpRoute,
     names::{MeshName, ResourceName},
+    nearest::nearest,
     traffic_route::TrafficRoute,
     wire::Envelope,
 };
@@ -281,16 +282,6 @@ fn unknown(field: &'static str, name: &str) -> WrongKind {
     WrongKind { field, message, suggestion, is_foreign: slip.is_none() }
 }
 
-/// The known name that is most like a misspelt one, if any is like it at all.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // What differs much in length is not alike, and the distance of long names is dear.
-    let alike = |known: &&str| name.len().abs_diff(known.len()) <= name.len().max(known.len()) / 3;
-    let near =
-        |known: &'a str| (strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known);
-    let (distance, best) = known.into_iter().filter(alike).map(near).min()?;
-    (distance <= name.len().max(best.len()) / 3).then_some(best)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,11 +339,5 @@ mod tests {
             let list = Kind::of(&envelope(None, Some(kind), Some(version)));
             assert_eq!(list, Ok((Kind::List, Form::Kubernetes)));
         }
-    }
-
-    #[test]
-    fn nothing_near_is_proposed_for_nonsense() {
-        assert_eq!(nearest("xyzzy", ["weight", "name"]), None);
-        assert_eq!(nearest("wieght", ["weight", "name"]), Some("weight"));
     }
 }

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{
-    dataplane::{parse_ip, read_port},
+    address::{parse_ip, read_port},
     external_service::{ExternalAddress, is_host_name},
     header::{Header, Key, Meta},
-    mesh_service::{check_name, read_vip},
+    mesh_service::{ServicePort, TargetPort, check_name, read_vip},
     violation::Violations,
     wire,
 };
@@ -33,6 +33,16 @@ pub struct MeshExternalService {
 impl MeshExternalService {
     /// As in `type` or `kind`.
     pub const KIND: &'static str = "MeshExternalService";
+
+    /// The one port that it has.
+    pub(crate) fn service_port(&self) -> ServicePort {
+        ServicePort {
+            port: self.port,
+            name: None,
+            target: TargetPort::Number(self.port),
+            protocol: self.protocol.clone(),
+        }
+    }
 
     pub(super) fn read(
         header: Option<Header>,

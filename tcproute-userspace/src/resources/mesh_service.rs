@@ -3,9 +3,8 @@
 use std::net::IpAddr;
 
 use super::{
-    dataplane::parse_ip,
+    address::parse_ip,
     header::{Header, Key, Meta},
-    mesh_external_service::MeshExternalService,
     names::{Labels, Tags},
     violation::Violations,
     wire,
@@ -176,18 +175,6 @@ impl MeshMultiZoneService {
         };
         let Header { mesh, name, meta, .. } = header?;
         Some(Self { key: (mesh, name), meta, services, ports: ports?, vips })
-    }
-}
-
-impl ServicePort {
-    /// The one port of a MeshExternalService.
-    pub(crate) fn external(service: &MeshExternalService) -> Self {
-        Self {
-            port: service.port,
-            name: None,
-            target: TargetPort::Number(service.port),
-            protocol: service.protocol.clone(),
-        }
     }
 }
 

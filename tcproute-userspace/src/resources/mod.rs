@@ -1,10 +1,12 @@
 //! The resources that are read, as types in which a wrong one cannot be built.
 
+mod address;
 mod cluster_service;
 mod dataplane;
 mod document;
 mod external_service;
 mod header;
+mod identity;
 mod kinds;
 mod mesh;
 mod mesh_external_service;
@@ -13,6 +15,7 @@ mod mesh_identity;
 mod mesh_service;
 mod mesh_tcp_route;
 mod names;
+mod nearest;
 mod other_policy;
 mod proxy_settings;
 mod shown;
@@ -29,11 +32,12 @@ use imbl::OrdMap;
 pub use cluster_service::ClusterService;
 pub use dataplane::{Dataplane, Gateway, Health, Inbound, Outbound};
 pub(crate) use document::Reader;
-pub use document::{Identity, Resource};
+pub use document::Resource;
 pub use external_service::{ExternalAddress, ExternalService};
-pub(crate) use header::{DISPLAY_NAME_LABEL, NAMESPACE_LABEL, ZONE_LABEL};
+pub(crate) use header::{DISPLAY_NAME_LABEL, MESH_LABEL, NAMESPACE_LABEL, ZONE_LABEL};
 pub use header::{DataplaneKey, Key, Meta, Origin, PolicyHeader, Role, Zone};
-pub(crate) use kinds::{Encoding, Form, Kind, WrongKind, nearest};
+pub use identity::Identity;
+pub(crate) use kinds::{Encoding, Form, Kind, WrongKind};
 pub use mesh::{Mesh, MtlsMode};
 pub use mesh_external_service::MeshExternalService;
 pub use mesh_http_route::{HttpRule, HttpTo, MeshHttpRoute};
@@ -43,6 +47,7 @@ pub use mesh_service::{
 };
 pub use mesh_tcp_route::{BackendRef, MeshTcpRoute, Rule, To};
 pub use names::{EmptyName, Labels, MeshName, ResourceName, ServiceName, Tags, Weight};
+pub(crate) use nearest::nearest;
 pub use other_policy::{Applies, OtherPolicy};
 pub(crate) use shown::Pairs;
 pub use tags::{PROTOCOL_TAG, SERVICE_TAG};

@@ -1,6 +1,6 @@
 //! What a Dataplane says to its proxy only: nothing comes of it here, and it is judged as Kuma does.
 
-use super::{dataplane::read_port_at, violation::Violations, wire};
+use super::{address::read_port_at, violation::Violations, wire};
 
 /// Checks the probes that the proxy answers for the workload.
 pub(super) fn check_probes(probes: &wire::Probes, path: &str, found: &mut Violations) {

@@ -1,9 +1,9 @@
 //! What a policy selects, applies to or sends traffic to.
 
 use super::{
-    dataplane::read_port,
-    kinds::nearest,
+    address::read_port,
     names::{Labels, ResourceName, ServiceName, Tags},
+    nearest::nearest,
     violation::Violations,
     wire,
 };

@@ -8,11 +8,8 @@ use std::{
 };
 
 use super::{
-    Action, Destination, Options, ResolvedBackend,
-    endpoints::Chosen,
-    policies::Entry,
-    service_resources::Nowhere,
-    services::{ServiceId, Services},
+    Action, Destination, Options, ResolvedBackend, endpoints::Chosen, policies::Entry, references::Nowhere,
+    service::ServiceId, services::Services,
 };
 use crate::{
     policy::{Compat, Conf, Referrer, merge},

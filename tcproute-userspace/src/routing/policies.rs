@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    service_resources::{concerns, name_in_old_tag},
-    services::About,
+    references::{concerns, name_in_old_tag},
+    service::About,
 };
 use crate::{
     policy::{Compat, Referrer, Strength, applies},

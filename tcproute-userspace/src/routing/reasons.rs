@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{
     destination::{Backends, Dependency, DestinationKey, Same, World},
     protocol,
-    services::ServiceId,
+    service::ServiceId,
 };
 use crate::{
     policy::Compat,

@@ -10,7 +10,8 @@ use super::{
     destination::{DestinationKey, Dialled, Same, World},
     find::find,
     policies::{Asked, Policies},
-    services::{About, ServiceId, Services, zone_of},
+    service::{About, ServiceId},
+    services::{Services, zone_of},
     traffic::TrafficRoutes,
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{pairs::PairIndex, services::ServiceId};
+use super::{pairs::PairIndex, service::ServiceId};
 use crate::{
     policy::{Compat, includes, is_ready, matches},
     resources::{Dataplane, DataplaneSelector, Gateway, Inbound, ResourceName, TargetPort},

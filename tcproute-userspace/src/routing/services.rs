@@ -16,68 +16,16 @@ use super::{
     pairs::PairIndex,
     protocol,
     selectors::Selectors,
-    service_resources::{ServiceResource, name_in_old_tag},
+    service::{About, Port, Service, ServiceId, ServiceKey, ServiceResource, Touched},
 };
 use crate::{
     policy::{Compat, is_ready},
     resources::{
-        ClusterService, Dataplane, ExternalAddress, ExternalService, Inbound, Key, MeshName, Meta, MtlsMode,
-        ResourceName, Resources, ServiceBy, ServiceKind, ServiceName, ServiceRef, ServiceResources, Tags,
-        ZONE_LABEL, Zone,
+        ClusterService, Dataplane, ExternalAddress, ExternalService, Inbound, MeshName, MtlsMode,
+        ResourceName, Resources, ServiceKind, ServiceName, ServiceRef, ServiceResources, Tags, ZONE_LABEL,
+        Zone,
     },
 };
-
-/// A number that stands for a [`ServiceKey`] as long as the Resolver lives, whatever comes and goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct ServiceId(u32);
-
-/// A service: what has a tag `kuma.io/service`, or a port of a resource.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum ServiceKey {
-    Tag(MeshName, ServiceName),
-    Port(ServiceKind, Key, u16),
-}
-
-/// Services that have changed.
-pub(super) type Touched = BTreeSet<ServiceId>;
-
-struct Service {
-    key: ServiceKey,
-    /// As the operator knows it.
-    name: Arc<str>,
-    /// Where the name stands among the names of all services, if they were in place when that was found out.
-    rank: Option<u32>,
-    /// As a policy refers to it.
-    reference: ServiceRef,
-    /// What a port is of, while its resource is there.
-    port: Option<Port>,
-    endpoints: Vec<Endpoint>,
-    /// The services whose endpoints are endpoints of this one, too.
-    members: Vec<ServiceId>,
-    member_of: Vec<ServiceId>,
-    /// How many outbounds lead here.
-    outbounds: usize,
-    /// How many inbounds are of it, ready or not.
-    inbounds: usize,
-}
-
-/// A port of a service resource.
-#[derive(Debug, Clone)]
-pub(super) struct Port {
-    pub(super) kind: ServiceKind,
-    pub(super) meta: Arc<Meta>,
-    pub(super) number: u16,
-    pub(super) name: Option<String>,
-    pub(super) protocol: String,
-}
-
-/// What a service is, to those that refer to it.
-pub(super) enum About<'a> {
-    Tag(&'a ServiceName),
-    Port(&'a Port),
-    /// A port that is not there any more.
-    Gone,
-}
 
 /// What is known of a mesh.
 #[derive(Default)]
@@ -141,23 +89,8 @@ impl Services {
         if let Some(id) = self.ids.get(&key) {
             return *id;
         }
-        let id = ServiceId(u32::try_from(self.services.len()).expect("memory ends before 2^32 services"));
-        let reference = match &key {
-            ServiceKey::Tag(_, name) => ServiceRef::tagged(name.clone()),
-            ServiceKey::Port(kind, (_, name), port) => ServiceRef::port_of(*kind, name, *port),
-        };
-        self.services.push(Service {
-            key: key.clone(),
-            name: name().into(),
-            rank: None,
-            reference,
-            port: None,
-            endpoints: Vec::new(),
-            members: Vec::new(),
-            member_of: Vec::new(),
-            outbounds: 0,
-            inbounds: 0,
-        });
+        let id = ServiceId::at(self.services.len());
+        self.services.push(Service::new(key.clone(), name().into()));
         self.ids.insert(key, id);
         id
     }
@@ -167,11 +100,11 @@ impl Services {
     }
 
     fn get(&self, id: ServiceId) -> &Service {
-        &self.services[id.0 as usize]
+        &self.services[id.index()]
     }
 
     fn get_mut(&mut self, id: ServiceId) -> &mut Service {
-        &mut self.services[id.0 as usize]
+        &mut self.services[id.index()]
     }
 
     /// The service with this tag, which need not exist.
@@ -187,23 +120,6 @@ impl Services {
     /// The service with this tag, if anything has ever named it.
     pub(super) fn find_tagged(&self, mesh: &MeshName, service: &ServiceName) -> Option<ServiceId> {
         self.meshes.get(mesh)?.tagged.get(service).copied()
-    }
-
-    /// The services of which a `to` may speak, and some others.
-    pub(super) fn possibly(&self, mesh: &MeshName, destination: &ServiceRef) -> Vec<ServiceId> {
-        let Some(known) = self.meshes.get(mesh) else { return Vec::new() };
-        let of_kind = |name: &ResourceName| known.resources.get(&(destination.kind, name.clone()));
-        let resources: Vec<&ServiceResource> = match &destination.by {
-            ServiceBy::Labels(labels) => {
-                known.by_label.candidates(labels).filter_map(|key| known.resources.get(key)).collect()
-            }
-            ServiceBy::Name(name, _) => {
-                let names = [Some(name.as_str()), name_in_old_tag(destination)].into_iter().flatten();
-                let same = names.filter_map(|name| known.by_name.get(&(destination.kind, name.to_owned())));
-                same.flatten().filter_map(of_kind).collect()
-            }
-        };
-        resources.iter().flat_map(|resource| &resource.ports).copied().collect()
     }
 
     /// The port of a resource, which is there from now on.

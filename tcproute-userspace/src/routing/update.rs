@@ -14,8 +14,8 @@ use super::{
     identities::Identities,
     policies::{Replacement, Route},
     resolver::{name_backends_of_http, name_backends_of_tcp},
+    service::Touched,
     service_resources::ChangedResources,
-    services::Touched,
     traffic::TrafficRoutes,
 };
 use crate::resources::{

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::services::{ServiceId, Services};
+use super::{service::ServiceId, services::Services};
 use crate::{
     policy::Compat,
     resources::{MeshName, Resources, ServiceName},

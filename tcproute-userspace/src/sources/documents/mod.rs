@@ -20,7 +20,9 @@ use self::{
     path::{Path, follow},
     yaml::Documents,
 };
-use crate::resources::{Encoding, Form, Identity, Kind, Reader, Resource, WrongKind, wire::Envelope};
+use crate::resources::{
+    Encoding, Form, Identity, Kind, MESH_LABEL, Reader, Resource, WrongKind, wire::Envelope,
+};
 
 /// What there is to say of a text beside its objects.
 pub(super) struct Ending {
@@ -243,7 +245,7 @@ fn identity(node: &Node, Reader { kind, form, .. }: Reader) -> Option<Identity> 
         Form::Universal => kind.identity(mesh, text(node, "name")?, None),
         Form::Kubernetes => {
             let metadata = node.get("metadata")?;
-            let of_label = metadata.get("labels").and_then(|labels| text(labels, Identity::MESH_LABEL));
+            let of_label = metadata.get("labels").and_then(|labels| text(labels, MESH_LABEL));
             kind.identity(mesh.or(of_label), text(metadata, "name")?, text(metadata, "namespace"))
         }
     }

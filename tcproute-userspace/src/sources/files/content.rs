@@ -15,7 +15,6 @@ use super::{
         snapshot::Subject,
     },
     alike::Alike,
-    good::Good,
     list::cannot_read,
 };
 use crate::resources::{Identity, Resource};
@@ -57,6 +56,12 @@ pub(super) struct Held {
     pub(super) name: Mark,
 }
 
+/// The one of this identity, among those that are in order.
+pub(super) fn find<'a>(held: &'a [Held], identity: &Identity) -> Option<&'a Held> {
+    let found = held.binary_search_by(|held| (*held.identity).cmp(identity));
+    found.ok().map(|index| &held[index])
+}
+
 /// Something in a file that cannot be used.
 #[derive(Debug)]
 pub(super) struct Refused {
@@ -68,7 +73,7 @@ pub(super) struct Refused {
 
 impl FileContent {
     /// Reads a file that had this before.
-    pub(super) fn read(path: &Path, strictness: Strictness, before: &Good, alike: &mut Alike) -> Self {
+    pub(super) fn read(path: &Path, strictness: Strictness, before: &[Held], alike: &mut Alike) -> Self {
         match bytes(path) {
             Ok(Some(bytes)) => Self::of(path, &bytes, strictness, before, alike),
             Ok(None) => {
@@ -85,7 +90,7 @@ impl FileContent {
         path: &Path,
         bytes: &[u8],
         strictness: Strictness,
-        before: &Good,
+        before: &[Held],
         alike: &mut Alike,
     ) -> Self {
         let text = match text(path, bytes) {
@@ -129,7 +134,7 @@ impl FileContent {
 /// The objects of a file as they come. What is as it was is given back at once, so that no file is in memory twice.
 struct Reading<'a> {
     file: &'a Path,
-    before: &'a Good,
+    before: &'a [Held],
     alike: &'a mut Alike,
     /// Where each was seen first.
     first: HashMap<Arc<Identity>, Mark>,
@@ -175,7 +180,7 @@ impl Reading<'_> {
             }
             return;
         }
-        let held = match self.before.find(&identity) {
+        let held = match find(self.before, &identity) {
             Some(before) if before.resource == resource => Held { name, ..before.clone() },
             _ => {
                 self.alike.share(&mut resource);

@@ -8,7 +8,7 @@ use std::{cmp::Ordering, collections::HashSet, path::Path};
 
 use super::{
     super::{documents::Mark, error::InputError, snapshot::Subject},
-    content::{FileContent, Held, Objects, Refused},
+    content::{FileContent, Held, Objects, Refused, find},
 };
 use crate::resources::Identity;
 
@@ -90,8 +90,7 @@ impl Good {
 
     /// The resource of this identity.
     pub(super) fn find(&self, identity: &Identity) -> Option<&Held> {
-        let found = self.held.binary_search_by(|held| (*held.identity).cmp(identity));
-        found.ok().map(|index| &self.held[index])
+        find(&self.held, identity)
     }
 }
 

@@ -12,7 +12,6 @@ use super::{
     super::{documents::Strictness, snapshot::Snapshot},
     alike::Alike,
     content::FileContent,
-    good::Good,
     list::{FileStamp, Look, Nothing, Place, Stamp, State, look},
     store::Store,
 };
@@ -90,12 +89,12 @@ impl SettledFiles {
 
     /// Reads what has changed.
     fn read(&mut self, look: &Look, fresh: &mut Fresh) {
-        let (never, mut alike) = (Good::default(), Alike::default());
+        let mut alike = Alike::default();
         for Stamp { place, state } in &look.files {
             let was_read = fresh.get(place).is_some_and(|(before, _)| before == state);
             if !was_read && !self.store.has(place, *state) {
                 self.read += 1;
-                let before = self.store.good(place).unwrap_or(&never);
+                let before = self.store.good(place).map(|good| &*good.held).unwrap_or_default();
                 let content = FileContent::read(&place.path, self.strictness, before, &mut alike);
                 fresh.insert(place.clone(), (*state, content));
             }

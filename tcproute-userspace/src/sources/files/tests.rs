@@ -8,7 +8,6 @@ use tokio::time::timeout;
 use super::{
     alike::Alike,
     content::FileContent,
-    good::Good,
     list::{Nothing, Place, State},
     store::Store,
     *,
@@ -303,8 +302,7 @@ fn place(file: u8) -> Place {
 
 fn put(store: &mut Store, file: u8, text: &str) {
     let place = place(file);
-    let never = Good::default();
-    let before = store.good(&place).unwrap_or(&never);
+    let before = store.good(&place).map(|good| &*good.held).unwrap_or_default();
     let content =
         FileContent::of(&place.path, text.as_bytes(), Strictness::Strict, before, &mut Alike::default());
     store.put(&place, State::Gone, content);
