@@ -109,7 +109,7 @@ pub(super) fn content(binary: &Path, programs: &[(PathBuf, String)]) -> Result<P
     }
     fs::create_dir_all(tree.inside(&workspace::root().join("tests").to_string_lossy()))?;
     fs::write(tree.root.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
-    fs::write(tree.root.join("etc/nsswitch.conf"), "hosts: files\n")?;
+    fs::write(tree.root.join("etc/nsswitch.conf"), "hosts: files dns\n")?;
     fs::write(tree.root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\n")?;
     let init = tree.root.join("init");
     fs::write(&init, include_str!("init.sh"))?;
