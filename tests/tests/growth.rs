@@ -36,12 +36,12 @@ impl Stage {
 
 const SMALL: Stage = Stage { services: 10, endpoints: 1, heavy: 1, light: 0 };
 
-/// Up to 100,000 routes, 200,000 backends and 100,000 endpoints. The last is small again.
+/// Up to 10,000 workloads, 100,000 routes, 200,000 backends and 100,000 endpoints. The last is small again.
 const STAGES: [Stage; 5] = [
     Stage { services: 100, endpoints: 1, heavy: 1, light: 10 },
     Stage { services: 100, endpoints: 10, heavy: 10, light: 100 },
     Stage { services: 500, endpoints: 20, heavy: 20, light: 200 },
-    Stage { services: 2000, endpoints: 50, heavy: 50, light: 300 },
+    Stage { services: 2000, endpoints: 50, heavy: 50, light: 10_000 },
     SMALL,
 ];
 

@@ -17,7 +17,7 @@ mod metrics;
 mod outcome_metrics;
 pub mod status;
 
-use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use axum::{
@@ -31,19 +31,24 @@ use axum::{
 use futures_util::stream;
 use serde_json::json;
 use tokio::{
-    sync::broadcast::error::RecvError,
+    sync::{broadcast::error::RecvError, watch},
     task::{JoinSet, spawn_blocking},
+    time::timeout,
 };
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::{agent::Handle, trace::Record};
 use listen::Socket;
 use status::Status;
 
+/// So long answers that are on their way are waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The admin endpoint. It is closed when this is dropped.
 pub struct Admin {
     _socket: Socket,
-    _servers: JoinSet<()>,
+    servers: JoinSet<()>,
+    closing: watch::Sender<()>,
 }
 
 impl Admin {
@@ -53,21 +58,33 @@ impl Admin {
         let router = router(handle);
         let (guard, listener) = Socket::bind(socket)?;
         let mut servers = JoinSet::new();
-        servers.spawn(serve(listener, router.clone()));
+        let (closing, closed) = watch::channel(());
+        servers.spawn(serve(listener, router.clone(), closed.clone()));
         if let Some(address) = loopback {
             let listener = listen::tcp(address)?;
             info!("admin endpoint at http://{}", listener.local_addr()?);
-            servers.spawn(serve(listener, router));
+            servers.spawn(serve(listener, router, closed));
         }
-        Ok(Self { _socket: guard, _servers: servers })
+        Ok(Self { _socket: guard, servers, closing })
+    }
+
+    /// Takes no more requests and ends the connections that there are.
+    pub async fn close(mut self) {
+        drop(self.closing);
+        let ended = async { while self.servers.join_next().await.is_some() {} };
+        if timeout(PATIENCE, ended).await.is_err() {
+            debug!("somebody does not let go of the admin endpoint");
+        }
     }
 }
 
-async fn serve<L: axum::serve::Listener>(listener: L, router: Router)
+async fn serve<L: axum::serve::Listener>(listener: L, router: Router, mut closed: watch::Receiver<()>)
 where
     L::Addr: std::fmt::Debug,
 {
-    if let Err(error) = axum::serve(listener, router).await {
+    // Nothing is ever told but that the sender is gone.
+    let end = async move { while closed.changed().await.is_ok() {} };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(end).await {
         error!("the admin endpoint has failed: {error}");
     }
 }

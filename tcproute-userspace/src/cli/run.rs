@@ -119,7 +119,7 @@ impl Run {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let (desk, handle) = agent::desk();
-        let _admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
+        let admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
         let inputs = Inputs { first, sources: Some(sources), dns, named, fixed: Vec::new() };
         let started = Agent::start(settings, inputs, Some(&pins), desk).await;
@@ -142,6 +142,9 @@ impl Run {
             })
             .await?;
         agent.log_counters();
+        // Listeners to events hear that there are no more.
+        drop(agent);
+        admin.close().await;
         info!("stopping: the routes stay in force until `tcproute detach`");
         Ok(ExitCode::SUCCESS)
     }
