@@ -29,7 +29,7 @@ pub(super) struct InForce<'a> {
     pub(super) layout: Layout,
     pub(super) workloads: BTreeMap<CgroupId, Workload>,
     ids: WorkloadIds,
-    /// Numbers of workloads that are gone, and since when.
+    /// Numbers of workloads that are gone, and since when. Others get them when nothing is counted for these any more.
     freed: Vec<(Instant, WorkloadId)>,
     /// Runs that no route leads to any more, and since when.
     retired: Vec<(Instant, Retired)>,
@@ -148,6 +148,10 @@ impl<'a> InForce<'a> {
         for id in others {
             self.remove_routes(id).context("cannot remove the routes of workloads that are gone")?;
         }
+        for id in self.layout.departed_workloads().difference(&known) {
+            self.ids.keep(*id);
+            self.freed.push((Instant::now(), *id));
+        }
         self.forget_sockets_of_others()
     }
 
@@ -249,9 +253,7 @@ impl<'a> InForce<'a> {
 
     /// A new workload, which has no routes yet.
     fn admit(&mut self, cgroup: CgroupId, path: &Path) -> WorkloadId {
-        // Nothing may be counted any more for a workload that had the number before.
-        let used = self.layout.departed_workloads();
-        let id = self.ids.take(&used);
+        let id = self.ids.take();
         let (path, out) = (path.to_path_buf(), BTreeMap::new());
         let workload = Workload { path, id, routes: None, out, beyond: 0, attached: false, inherited: false };
         self.workloads.insert(cgroup, workload);

@@ -20,26 +20,43 @@ impl WorkloadId {
 
 /// Which numbers are taken. The smallest that is free is given out next.
 #[derive(Debug, Clone, Default)]
-pub struct WorkloadIds(BTreeSet<WorkloadId>);
+pub struct WorkloadIds {
+    taken: BTreeSet<WorkloadId>,
+    /// Those that are free below the first that no workload has ever had.
+    free: BTreeSet<WorkloadId>,
+    /// How many numbers are taken or free.
+    known: u32,
+}
 
 impl WorkloadIds {
-    /// Takes a number that a workload has already. `false` if another one has it.
+    /// Takes this number. `false` if it is taken already.
     pub fn keep(&mut self, id: WorkloadId) -> bool {
-        self.0.insert(id)
+        while self.known < id.get() {
+            self.make_known();
+        }
+        self.free.remove(&id) && self.taken.insert(id)
     }
 
-    /// Takes the smallest number that is neither taken nor `used` otherwise.
-    pub fn take(&mut self, used: &BTreeSet<WorkloadId>) -> WorkloadId {
-        let mut free = (1..=u32::MAX).filter_map(WorkloadId::new);
-        let free = free.find(|id| !self.0.contains(id) && !used.contains(id));
-        let id = free.expect("memory ends before 2^32 workloads");
-        self.0.insert(id);
+    /// Takes the smallest number that is free.
+    pub fn take(&mut self) -> WorkloadId {
+        if self.free.is_empty() {
+            self.make_known();
+        }
+        let id = self.free.pop_first().expect("one was made known if there was none");
+        self.taken.insert(id);
         id
     }
 
     /// Gives a number back.
     pub fn give_back(&mut self, id: WorkloadId) {
-        self.0.remove(&id);
+        if self.taken.remove(&id) {
+            self.free.insert(id);
+        }
+    }
+
+    fn make_known(&mut self) {
+        self.known = self.known.checked_add(1).expect("memory ends before 2^32 workloads");
+        self.free.extend(WorkloadId::new(self.known));
     }
 }
 
@@ -55,9 +72,9 @@ mod tests {
     fn numbers_are_kept_once_and_the_smallest_free_one_is_next() {
         let mut ids = WorkloadIds::default();
         assert!(ids.keep(id(3)) && !ids.keep(id(3)));
-        let used = BTreeSet::from([id(1)]);
-        assert_eq!([ids.take(&used), ids.take(&used), ids.take(&used)], [2, 4, 5].map(id));
-        ids.give_back(id(4));
-        assert_eq!([ids.take(&used), ids.take(&BTreeSet::new())], [4, 1].map(id));
+        assert_eq!([ids.take(), ids.take(), ids.take()], [1, 2, 4].map(id));
+        ids.give_back(id(2));
+        assert!(!ids.keep(id(1)));
+        assert_eq!([ids.take(), ids.take()], [2, 5].map(id));
     }
 }

@@ -19,9 +19,6 @@ impl InForce<'_> {
         for (_, retired) in self.retired.extract_if(.., |(since, _)| is_over(since)) {
             self.layout.reuse(&retired);
         }
-        for (_, id) in self.freed.extract_if(.., |(since, _)| is_over(since)) {
-            self.ids.give_back(id);
-        }
         let done = self.reuse_drained().and_then(|()| {
             if self.datapath.is_behind() {
                 self.datapath.catch_up()?;
@@ -35,6 +32,19 @@ impl InForce<'_> {
         });
         if let Err(error) = done {
             warn!("{error:#}");
+        }
+        self.reuse_numbers();
+    }
+
+    /// Gives the numbers of workloads to others that are gone so long that nothing is counted for them any more.
+    fn reuse_numbers(&mut self) {
+        if self.freed.is_empty() {
+            return;
+        }
+        let counted = self.layout.departed_workloads();
+        let is_free = |(since, id): &mut (Instant, _)| since.elapsed() >= GRACE && !counted.contains(id);
+        for (_, id) in self.freed.extract_if(.., is_free) {
+            self.ids.give_back(id);
         }
     }
 

@@ -54,7 +54,7 @@ impl Node {
                 let ids = &mut self.ids;
                 let workload = self.workloads.entry(*cgroup).or_insert_with(|| Workload {
                     path: path.clone(),
-                    id: ids.take(&BTreeSet::new()),
+                    id: ids.take(),
                     routes: None,
                     out: BTreeMap::new(),
                     beyond: 0,
