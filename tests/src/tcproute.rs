@@ -6,6 +6,7 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    rc::Rc,
     sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
@@ -107,7 +108,7 @@ pub struct Daemon {
     child: Child,
     stderr: Receiver<String>,
     /// Where its maps are pinned.
-    pub bpffs: Bpffs,
+    pub bpffs: Rc<Bpffs>,
     run: tempfile::TempDir,
 }
 
@@ -124,7 +125,18 @@ impl Daemon {
         workloads: &[(&str, &Path)],
         more: &[impl AsRef<OsStr>],
     ) -> Self {
-        let bpffs = Bpffs::mount();
+        Self::start_on(&Rc::new(Bpffs::mount()), command, resources, workloads, more)
+    }
+
+    /// As [`Self::start_with`], where other daemons have been or will be.
+    pub fn start_on(
+        bpffs: &Rc<Bpffs>,
+        command: &mut Command,
+        resources: &Path,
+        workloads: &[(&str, &Path)],
+        more: &[impl AsRef<OsStr>],
+    ) -> Self {
+        let bpffs = Rc::clone(bpffs);
         let run = tempfile::tempdir().expect("a temporary directory can be made");
         let socket = run.path().join(ADMIN_SOCKET);
         let mut child = run_arguments(command, resources, bpffs.path(), &socket, workloads)

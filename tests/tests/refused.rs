@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Command, Output},
+    rc::Rc,
 };
 
 use serde_json::{Value, json};
@@ -222,4 +223,33 @@ fn a_dump_is_read_leniently() {
         let lenient = run(command, &[more, &["--lenient"]].concat());
         assert_eq!(lenient.status.code(), Some(0), "{command:?}: {lenient:?}");
     }
+}
+
+/// A daemon that is started anew while the files are not there does not know what its workloads shall have: they keep it.
+#[test]
+fn workloads_keep_their_routes_while_a_new_daemon_has_not_seen_their_dataplane() {
+    if !is_root("workloads_keep_their_routes_while_a_new_daemon_has_not_seen_their_dataplane") {
+        return;
+    }
+    let world = World::new();
+    world.route("b");
+    let bpffs = Rc::new(Bpffs::mount());
+    let mesh = world.directory.path().join("mesh.yaml");
+    let text = fs::read_to_string(&mesh).unwrap();
+    let start = || {
+        let workloads = [("web", world.cgroup.path())];
+        let mut command = Command::new(binary());
+        Daemon::start_on(&bpffs, &mut command, world.directory.path(), &workloads, &["--drain", "0.1"])
+    };
+    drop(start());
+    fs::remove_file(&mesh).unwrap();
+    let daemon = start();
+    assert_eq!(world.names(), ["b"]);
+    let missing = daemon.json("/v1/status")["warnings"].to_string();
+    assert!(missing.contains("those that an earlier daemon has left them"), "{missing}");
+    // It comes back, and the policy has changed meanwhile.
+    world.route("a");
+    world.write("mesh.yaml", &text);
+    daemon.wait_for_line("new routes in force");
+    assert_eq!(world.names(), ["a"]);
 }

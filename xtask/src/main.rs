@@ -46,7 +46,7 @@ enum Task {
     VmTest(vm_test::Options),
     /// Change everything at random while clients connect, and check every connection; as root
     Soak(soak::Options),
-    /// Measure what a connection costs beside its peers (as root), and how long resolution takes
+    /// Measure what a connection costs beside its peers and how large meshes do (as root), and how long resolution takes
     Bench(bench::Options),
 }
 

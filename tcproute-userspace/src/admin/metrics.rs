@@ -54,7 +54,7 @@ struct Snapshot {
     maps: Vec<MapUse>,
     /// By source and kind.
     rejected: BTreeMap<(&'static str, &'static str), u32>,
-    gauges: [(&'static str, &'static str, u64); 10],
+    gauges: [(&'static str, &'static str, u64); 11],
     last_reconcile: f64,
     events_lost: u64,
     ejections: Option<u64>,
@@ -105,14 +105,19 @@ impl Snapshot {
                     "Local workloads whose cgroup has the programs.",
                     count(attached.iter().filter(|attached| **attached).count()),
                 ),
+                (
+                    "workloads_failing",
+                    "Local workloads that are not attached, or have not the routes that they shall have.",
+                    count(state.unattached.len()),
+                ),
                 ("outbounds", "Outbounds of all local workloads.", count(routes)),
                 (
                     "routes_beyond_quota",
                     "Routes that are left to the proxy, since a workload may take no more.",
                     count(state.workloads.values().map(|workload| workload.beyond).sum()),
                 ),
-                ("map_memory_bytes", "What all maps take when they are full.", state.map_memory.0),
-                ("map_memory_most_bytes", "What all maps may take.", state.map_memory.1),
+                ("map_memory_bytes", "What the maps that grow take when they are full.", state.map_memory.0),
+                ("map_memory_most_bytes", "What they may take.", state.map_memory.1),
                 (
                     "ejected_endpoints",
                     "Endpoints that are out for a while, since they do not answer.",

@@ -310,7 +310,7 @@ fn beyond(workload: &WorkloadState) -> Option<String> {
     let WorkloadState { cgroup, routes, beyond, .. } = workload;
     (*beyond > 0).then(|| {
         format!(
-            "{beyond} routes of {} in the cgroup {} are left to the proxy: a workload may take no more              (--max-routes-per-workload)",
+            "{beyond} routes of {} in the cgroup {} are left to the proxy: a workload may take no more (--max-routes-per-workload)",
             routes.dataplane,
             cgroup.display()
         )

@@ -35,6 +35,14 @@ pub(super) fn endpoints_before(in_force: &InForce<'_>) -> Vec<Departed> {
     in_force.workloads.iter().flat_map(of_workload).collect()
 }
 
+/// Takes where an earlier daemon's routes led, but for workloads that keep them.
+pub(super) fn inherit(draining: &mut Draining, mut before: Vec<Departed>, in_force: &InForce<'_>) {
+    before.retain(|departed| {
+        in_force.workloads.get(&departed.workload).is_none_or(|workload| workload.routes.is_some())
+    });
+    draining.inherit(&before);
+}
+
 /// Does what is next.
 pub(super) fn take(draining: &mut Draining, step: Step, in_force: &InForce<'_>) {
     match step {

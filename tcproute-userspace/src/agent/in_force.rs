@@ -340,7 +340,7 @@ impl<'a> InForce<'a> {
         workload.attached = false;
         let at = || format!("cannot detach from the cgroup {}", workload.path.display());
         self.datapath.detach(cgroup, workload.id).with_context(at)?;
-        info!(cgroup = %workload.path.display(), "forgotten: the cgroup is gone");
+        info!(cgroup = %workload.path.display(), "forgotten");
         Ok(())
     }
 

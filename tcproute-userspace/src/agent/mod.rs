@@ -213,7 +213,7 @@ impl<'a> Agent<'a> {
         agent.in_force.datapath.prepare_attaching()?;
         agent.take_steps(Attach::Now);
         if let Some(draining) = &mut agent.draining {
-            draining.inherit(&before);
+            drain::inherit(draining, before, &agent.in_force);
         }
         agent.in_force.datapath.commit()?;
         agent.told.waiting(agent.local.waiting());

@@ -22,6 +22,8 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wanted {
     pub(super) workloads: BTreeMap<CgroupId, WantedWorkload>,
+    /// Workloads of which is not known yet what they shall have: they keep what they have.
+    pub(super) kept: BTreeSet<CgroupId>,
     /// Endpoints that are out.
     pub(super) out: BTreeMap<RouteKey, Out>,
     /// What one workload may take; a route is as much as it has backendRefs.
@@ -92,7 +94,8 @@ pub(super) fn settle(
     layout: &Layout,
     tables: &mut RouteTables,
 ) -> Vec<Steps> {
-    let gone = workloads.iter().filter(|(cgroup, _)| !wanted.workloads.contains_key(cgroup));
+    let stays = |cgroup| wanted.workloads.contains_key(cgroup) || wanted.kept.contains(cgroup);
+    let gone = workloads.iter().filter(|(cgroup, _)| !stays(cgroup));
     let gone = gone.map(|(&cgroup, workload)| Steps {
         cgroup,
         path: workload.path.clone(),

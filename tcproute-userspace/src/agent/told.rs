@@ -133,8 +133,13 @@ impl Told {
         for (&cgroup, workload) in &in_force.workloads {
             let Some(routes) = &workload.routes else { continue };
             let shown = self.state.workloads.get(&cgroup);
-            let same = shown
-                .is_some_and(|shown| Arc::ptr_eq(&shown.routes, routes) && shown.beyond == workload.beyond);
+            let beyond = shown.map_or(0, |shown| shown.beyond);
+            if workload.beyond > 0 && workload.beyond != beyond {
+                let (cgroup, beyond) = (workload.path.display(), workload.beyond);
+                warn!("{beyond} routes of the cgroup {cgroup} are left to the proxy: it may take no more");
+            }
+            let same =
+                shown.is_some_and(|shown| Arc::ptr_eq(&shown.routes, routes)) && workload.beyond == beyond;
             if !same && (workload.attached || shown.is_some()) {
                 let (path, routes) = (workload.path.clone(), Arc::clone(routes));
                 let state = WorkloadState { cgroup: path, id: cgroup, routes, beyond: workload.beyond };

@@ -17,6 +17,9 @@ use crate::{
 };
 use tcproute_common::RouteKey;
 
+/// What becomes of the workloads of a Dataplane that this daemon has never seen.
+const NEVER_THERE: &str = "its workloads have no routes but those that an earlier daemon has left them";
+
 /// The local Dataplanes by the names that they were given, and the cgroups that are there.
 pub(super) struct LocalDataplanes {
     settings: Settings,
@@ -83,7 +86,7 @@ impl LocalDataplanes {
                     if local.missing.as_ref() != Some(&missing) {
                         let then = match local.routes {
                             Some(_) => "its last routes stay in force",
-                            None => "its workloads are not routed until it comes",
+                            None => NEVER_THERE,
                         };
                         warn!("{missing}: {then}");
                     }
@@ -108,12 +111,16 @@ impl LocalDataplanes {
         let is_workload =
             |found: &Found| workloads.get(&found.id).is_some_and(|workload| workload.path == found.path);
         let Members { chosen, refused } = Members::choose(&self.found, is_workload);
-        let wanted = chosen.into_iter().filter_map(|Found { dataplane, path, id }| {
-            let routes = self.dataplanes.get(&dataplane)?.routes.clone()?;
-            Some((id, WantedWorkload { path, routes }))
-        });
         let quota = self.settings.quota;
-        (settle::Wanted { workloads: wanted.collect(), out, quota }, refused)
+        let mut wanted = settle::Wanted { out, quota, ..settle::Wanted::default() };
+        for Found { dataplane, path, id } in chosen {
+            match self.dataplanes.get(&dataplane).and_then(|local| local.routes.clone()) {
+                Some(routes) => drop(wanted.workloads.insert(id, WantedWorkload { path, routes })),
+                // An earlier daemon may have known it.
+                None => drop(wanted.kept.insert(id)),
+            }
+        }
+        (wanted, refused)
     }
 
     /// The cgroups that are there.
@@ -124,8 +131,7 @@ impl LocalDataplanes {
     /// The Dataplanes that are not among the resources, and what that means for them.
     pub(super) fn missing(&self) -> impl Iterator<Item = String> {
         self.dataplanes.values().filter_map(|local| {
-            let then =
-                if local.routes.is_some() { "its last routes stay in force" } else { "it has no routes" };
+            let then = if local.routes.is_some() { "its last routes stay in force" } else { NEVER_THERE };
             Some(format!("{}: {then}", local.missing.as_ref()?))
         })
     }

@@ -105,7 +105,7 @@ struct Input {
     mesh: MeshName,
     #[command(flatten)]
     routing: Routing,
-    /// Seconds between two look-ups of the DNS names of ExternalServices.
+    /// Seconds between two look-ups of the DNS names of endpoints.
     #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     dns_interval: Duration,
     /// How connections are given to backends: random, each by chance, or even, in turns.
@@ -114,7 +114,7 @@ struct Input {
     /// Log each decision of the eBPF programs.
     #[arg(long)]
     log_decisions: bool,
-    /// What all maps in the kernel may take together, in MiB. They are made larger as they are needed.
+    /// What the maps that grow may take together, in MiB. While they are made larger, those of before are there as well.
     #[arg(long, default_value = "1024", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     max_map_memory: u64,
     /// How many routes one workload may have in the kernel; a route counts once for each of its backendRefs. Those beyond are

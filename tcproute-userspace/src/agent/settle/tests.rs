@@ -83,6 +83,9 @@ impl Node {
 
     /// What a workload shall have, by looking at each route.
     fn wanted(&self, wanted: &Wanted, cgroup: CgroupId) -> Routes {
+        if wanted.kept.contains(&cgroup) {
+            return self.routes(cgroup);
+        }
         let Some(workload) = wanted.workloads.get(&cgroup) else { return Routes::new() };
         let id = self.workloads.get(&cgroup).map_or(0, |workload| workload.id.get());
         let (mut routes, mut entries) = (Routes::new(), 0);
@@ -141,7 +144,8 @@ fn any_wanted() -> impl Strategy<Value = Wanted> {
     let dials = proptest::collection::btree_map(1_u16..5, 0_usize..4, 0..5);
     let workloads = proptest::collection::btree_map(1_u64..5, (dials, any::<bool>()), 0..5);
     let out = proptest::collection::vec((1_u32..5, 1_u16..5, 0_u32..2, 100_u16..104), 0..4);
-    (destinations, workloads, out, 3_usize..12).prop_map(|(shapes, workloads, out, quota)| {
+    let kept = proptest::collection::btree_set((1_u64..5).prop_map(CgroupId::new), 0..3);
+    (destinations, workloads, kept, out, 3_usize..12).prop_map(|(shapes, workloads, mut kept, out, quota)| {
         let destinations: Vec<_> =
             (0..).zip(&shapes).map(|(service, shape)| destination(service, shape)).collect();
         let routes = |dials: BTreeMap<u16, usize>| {
@@ -169,7 +173,9 @@ fn any_wanted() -> impl Strategy<Value = Wanted> {
             let name = RefName { target: "MeshService db".to_owned(), nth };
             all_out.entry(key).or_default().insert((name, address(endpoint).into()));
         }
-        Wanted { workloads: workloads.into_iter().map(workload).collect(), out: all_out, quota }
+        let workloads: BTreeMap<_, _> = workloads.into_iter().map(workload).collect();
+        kept.retain(|cgroup| !workloads.contains_key(cgroup));
+        Wanted { workloads, kept, out: all_out, quota }
     })
 }
 
@@ -188,7 +194,7 @@ fn a_workload_is_routed_before_it_is_attached_and_detached_before_its_routes_go(
     };
     let workload = WantedWorkload { path: "/a".into(), routes: routes.into() };
     let wanted =
-        Wanted { workloads: BTreeMap::from([(CgroupId::new(1), workload)]), out: BTreeMap::new(), quota: 10 };
+        Wanted { workloads: BTreeMap::from([(CgroupId::new(1), workload)]), quota: 10, ..Wanted::default() };
     let [steps] = &mut node.steps(&wanted)[..] else { panic!("there is one workload") };
     assert!(matches!(steps.steps[..], [Step::Route(_), Step::Attach]));
     for step in std::mem::take(&mut steps.steps) {
@@ -231,7 +237,7 @@ proptest! {
             for cgroup in cgroups.clone() {
                 let now = node.routes(cgroup);
                 prop_assert!(now == new[&cgroup] || !complete.contains(&cgroup) && now == old[&cgroup]);
-                if complete.contains(&cgroup) {
+                if complete.contains(&cgroup) && !wanted.kept.contains(&cgroup) {
                     let attached = node.workloads.get(&cgroup).is_some_and(|workload| workload.attached);
                     prop_assert_eq!(attached, wanted.workloads.contains_key(&cgroup));
                 }
