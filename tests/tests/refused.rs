@@ -253,3 +253,26 @@ fn workloads_keep_their_routes_while_a_new_daemon_has_not_seen_their_dataplane()
     daemon.wait_for_line("new routes in force");
     assert_eq!(world.names(), ["a"]);
 }
+
+/// Whether servers take plaintext is not known then.
+#[test]
+fn nothing_is_routed_in_a_mesh_that_cannot_be_read() {
+    if !is_root("nothing_is_routed_in_a_mesh_that_cannot_be_read") {
+        return;
+    }
+    let world = World::new();
+    world.route("a");
+    world.write("default.yaml", "type: Mesh\nname: default\nmtls: {enabledBackend: ca}\n");
+    let daemon = world.daemon();
+    let action = || daemon.json("/v1/routes")[0]["routes"][0]["action"].clone();
+    assert_eq!(action(), "passthrough");
+    let subjects: Vec<Value> = rejected(&daemon).iter().map(|one| one["subject"].clone()).collect();
+    assert_eq!(subjects, ["Mesh default"]);
+    world.write("default.yaml", "type: Mesh\nname: default\n");
+    daemon.wait_for_line("new routes in force");
+    assert_eq!(world.names(), ["a"]);
+    // Then it is known, also while it cannot be read.
+    world.write("default.yaml", "type: Mesh\nname: default\nmtls: {enabledBackend: ca}\n");
+    daemon.wait_for_line("Mesh default cannot be used");
+    assert_eq!((action(), world.names()), (json!("route"), vec!["a".to_owned()]));
+}

@@ -163,7 +163,7 @@ impl<'a> Agent<'a> {
     ) -> Result<Self> {
         let Desk { state, questions, reconciles } = desk;
         let mut local = LocalDataplanes::new(settings.clone(), inputs.named.clone(), &inputs.fixed);
-        local.take_resources(inputs.first.resources.clone());
+        local.take_resources(inputs.first.for_routing());
         local.take_answers(&inputs.dns.first(FIRST_ANSWERS).await);
         if !inputs.named.is_empty() {
             local.take_found(named::look(&inputs.named).into());
@@ -253,7 +253,7 @@ impl<'a> Agent<'a> {
                 Ok(()) = self.feeds.said.changed() => {
                     let said = Arc::clone(&self.feeds.said.borrow_and_update());
                     self.told.sources(&said);
-                    let touched = self.local.take_resources(said.snapshot.resources.clone());
+                    let touched = self.local.take_resources(said.snapshot.for_routing());
                     grown = self.follow_up(touched, said.since, "the resources");
                 }
                 Ok(()) = self.feeds.answers.changed() => {

@@ -9,7 +9,7 @@ use imbl::OrdMap;
 use tokio::{sync::watch, time::Instant};
 
 use super::InputError;
-use crate::resources::{Identity, Resources};
+use crate::resources::{Identity, Mesh, MtlsMode, Resources};
 
 /// A source by its name, such as `files`.
 pub type SourceName = &'static str;
@@ -37,6 +37,23 @@ pub struct Snapshot {
     pub notes: Vec<InputError>,
     /// How the source is.
     pub health: Health,
+}
+
+impl Snapshot {
+    /// What routes are made from. A Mesh that cannot be used and never could counts as one with mTLS: no plaintext may go to
+    /// servers that do not take it.
+    pub fn for_routing(&self) -> Resources {
+        let mut resources = self.resources.clone();
+        for (subject, _) in self.rejected.iter().filter(|(_, rejection)| !rejection.kept) {
+            if let Subject::Resource(Identity { kind: Mesh::KIND, key: (name, _) }) = subject
+                && !resources.meshes.contains_key(name)
+            {
+                let strict = Mesh { name: name.clone(), mtls: Some(MtlsMode::Strict), zone_egress: false };
+                resources.meshes.insert(name.clone(), Arc::new(strict));
+            }
+        }
+        resources
+    }
 }
 
 /// What a rejection is about.
