@@ -1,7 +1,7 @@
 //! One life of `tcproute run`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::{net::UnixStream, process::CommandExt as _},
@@ -43,8 +43,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     pub(crate) files: usize,
-    /// Links by the inode of the cgroup.
-    pub(crate) links: BTreeMap<u64, usize>,
     pub(crate) programs: BTreeSet<u32>,
     pub(crate) maps: BTreeSet<u32>,
 }
@@ -165,16 +163,12 @@ impl Daemon {
 impl Held {
     /// Takes up what `/proc/PID/fdinfo` says of a file.
     fn note(&mut self, info: &str) {
-        let value = |name: &str| {
-            let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            value.and_then(|value| value.trim().parse::<u64>().ok())
+        let id = |name: &str| {
+            let id = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            id.and_then(|id| id.trim().parse::<u32>().ok())
         };
-        let id = |name: &str| value(name).and_then(|id| u32::try_from(id).ok());
         self.programs.extend(id("prog_id"));
         self.maps.extend(id("map_id"));
-        if let Some(cgroup) = value("cgroup_id") {
-            *self.links.entry(cgroup).or_default() += 1;
-        }
     }
 }
 
@@ -197,13 +191,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_are_counted_by_cgroup() {
+    fn programs_and_maps_are_told_from_other_files() {
         let mut held = Held::default();
-        for (link, program) in [(1, 70), (2, 71)] {
-            held.note(&format!("pos:\t0\nlink_type:\tcgroup\nlink_id:\t{link}\nprog_tag:\tab\nprog_id:\t{program}\ncgroup_id:\t99\nattach_type:\t10\n"));
+        for program in [70, 71] {
+            held.note(&format!("pos:\t0\nprog_type:\t18\nprog_tag:\tab\nprog_id:\t{program}\n"));
         }
         held.note("pos:\t0\nmap_type:\t1\nmemlock:\t4096\nmap_id:\t12\n");
-        assert_eq!(held.links, [(99, 2)].into());
+        held.note("pos:\t0\nflags:\t02\nmnt_id:\t15\n");
         assert_eq!((held.programs, held.maps), ([70, 71].into(), [12].into()));
     }
 

@@ -1,20 +1,26 @@
 //! What the kernel holds of tcproute.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::fd::{AsFd as _, AsRawFd as _},
     path::Path,
 };
 
 use anyhow::{Context as _, Result};
-use aya::{maps::MapData, programs::loaded_programs};
+use aya::{
+    maps::MapData,
+    programs::{
+        links::{FdLink, PinnedLink},
+        loaded_programs,
+    },
+};
 
 /// The maps that are pinned.
 #[derive(Debug, Default)]
 pub(crate) struct Maps {
-    pub(crate) count: usize,
-    pub(crate) ids: BTreeSet<u32>,
+    /// By name.
+    pub(crate) ids: BTreeMap<String, u32>,
     /// In bytes.
     pub(crate) memory: u64,
 }
@@ -28,14 +34,31 @@ impl Maps {
                 continue;
             }
             let map = MapData::from_pin(entry.path())?;
-            maps.count += 1;
-            maps.ids.insert(map.info()?.id());
+            maps.ids.insert(entry.file_name().to_string_lossy().into_owned(), map.info()?.id());
             let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd()))?;
             let memory = info.lines().find_map(|line| line.strip_prefix("memlock:"));
             maps.memory += memory.context("fdinfo has no memlock")?.trim().parse::<u64>()?;
         }
         Ok(maps)
     }
+}
+
+/// The programs behind the pinned links, by cgroup and hook.
+pub(crate) fn links(pins: &Path) -> Result<BTreeMap<u64, BTreeMap<String, u32>>> {
+    let links = pins.join("links");
+    let mut found = BTreeMap::new();
+    for cgroup in fs::read_dir(&links).with_context(|| format!("cannot read {}", links.display()))? {
+        let cgroup = cgroup?;
+        let number = cgroup.file_name().to_string_lossy().parse().context("a cgroup has a number")?;
+        let mut hooks = BTreeMap::new();
+        for hook in fs::read_dir(cgroup.path())? {
+            let hook = hook?;
+            let link = FdLink::from(PinnedLink::from_pin(hook.path())?);
+            hooks.insert(hook.file_name().to_string_lossy().into_owned(), link.info()?.program_id());
+        }
+        found.insert(number, hooks);
+    }
+    Ok(found)
 }
 
 /// How many of these programs there still are.

@@ -23,7 +23,7 @@ const PROGRAMS: usize = 6;
 pub(crate) struct Watch {
     /// Memory of each daemon when its first routes are in force.
     starts: Series,
-    /// Memory, and files beside links, of the daemon that runs to the end.
+    /// Memory and files of the daemon that runs to the end.
     memory: Series,
     files: Series,
     /// Through all daemons.
@@ -46,7 +46,7 @@ impl Watch {
         Self {
             starts: Series::new("KiB of a daemon that was just started", 1.15, 2048.0),
             memory: Series::new("KiB of the last daemon", 1.15, 2048.0),
-            files: Series::new("files of the last daemon beside its links", 1.0, 4.0),
+            files: Series::new("files of the last daemon", 1.0, 4.0),
             map_memory: Series::new("bytes of the pinned maps", 1.1, 65_536.0),
             map_count: Series::new("pinned maps", 1.0, 0.0),
             backends: Series::new("entries taken in the map backends", 2.0, 100.0),
@@ -72,25 +72,15 @@ impl Watch {
         let daemon = node.daemon()?;
         let held = daemon.held()?;
         self.memory.push(daemon.memory()?);
-        let links: usize = held.links.values().sum();
-        self.files.push((held.files - links) as f64);
+        self.files.push(held.files as f64);
         let cgroups = node.cgroup_ids()?;
-        for cgroup in &cgroups {
-            let links = held.links.get(cgroup).copied().unwrap_or_default();
-            ensure!(links == PROGRAMS, "a workload has {links} links instead of {PROGRAMS}");
-        }
-        ensure!(
-            held.links.len() == cgroups.len(),
-            "links to {} cgroups for {} workloads",
-            held.links.len(),
-            cgroups.len()
-        );
+        check_links(&kernel::links(&node.pins())?, &cgroups, &held.programs)?;
         self.seen_programs.extend(&held.programs);
         self.seen_maps.extend(&held.maps);
         self.programs.push(kernel::alive(&self.seen_programs) as f64);
         let maps = Maps::pinned(&node.pins())?;
-        self.seen_maps.extend(&maps.ids);
-        self.map_count.push(maps.count as f64);
+        self.seen_maps.extend(maps.ids.values());
+        self.map_count.push(maps.ids.len() as f64);
         self.map_memory.push(maps.memory as f64);
 
         let metrics = daemon.get("/metrics")?;
@@ -153,5 +143,41 @@ impl Watch {
     /// Programs and maps that the kernel still has of all that were ever seen.
     pub(crate) fn left(&self) -> usize {
         kernel::alive(&self.seen_programs) + kernel::alive_maps(&self.seen_maps)
+    }
+}
+
+/// Each of these cgroups, and no other, has a link for each hook, to a program that the daemon holds.
+fn check_links(
+    links: &BTreeMap<u64, BTreeMap<String, u32>>,
+    cgroups: &[u64],
+    programs: &BTreeSet<u32>,
+) -> Result<()> {
+    for cgroup in cgroups {
+        let hooks = links.get(cgroup).map(BTreeMap::len).unwrap_or_default();
+        ensure!(hooks == PROGRAMS, "a workload has {hooks} links instead of {PROGRAMS}");
+    }
+    ensure!(links.len() == cgroups.len(), "links to {} cgroups for {} workloads", links.len(), cgroups.len());
+    for (cgroup, hooks) in links {
+        for (hook, program) in hooks {
+            ensure!(programs.contains(program), "{hook} of the cgroup {cgroup} is not the daemon's program");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_too_few_or_to_an_old_program_is_found() {
+        let hooks = |programs: std::ops::Range<u32>| {
+            programs.map(|program| (program.to_string(), program)).collect::<BTreeMap<_, _>>()
+        };
+        let held = (10..16).collect();
+        assert!(check_links(&[(7, hooks(10..16))].into(), &[7], &held).is_ok());
+        assert!(check_links(&[(7, hooks(10..15))].into(), &[7], &held).is_err(), "one is missing");
+        assert!(check_links(&[(7, hooks(9..15))].into(), &[7], &held).is_err(), "one is old");
+        assert!(check_links(&[(7, hooks(10..16))].into(), &[], &held).is_err(), "one is left");
     }
 }
