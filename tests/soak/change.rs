@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use fastrand::Rng;
 
-use crate::mesh::{BackendRef, Endpoint, Mesh, Policy, SERVICES, SLOTS, Selects, VERSIONS, WORKLOADS};
+use crate::{
+    mesh::{Endpoint, Mesh, SERVICES, SLOTS, VERSIONS, WORKLOADS},
+    policy::{BackendRef, Policy, Selects},
+};
 
 /// Names of policies.
 const POLICIES: usize = 10;
@@ -44,9 +47,10 @@ fn change(mesh: &mut Mesh, rng: &mut Rng) -> &'static str {
         30..45 => add_endpoint(mesh, rng),
         45..60 => remove_endpoint(mesh, rng),
         60..65 => change_endpoint(mesh, rng),
-        65..72 => change_refs(mesh, rng),
-        72..84 => put_policy(mesh, rng),
-        84..92 => remove_policy(mesh, rng),
+        65..71 => change_refs(mesh, rng),
+        71..76 => change_effect(mesh, rng),
+        76..86 => put_policy(mesh, rng),
+        86..93 => remove_policy(mesh, rng),
         _ => change_outbounds(mesh, rng),
     }
 }
@@ -78,8 +82,18 @@ fn put_policy(mesh: &mut Mesh, rng: &mut Rng) -> &'static str {
     let selects = if rng.bool() { Selects::Mesh } else { Selects::Workload(rng.usize(0..WORKLOADS)) };
     let refs =
         (rng.u32(0..10) > 0).then(|| (0..rng.usize(1..=5)).map(|_| backend_ref(to, rng)).collect::<Vec<_>>());
-    mesh.policies.insert(name, Policy { selects, to, refs });
-    "policy put"
+    let shadow = rng.u32(0..6) == 0;
+    let what = if shadow { "shadow policy put" } else { "policy put" };
+    mesh.policies.insert(name, Policy { selects, to, shadow, refs });
+    what
+}
+
+/// A shadow comes in force, or what is in force becomes a shadow.
+fn change_effect(mesh: &mut Mesh, rng: &mut Rng) -> &'static str {
+    if let Some(policy) = pick(mesh.policies.values_mut(), rng) {
+        policy.shadow = !policy.shadow;
+    }
+    "shadow or not changed"
 }
 
 fn remove_policy(mesh: &mut Mesh, rng: &mut Rng) -> &'static str {
@@ -186,6 +200,6 @@ mod tests {
             *seen.entry(what).or_default() += 1;
             mesh = next_mesh;
         }
-        assert_eq!(seen.len(), 8, "{seen:?}");
+        assert_eq!(seen.len(), 10, "{seen:?}");
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `mesh`, `change` | the resources as values, where connections lead by them, and random changes |
+//! | `mesh`, `policy`, `change` | the resources as values, where connections lead by them, and random changes |
 //! | `outcome`, `history`, `shares` | what may become of a connection, when, and how often |
 //! | `growth` | what grows |
 //! | `client`, `clients`, `connection` | the processes that connect, and what they tell |
@@ -29,6 +29,7 @@ mod kernel;
 mod mesh;
 mod node;
 mod outcome;
+mod policy;
 mod run;
 mod servers;
 mod shares;

@@ -7,7 +7,10 @@ use std::{
     net::SocketAddr,
 };
 
-use crate::outcome::{Distribution, Outcome};
+use crate::{
+    outcome::{Distribution, Outcome},
+    policy::{BackendRef, Policy, Selects},
+};
 
 /// Services. One more is named by policies and does not exist.
 pub(crate) const SERVICES: usize = 6;
@@ -54,29 +57,6 @@ pub(crate) struct Endpoint {
     pub(crate) ready: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Policy {
-    pub(crate) selects: Selects,
-    pub(crate) to: usize,
-    /// `None`: an entry without rules, which means the service itself.
-    pub(crate) refs: Option<Vec<BackendRef>>,
-}
-
-/// In the order of strength.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Selects {
-    Mesh,
-    Workload(usize),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BackendRef {
-    pub(crate) service: usize,
-    /// In [`VERSIONS`].
-    pub(crate) version: Option<usize>,
-    pub(crate) weight: u32,
-}
-
 const MARKERS: u16 = 16;
 
 impl Mesh {
@@ -105,7 +85,9 @@ impl Mesh {
 
     fn service(&self, addresses: &Addresses, workload: usize, service: usize) -> Distribution {
         let concerned = self.policies.iter().filter(|(_, policy)| {
-            policy.to == service && [Selects::Mesh, Selects::Workload(workload)].contains(&policy.selects)
+            !policy.shadow
+                && policy.to == service
+                && [Selects::Mesh, Selects::Workload(workload)].contains(&policy.selects)
         });
         let strongest = concerned.max_by_key(|(name, policy)| (policy.selects, *name));
         let itself = vec![BackendRef { service, version: None, weight: 1 }];
@@ -187,39 +169,6 @@ impl Mesh {
     }
 }
 
-impl Policy {
-    fn text(&self, name: &str) -> String {
-        let selects = match self.selects {
-            Selects::Mesh => "{kind: Mesh}".to_owned(),
-            Selects::Workload(workload) => {
-                format!("{{kind: MeshService, name: {}}}", workload_name(workload))
-            }
-        };
-        let rules = self.refs.as_ref().map_or_else(String::new, |refs| {
-            let refs: Vec<String> = refs.iter().map(BackendRef::text).collect();
-            format!("    rules: [{{default: {{backendRefs: [{}]}}}}]\n", refs.join(", "))
-        });
-        format!(
-            "type: MeshTCPRoute\nname: {name}\nspec:\n  targetRef: {selects}\n  to:\n  - targetRef: {{kind: MeshService, \
-             name: svc-{}}}\n{rules}",
-            self.to
-        )
-    }
-}
-
-impl BackendRef {
-    fn text(&self) -> String {
-        let Self { service, version, weight } = self;
-        match version {
-            None => format!("{{kind: MeshService, name: svc-{service}, weight: {weight}}}"),
-            Some(version) => format!(
-                "{{kind: MeshServiceSubset, name: svc-{service}, tags: {{v: {}}}, weight: {weight}}}",
-                VERSIONS[*version]
-            ),
-        }
-    }
-}
-
 /// The name of a workload's Dataplane.
 pub(crate) fn workload_name(workload: usize) -> String {
     format!("workload-{workload}")
@@ -275,6 +224,7 @@ mod tests {
         let to = |version, selects| Policy {
             selects,
             to: 0,
+            shadow: false,
             refs: Some(vec![BackendRef { service: 0, version: Some(version), weight: 1 }]),
         };
         mesh.policies.insert("b".into(), to(0, Selects::Mesh));
@@ -284,5 +234,7 @@ mod tests {
         mesh.policies.insert("0".into(), to(2, Selects::Workload(0)));
         assert_eq!(of(&mesh, 0), Distribution::only(Outcome::Refused));
         assert_eq!(of(&mesh, 1), Distribution::only(Outcome::Reached(endpoints[0])));
+        mesh.policies.insert("z".into(), Policy { shadow: true, ..to(1, Selects::Workload(0)) });
+        assert_eq!(of(&mesh, 0), Distribution::only(Outcome::Refused), "a shadow is never in force");
     }
 }

@@ -41,6 +41,7 @@ impl Soak<'_> {
     /// Writes the next state. It may be in force from now on.
     fn write_next(&mut self, style: Style) -> Result<&'static str> {
         let (mesh, what) = change::next(&self.mesh, &mut self.rng);
+        self.count(what);
         self.write(mesh, style)?;
         Ok(what)
     }
@@ -79,6 +80,7 @@ impl Soak<'_> {
     /// Changes without a pause, also of several files.
     fn burst(&mut self) -> Result<()> {
         "a burst of changes".clone_into(&mut self.doing);
+        self.count("burst");
         for _ in 0..self.rng.usize(2..=6) {
             let style = self.style();
             self.write_next(style)?;
@@ -100,13 +102,14 @@ impl Soak<'_> {
         } else {
             names[self.rng.usize(0..names.len())].clone()
         };
+        self.count("file spoilt");
         self.doing = format!("{name} made unusable by {text:?}, {style:?}");
         self.node.files.spoil(&name, text, style)?;
         self.node.wait_for_rejected(true)?;
         let restart = self.rng.u32(0..3) == 0 && !self.grows_old;
         if restart {
             self.doing += ", daemon killed";
-            self.node.take_daemon()?.kill()?;
+            self.end_daemon(true)?;
             self.launch(&["--strict"])?;
             self.node.wait_for_refusal()?;
         }
@@ -124,6 +127,7 @@ impl Soak<'_> {
     /// By SIGKILL or SIGTERM.
     pub(super) fn end_daemon(&mut self, kill: bool) -> Result<()> {
         let daemon = self.node.take_daemon()?;
+        self.count(if kill { "daemon killed" } else { "daemon stopped" });
         if kill { daemon.kill() } else { daemon.stop() }
     }
 

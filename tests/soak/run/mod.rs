@@ -3,7 +3,10 @@
 mod actions;
 mod workloads;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
@@ -49,6 +52,8 @@ pub(crate) struct Soak<'o> {
     grows_old: bool,
     changes: u64,
     restarts: u64,
+    /// How often each thing was done.
+    done: BTreeMap<&'static str, u64>,
     slowest: Duration,
     /// What was done last, for when something is wrong.
     doing: String,
@@ -77,6 +82,7 @@ impl<'o> Soak<'o> {
             grows_old: false,
             changes: 0,
             restarts: 0,
+            done: BTreeMap::new(),
             slowest: Duration::ZERO,
             doing: "starting".to_owned(),
             _servers: servers,
@@ -160,6 +166,10 @@ impl<'o> Soak<'o> {
         )
     }
 
+    fn count(&mut self, what: &'static str) {
+        *self.done.entry(what).or_default() += 1;
+    }
+
     /// Ends everything, and sees what is left.
     fn finish(&mut self) -> Result<()> {
         "the end".clone_into(&mut self.doing);
@@ -170,6 +180,8 @@ impl<'o> Soak<'o> {
             self.tally.take(said, &self.history, &self.addresses, &self.doing)?;
         }
         println!("soak: {}", self.progress());
+        let done = self.done.iter().map(|(what, count)| format!("{what} {count}"));
+        println!("soak: done: {}", done.collect::<Vec<_>>().join(", "));
         let slots = Slots::open(&self.node.pins())?.in_use()?.len();
         let overflowed = self.watch.overflowed;
         println!("soak: {slots} slots in use without a socket, {overflowed} states beside their slots");

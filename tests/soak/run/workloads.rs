@@ -16,6 +16,7 @@ impl Soak<'_> {
         if !awaited && self.grows_old {
             return self.change();
         }
+        self.count("workload added");
         self.doing = format!("workload {workload} added{}", if awaited { ", as awaited" } else { "" });
         self.node.create(workload);
         if awaited {
@@ -36,6 +37,7 @@ impl Soak<'_> {
     /// Its cgroup goes, and the daemon follows or ends; or its cgroup stays, and the next daemon is not told of it.
     pub(super) fn remove_workload(&mut self) -> Result<()> {
         let Some(workload) = self.workload() else { return self.change() };
+        self.count("workload removed");
         if self.grows_old || self.rng.bool() {
             self.doing = format!("workload {workload} removed");
             self.remove_cgroup(workload)?;
@@ -60,6 +62,7 @@ impl Soak<'_> {
     /// Another cgroup takes the place of one that a daemon was told of.
     pub(super) fn replace_workload(&mut self) -> Result<()> {
         let Some(workload) = self.workload() else { return self.change() };
+        self.count("workload replaced");
         self.doing = format!("workload {workload} replaced");
         self.remove_cgroup(workload)?;
         self.node.create(workload);
