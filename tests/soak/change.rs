@@ -7,6 +7,7 @@ use fastrand::Rng;
 use crate::{
     mesh::{Endpoint, Mesh, SERVICES, SLOTS, VERSIONS, WORKLOADS},
     policy::{BackendRef, Policy, Selects},
+    unusable::{FOREIGN, Unusable},
 };
 
 /// Names of policies.
@@ -18,6 +19,8 @@ pub(crate) fn first(rng: &mut Rng) -> Mesh {
     let mut mesh = Mesh {
         endpoints: [].into(),
         policies: [].into(),
+        unusable: [].into(),
+        foreign: [].into(),
         outbounds: (0..WORKLOADS).map(|_| outbounds(rng)).collect(),
         marker: 0,
     };
@@ -43,14 +46,16 @@ pub(crate) fn next(mesh: &Mesh, rng: &mut Rng) -> (Mesh, &'static str) {
 
 fn change(mesh: &mut Mesh, rng: &mut Rng) -> &'static str {
     match rng.u32(0..100) {
-        0..30 => change_weight(mesh, rng),
-        30..45 => add_endpoint(mesh, rng),
-        45..60 => remove_endpoint(mesh, rng),
-        60..65 => change_endpoint(mesh, rng),
-        65..71 => change_refs(mesh, rng),
-        71..76 => change_effect(mesh, rng),
-        76..86 => put_policy(mesh, rng),
-        86..93 => remove_policy(mesh, rng),
+        0..26 => change_weight(mesh, rng),
+        26..38 => add_endpoint(mesh, rng),
+        38..51 => remove_endpoint(mesh, rng),
+        51..56 => change_endpoint(mesh, rng),
+        56..62 => change_refs(mesh, rng),
+        62..67 => change_effect(mesh, rng),
+        67..77 => put_policy(mesh, rng),
+        77..82 => remove_policy(mesh, rng),
+        82..90 => mend_policy(mesh, rng),
+        90..94 => put_or_remove_foreign(mesh, rng),
         _ => change_outbounds(mesh, rng),
     }
 }
@@ -77,35 +82,87 @@ fn backend_ref(to: usize, rng: &mut Rng) -> BackendRef {
 }
 
 fn put_policy(mesh: &mut Mesh, rng: &mut Rng) -> &'static str {
-    let name = format!("p{}", rng.usize(0..POLICIES));
+    let name = name(rng);
+    let policy = policy(rng);
+    let what = if policy.shadow { "shadow policy put" } else { "policy put" };
+    mesh.unusable.remove(&name);
+    mesh.policies.insert(name, policy);
+    what
+}
+
+fn name(rng: &mut Rng) -> String {
+    format!("p{}", rng.usize(0..POLICIES))
+}
+
+fn policy(rng: &mut Rng) -> Policy {
     let to = rng.usize(0..SERVICES);
     let selects = if rng.bool() { Selects::Mesh } else { Selects::Workload(rng.usize(0..WORKLOADS)) };
     let refs =
         (rng.u32(0..10) > 0).then(|| (0..rng.usize(1..=5)).map(|_| backend_ref(to, rng)).collect::<Vec<_>>());
-    let shadow = rng.u32(0..6) == 0;
-    let what = if shadow { "shadow policy put" } else { "policy put" };
-    mesh.policies.insert(name, Policy { selects, to, shadow, refs });
-    what
+    Policy { selects, to, shadow: rng.u32(0..6) == 0, refs }
+}
+
+/// Another form of a policy, which cannot be used, takes the place of what is in its file, if anything is. The daemon must
+/// have read that before: so nothing else may be under way.
+pub(crate) fn reject(mesh: &Mesh, rng: &mut Rng) -> (Mesh, &'static str) {
+    let mut next = mesh.clone();
+    let name = name(rng);
+    let unusable = Unusable::new(&name, &policy(rng), rng);
+    let what = match (mesh.unusable.contains_key(&name), mesh.policies.contains_key(&name)) {
+        // Which of its forms was read last is not told.
+        (true, _) => return (next, "policy left unusable"),
+        (false, true) => "policy made unusable",
+        (false, false) => "unusable policy put",
+    };
+    next.unusable.insert(name, unusable);
+    (next, what)
+}
+
+/// As it was when it could be used last, or otherwise.
+fn mend_policy(mesh: &mut Mesh, rng: &mut Rng) -> &'static str {
+    if let Some(name) = pick(mesh.unusable.keys(), rng).cloned() {
+        mesh.unusable.remove(&name);
+        if !mesh.policies.contains_key(&name) || rng.bool() {
+            mesh.policies.insert(name, policy(rng));
+        }
+    }
+    "policy mended"
+}
+
+fn put_or_remove_foreign(mesh: &mut Mesh, rng: &mut Rng) -> &'static str {
+    let number = rng.usize(0..FOREIGN.len());
+    if mesh.foreign.remove(&number) {
+        "foreign object removed"
+    } else {
+        mesh.foreign.insert(number);
+        "foreign object put"
+    }
 }
 
 /// A shadow comes in force, or what is in force becomes a shadow.
 fn change_effect(mesh: &mut Mesh, rng: &mut Rng) -> &'static str {
-    if let Some(policy) = pick(mesh.policies.values_mut(), rng) {
+    if let Some((_, policy)) = pick(usable(mesh), rng) {
         policy.shadow = !policy.shadow;
     }
-    "shadow or not changed"
+    "effect changed"
 }
 
 fn remove_policy(mesh: &mut Mesh, rng: &mut Rng) -> &'static str {
-    if let Some(name) = pick(mesh.policies.keys(), rng).cloned() {
+    if let Some(name) = pick(mesh.policies.keys().chain(mesh.unusable.keys()), rng).cloned() {
         mesh.policies.remove(&name);
+        mesh.unusable.remove(&name);
     }
     "policy removed"
 }
 
+/// The policies whose files have them.
+fn usable(mesh: &mut Mesh) -> impl Iterator<Item = (&String, &mut Policy)> {
+    mesh.policies.iter_mut().filter(|(name, _)| !mesh.unusable.contains_key(*name))
+}
+
 fn refs<'m>(mesh: &'m mut Mesh, rng: &mut Rng) -> Option<(usize, &'m mut Vec<BackendRef>)> {
-    let policies = mesh.policies.values_mut().filter(|policy| policy.refs.is_some());
-    let policy = pick(policies, rng)?;
+    let policies = usable(mesh).filter(|(_, policy)| policy.refs.is_some());
+    let (_, policy) = pick(policies, rng)?;
     Some((policy.to, policy.refs.as_mut()?))
 }
 
@@ -188,9 +245,10 @@ mod tests {
         let (mut rng, mut again) = (Rng::with_seed(7), Rng::with_seed(7));
         let (mut mesh, mut same) = (first(&mut rng), first(&mut again));
         let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
-        for _ in 0..2000 {
-            let (next_mesh, what) = next(&mesh, &mut rng);
-            same = next(&same, &mut again).0;
+        for n in 0..2000 {
+            let change = if n % 10 == 0 { reject } else { next };
+            let (next_mesh, what) = change(&mesh, &mut rng);
+            same = change(&same, &mut again).0;
             assert_eq!(next_mesh, same);
             assert!(ENDPOINTS.contains(&next_mesh.endpoints.len()));
             let (before, after) = (mesh.files(&addresses), next_mesh.files(&addresses));
@@ -200,6 +258,6 @@ mod tests {
             *seen.entry(what).or_default() += 1;
             mesh = next_mesh;
         }
-        assert_eq!(seen.len(), 10, "{seen:?}");
+        assert_eq!(seen.len(), 16, "{seen:?}");
     }
 }

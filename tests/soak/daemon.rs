@@ -186,6 +186,13 @@ pub(crate) fn metric(metrics: &str, name: &str) -> Result<u64> {
     value.parse().with_context(|| format!("{name}: {value}"))
 }
 
+/// Of a metric with labels, all its values together.
+pub(crate) fn sum_of_metric(metrics: &str, name: &str) -> Result<u64> {
+    let lines =
+        metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("} "));
+    lines.map(|(_, value)| value.parse::<u64>().with_context(|| format!("{name}: {value}"))).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,5 +214,7 @@ mod tests {
         assert_eq!(metric(metrics, "tcproute_ready").unwrap(), 1);
         assert_eq!(metric(metrics, "tcproute_map_entries{map=\"routes\"}").unwrap(), 7);
         assert!(metric(metrics, "tcproute").is_err());
+        let metrics = "x{a=\"b\"} 2\nx{a=\"c\"} 3\nxy{a=\"b\"} 9\n";
+        assert_eq!((sum_of_metric(metrics, "x").unwrap(), sum_of_metric(metrics, "z").unwrap()), (5, 0));
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `mesh`, `policy`, `change` | the resources as values, where connections lead by them, and random changes |
+//! | `mesh`, `policy`, `unusable`, `change` | the resources as values, where connections lead by them, and random changes |
 //! | `outcome`, `history`, `shares` | what may become of a connection, when, and how often |
 //! | `growth` | what grows |
 //! | `client`, `clients`, `connection` | the processes that connect, and what they tell |
@@ -34,6 +34,7 @@ mod run;
 mod servers;
 mod shares;
 mod tally;
+mod unusable;
 mod watch;
 
 use std::{process::ExitCode, time::Duration};

@@ -10,6 +10,7 @@ use std::{
 use crate::{
     outcome::{Distribution, Outcome},
     policy::{BackendRef, Policy, Selects},
+    unusable::{FOREIGN, Rejected, Unusable, foreign_file, policy_file},
 };
 
 /// Services. One more is named by policies and does not exist.
@@ -42,8 +43,12 @@ pub(crate) struct Destination {
 pub(crate) struct Mesh {
     /// By service and slot.
     pub(crate) endpoints: BTreeMap<(usize, usize), Endpoint>,
-    /// By name.
+    /// By name: what is in force, be it in a file or the last good form of what is unusable there.
     pub(crate) policies: BTreeMap<String, Policy>,
+    /// By name: what stands in the policy's file and cannot be used.
+    pub(crate) unusable: BTreeMap<String, Unusable>,
+    /// In [`FOREIGN`].
+    pub(crate) foreign: BTreeSet<usize>,
     /// The services that each workload dials. Where it has no outbound, connections go as dialled.
     pub(crate) outbounds: Vec<BTreeSet<usize>>,
     /// In an outbound that nobody dials. It tells one state from all others that were lately in force.
@@ -125,10 +130,34 @@ impl Mesh {
             ("workloads.yaml".to_owned(), self.workloads_text(addresses)),
         ]
         .into();
-        files.extend(
-            self.policies.iter().map(|(name, policy)| (format!("policy-{name}.yaml"), policy.text(name))),
-        );
+        files.extend(self.policies.iter().map(|(name, policy)| (policy_file(name), policy.text(name))));
+        let unusable = self.unusable.iter();
+        files.extend(unusable.map(|(name, unusable)| (policy_file(name), unusable.text.clone())));
+        let foreign = self.foreign.iter();
+        files.extend(foreign.map(|&number| (foreign_file(number), FOREIGN[number].0.to_owned())));
         files
+    }
+
+    /// What the daemon is to say of all that it cannot use.
+    pub(crate) fn rejected(&self) -> BTreeSet<Rejected> {
+        let unusable = self
+            .unusable
+            .iter()
+            .map(|(name, unusable)| unusable.rejected(name, self.policies.contains_key(name)));
+        let foreign = self.foreign.iter().filter_map(|&number| FOREIGN[number].1);
+        let foreign = foreign.map(|subject| Rejected { subject: subject.to_owned(), kept: false });
+        unusable.chain(foreign).collect()
+    }
+
+    /// Whether something in this file is rejected.
+    pub(crate) fn is_spoilt(&self, file: &str) -> bool {
+        self.unusable.keys().any(|name| policy_file(name) == file)
+            || self.foreign.iter().any(|&number| foreign_file(number) == file)
+    }
+
+    /// A daemon that starts knows of no last good forms.
+    pub(crate) fn forget_last_good_forms(&mut self) {
+        self.policies.retain(|name, _| !self.unusable.contains_key(name));
     }
 
     fn services_text(&self, addresses: &Addresses) -> String {
@@ -200,6 +229,8 @@ mod tests {
             ]
             .into(),
             policies: BTreeMap::new(),
+            unusable: BTreeMap::new(),
+            foreign: BTreeSet::new(),
             outbounds: vec![[0].into(), [0].into(), [].into()],
             marker: 0,
         }
@@ -236,5 +267,25 @@ mod tests {
         assert_eq!(of(&mesh, 1), Distribution::only(Outcome::Reached(endpoints[0])));
         mesh.policies.insert("z".into(), Policy { shadow: true, ..to(1, Selects::Workload(0)) });
         assert_eq!(of(&mesh, 0), Distribution::only(Outcome::Refused), "a shadow is never in force");
+    }
+    #[test]
+    fn an_unusable_form_leaves_the_last_good_one_in_force_until_a_daemon_starts() {
+        let mut mesh = mesh();
+        let mut to = Policy {
+            selects: Selects::Mesh,
+            to: 0,
+            shadow: false,
+            refs: Some(vec![BackendRef { service: 0, version: Some(0), weight: 1 }]),
+        };
+        mesh.policies.insert("p0".into(), to.clone());
+        to.refs = None;
+        mesh.unusable.insert("p0".into(), Unusable::new("p0", &to, &mut fastrand::Rng::with_seed(1)));
+        let endpoints = &addresses().endpoints[0];
+        assert_eq!(of(&mesh, 0), Distribution::only(Outcome::Reached(endpoints[0])));
+        let kept = |mesh: &Mesh| mesh.rejected().iter().map(|rejected| rejected.kept).collect::<Vec<_>>();
+        assert_eq!(kept(&mesh), [true]);
+        mesh.forget_last_good_forms();
+        assert_eq!(of(&mesh, 0), Distribution::split(&[(1.0, endpoints[..2].to_vec())]));
+        assert_eq!(kept(&mesh), [false]);
     }
 }

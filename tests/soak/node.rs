@@ -1,7 +1,7 @@
 //! The node: cgroups, files, and a daemon that comes and goes.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
     os::unix::fs::MetadataExt as _,
@@ -23,6 +23,7 @@ use crate::{
     interrupt,
     mesh::{Addresses, Mesh, WORKLOADS, workload_name},
     outcome::{Distribution, Outcome},
+    unusable::Rejected,
 };
 
 /// All of it goes when this is dropped.
@@ -135,7 +136,19 @@ impl Node {
             shown = daemon.json("/v1/routes")?;
             Ok(routes(&shown)? == wanted)
         });
-        waited.with_context(|| format!("shown: {shown}"))
+        waited.with_context(|| format!("shown: {shown}"))?;
+        self.wait_rejected(mesh)
+    }
+
+    /// Waits until the daemon says that just that is rejected which cannot be used.
+    pub(crate) fn wait_rejected(&mut self, mesh: &Mesh) -> Result<()> {
+        let wanted = mesh.rejected();
+        let mut shown = BTreeSet::new();
+        let waited = self.wait("what cannot be used is told, and nothing else", |daemon| {
+            shown = rejected(&daemon.json("/v1/status")?)?;
+            Ok(shown == wanted)
+        });
+        waited.with_context(|| format!("wanted: {wanted:?}, shown: {shown:?}"))
     }
 
     /// Waits until the workloads that have a cgroup are attached, and no others are known.
@@ -148,12 +161,12 @@ impl Node {
         })
     }
 
-    /// Waits until the daemon says that it rejects something, or nothing.
-    pub(crate) fn wait_for_rejected(&mut self, there: bool) -> Result<()> {
-        let what = if there { "something is rejected" } else { "nothing is rejected" };
-        self.wait(what, |daemon| {
-            let rejected = &daemon.json("/v1/status")?["rejected"];
-            Ok(rejected.as_array().is_some_and(Vec::is_empty) != there)
+    /// Waits until the daemon says that something more is rejected.
+    pub(crate) fn wait_more_rejected(&mut self, mesh: &Mesh) -> Result<()> {
+        let known = mesh.rejected();
+        self.wait("something more is rejected", |daemon| {
+            let shown = rejected(&daemon.json("/v1/status")?)?;
+            Ok(shown.is_superset(&known) && shown != known)
         })
     }
 
@@ -205,6 +218,22 @@ impl Node {
 
 type Routes = BTreeMap<SocketAddr, Distribution>;
 
+/// Reads what is rejected from `/v1/status`.
+fn rejected(status: &Value) -> Result<BTreeSet<Rejected>> {
+    let rejected = status["rejected"].as_array().context("nothing is said of what is rejected")?.iter();
+    let read = |rejected: &Value| {
+        let subject = rejected["subject"].as_str().context("no subject")?;
+        // Of a place the file is enough.
+        let subject = match subject.rsplit_once('/') {
+            Some((_, place)) => place.split(':').next().unwrap_or(place),
+            None => subject,
+        };
+        let kept = rejected["kept"].as_bool().context("it is not said what becomes of it")?;
+        Ok(Rejected { subject: subject.to_owned(), kept })
+    };
+    rejected.map(read).collect()
+}
+
 /// Reads `/v1/routes`.
 fn routes(shown: &Value) -> Result<BTreeMap<String, Routes>> {
     let dataplanes = shown.as_array().context("the routes are no list")?;
@@ -249,5 +278,14 @@ mod tests {
         let routes = &routes(&shown).unwrap()["web"];
         assert_eq!(routes[&at(1)], Distribution::split(&[(3.0, vec![at(2)]), (1.0, vec![])]));
         assert_eq!(routes[&at(9)], Distribution::only(Outcome::Reached(at(9))));
+    }
+    #[test]
+    fn what_is_rejected_is_told_by_the_object_or_the_file() {
+        let of = |subject: &str, kept| json!({"source": "files", "subject": subject, "kept": kept});
+        let status = json!({"rejected": [
+            of("MeshTCPRoute p1 of mesh default", true), of("/tmp/x/policy-p2.yaml:1:7", false)]});
+        let read: Vec<_> = rejected(&status).unwrap().into_iter().map(|it| (it.subject, it.kept)).collect();
+        let told = [("MeshTCPRoute p1 of mesh default", true), ("policy-p2.yaml", false)];
+        assert_eq!(read, told.map(|(subject, kept)| (subject.to_owned(), kept)));
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use tcproute_tests::maps::Slots;
 
 use crate::{
-    daemon::metric,
+    daemon::{metric, sum_of_metric},
     growth::Series,
     kernel::{self, Maps},
     node::Node,
@@ -68,7 +68,7 @@ impl Watch {
     }
 
     /// While nothing is under way. The daemon has these routes, and each workload has its programs.
-    pub(crate) fn sample(&mut self, node: &Node, routes: usize) -> Result<()> {
+    pub(crate) fn sample(&mut self, node: &Node, routes: usize, rejected: usize) -> Result<()> {
         let daemon = node.daemon()?;
         let held = daemon.held()?;
         self.memory.push(daemon.memory()?);
@@ -86,7 +86,7 @@ impl Watch {
         let metrics = daemon.get("/metrics")?;
         let expected = [
             ("tcproute_ready", 1),
-            ("tcproute_source_errors", 0),
+            ("tcproute_source_errors", u64::from(rejected > 0)),
             ("tcproute_workloads_attached", cgroups.len() as u64),
             ("tcproute_map_entries{map=\"routes\"}", routes as u64),
             ("tcproute_connections_total{decision=\"internal_error\"}", 0),
@@ -96,6 +96,8 @@ impl Watch {
             let value = metric(&metrics, name)?;
             ensure!(value == wanted, "{name} is {value} and not {wanted}");
         }
+        let told = sum_of_metric(&metrics, "tcproute_rejected")?;
+        ensure!(told == rejected as u64, "tcproute_rejected tells of {told} and not {rejected}");
         self.look_for_lingering(node)?;
         self.backends.push(metric(&metrics, "tcproute_map_entries{map=\"backends\"}")? as f64);
         self.endpoints.push(metric(&metrics, "tcproute_map_entries{map=\"endpoints\"}")? as f64);

@@ -21,9 +21,10 @@ impl Soak<'_> {
             return self.restart(true);
         }
         match self.rng.u32(0..100) {
-            0..54 => self.change(),
-            54..62 => self.burst(),
-            62..70 => self.spoil(),
+            0..46 => self.change(),
+            46..54 => self.burst(),
+            54..60 => self.spoil(),
+            60..70 => self.reject(),
             70..75 => self.add_workload(),
             75..80 => self.remove_workload(),
             80..85 => self.replace_workload(),
@@ -40,7 +41,11 @@ impl Soak<'_> {
 
     /// Writes the next state. It may be in force from now on.
     fn write_next(&mut self, style: Style) -> Result<&'static str> {
-        let (mesh, what) = change::next(&self.mesh, &mut self.rng);
+        let next = change::next(&self.mesh, &mut self.rng);
+        self.write_changed(next, style)
+    }
+
+    fn write_changed(&mut self, (mesh, what): (Mesh, &'static str), style: Style) -> Result<&'static str> {
         self.count(what);
         self.write(mesh, style)?;
         Ok(what)
@@ -85,10 +90,25 @@ impl Soak<'_> {
             let style = self.style();
             self.write_next(style)?;
         }
-        // So that what is shown cannot be one of the states before.
-        let mut last = self.mesh.clone();
-        last.mark();
-        self.write(last, Style::Rename)?;
+        self.mark()
+    }
+
+    /// Waits until all that was written is read: what is shown cannot be one of the states before.
+    fn mark(&mut self) -> Result<()> {
+        let mut marked = self.mesh.clone();
+        marked.mark();
+        self.write(marked, Style::Rename)?;
+        self.settle()
+    }
+
+    /// A policy gets a form that cannot be used. Its last good one stays in force, if it had one.
+    fn reject(&mut self) -> Result<()> {
+        // Else it could not be told which was the last: not every change of a policy is one of the routes.
+        self.mark()?;
+        let style = self.style();
+        let rejected = change::reject(&self.mesh, &mut self.rng);
+        let what = self.write_changed(rejected, style)?;
+        self.doing = format!("{what}, {style:?}");
         self.settle()
     }
 
@@ -96,7 +116,9 @@ impl Soak<'_> {
     fn spoil(&mut self) -> Result<()> {
         let style = self.style();
         let text = BROKEN[self.rng.usize(0..BROKEN.len())];
-        let names: Vec<String> = self.node.files.names().cloned().collect();
+        // Of files that are well: so what is said of others stays.
+        let names = self.node.files.names().filter(|name| !self.mesh.is_spoilt(name));
+        let names: Vec<String> = names.cloned().collect();
         let name = if self.rng.bool() {
             "broken.yaml".to_owned()
         } else {
@@ -105,7 +127,7 @@ impl Soak<'_> {
         self.count("file spoilt");
         self.doing = format!("{name} made unusable by {text:?}, {style:?}");
         self.node.files.spoil(&name, text, style)?;
-        self.node.wait_for_rejected(true)?;
+        self.node.wait_more_rejected(&self.mesh)?;
         let restart = self.rng.u32(0..3) == 0 && !self.grows_old;
         if restart {
             self.doing += ", daemon killed";
@@ -120,7 +142,6 @@ impl Soak<'_> {
         if restart {
             return self.start_daemon();
         }
-        self.node.wait_for_rejected(false)?;
         self.settle()
     }
 
@@ -141,10 +162,15 @@ impl Soak<'_> {
         self.node.start(&awaited, &[more, &["--selection", selection]].concat())
     }
 
-    /// For the workloads that have a cgroup, with what is in the files.
-    pub(super) fn start_daemon(&mut self) -> Result<()> {
+    /// For the workloads that have a cgroup, with what is in the files. Waits for nothing.
+    fn begin_daemon(&mut self) -> Result<()> {
+        self.mesh.forget_last_good_forms();
         self.allow()?;
-        self.launch(&[])?;
+        self.launch(&[])
+    }
+
+    pub(super) fn start_daemon(&mut self) -> Result<()> {
+        self.begin_daemon()?;
         self.settle()?;
         self.restarts += 1;
         self.watch.started(&self.node)
@@ -167,8 +193,7 @@ impl Soak<'_> {
         }
         if self.rng.u32(0..3) == 0 {
             self.doing += ", killed while it starts";
-            self.allow()?;
-            self.launch(&[])?;
+            self.begin_daemon()?;
             std::thread::sleep(Duration::from_millis(self.rng.u64(0..150)));
             self.end_daemon(true)?;
         }

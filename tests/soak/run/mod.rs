@@ -143,7 +143,7 @@ impl<'o> Soak<'o> {
         if self.sampled.elapsed() >= SAMPLE {
             let outbounds = |workload| self.mesh.routes(&self.addresses, workload).len();
             let routes = self.node.existing().map(outbounds).sum();
-            self.watch.sample(&self.node, routes)?;
+            self.watch.sample(&self.node, routes, self.mesh.rejected().len())?;
             self.sampled = Instant::now();
         }
         if self.shown.elapsed() >= PROGRESS {
