@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fastrand::Rng;
 
 use crate::{
+    bulk::Bulk,
     mesh::{Endpoint, Mesh, SERVICES, SLOTS, VERSIONS, WORKLOADS},
     policy::{BackendRef, Policy, Selects},
     unusable::{FOREIGN, Unusable},
@@ -22,6 +23,7 @@ pub(crate) fn first(rng: &mut Rng) -> Mesh {
         unusable: [].into(),
         foreign: [].into(),
         outbounds: (0..WORKLOADS).map(|_| outbounds(rng)).collect(),
+        bulk: Bulk::default(),
         marker: 0,
     };
     while mesh.endpoints.len() < 24 {
@@ -115,6 +117,20 @@ pub(crate) fn reject(mesh: &Mesh, rng: &mut Rng) -> (Mesh, &'static str) {
         (false, false) => "unusable policy put",
     };
     next.unusable.insert(name, unusable);
+    (next, what)
+}
+
+/// Other numbers of what there may be many of; at most so many.
+pub(crate) fn grow(mesh: &Mesh, most: usize, rng: &mut Rng) -> (Mesh, &'static str) {
+    let mut next = mesh.clone();
+    let what = next.bulk.change(most, rng);
+    (next, what)
+}
+
+/// Of something there are few again.
+pub(crate) fn shrink(mesh: &Mesh, rng: &mut Rng) -> (Mesh, &'static str) {
+    let mut next = mesh.clone();
+    let what = next.bulk.shrink(rng);
     (next, what)
 }
 
@@ -241,12 +257,17 @@ mod tests {
     fn a_seed_repeats_and_each_change_touches_one_file() {
         let at = |service: usize, slot: usize| ([127, 0, service as u8, slot as u8], 1).into();
         let endpoints = (0..SERVICES).map(|service| (0..SLOTS).map(|slot| at(service, slot)).collect());
-        let addresses = Addresses { destinations: Vec::new(), endpoints: endpoints.collect() };
+        let addresses = Addresses { destinations: Vec::new(), endpoints: endpoints.collect(), everywhere: 9 };
         let (mut rng, mut again) = (Rng::with_seed(7), Rng::with_seed(7));
         let (mut mesh, mut same) = (first(&mut rng), first(&mut again));
         let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
         for n in 0..2000 {
-            let change = if n % 10 == 0 { reject } else { next };
+            let change = |mesh: &Mesh, rng: &mut Rng| match n % 20 {
+                0 | 10 => reject(mesh, rng),
+                5 => grow(mesh, 200, rng),
+                15 => shrink(mesh, rng),
+                _ => next(mesh, rng),
+            };
             let (next_mesh, what) = change(&mesh, &mut rng);
             same = change(&same, &mut again).0;
             assert_eq!(next_mesh, same);
@@ -258,6 +279,6 @@ mod tests {
             *seen.entry(what).or_default() += 1;
             mesh = next_mesh;
         }
-        assert_eq!(seen.len(), 16, "{seen:?}");
+        assert_eq!(seen.len(), 20, "{seen:?}");
     }
 }

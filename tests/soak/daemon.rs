@@ -30,6 +30,7 @@ pub(crate) struct Daemon {
 #[derive(Default)]
 struct Log {
     in_force: bool,
+    growths: u64,
     last: VecDeque<String>,
 }
 
@@ -69,6 +70,7 @@ impl Daemon {
                 let mut log = written.lock().unwrap_or_else(PoisonError::into_inner);
                 // Not the line about new ones.
                 log.in_force |= line.contains(" routes in force") && !line.contains("new routes");
+                log.growths += u64::from(line.contains("maps made larger"));
                 log.last.push_back(line);
                 if log.last.len() > KEPT {
                     log.last.pop_front();
@@ -81,6 +83,11 @@ impl Daemon {
     /// Whether it has said that its first routes are in force.
     pub(crate) fn is_in_force(&self) -> bool {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).in_force
+    }
+
+    /// How often it has said that it has made the maps larger.
+    pub(crate) fn growths(&self) -> u64 {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).growths
     }
 
     /// How it has ended, if it has.

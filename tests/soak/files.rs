@@ -22,6 +22,9 @@ pub(crate) struct Files {
     written: BTreeMap<String, String>,
 }
 
+/// Bytes that are written at once.
+const AT_ONCE: usize = 65_536;
+
 /// What cannot be used.
 pub(crate) const BROKEN: [&str; 4] = [
     "type: [\n",
@@ -56,6 +59,8 @@ impl Files {
 
     fn put(&self, name: &str, text: &str, style: Style) -> Result<()> {
         let path = self.path().join(name);
+        // While more is written in place, others see half of it.
+        let style = if text.len() > AT_ONCE { Style::Rename } else { style };
         match style {
             Style::Rename => {
                 let new = path.with_extension("new");

@@ -6,7 +6,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `mesh`, `policy`, `unusable`, `change` | the resources as values, where connections lead by them, and random changes |
+//! | `mesh`, `policy`, `unusable`, `bulk`, `change` | the resources as values, where connections lead by them, and random changes |
 //! | `outcome`, `history`, `shares` | what may become of a connection, when, and how often |
 //! | `growth` | what grows |
 //! | `client`, `clients`, `connection` | the processes that connect, and what they tell |
@@ -15,6 +15,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
 
+mod bulk;
 mod change;
 mod client;
 mod clients;
@@ -78,6 +79,9 @@ struct Options {
     /// The longest pause between two changes, in milliseconds
     #[arg(long, default_value_t = 1500)]
     pause: u64,
+    /// Outbounds and services that come at a time, at most
+    #[arg(long, default_value_t = 4000)]
+    many: usize,
 }
 
 impl Options {

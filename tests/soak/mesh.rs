@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    bulk::Bulk,
     outcome::{Distribution, Outcome},
     policy::{BackendRef, Policy, Selects},
     unusable::{FOREIGN, Rejected, Unusable, foreign_file, policy_file},
@@ -29,6 +30,8 @@ pub(crate) struct Addresses {
     pub(crate) destinations: Vec<Destination>,
     /// By service and slot.
     pub(crate) endpoints: Vec<Vec<SocketAddr>>,
+    /// A server listens at this port of all IPv4 addresses.
+    pub(crate) everywhere: u16,
 }
 
 /// One address that clients dial.
@@ -51,6 +54,7 @@ pub(crate) struct Mesh {
     pub(crate) foreign: BTreeSet<usize>,
     /// The services that each workload dials. Where it has no outbound, connections go as dialled.
     pub(crate) outbounds: Vec<BTreeSet<usize>>,
+    pub(crate) bulk: Bulk,
     /// In an outbound that nobody dials. It tells one state from all others that were lately in force.
     pub(crate) marker: u16,
 }
@@ -60,6 +64,17 @@ pub(crate) struct Endpoint {
     /// In [`VERSIONS`].
     pub(crate) version: usize,
     pub(crate) ready: bool,
+}
+
+/// What is taken in maps.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Entries {
+    pub(crate) routes: u64,
+    pub(crate) backends: u64,
+    /// As if no two backends had the same ones.
+    pub(crate) endpoints: u64,
+    /// As if each took as many turns as its weight.
+    pub(crate) turns: u64,
 }
 
 const MARKERS: u16 = 16;
@@ -89,16 +104,21 @@ impl Mesh {
     }
 
     fn service(&self, addresses: &Addresses, workload: usize, service: usize) -> Distribution {
+        let refs = self.refs(workload, service);
+        let backends = refs.iter().map(|r| (f64::from(r.weight), self.endpoints_of(addresses, *r)));
+        Distribution::split(&backends.collect::<Vec<_>>())
+    }
+
+    /// What counts for a workload's connections to a service.
+    fn refs(&self, workload: usize, service: usize) -> Vec<BackendRef> {
         let concerned = self.policies.iter().filter(|(_, policy)| {
             !policy.shadow
                 && policy.to == service
                 && [Selects::Mesh, Selects::Workload(workload)].contains(&policy.selects)
         });
         let strongest = concerned.max_by_key(|(name, policy)| (policy.selects, *name));
-        let itself = vec![BackendRef { service, version: None, weight: 1 }];
-        let refs = strongest.and_then(|(_, policy)| policy.refs.as_ref()).unwrap_or(&itself);
-        let backends = refs.iter().map(|r| (f64::from(r.weight), self.endpoints_of(addresses, *r)));
-        Distribution::split(&backends.collect::<Vec<_>>())
+        let refs = strongest.and_then(|(_, policy)| policy.refs.clone());
+        refs.unwrap_or_else(|| vec![BackendRef { service, version: None, weight: 1 }])
     }
 
     fn endpoints_of(&self, addresses: &Addresses, backend: BackendRef) -> Vec<SocketAddr> {
@@ -108,7 +128,12 @@ impl Mesh {
                 && backend.version.is_none_or(|version| version == endpoint.version)
         };
         let meant = self.endpoints.iter().filter(is_meant);
-        meant.map(|(&(service, slot), _)| addresses.endpoints[service][slot]).collect()
+        let few = meant.map(|(&(service, slot), _)| addresses.endpoints[service][slot]);
+        // One more service than there are is named.
+        let is_there = backend.service < SERVICES;
+        let many =
+            is_there.then(|| self.bulk.endpoints(addresses.everywhere, backend.service, backend.version));
+        few.chain(many.into_iter().flatten()).collect()
     }
 
     /// All routes of a workload, by what is dialled.
@@ -120,7 +145,26 @@ impl Mesh {
         let outbounds = &self.outbounds[workload];
         let dialled = addresses.destinations.iter().filter(|d| outbounds.contains(&d.service));
         let routes = dialled.map(|d| (d.dialled, self.service(addresses, workload, d.service)));
-        routes.chain([(self.marker(), self.service(addresses, workload, 0))]).collect()
+        let marker = (self.marker(), self.service(addresses, workload, 0));
+        routes.chain([marker]).chain(self.bulk.routes(workload)).collect()
+    }
+
+    /// The most that is taken in the maps for these workloads, if there are many of nothing.
+    pub(crate) fn entries(&self, addresses: &Addresses, workloads: impl Iterator<Item = usize>) -> Entries {
+        let mut entries = Entries::default();
+        for workload in workloads {
+            let outbounds = &self.outbounds[workload];
+            let dialled = addresses.destinations.iter().map(|d| d.service).filter(|s| outbounds.contains(s));
+            for service in dialled.chain([0]) {
+                entries.routes += 1;
+                for backend in self.refs(workload, service) {
+                    entries.backends += 1;
+                    entries.turns += u64::from(backend.weight);
+                    entries.endpoints += self.endpoints_of(addresses, backend).len() as u64;
+                }
+            }
+        }
+        entries
     }
 
     /// Every file by its name.
@@ -130,6 +174,7 @@ impl Mesh {
             ("workloads.yaml".to_owned(), self.workloads_text(addresses)),
         ]
         .into();
+        files.extend(self.bulk.files(addresses.everywhere));
         files.extend(self.policies.iter().map(|(name, policy)| (policy_file(name), policy.text(name))));
         let unusable = self.unusable.iter();
         files.extend(unusable.map(|(name, unusable)| (policy_file(name), unusable.text.clone())));
@@ -184,6 +229,7 @@ impl Mesh {
                 "---\ntype: Dataplane\nname: {name}\nnetworking:\n  address: 127.0.0.1\n  inbound:\n  \
                  - {{port: 80, tags: {{kuma.io/service: {name}, kuma.io/protocol: tcp}}}}\n  outbound:\n"
             );
+            text.push_str(&self.bulk.outbounds_text(workload));
             let dialled = addresses.destinations.iter().filter(|d| services.contains(&d.service));
             let outbounds = dialled.map(|d| (d.service, d.dialled)).chain([(0, self.marker())]);
             for (service, address) in outbounds {
@@ -216,6 +262,7 @@ mod tests {
             endpoints: (0..SERVICES)
                 .map(|service| (0..SLOTS).map(|slot| at([127, 1, service as u8, slot as u8])).collect())
                 .collect(),
+            everywhere: 9,
         }
     }
 
@@ -232,6 +279,7 @@ mod tests {
             unusable: BTreeMap::new(),
             foreign: BTreeSet::new(),
             outbounds: vec![[0].into(), [0].into(), [].into()],
+            bulk: Bulk::default(),
             marker: 0,
         }
     }

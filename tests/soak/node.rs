@@ -136,7 +136,7 @@ impl Node {
             shown = daemon.json("/v1/routes")?;
             Ok(routes(&shown)? == wanted)
         });
-        waited.with_context(|| format!("shown: {shown}"))?;
+        waited.with_context(|| difference(&shown, &wanted))?;
         self.wait_rejected(mesh)
     }
 
@@ -195,6 +195,7 @@ impl Node {
             if let Some(status) = daemon.ended()? {
                 bail!("tcproute has ended: {status}\n{}", daemon.log());
             }
+            let asked = Instant::now();
             if condition(daemon).with_context(|| format!("waiting: {what}\n{}", daemon.log()))? {
                 return Ok(());
             }
@@ -202,7 +203,8 @@ impl Node {
                 bail!("interrupted");
             }
             ensure!(Instant::now() < deadline, "waited in vain: {what}\n{}", daemon.log());
-            thread::sleep(Duration::from_millis(5));
+            // Answers may be long: the daemon has other things to do.
+            thread::sleep(asked.elapsed().max(Duration::from_millis(5)));
         }
     }
 
@@ -217,6 +219,28 @@ impl Node {
 }
 
 type Routes = BTreeMap<SocketAddr, Distribution>;
+
+/// Routes that are shown and not wanted, or the other way round: some of them.
+fn difference(shown: &Value, wanted: &BTreeMap<String, Routes>) -> String {
+    let shown = match routes(shown) {
+        Ok(shown) => shown,
+        Err(error) => return format!("{error:#}: {shown}"),
+    };
+    let none = Routes::new();
+    let names: BTreeSet<&String> = shown.keys().chain(wanted.keys()).collect();
+    let mut different = Vec::new();
+    for name in names {
+        let (shown, wanted) = (shown.get(name).unwrap_or(&none), wanted.get(name).unwrap_or(&none));
+        let dialled: BTreeSet<&SocketAddr> = shown.keys().chain(wanted.keys()).collect();
+        let differs = dialled.into_iter().filter(|at| shown.get(at) != wanted.get(at));
+        let text =
+            |routes: &Routes, at| routes.get(at).map_or_else(|| "none".to_owned(), ToString::to_string);
+        different.extend(
+            differs.map(|at| format!("{name} {at}: shown {}, wanted {}", text(shown, at), text(wanted, at))),
+        );
+    }
+    format!("{} routes differ: {}", different.len(), different[..different.len().min(10)].join("; "))
+}
 
 /// Reads what is rejected from `/v1/status`.
 fn rejected(status: &Value) -> Result<BTreeSet<Rejected>> {

@@ -23,5 +23,7 @@ pub(crate) fn listen() -> (Addresses, Vec<Server>) {
     let v6 = (0..2).map(|service| Destination { service, dialled: listen((Ipv6Addr::LOCALHOST, 0).into()) });
     destinations.extend(v6);
     let endpoints = (0..SERVICES).map(|service| (0..SLOTS).map(|slot| listen(v4(service, slot))).collect());
-    (Addresses { destinations, endpoints: endpoints.collect() }, servers)
+    let endpoints = endpoints.collect();
+    let everywhere = listen((Ipv4Addr::UNSPECIFIED, 0).into()).port();
+    (Addresses { destinations, endpoints, everywhere }, servers)
 }

@@ -20,20 +20,21 @@ pub struct Server {
 impl Server {
     /// Listens at the address; port 0 takes a free one.
     pub fn start(address: impl Into<SocketAddr>, name: &str) -> Self {
-        Self::serve(bind(address.into()), name)
+        let name = name.to_owned();
+        Self::serve(bind(address.into()), move |_| name.clone())
     }
 
-    /// As [`Self::start`]; the name is the address.
+    /// As [`Self::start`]; the name is the address that was reached. At an unspecified one it listens at all of this host.
     pub fn start_named_by_its_address(address: SocketAddr) -> Self {
-        let listener = bind(address);
-        let name = address_of(&listener).to_string();
-        Self::serve(listener, &name)
+        // Nobody has that of a connection that is gone already.
+        let reached = |stream: &TcpStream| stream.local_addr().map(|at| at.to_string()).unwrap_or_default();
+        Self::serve(bind(address), reached)
     }
 
-    fn serve(listener: TcpListener, name: &str) -> Self {
+    fn serve(listener: TcpListener, name: impl Fn(&TcpStream) -> String + Send + 'static) -> Self {
         let address = address_of(&listener);
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, name) = (Arc::clone(&stop), format!("{name}\n"));
+        let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::Relaxed) {
@@ -41,7 +42,7 @@ impl Server {
                 }
                 if let Ok(mut stream) = stream {
                     // A client that has gone away again is none of the server's business.
-                    let _ = stream.write_all(name.as_bytes());
+                    let _ = stream.write_all(format!("{}\n", name(&stream)).as_bytes());
                     // Closing with unread data would reset the connection.
                     let _ = stream.set_nonblocking(true).and_then(|()| stream.read(&mut [0; 4096]));
                 }

@@ -18,34 +18,43 @@ impl Soak<'_> {
         // The second half belongs to one daemon.
         if !self.grows_old && self.begun.elapsed() >= self.options.duration() / 2 {
             self.grows_old = true;
-            return self.restart(true);
+            return self.begin_last_daemon();
+        }
+        if !self.mesh.bulk.is_empty() && self.rng.u32(0..4) == 0 {
+            return self.shrink();
         }
         match self.rng.u32(0..100) {
-            0..46 => self.change(),
-            46..54 => self.burst(),
-            54..60 => self.spoil(),
-            60..70 => self.reject(),
-            70..75 => self.add_workload(),
-            75..80 => self.remove_workload(),
-            80..85 => self.replace_workload(),
+            0..36 => self.change(),
+            36..44 => self.burst(),
+            44..50 => self.spoil(),
+            50..60 => self.reject(),
+            60..69 => self.grow(),
+            69..74 => self.add_workload(),
+            74..79 => self.remove_workload(),
+            79..84 => self.replace_workload(),
             _ if self.grows_old => self.change(),
-            85..91 => self.restart(true),
-            91..95 => self.restart(false),
+            84..89 => self.restart(true),
+            89..92 => self.restart(false),
+            92..95 => self.begin_anew(),
             _ => self.kill_within_a_change(),
         }
     }
 
-    fn style(&mut self) -> Style {
+    pub(super) fn style(&mut self) -> Style {
         if self.rng.bool() { Style::Rename } else { Style::InPlace }
     }
 
     /// Writes the next state. It may be in force from now on.
-    fn write_next(&mut self, style: Style) -> Result<&'static str> {
+    pub(super) fn write_next(&mut self, style: Style) -> Result<&'static str> {
         let next = change::next(&self.mesh, &mut self.rng);
         self.write_changed(next, style)
     }
 
-    fn write_changed(&mut self, (mesh, what): (Mesh, &'static str), style: Style) -> Result<&'static str> {
+    pub(super) fn write_changed(
+        &mut self,
+        (mesh, what): (Mesh, &'static str),
+        style: Style,
+    ) -> Result<&'static str> {
         self.count(what);
         self.write(mesh, style)?;
         Ok(what)
@@ -67,12 +76,12 @@ impl Soak<'_> {
     }
 
     /// Waits until the last state is in force. From then on no other is allowed.
-    fn settle(&mut self) -> Result<()> {
+    pub(super) fn settle(&mut self) -> Result<()> {
         let begun = Instant::now();
         self.node.wait_in_force(&self.mesh, &self.addresses)?;
         self.history.report(clock::now()?);
         self.slowest = self.slowest.max(begun.elapsed());
-        Ok(())
+        self.watch.look(&self.node)
     }
 
     pub(super) fn change(&mut self) -> Result<()> {
@@ -148,6 +157,7 @@ impl Soak<'_> {
     /// By SIGKILL or SIGTERM.
     pub(super) fn end_daemon(&mut self, kill: bool) -> Result<()> {
         let daemon = self.node.take_daemon()?;
+        self.growths += daemon.growths();
         self.count(if kill { "daemon killed" } else { "daemon stopped" });
         if kill { daemon.kill() } else { daemon.stop() }
     }
@@ -173,7 +183,7 @@ impl Soak<'_> {
         self.begin_daemon()?;
         self.settle()?;
         self.restarts += 1;
-        self.watch.started(&self.node)
+        self.watch.started(&self.node, self.mesh.bulk.is_empty())
     }
 
     /// Ends the daemon, and starts the next one at once.
@@ -202,7 +212,7 @@ impl Soak<'_> {
 
     fn kill_within_a_change(&mut self) -> Result<()> {
         let style = self.style();
-        let what = self.write_next(style)?;
+        let what = if self.rng.bool() { self.write_many(style)? } else { self.write_next(style)? };
         let wait = self.rng.u64(0..30);
         self.doing = format!("{what}, {style:?}, daemon killed {wait} ms later");
         std::thread::sleep(Duration::from_millis(wait));
