@@ -58,9 +58,7 @@ impl State {
         let workloads = attached.iter().enumerate();
         Self { workloads: workloads.map(|(workload, &attached)| attached.then(|| of(workload))).collect() }
     }
-}
 
-impl State {
     /// Has in common with the state before what is the same: with thousands of endpoints it is much.
     fn share(&mut self, before: &Self) {
         for (new, old) in self.workloads.iter_mut().zip(&before.workloads) {
