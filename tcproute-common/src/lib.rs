@@ -26,7 +26,7 @@ pub use counter::Counter;
 pub use event::{COMMAND_LEN, EVENT_BYTES, Event, EventKind};
 pub use failing::FailingKey;
 pub use layout::LayoutVersion;
-pub use outcomes::{LATENCY_BUCKETS, OutcomeCounts, latency_bucket};
+pub use outcomes::{CarriedCounts, LATENCY_BUCKETS, OutcomeCounts, latency_bucket};
 pub use pick::{Draws, picks_own, scale};
 pub use route::{Backend, Cursor, RouteKey, RouteValue};
 pub use workload::{AddressFilter, WorkloadIdentity};

@@ -45,6 +45,18 @@ pub struct OutcomeCounts {
 
 crate::shared!(OutcomeCounts, 296);
 
+/// Entry of the map `carried`, under the index in `outcomes`: what was counted in maps that were too small.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CarriedCounts {
+    /// Over all CPUs.
+    pub counts: OutcomeCounts,
+    /// The kernel's number of the last map that is in it. The kernel gives numbers that rise.
+    pub map: u64,
+}
+
+crate::shared!(CarriedCounts, 304);
+
 /// The bucket for a latency.
 #[inline(always)]
 pub const fn latency_bucket(microseconds: u32) -> usize {

@@ -14,8 +14,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use tcproute_common::{
-    Backend, BackendRef, CONNECTIONS, Counter, Cursor, EVENT_BYTES, Event, FailingKey, Kept, OutcomeCounts,
-    RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
+    Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Cursor, EVENT_BYTES, Event, FailingKey, Kept,
+    OutcomeCounts, RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
 };
 
 /// Identity of the attached cgroup. Written by the loader after attaching, freed with the attachment.
@@ -78,7 +78,7 @@ pub(crate) static BACKEND_REFS: HashMap<u32, BackendRef, 1, { BPF_F_NO_PREALLOC 
 
 /// What each entry of `outcomes` had counted before that map was made larger. Written and read by the loader.
 #[btf_map(name = "carried")]
-pub(crate) static CARRIED: HashMap<u32, OutcomeCounts, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+pub(crate) static CARRIED: HashMap<u32, CarriedCounts, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
 /// Of the map `outcomes`. See [`Kept::generation`].
 #[unsafe(no_mangle)]

@@ -48,8 +48,9 @@ impl Bulk {
     pub(crate) fn change(&mut self, most: usize, rng: &mut Rng) -> &'static str {
         // As often few times the least as most of what there may be.
         let amount = |most: usize, rng: &mut Rng| {
-            let factor = (most as f64 / FEWEST as f64).max(1.0);
-            (FEWEST as f64).mul_add(factor.powf(rng.f64()), rng.f64()) as usize
+            let doublings = (most / FEWEST).max(1).ilog2();
+            let least = FEWEST << rng.u32(0..=doublings);
+            rng.usize(least..=(2 * least).min(most.max(least)))
         };
         match rng.u32(0..6) {
             0 | 1 => {

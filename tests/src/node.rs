@@ -14,7 +14,7 @@ use crate::{
     cgroup::TestCgroup,
     client::{counting, counts, stdout},
     mesh::Mesh,
-    tcproute::{Bpffs, binary, run_arguments},
+    tcproute::{Bpffs, ask_json, binary, run_arguments},
     wait_for,
 };
 
@@ -83,8 +83,8 @@ impl Node {
     fn launch_as(&mut self, mesh: &Mesh, workload: (&str, &Path), more: &[&str]) -> Log {
         let log = Log(NamedTempFile::new().expect("a temporary file can be made"));
         let mut command = Command::new(binary());
-        let socket = self.run.path().join("admin.sock");
-        run_arguments(&mut command, &mesh.file(), self.bpffs.path(), &socket, &[workload]).args(more);
+        run_arguments(&mut command, &mesh.file(), self.bpffs.path(), &self.admin_socket(), &[workload])
+            .args(more);
         command.stdin(Stdio::null()).stderr(log.0.reopen().expect("the log can be opened"));
         self.daemon = Some(command.spawn().expect("tcproute can be started"));
         log
@@ -98,6 +98,15 @@ impl Node {
             log.in_force()
         });
         print!("{}", log.text());
+    }
+
+    fn admin_socket(&self) -> PathBuf {
+        self.run.path().join("admin.sock")
+    }
+
+    /// What the admin endpoint of the daemon that runs answers.
+    pub fn json(&self, path: &str) -> serde_json::Value {
+        ask_json(&self.admin_socket(), path)
     }
 
     /// kill -9

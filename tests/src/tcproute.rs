@@ -103,6 +103,26 @@ pub fn get(arguments: &[&OsStr], url: &str) -> (u16, String) {
     (code.parse().expect("a code is a number"), body.to_owned())
 }
 
+/// Asks an admin endpoint: the status code and the body. Not by curl, which takes long to start.
+fn ask(socket: &Path, path: &str) -> (u16, String) {
+    let mut stream = UnixStream::connect(socket).expect("the admin endpoint is open");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket takes a timeout");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .expect("the request can be sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the answer can be read");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    (code.unwrap_or_else(|| panic!("{head}")), body.to_owned())
+}
+
+/// Asks an admin endpoint, which must answer with 200 and JSON.
+pub(crate) fn ask_json(socket: &Path, path: &str) -> Value {
+    let (code, body) = ask(socket, path);
+    assert_eq!(code, 200, "{path}: {body}");
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+}
+
 /// A running `tcproute run`. It is stopped by SIGTERM when this is dropped.
 pub struct Daemon {
     child: Child,
@@ -181,24 +201,14 @@ impl Daemon {
         self.run.path().join(ADMIN_SOCKET)
     }
 
-    /// Asks its admin endpoint: the status code and the body. Not by curl, which takes long to start.
+    /// Asks its admin endpoint: the status code and the body.
     pub fn get(&self, path: &str) -> (u16, String) {
-        let mut stream = UnixStream::connect(self.admin_socket()).expect("the admin endpoint is open");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket takes a timeout");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .expect("the request can be sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the answer can be read");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        (code.unwrap_or_else(|| panic!("{head}")), body.to_owned())
+        ask(&self.admin_socket(), path)
     }
 
     /// As [`Self::get`], where the answer must be 200 and JSON.
     pub fn json(&self, path: &str) -> Value {
-        let (code, body) = self.get(path);
-        assert_eq!(code, 200, "{path}: {body}");
-        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+        ask_json(&self.admin_socket(), path)
     }
 
     /// A whole number of `/metrics`, by its name and labels as they are written there.

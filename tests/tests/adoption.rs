@@ -8,10 +8,12 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
+use serde_json::Value;
 use tcproute_tests::{
+    Loopback,
     cgroup::TestCgroup,
     client::{counting, counts, script},
-    is_root,
+    is_root, is_slow,
     load::Load,
     maps::Slots,
     node::Node,
@@ -19,6 +21,7 @@ use tcproute_tests::{
     sample,
     server::Server,
     tcproute::binary,
+    wait_for,
 };
 
 /// So many connections are made between two changes.
@@ -84,6 +87,56 @@ fn nothing_is_lost_while_daemons_are_killed_restarted_and_upgraded() {
     println!("{seen:?}");
     assert_eq!((seen.failures, seen.other_peers), ([].into(), [].into()));
     assert_eq!(seen.names.keys().collect::<Vec<_>>(), ["v1", "v2", "v3"]);
+}
+
+/// Programs go on to count in a map that was too small until they are replaced, and for a second it is not known whether they
+/// have ended.
+#[test]
+fn no_count_is_lost_when_daemons_are_killed_while_maps_grow() {
+    if !is_root("no_count_is_lost_when_daemons_are_killed_while_maps_grow") {
+        return;
+    }
+    let split = Split::new();
+    let mut node = Node::new();
+    let mut mesh = split.mesh(&[("1", 90), ("2", 10)]);
+    node.run(&mesh, &[]);
+    let load = Load::start(&node.cgroup, split.dialled, 4);
+    let others = Loopback::claim();
+    for round in 1..=if is_slow() { 2 } else { 4 } {
+        load.wait_for_more(sample(PHASE).into());
+        node.kill();
+        // More than there is room for each time.
+        let more = 1_024_u32 << round;
+        for n in 0..more {
+            mesh.outbound("db", (others.ip(0, 1), u16::try_from(10_000 + more + n).unwrap()).into());
+        }
+        let log = node.launch(&mesh, &[]);
+        wait_for("the maps are larger", || log.text().contains("maps made larger"));
+        load.wait_for_more(8);
+        node.kill();
+        println!("{}", log.text());
+        node.run(&mesh, &[]);
+    }
+    load.wait_for_more(sample(PHASE).into());
+    let seen = load.finish();
+    assert_eq!((seen.failures, seen.other_peers), ([].into(), [].into()));
+    let told = || {
+        let outcomes = node.json("/v1/outcomes");
+        let routes = outcomes[0]["routes"].as_array().unwrap().clone();
+        let dialled = |route: &&Value| route["address"] == split.dialled.ip().to_string();
+        let route = routes.iter().find(dialled).unwrap();
+        let of =
+            |backend: usize, field: &str| route["backends"][backend]["outcomes"][field].as_u64().unwrap();
+        [0, 1].map(|backend| ["attempted", "established", "closed"].map(|field| of(backend, field)))
+    };
+    let made = ["v1", "v2"].map(|name| [seen.names[name]; 3]);
+    println!("made {made:?}, told {:?}", told());
+    wait_for("each connection is counted once", || told() == made);
+    wait_for("the maps that were too small are given up", || {
+        let pins = std::fs::read_dir(node.pins()).unwrap();
+        pins.into_iter().all(|pin| !pin.unwrap().file_name().to_string_lossy().starts_with("before-"))
+    });
+    assert_eq!(told(), made, "what was counted there is carried");
 }
 
 /// The new programs run beside the old ones for a moment. Connections that are open then show their endpoint.

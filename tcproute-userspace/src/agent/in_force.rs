@@ -110,6 +110,7 @@ impl<'a> InForce<'a> {
             }
         };
         let grows = options.pins.is_some();
+        let grown = datapath.has_more_to_carry().then(Instant::now);
         let (workloads, ids) = (BTreeMap::new(), WorkloadIds::default());
         Ok(Self {
             datapath,
@@ -118,7 +119,7 @@ impl<'a> InForce<'a> {
             ids,
             freed: Vec::new(),
             retired: Vec::new(),
-            grown: None,
+            grown,
             memory,
             grows,
         })
@@ -315,8 +316,13 @@ impl<'a> InForce<'a> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error).with_context(not_attached),
         };
+        let was_behind = self.datapath.is_behind();
         match self.datapath.attach(&opened, workload.id) {
             Ok(()) => {
+                if was_behind {
+                    // Its programs of before may still be counting.
+                    self.grown = Some(Instant::now());
+                }
                 workload.attached = true;
                 workload.inherited = false;
                 applied.attached.push(cgroup);

@@ -27,6 +27,7 @@ use super::{
     events::Events,
     maps::{remove, take},
     object::object,
+    outcomes::Before,
     pins::{PinDirectory, PinnedLayout},
     programs::{self, LoadedProgram},
     requirements::Features,
@@ -138,8 +139,13 @@ impl<'a> Datapath<'a> {
                 map.pin(pins.next_map(name)).with_context(|| format!("cannot pin the map {name}"))?;
             }
         }
+        let before = match options.pins {
+            Some(pins) if reuse.tables.is_some() => pins.before()?,
+            _ => Vec::new(),
+        };
+        let before = before.iter().map(|path| Before::open(path)).collect::<Result<_>>()?;
         Ok(Self {
-            tables: Tables::take(&mut ebpf)?,
+            tables: Tables::take(&mut ebpf, before)?,
             counters: take(&mut ebpf, "counters")?,
             failing: take(&mut ebpf, "failing")?,
             events: Events::new(take(&mut ebpf, "events")?),
@@ -168,7 +174,8 @@ impl<'a> Datapath<'a> {
         self.reuse.tables.is_some().then(|| self.tables.contents()).transpose()
     }
 
-    /// The workload that this cgroup is to the programs already. What its routes have begun or ended at is kept.
+    /// The workload that this cgroup is to the programs already. What its routes have begun or ended at is kept. If the daemon
+    /// before was killed while maps grew, the cgroup may still run the programs of before.
     pub fn adopt(&mut self, cgroup: CgroupId) -> Option<WorkloadId> {
         if !self.reuse.states {
             return None;
@@ -177,6 +184,9 @@ impl<'a> Datapath<'a> {
         let identity = self.workloads.get(key, 0).ok()?;
         let workload = WorkloadId::new(identity.workload)?;
         self.filters.entry(workload).or_insert(AddressFilter::EMPTY).extend(&identity.filter);
+        if self.has_more_to_carry() {
+            self.behind.insert(cgroup);
+        }
         Some(workload)
     }
 
@@ -230,7 +240,7 @@ impl<'a> Datapath<'a> {
     /// What programs count in the old map of outcomes until they are replaced is kept: see [`Self::carry`].
     pub fn grow(&mut self, limits: Limits, layout: &Layout) -> Result<()> {
         let pins = self.pins.context("the maps of a single command do not grow")?;
-        let next = match self.larger(limits, layout) {
+        let next = match self.larger(pins, limits, layout) {
             Ok(next) => next,
             Err(error) => {
                 // Else they would be put in place with the next ones.
@@ -240,7 +250,7 @@ impl<'a> Datapath<'a> {
         };
         next.commit()?;
         let before = std::mem::replace(self, next);
-        self.tables.outcomes.follow(before.tables.outcomes, layout.slots().map(|(.., slot)| slot))?;
+        self.tables.outcomes.follow(before.tables.outcomes)?;
         // What cannot be replaced now goes on with the routes of before, and is tried again.
         if let Err(error) = self.catch_up() {
             warn!("{error:#}: tried again");
@@ -249,7 +259,7 @@ impl<'a> Datapath<'a> {
     }
 
     /// Larger maps with the same in them, and the programs for them.
-    fn larger(&self, limits: Limits, layout: &Layout) -> Result<Self> {
+    fn larger(&self, pins: &PinDirectory, limits: Limits, layout: &Layout) -> Result<Self> {
         let reuse = Reuse { states: true, ..self.reuse.with_larger_tables() };
         let options = Options { limits, ..self.options };
         let mut next = Self::load_with(&options, reuse).context("cannot make larger maps")?;
@@ -257,6 +267,8 @@ impl<'a> Datapath<'a> {
             next.tables.apply(&change).context("cannot fill larger maps")?;
         }
         next.tables.copy_cursors(&self.tables, layout.cursors())?;
+        next.tables.outcomes.carry_from(&self.tables.outcomes, layout.slots().map(|(.., slot)| slot))?;
+        self.tables.outcomes.pin(|id| pins.next_before(id))?;
         next.traced = self.traced;
         next.filters.clone_from(&self.filters);
         next.attached.clone_from(&self.attached);
@@ -291,7 +303,8 @@ impl<'a> Datapath<'a> {
         if self.is_behind() || !self.tables.outcomes.has_before() {
             return Ok(());
         }
-        self.tables.outcomes.carry(layout.slots().map(|(.., slot)| slot))
+        self.tables.outcomes.carry(layout.slots().map(|(.., slot)| slot))?;
+        self.pins.map_or(Ok(()), PinDirectory::remove_before)
     }
 
     /// Whether maps of outcomes that were too small are still there.

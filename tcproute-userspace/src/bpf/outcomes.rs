@@ -1,12 +1,14 @@
 //! The map `outcomes`: reading what the programs have counted, and emptying entries for others.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result};
 use aya::{
-    maps::{HashMap, MapData, MapError, PerCpuArray, PerCpuValues},
+    maps::{HashMap, IterableMap, Map, MapData, MapError, PerCpuArray, PerCpuValues},
     util::nr_cpus,
 };
 use nix::libc::ENOENT;
-use tcproute_common::OutcomeCounts;
+use tcproute_common::{CarriedCounts, OutcomeCounts};
 
 use super::maps::remove;
 use crate::outcomes::Outcomes;
@@ -20,33 +22,70 @@ pub fn possible_cpus() -> Result<u32> {
 /// What was counted: by the programs, and before the map was made larger.
 pub(super) struct OutcomeMap {
     counts: PerCpuArray<MapData, OutcomeCounts>,
-    /// Maps that were too small. Programs that had begun before these were replaced may still count there.
-    before: Vec<PerCpuArray<MapData, OutcomeCounts>>,
+    /// Maps that were too small, the oldest first. Programs that had begun before these were replaced may still count there.
+    before: Vec<Before>,
     /// The map `carried`.
-    carried: HashMap<MapData, u32, OutcomeCounts>,
+    carried: HashMap<MapData, u32, CarriedCounts>,
     /// Whether that has any entry.
     carries: bool,
+}
+
+/// A map that was too small.
+pub(super) struct Before {
+    /// The kernel's number of it.
+    id: u32,
+    counts: PerCpuArray<MapData, OutcomeCounts>,
+}
+
+impl Before {
+    /// What is pinned there.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let at = || format!("cannot open the map {}", path.display());
+        let map = MapData::from_pin(path).with_context(at)?;
+        let id = map.info().with_context(at)?.id();
+        let counts = Map::PerCpuArray(map).try_into().with_context(at)?;
+        Ok(Self { id, counts })
+    }
+
+    /// Entries that came later are not there.
+    fn read(&self, slot: u32) -> Result<Option<PerCpuValues<OutcomeCounts>>> {
+        let read = (slot < self.counts.len()).then(|| self.counts.get(&slot, 0)).transpose();
+        read.context("cannot read the map outcomes of before")
+    }
 }
 
 impl OutcomeMap {
     pub(super) fn new(
         counts: PerCpuArray<MapData, OutcomeCounts>,
-        carried: HashMap<MapData, u32, OutcomeCounts>,
+        carried: HashMap<MapData, u32, CarriedCounts>,
+        mut before: Vec<Before>,
     ) -> Self {
         let carries = carried.keys().next().is_some();
-        Self { counts, before: Vec::new(), carried, carries }
+        before.sort_by_key(|before| before.id);
+        Self { counts, before, carried, carries }
     }
 
     /// What an entry has counted.
     pub(super) fn read(&self, slot: u32) -> Result<Outcomes> {
         let per_cpu = self.counts.get(&slot, 0).context("cannot read the map outcomes")?;
         let mut all = per_cpu.to_vec();
-        all.extend(self.read_before(slot)?);
-        all.extend(self.carried(slot)?);
+        all.push(self.before(slot)?.counts);
         Ok(Outcomes::sum(&all))
     }
 
-    fn carried(&self, slot: u32) -> Result<Option<OutcomeCounts>> {
+    /// What an entry has counted in maps that were too small, and the last of them.
+    fn before(&self, slot: u32) -> Result<CarriedCounts> {
+        let mut sum = self.carried(slot)?.unwrap_or_default();
+        let carried = sum.map;
+        for before in self.before.iter().filter(|before| u64::from(before.id) > carried) {
+            let read = before.read(slot)?;
+            sum.counts = read.iter().flat_map(|per_cpu| per_cpu.iter()).fold(sum.counts, plus);
+            sum.map = before.id.into();
+        }
+        Ok(sum)
+    }
+
+    fn carried(&self, slot: u32) -> Result<Option<CarriedCounts>> {
         if !self.carries {
             return Ok(None);
         }
@@ -58,21 +97,11 @@ impl OutcomeMap {
         }
     }
 
-    fn read_before(&self, slot: u32) -> Result<Vec<OutcomeCounts>> {
-        let mut all = Vec::new();
-        for before in &self.before {
-            // Entries that came later are not there.
-            if slot < before.len() {
-                all.extend(before.get(&slot, 0).context("cannot read the map outcomes of before")?.iter());
-            }
-        }
-        Ok(all)
-    }
-
     /// Sets an entry to zero, to which no socket and no route leads.
     pub(super) fn clear(&mut self, slot: u32) -> Result<()> {
         let cpus = possible_cpus()? as usize;
-        for counts in self.before.iter_mut().chain([&mut self.counts]) {
+        let before = self.before.iter_mut().map(|before| &mut before.counts);
+        for counts in before.chain([&mut self.counts]) {
             if slot < counts.len() {
                 let zeros = PerCpuValues::try_from(vec![OutcomeCounts::default(); cpus])?;
                 counts.set(slot, zeros, 0).context("cannot write the map outcomes")?;
@@ -85,15 +114,32 @@ impl OutcomeMap {
         }
     }
 
-    /// Goes on from what a map has counted that was too small, whose entries have the same places.
-    pub(super) fn follow(&mut self, smaller: Self, slots: impl Iterator<Item = u32>) -> Result<()> {
+    /// Pins the map, under a name that no other has: it may go on to count when a larger one has its place.
+    pub(super) fn pin(&self, path: impl Fn(u32) -> PathBuf) -> Result<()> {
+        let path = path(self.id()?);
+        let pinned = IterableMap::map(&self.counts).pin(&path);
+        pinned.with_context(|| format!("cannot pin the map outcomes at {}", path.display()))
+    }
+
+    fn id(&self) -> Result<u32> {
+        Ok(IterableMap::map(&self.counts).info().context("the map outcomes has no number")?.id())
+    }
+
+    /// Copies what was carried before to that of a map that is larger.
+    pub(super) fn carry_from(&mut self, smaller: &Self, slots: impl Iterator<Item = u32>) -> Result<()> {
         for slot in slots {
-            if let Some(counts) = smaller.carried(slot)? {
-                self.put(slot, &counts)?;
+            if let Some(carried) = smaller.carried(slot)? {
+                self.put(slot, &carried)?;
             }
         }
+        Ok(())
+    }
+
+    /// Goes on from what a map has counted that was too small, whose entries have the same places.
+    pub(super) fn follow(&mut self, smaller: Self) -> Result<()> {
+        let id = smaller.id()?;
         self.before = smaller.before;
-        self.before.push(smaller.counts);
+        self.before.push(Before { id, counts: smaller.counts });
         Ok(())
     }
 
@@ -102,22 +148,20 @@ impl OutcomeMap {
         !self.before.is_empty()
     }
 
-    /// Keeps what smaller maps have counted, and gives them up. To be called when no program counts there any more.
+    /// Keeps what smaller maps have counted, and gives them up. To be called when no program counts there any more. Wherever
+    /// it ends, each count is there once: what is carried says up to which map.
     pub(super) fn carry(&mut self, slots: impl Iterator<Item = u32>) -> Result<()> {
         for slot in slots {
-            let mut all = self.read_before(slot)?;
-            if all.iter().all(|counts| *counts == OutcomeCounts::default()) {
-                continue;
+            let carried = self.before(slot)?;
+            if carried.counts != OutcomeCounts::default() {
+                self.put(slot, &carried)?;
             }
-            all.extend(self.carried(slot)?);
-            let sum = all.iter().fold(OutcomeCounts::default(), plus);
-            self.put(slot, &sum)?;
         }
         self.before.clear();
         Ok(())
     }
 
-    fn put(&mut self, slot: u32, counts: &OutcomeCounts) -> Result<()> {
+    fn put(&mut self, slot: u32, counts: &CarriedCounts) -> Result<()> {
         self.carries = true;
         self.carried.insert(slot, counts, 0).context("cannot write the map carried")
     }

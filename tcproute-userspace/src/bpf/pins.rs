@@ -4,6 +4,7 @@
 //! <bpffs>/tcproute/             0700, locked by the daemon
 //!     layout-2-2-0/             versions of the tables and of the sockets' states, and the generation of the counts
 //!     routes, backends, …       maps, also for `bpftool map dump pinned`
+//!     before-<id>               a map `outcomes` that was too small, until its counts are in the map `carried`
 //!     links/<cgroup id>/<hook>  one link for each program and workload
 //! ```
 
@@ -52,6 +53,8 @@ const LINKS: &str = "links";
 
 const LAYOUT: &str = "layout-";
 
+const BEFORE: &str = "before-";
+
 impl PinDirectory {
     /// Makes the directory, or takes over the one that a daemon has left.
     pub fn claim(bpffs: &Path) -> Result<Self> {
@@ -99,6 +102,22 @@ impl PinDirectory {
         self.path.join(format!("{NEXT}{name}"))
     }
 
+    /// Where the map `outcomes` with that number is pinned that is to count on beside a larger one.
+    pub fn next_before(&self, id: u32) -> PathBuf {
+        self.next_map(&format!("{BEFORE}{id}"))
+    }
+
+    /// Where maps are pinned whose counts are not carried yet.
+    pub fn before(&self) -> Result<Vec<PathBuf>> {
+        let names = names(&self.path)?.into_iter().filter(|name| name.starts_with(BEFORE));
+        Ok(names.map(|name| self.path.join(name)).collect())
+    }
+
+    /// Gives those maps up.
+    pub fn remove_before(&self) -> Result<()> {
+        self.before()?.iter().try_for_each(|path| remove(path))
+    }
+
     /// Puts the maps that were pinned for it in place, and notes their layout: all of it or, if this process is killed
     /// before, nothing.
     pub fn commit(&self, layout: PinnedLayout) -> Result<()> {
@@ -122,9 +141,15 @@ impl PinDirectory {
             fs::rename(self.path.join(name), place(name))
                 .with_context(|| format!("cannot rename {}", self.path.join(name).display()))
         };
-        let (layouts, maps): (Vec<&str>, Vec<&str>) =
+        let (layouts, mut maps): (Vec<&str>, Vec<&str>) =
             next.into_iter().partition(|name| name.trim_start_matches(NEXT).starts_with(LAYOUT));
         let [committed] = layouts[..] else { return Ok(()) };
+        // As long as one is missing it can be seen whether these maps go on from others.
+        let goes_on = |name: &&str| name.trim_start_matches(NEXT).starts_with(BEFORE);
+        maps.sort_by_key(goes_on);
+        if maps.last().is_some_and(|last| !goes_on(last)) {
+            self.remove_before()?;
+        }
         maps.into_iter().try_for_each(put)?;
         present
             .into_iter()
@@ -319,6 +344,49 @@ mod tests {
         for steps in 0..=8 {
             assert_eq!(killed_after(steps), if steps < 4 { old.clone() } else { new.clone() }, "{steps}");
         }
+    }
+
+    /// What is pinned when a daemon that makes its maps larger was killed after some of the steps. An earlier growth was not
+    /// done with, either.
+    fn killed_in_growth_after(steps: usize) -> Vec<(String, String)> {
+        let bpffs = tempfile::tempdir().unwrap();
+        let pins = PinDirectory::lock(bpffs.path()).unwrap();
+        let at = |name: &str| pins.path.join(name);
+        fs::write(at("outcomes"), "2").unwrap();
+        fs::write(at("before-1"), "1").unwrap();
+        fs::create_dir(at("layout-2-1-7")).unwrap();
+        let all: [&dyn Fn(); 5] = [
+            &|| fs::write(pins.next_map("outcomes"), "3").unwrap(),
+            &|| fs::write(pins.next_before(2), "2").unwrap(),
+            &|| fs::create_dir(at("next-layout-2-1-7")).unwrap(),
+            &|| fs::rename(at("next-outcomes"), at("outcomes")).unwrap(),
+            &|| fs::rename(at("next-before-2"), at("before-2")).unwrap(),
+        ];
+        all[..steps].iter().for_each(|step| step());
+        pins.recover().unwrap();
+        contents(&pins.path).into_iter().filter(|(name, _)| !name.starts_with(LAYOUT)).collect()
+    }
+
+    #[test]
+    fn growth_keeps_the_maps_that_still_count_and_maps_made_anew_do_not() {
+        let owned = |entries: &[(&str, &str)]| -> Vec<(String, String)> {
+            entries.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+        };
+        let old = owned(&[("before-1", "1"), ("outcomes", "2")]);
+        let new = owned(&[("before-1", "1"), ("before-2", "2"), ("outcomes", "3")]);
+        for steps in 0..=5 {
+            assert_eq!(
+                killed_in_growth_after(steps),
+                if steps < 3 { old.clone() } else { new.clone() },
+                "{steps}"
+            );
+        }
+        let bpffs = tempfile::tempdir().unwrap();
+        let pins = PinDirectory::lock(bpffs.path()).unwrap();
+        fs::write(pins.path.join("before-1"), "1").unwrap();
+        fs::write(pins.next_map("outcomes"), "new").unwrap();
+        pins.commit(NEW).unwrap();
+        assert_eq!(pins.before().unwrap(), [] as [PathBuf; 0]);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use aya::maps::{MapInfo, cgroup_storage::CgroupStorageKey};
 use tcproute_common::{
-    Backend, BackendRef, Cursor, Kept, LayoutVersion, OutcomeCounts, RouteKey, RouteValue, SocketAddress,
-    WorkloadIdentity,
+    Backend, BackendRef, CarriedCounts, Cursor, Kept, LayoutVersion, OutcomeCounts, RouteKey, RouteValue,
+    SocketAddress, WorkloadIdentity,
 };
 
 use super::pins::{PinDirectory, PinnedLayout};
@@ -39,7 +39,7 @@ const TABLES: [Definition; 8] = [
     Definition::new::<u32, Cursor>("cursors"),
     Definition::new::<u32, OutcomeCounts>("outcomes"),
     Definition::new::<u32, BackendRef>("backend_refs"),
-    Definition::new::<u32, OutcomeCounts>("carried"),
+    Definition::new::<u32, CarriedCounts>("carried"),
 ];
 
 /// What sockets and cgroups have.

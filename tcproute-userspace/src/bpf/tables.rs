@@ -13,7 +13,7 @@ use tracing::warn;
 use super::{
     batch::write_all,
     maps::{remove, take},
-    outcomes::OutcomeMap,
+    outcomes::{Before, OutcomeMap},
 };
 use crate::plan::{Change, Contents};
 
@@ -30,14 +30,15 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self> {
+    /// Those of the object, and the maps of outcomes that were too small.
+    pub(super) fn take(ebpf: &mut Ebpf, before: Vec<Before>) -> Result<Self> {
         Ok(Self {
             routes: take(ebpf, "routes")?,
             backends: take(ebpf, "backends")?,
             endpoints: take(ebpf, "endpoints")?,
             turns: take(ebpf, "turns")?,
             cursors: take(ebpf, "cursors")?,
-            outcomes: OutcomeMap::new(take(ebpf, "outcomes")?, take(ebpf, "carried")?),
+            outcomes: OutcomeMap::new(take(ebpf, "outcomes")?, take(ebpf, "carried")?, before),
             backend_refs: take(ebpf, "backend_refs")?,
         })
     }
