@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// The longest pause between two changes, in milliseconds
     #[arg(long, value_name = "MS")]
     pause: Option<u64>,
+    /// Outbounds and services that come at a time, at most; 0 for none
+    #[arg(long, value_name = "N")]
+    many: Option<usize>,
     /// Run on this kernel, in a virtual machine: 5.10, 6.1, 6.12, latest or the path of a kernel image
     #[arg(long)]
     kernel: Option<Source>,
@@ -59,6 +62,7 @@ impl Options {
         arguments.extend(self.clients.map(|clients| format!("--clients={clients}")));
         arguments.extend(self.rate.map(|rate| format!("--rate={rate}")));
         arguments.extend(self.pause.map(|pause| format!("--pause={pause}")));
+        arguments.extend(self.many.map(|many| format!("--many={many}")));
         arguments
     }
 }
