@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     resources::Resources,
-    routing::{DataplaneRoutes, DnsAnswers, Resolver, UnknownDataplane},
+    routing::{DataplaneRoutes, DnsAnswers, Refreshed, Resolver, UnknownDataplane},
     workloads::{Found, cgroups::CgroupId, named::Named},
 };
 use tcproute_common::RouteKey;
@@ -66,21 +66,16 @@ impl LocalDataplanes {
         let mut touched = false;
         for (name, local) in &mut self.dataplanes {
             let refreshed = match &local.routes {
-                None => self.resolver.resolve(&self.settings.mesh, name).map(Some),
-                Some(before) => {
-                    // Others may be showing the routes before.
-                    let mut routes = DataplaneRoutes::clone(before);
-                    let refreshed = self.resolver.refresh(&mut routes, &update);
-                    refreshed.map(|touched| touched.then_some(routes))
-                }
+                None => self.resolver.resolve(&self.settings.mesh, name).map(Refreshed::Touched),
+                Some(before) => self.resolver.refresh(before, &update),
             };
             match refreshed {
-                Ok(routes) => {
+                Ok(refreshed) => {
                     if local.missing.take().is_some() {
                         info!("Dataplane {name} is there");
                     }
-                    touched |= routes.is_some();
-                    local.routes = routes.map(Arc::new).or(local.routes.take());
+                    touched |= refreshed.is_touched();
+                    local.routes = refreshed.routes().map(Arc::new).or(local.routes.take());
                 }
                 Err(missing) => {
                     if local.missing.as_ref() != Some(&missing) {

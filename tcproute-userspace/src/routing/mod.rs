@@ -34,7 +34,7 @@ pub(crate) use find::find;
 pub use resolved::{Action, DataplaneRoutes, Destination, ResolvedBackend, ResolvedRoute};
 pub use resolver::Resolver;
 pub use routes::Routes;
-pub use update::Update;
+pub use update::{Refreshed, Update};
 
 use crate::policy::Compat;
 

@@ -45,6 +45,32 @@ pub struct Update {
     destinations: Vec<Replaced>,
 }
 
+/// What routes are after an update.
+#[derive(Debug, Clone)]
+pub enum Refreshed {
+    /// The same.
+    Untouched,
+    /// They lead where they led, but are made from other policies: the next update begins with these.
+    Alike(DataplaneRoutes),
+    /// They lead elsewhere.
+    Touched(DataplaneRoutes),
+}
+
+impl Refreshed {
+    /// Whether any route leads elsewhere.
+    pub const fn is_touched(&self) -> bool {
+        matches!(self, Self::Touched(_))
+    }
+
+    /// Those to go on with in the place of those before, if there are others.
+    pub fn routes(self) -> Option<DataplaneRoutes> {
+        match self {
+            Self::Untouched => None,
+            Self::Alike(routes) | Self::Touched(routes) => Some(routes),
+        }
+    }
+}
+
 impl Resolver {
     /// Takes changed resources and DNS answers. Routes that were resolved before are brought up to date by
     /// [`Self::refresh`].
@@ -169,19 +195,21 @@ impl Resolver {
         }
     }
 
-    /// Brings routes up to date that were resolved, or refreshed, before the update. Whether they were touched.
+    /// Brings routes up to date that were resolved, or refreshed, before the update.
     pub fn refresh(
         &mut self,
-        routes: &mut DataplaneRoutes,
+        before: &DataplaneRoutes,
         update: &Update,
-    ) -> Result<bool, UnknownDataplane> {
+    ) -> Result<Refreshed, UnknownDataplane> {
+        let mut routes = before.clone();
         let mesh = routes.mesh.clone();
         // One that is gone has been so for more than one update, perhaps.
         let dataplane = Arc::clone(find(&self.resources, &mesh, &routes.dataplane)?);
         let is_changed = update.dataplanes.iter().any(|(of, name)| *of == mesh && name.is(&routes.dataplane));
         if is_changed || update.dialled.contains(&mesh) {
-            let before = std::mem::replace(routes, self.resolve(&mesh, &routes.dataplane)?);
-            return Ok(is_changed || before != *routes);
+            let after = self.resolve(&mesh, &routes.dataplane)?;
+            let touched = is_changed || *before != after;
+            return Ok(if touched { Refreshed::Touched(after) } else { Refreshed::Alike(after) });
         }
         let mut touched = false;
         for (before, after) in &update.destinations {
@@ -196,16 +224,16 @@ impl Resolver {
         };
         let has_others = update.others.contains(&mesh);
         if routed.is_empty() && !has_others {
-            return Ok(touched);
+            return Ok(if touched { Refreshed::Touched(routes) } else { Refreshed::Untouched });
         }
         let resources = self.resources.clone();
         let dialler = self.dialler(&resources, &dataplane);
+        let mut alike = false;
         let has_few = update.tcp.len() + update.http.len() <= FEW;
         for ResolvedRoute { dialled, destination } in routed {
             let Some(key) = self.destinations.key(&destination) else {
                 // It was resolved by another, or is from before an earlier update.
-                *routes = self.resolve(&mesh, &routes.dataplane)?;
-                return Ok(true);
+                return Ok(Refreshed::Touched(self.resolve(&mesh, &routes.dataplane)?));
             };
             let after = if is_ruled || !has_few {
                 let dialled = key.dialled.clone();
@@ -223,6 +251,7 @@ impl Resolver {
             if !Arc::ptr_eq(&destination, &after) {
                 // What is made of other policies may come to the same all the same.
                 touched |= *destination != *after;
+                alike = true;
                 routes.routes.insert(ResolvedRoute { dialled, destination: after });
             }
         }
@@ -231,7 +260,11 @@ impl Resolver {
             touched |= others != routes.other_policies;
             routes.other_policies = others;
         }
-        Ok(touched)
+        Ok(match (touched, alike) {
+            (true, _) => Refreshed::Touched(routes),
+            (false, true) => Refreshed::Alike(routes),
+            (false, false) => Refreshed::Untouched,
+        })
     }
 }
 

@@ -63,10 +63,10 @@ fn a_service_that_comes_and_goes_is_followed() {
     let mut resolver = resolver(&[POD], LATEST);
     let mut routes = resolver.resolve(&MeshName::default(), "web").unwrap();
     let update = resolver.update(resources(&[POD, &cluster]), dns());
-    assert!(resolver.refresh(&mut routes, &update).unwrap());
+    assert!(refresh(&mut resolver, &mut routes, &update).unwrap());
     assert_eq!(routes.routes.len(), 1);
     let update = resolver.update(resources(&[POD.split("---").next().unwrap(), &cluster]), dns());
-    assert!(resolver.refresh(&mut routes, &update).unwrap());
+    assert!(refresh(&mut resolver, &mut routes, &update).unwrap());
     assert_eq!(routes.routes.len(), 0);
 }
 

@@ -53,6 +53,18 @@ fn resolver(texts: &[&str], options: Options) -> Resolver {
     Resolver::new(resources(texts), dns(), options)
 }
 
+/// As the agent does it. Whether any route leads elsewhere.
+fn refresh(
+    resolver: &mut Resolver,
+    routes: &mut DataplaneRoutes,
+    update: &Update,
+) -> Result<bool, UnknownDataplane> {
+    let refreshed = resolver.refresh(routes, update)?;
+    let touched = refreshed.is_touched();
+    *routes = refreshed.routes().unwrap_or_else(|| routes.clone());
+    Ok(touched)
+}
+
 fn resolve_with(texts: &[&str], options: Options) -> DataplaneRoutes {
     resolver(texts, options).resolve(&MeshName::default(), "web").unwrap()
 }

@@ -22,7 +22,7 @@ fn a_moved_endpoint_touches_only_the_routes_that_lead_to_it() {
 
     let moved = CACHE.replace("10.0.2.1", "10.0.2.2");
     let update = resolver.update(resources(&[&texts[..2], &[&moved], &texts[3..]].concat()), dns());
-    assert!(resolver.refresh(&mut routes, &update).unwrap());
+    assert!(refresh(&mut resolver, &mut routes, &update).unwrap());
     let [cache, db] = routes.routes.iter().collect::<Vec<_>>()[..] else { panic!("{routes:?}") };
     assert_eq!(cache.destination.backends[0].endpoints, ["10.0.2.2:6379".parse().unwrap()]);
     assert!(Arc::ptr_eq(&db.destination, &before.routes[1].destination));
@@ -35,10 +35,10 @@ fn other_answers_of_dns_touch_the_routes_of_their_names() {
     let mut routes = resolver.resolve(&MeshName::default(), "web").unwrap();
     let answers = |ip: &str| DnsAnswers::from([("db.example.com".to_owned(), vec![ip.parse().unwrap()])]);
     let update = resolver.update(resources(&texts), answers("192.0.2.8"));
-    assert!(resolver.refresh(&mut routes, &update).unwrap());
+    assert!(refresh(&mut resolver, &mut routes, &update).unwrap());
     assert_eq!(backends(&routes)[0].2, ["192.0.2.8:5432"]);
     let update = resolver.update(resources(&texts), answers("192.0.2.8"));
-    assert!(!resolver.refresh(&mut routes, &update).unwrap());
+    assert!(!refresh(&mut resolver, &mut routes, &update).unwrap());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_policy_touches_only_the_routes_to_what_it_is_about() {
         let before = routes.clone();
         for policies in [&[policy.as_str()][..], &[]] {
             let update = resolver.update(resources(&[&texts, policies].concat()), dns());
-            assert!(resolver.refresh(&mut routes, &update).unwrap());
+            assert!(refresh(&mut resolver, &mut routes, &update).unwrap());
             for (old, new) in before.routes.iter().zip(routes.routes.iter()) {
                 let same = Arc::ptr_eq(&old.destination, &new.destination);
                 assert_eq!(same, &*new.destination.service != moved || policies.is_empty(), "{moved}");
@@ -62,16 +62,37 @@ fn a_policy_touches_only_the_routes_to_what_it_is_about() {
     }
 }
 
+/// What is weaker changes while nobody sees it, and then comes in force.
+#[test]
+fn a_policy_that_was_weaker_comes_in_force_as_it_is_by_then() {
+    let texts = |weight: u32, stronger: bool| {
+        let weaker = route("a", MESH, &to(&format!("db, weight: {weight}")));
+        let mut texts = vec![WEB.to_owned(), db(&[(1, "")]), CACHE.to_owned(), weaker];
+        texts.extend(stronger.then(|| route("b", MESH, &to("cache"))));
+        texts
+    };
+    let read = |texts: &[String]| resources(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut resolver = Resolver::new(read(&texts(1, true)), dns(), Options::default());
+    let mut routes = resolver.resolve(&MeshName::default(), "web").unwrap();
+    let update = resolver.update(read(&texts(7, true)), dns());
+    let refreshed = resolver.refresh(&routes, &update).unwrap();
+    let Refreshed::Alike(alike) = refreshed else { panic!("{refreshed:?}") };
+    routes = alike;
+    let update = resolver.update(read(&texts(7, false)), dns());
+    assert!(refresh(&mut resolver, &mut routes, &update).unwrap());
+    assert_eq!(routes.routes[0].destination.backends[0].weight.get(), 7);
+}
+
 #[test]
 fn a_dataplane_that_is_gone_is_an_error() {
     let mut resolver = resolver(&[WEB, &db(&[(1, "")])], Options::default());
     let mut routes = resolver.resolve(&MeshName::default(), "web").unwrap();
     for last in [1, 2] {
         let update = resolver.update(resources(&[&db(&[(last, "")])]), dns());
-        assert!(resolver.refresh(&mut routes, &update).is_err());
+        assert!(refresh(&mut resolver, &mut routes, &update).is_err());
     }
     let update = resolver.update(resources(&[WEB, &db(&[(3, "")])]), dns());
-    assert!(resolver.refresh(&mut routes, &update).unwrap());
+    assert!(refresh(&mut resolver, &mut routes, &update).unwrap());
     assert_eq!(backends(&routes)[0].2, ["10.0.1.3:5432"]);
 }
 
@@ -206,7 +227,7 @@ proptest! {
             let answers = if i % 3 == 0 { DnsAnswers::new() } else { dns() };
             let update = resolver.update(read(&world), answers.clone());
             let before = routes.clone();
-            let touched = resolver.refresh(&mut routes, &update).unwrap();
+            let touched = refresh(&mut resolver, &mut routes, &update).unwrap();
             prop_assert!(touched || before == routes);
             let mut afresh = Resolver::new(read(&world), answers, options);
             prop_assert_eq!(&routes, &afresh.resolve(&mesh, "web").unwrap());
