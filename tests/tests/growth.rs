@@ -289,6 +289,49 @@ fn where_memory_ends_one_workload_stays_as_it_is_and_others_go_on() {
     });
 }
 
+/// A service with so many endpoints, of one Dataplane.
+fn many_endpoints(service: &str, count: u32) -> String {
+    let mut text =
+        format!("---\ntype: Dataplane\nname: {service}\nnetworking:\n  address: 127.0.0.1\n  inbound:\n");
+    for n in 0..count {
+        let ip = Ipv4Addr::from(0x7FFF_0000 + n);
+        let _ = writeln!(text, "  - {{address: {ip}, port: 80, tags: {{kuma.io/service: {service}}}}}");
+    }
+    text
+}
+
+/// 1,400 endpoints are wanted where 1,496 are free, but no more than 1,300 beside each other.
+#[test]
+fn what_finds_no_room_in_one_piece_has_the_maps_grow() {
+    if !is_root("what_finds_no_room_in_one_piece_has_the_maps_grow") {
+        return;
+    }
+    let (web, directory) = (TestCgroup::create(), tempfile::tempdir().unwrap());
+    let write = |services: &[(&str, u32)]| {
+        let mut text = "type: Dataplane\nname: web\nnetworking:\n  address: 127.0.0.1\n  inbound:\n  \
+             - {port: 80, tags: {kuma.io/service: web}}\n  outbound:\n"
+            .to_owned();
+        for (port, (service, _)) in (1..).zip(services) {
+            let _ = writeln!(
+                text,
+                "  - {{address: 240.0.0.1, port: {port}, tags: {{kuma.io/service: {service}}}}}"
+            );
+        }
+        text.extend(services.iter().map(|(service, count)| many_endpoints(service, *count)));
+        replace(&directory.path().join("mesh.yaml"), &text);
+    };
+    write(&[("a", 1300), ("b", 1301), ("c", 1299)]);
+    let daemon = Daemon::start(directory.path(), &[("web", web.path())]);
+    let before = maps(&daemon)["endpoints"];
+    assert_eq!(before, (3900, 4096));
+    write(&[("a", 1300), ("c", 1299)]);
+    wait_for("b is gone", || maps(&daemon)["endpoints"].0 == 2599);
+    write(&[("a", 1300), ("c", 1299), ("d", 1400)]);
+    wait_for("d is there", || maps(&daemon)["endpoints"].0 == 3999);
+    assert!(maps(&daemon)["endpoints"].1 > 4096);
+    assert!(!daemon.json("/v1/status")["warnings"].to_string().contains("do not fit"));
+}
+
 #[test]
 fn beyond_its_quota_a_workload_is_left_to_the_proxy_and_others_do_not_notice() {
     if !is_root("beyond_its_quota_a_workload_is_left_to_the_proxy_and_others_do_not_notice") {

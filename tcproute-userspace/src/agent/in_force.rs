@@ -18,7 +18,7 @@ use crate::{
     bpf::{Datapath, Options, pins::PinDirectory},
     plan::{
         Change, Counting, Demand, Edit, Layout, LimitedMap, Limits, Memory, OverLimit, RefName, Retired,
-        WorkloadId, WorkloadIds,
+        Staged, WorkloadId, WorkloadIds,
     },
     workloads::cgroups::{Cgroup, CgroupId},
 };
@@ -266,14 +266,7 @@ impl<'a> InForce<'a> {
         if edits.is_empty() {
             return Ok(());
         }
-        let staged = match self.layout.stage(id, edits, Counting::Required) {
-            // Counting is no reason to leave a route out.
-            Err(OverLimit { map: LimitedMap::Outcomes, .. }) => {
-                self.layout.stage(id, edits, Counting::AsFarAsItGoes)
-            }
-            staged => staged,
-        };
-        let mut staged = staged?;
+        let mut staged = self.stage(id, edits, applied)?;
         let addresses = edits.iter().flat_map(|edit| {
             let table = edit.table.as_ref();
             let endpoints = table.into_iter().flat_map(|table| table.endpoints());
@@ -304,6 +297,30 @@ impl<'a> InForce<'a> {
             self.retired.push((Instant::now(), retired));
         }
         Ok(())
+    }
+
+    /// Finds room for other routes of a workload. Where there is enough, but not in one piece, the map is made larger.
+    fn stage(&mut self, id: WorkloadId, edits: &[Edit], applied: &mut Applied) -> Result<Staged> {
+        loop {
+            let staged = match self.layout.stage(id, edits, Counting::Required) {
+                // Counting is no reason to leave a route out.
+                Err(OverLimit { map: LimitedMap::Outcomes, .. }) => {
+                    self.layout.stage(id, edits, Counting::AsFarAsItGoes)
+                }
+                staged => staged,
+            };
+            let over = match staged {
+                Ok(staged) => return Ok(staged),
+                Err(over) => over,
+            };
+            let limits = self.layout.limits();
+            let larger = limits.in_one_piece(&over, self.memory);
+            if !over.is_scattered() || !self.grows || larger == limits {
+                return Err(over.into());
+            }
+            self.grow(larger).context("cannot make the maps larger")?;
+            applied.grown = true;
+        }
     }
 
     fn attach(&mut self, cgroup: CgroupId, path: &Path, applied: &mut Applied) -> Result<()> {

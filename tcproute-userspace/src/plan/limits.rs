@@ -60,14 +60,23 @@ impl fmt::Display for LimitedMap {
 
 /// There is no room in a map. Nothing was changed.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
-#[error("the map {map} needs room for {needed} entries at once and has {limit}")]
+#[error("the map {map} needs room for {wanted} entries in one piece beside {taken} and has {limit}")]
 pub struct OverLimit {
     /// Which map.
     pub map: LimitedMap,
-    /// What is taken and wanted, also what is still in use from before.
-    pub needed: u64,
+    /// What is wanted in one piece.
+    pub wanted: u64,
+    /// What is taken, also what is still in use from before.
+    pub taken: u64,
     /// How many entries the map has.
     pub limit: u32,
+}
+
+impl OverLimit {
+    /// Whether there is room, but in several pieces.
+    pub const fn is_scattered(&self) -> bool {
+        self.taken + self.wanted <= self.limit as u64
+    }
 }
 
 /// What all maps may take together, and how that is counted.
@@ -140,6 +149,20 @@ impl Limits {
     /// Whether each map is as large as wanted.
     pub fn has_room_for(&self, wanted: &Demand) -> bool {
         LimitedMap::ALL.into_iter().all(|map| u64::from(self.get(map)) >= wanted.get(map))
+    }
+
+    /// Maps with room in one piece for what did not fit, although there may have been room for it in several. The same if that
+    /// would take more memory than there may be.
+    pub fn in_one_piece(&self, over: &OverLimit, memory: Memory) -> Self {
+        let limit = u64::from(self.get(over.map));
+        for room in [2 * limit + over.wanted, limit + over.wanted] {
+            let mut limits = *self;
+            *limits.get_mut(over.map) = u32::try_from(room.min(MOST)).unwrap_or(u32::MAX);
+            if memory.of(&limits) <= memory.most {
+                return limits;
+            }
+        }
+        *self
     }
 
     /// Maps with room for this and as much again, so that growing is seldom; none smaller than these. Where that would take
@@ -234,6 +257,16 @@ mod tests {
         assert_eq!(grown.routes, 300_000);
         assert!((1000..300_000).contains(&grown.outcomes), "{grown:?}");
         assert!(MEMORY.of(&grown) <= MEMORY.most);
+    }
+
+    #[test]
+    fn what_is_wanted_in_one_piece_is_added_at_the_end() {
+        let over = OverLimit { map: LimitedMap::Endpoints, wanted: 1400, taken: 2600, limit: 4096 };
+        let grown = Limits::LEAST.in_one_piece(&over, MEMORY);
+        assert_eq!(grown, Limits { endpoints: 2 * 4096 + 1400, ..Limits::LEAST });
+        let most = MEMORY.of(&Limits { endpoints: 4096 + 1400, ..Limits::LEAST });
+        let of = |most| Limits::LEAST.in_one_piece(&over, Memory { most, ..MEMORY }).endpoints;
+        assert_eq!((of(most), of(most - 1)), (4096 + 1400, 4096));
     }
 
     #[test]

@@ -75,8 +75,8 @@ impl Layout {
             let old = self.placed(workload, dialled).map(Placed::value);
             count = count + usize::from(table.is_some()) - usize::from(old.is_some());
             if count > self.limits.routes as usize {
-                let needed = count as u64;
-                return Err(OverLimit { map: LimitedMap::Routes, needed, limit: self.limits.routes });
+                let (wanted, taken) = (1, count as u64 - 1);
+                return Err(OverLimit { map: LimitedMap::Routes, wanted, taken, limit: self.limits.routes });
             }
             let placed = match table {
                 Some(table) => {
@@ -185,7 +185,8 @@ impl Layout {
     ) -> Result<Placed, OverLimit> {
         let over = |map, wanted: usize, taken: Limits, limits: Limits| OverLimit {
             map,
-            needed: u64::from(taken.get(map)) + wanted as u64,
+            wanted: wanted as u64,
+            taken: taken.get(map).into(),
             limit: limits.get(map),
         };
         let len = u32::try_from(table.backends.len()).unwrap_or(u32::MAX);
@@ -256,8 +257,8 @@ impl Layout {
             }
             None if counting == Counting::AsFarAsItGoes => Ok(0),
             None => {
-                let needed = u64::from(self.limits.outcomes) + 1;
-                Err(OverLimit { map: LimitedMap::Outcomes, needed, limit: self.limits.outcomes })
+                let limit = self.limits.outcomes;
+                Err(OverLimit { map: LimitedMap::Outcomes, wanted: 1, taken: limit.into(), limit })
             }
         }
     }
@@ -280,7 +281,8 @@ impl Layout {
         let len: u32 = weights.iter().sum();
         let over = |map, wanted: u32, taken: Limits, limits: Limits| OverLimit {
             map,
-            needed: u64::from(taken.get(map)) + u64::from(wanted),
+            wanted: wanted.into(),
+            taken: taken.get(map).into(),
             limit: limits.get(map),
         };
         let Some(cursor) = self.cursors.take(1) else {

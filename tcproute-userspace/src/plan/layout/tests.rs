@@ -265,10 +265,10 @@ fn what_does_not_fit_names_the_limit_and_takes_nothing() {
         assert_eq!(layout, Layout::new(small));
         error
     };
-    let over = |map, needed, limit| OverLimit { map, needed, limit };
-    assert_eq!(error(&[(1, vec![]), (2, vec![])]), over(LimitedMap::Routes, 2, 1));
-    assert_eq!(error(&[(1, vec![vec![1], vec![1], vec![1]])]), over(LimitedMap::Backends, 3, 2));
-    assert_eq!(error(&[(1, vec![vec![1, 2, 3, 4]])]), over(LimitedMap::Endpoints, 4, 3));
+    let over = |map, taken, wanted, limit| OverLimit { map, wanted, taken, limit };
+    assert_eq!(error(&[(1, vec![]), (2, vec![])]), over(LimitedMap::Routes, 1, 1, 1));
+    assert_eq!(error(&[(1, vec![vec![1], vec![1], vec![1]])]), over(LimitedMap::Backends, 0, 3, 2));
+    assert_eq!(error(&[(1, vec![vec![1, 2, 3, 4]])]), over(LimitedMap::Endpoints, 0, 4, 3));
 }
 
 #[test]
