@@ -15,6 +15,7 @@ pub mod bpf;
 pub mod cli;
 pub mod doctor;
 pub mod drain;
+pub mod known;
 pub mod outcomes;
 pub mod plan;
 pub mod policy;

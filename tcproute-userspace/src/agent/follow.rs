@@ -11,7 +11,7 @@ use crate::{
         dns::{self, Dns},
         snapshot::Snapshot,
     },
-    workloads::{Found, named},
+    workloads::{Local, named::NamedCgroups},
 };
 
 /// What all sources have said together.
@@ -28,7 +28,7 @@ pub(super) struct Said {
 pub(super) struct Feeds {
     pub(super) said: watch::Receiver<Arc<Said>>,
     pub(super) answers: watch::Receiver<dns::Answers>,
-    pub(super) found: watch::Receiver<(Instant, Arc<[Found]>)>,
+    pub(super) found: watch::Receiver<(Instant, Local)>,
     /// They end with this.
     pub(super) tasks: JoinSet<()>,
     _dns: Dns,
@@ -36,19 +36,20 @@ pub(super) struct Feeds {
 
 impl Feeds {
     /// Begins to follow what the agent's knowledge comes from.
-    pub(super) fn start(inputs: Inputs, found: &[Found]) -> Self {
+    pub(super) fn start(inputs: Inputs) -> Self {
         let Inputs { first, sources, dns, named, .. } = inputs;
         let now = Instant::now();
         let mut tasks = JoinSet::new();
         let states = sources.as_ref().map(Sources::states).unwrap_or_default();
         let (told, said) = watch::channel(Arc::new(Said { since: now, snapshot: first, sources: states }));
-        let (found_told, found) = watch::channel((now, found.into()));
+        let local = named.as_ref().map(NamedCgroups::local).cloned().unwrap_or_default();
+        let (found_told, found) = watch::channel((now, local));
         let answers = dns.answers();
         if let Some(sources) = sources {
             tasks.spawn(follow_sources(sources, dns.names(), told));
         }
-        if !named.is_empty() {
-            tasks.spawn(named::follow(named, found_told));
+        if let Some(named) = named {
+            tasks.spawn(named.follow(found_told));
         }
         Self { said, answers, found, tasks, _dns: dns }
     }

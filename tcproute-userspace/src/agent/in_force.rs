@@ -20,7 +20,10 @@ use crate::{
         Change, Counting, Demand, Edit, Layout, LimitedMap, Limits, Memory, OverLimit, RefName, Retired,
         Staged, WorkloadId, WorkloadIds,
     },
-    workloads::cgroups::{Cgroup, CgroupId},
+    workloads::{
+        Found, Local,
+        cgroups::{Cgroup, CgroupId},
+    },
 };
 
 /// Routes in force in the kernel.
@@ -29,6 +32,12 @@ pub(super) struct InForce<'a> {
     pub(super) layout: Layout,
     pub(super) workloads: BTreeMap<CgroupId, Workload>,
     ids: WorkloadIds,
+    /// What an earlier daemon has attached to cgroups of which is not known whether they are ours.
+    unclaimed: BTreeMap<CgroupId, WorkloadId>,
+    /// Numbers of workloads whose routes and counts it has left, and no cgroup.
+    orphans: BTreeSet<WorkloadId>,
+    /// Whether there may be any of these.
+    others: bool,
     /// Numbers of workloads that are gone, and since when. Others get them when nothing is counted for these any more.
     freed: Vec<(Instant, WorkloadId)>,
     /// Runs that no route leads to any more, and since when.
@@ -117,6 +126,9 @@ impl<'a> InForce<'a> {
             layout,
             workloads,
             ids,
+            unclaimed: BTreeMap::new(),
+            orphans: BTreeSet::new(),
+            others: true,
             freed: Vec::new(),
             retired: Vec::new(),
             grown,
@@ -125,34 +137,42 @@ impl<'a> InForce<'a> {
         })
     }
 
-    /// Takes over the workloads of an earlier daemon among these cgroups, and detaches what it has attached to others.
-    pub(super) fn adopt<'c>(
-        &mut self,
-        pins: Option<&PinDirectory>,
-        cgroups: impl Iterator<Item = (&'c Path, CgroupId)>,
-    ) -> Result<()> {
-        let mut ours = BTreeSet::new();
+    /// Takes over the workloads of an earlier daemon among these cgroups, and detaches what it has attached to others, if it is
+    /// known which those are.
+    pub(super) fn adopt(&mut self, pins: Option<&PinDirectory>, local: &Local) -> Result<()> {
         let linked = pins.map_or_else(|| Ok(BTreeSet::new()), PinDirectory::cgroups)?;
-        for (path, cgroup) in cgroups.filter(|(_, cgroup)| linked.contains(cgroup)) {
-            ours.insert(cgroup);
-            let Some(id) = self.datapath.adopt(cgroup).filter(|&id| self.ids.keep(id)) else { continue };
-            let (path, out) = (path.to_path_buf(), BTreeMap::new());
-            // Its programs are replaced when it is attached.
-            let workload =
-                Workload { path, id, routes: None, out, beyond: 0, attached: false, inherited: true };
-            self.workloads.insert(cgroup, workload);
+        for cgroup in linked {
+            if let Some(id) = self.datapath.adopt(cgroup).filter(|&id| self.ids.keep(id)) {
+                self.unclaimed.insert(cgroup, id);
+            }
         }
+        let left: BTreeSet<WorkloadId> = self.layout.workloads().chain(self.layout.departed_workloads()).collect();
+        self.orphans = left.into_iter().filter(|&id| self.ids.keep(id)).collect();
+        for Found { path, id: cgroup, .. } in local.found.iter() {
+            if let Some(id) = self.unclaimed.remove(cgroup) {
+                // Its programs are replaced when it is attached.
+                self.insert(*cgroup, path, id, true);
+            }
+        }
+        self.release_others(local)
+    }
+
+    /// Detaches what an earlier daemon has attached to cgroups that are not among these, once it is certain that these are all.
+    pub(super) fn release_others(&mut self, local: &Local) -> Result<()> {
+        if !self.others || !local.complete {
+            return Ok(());
+        }
+        let ours: BTreeSet<CgroupId> = local.found.iter().map(|found| found.id).collect();
         // Before their numbers are given to others.
         self.datapath.detach_others(&ours)?;
-        let known: BTreeSet<WorkloadId> = self.workloads.values().map(|workload| workload.id).collect();
-        let others: Vec<WorkloadId> = self.layout.workloads().filter(|id| !known.contains(id)).collect();
-        for id in others {
+        let others = self.unclaimed.extract_if(.., |cgroup, _| !ours.contains(cgroup));
+        self.orphans.extend(others.map(|(_, id)| id));
+        while let Some(&id) = self.orphans.first() {
             self.remove_routes(id).context("cannot remove the routes of workloads that are gone")?;
+            self.orphans.remove(&id);
+            self.freed.push((Instant::now(), id));
         }
-        for id in self.layout.departed_workloads().difference(&known) {
-            self.ids.keep(*id);
-            self.freed.push((Instant::now(), *id));
-        }
+        self.others = false;
         self.forget_sockets_of_others()
     }
 
@@ -252,13 +272,18 @@ impl<'a> InForce<'a> {
         Ok(())
     }
 
-    /// A new workload, which has no routes yet.
+    /// A workload that has come, with what an earlier daemon has left it.
     fn admit(&mut self, cgroup: CgroupId, path: &Path) -> WorkloadId {
-        let id = self.ids.take();
-        let (path, out) = (path.to_path_buf(), BTreeMap::new());
-        let workload = Workload { path, id, routes: None, out, beyond: 0, attached: false, inherited: false };
-        self.workloads.insert(cgroup, workload);
+        let inherited = self.unclaimed.remove(&cgroup);
+        let id = inherited.unwrap_or_else(|| self.ids.take());
+        self.insert(cgroup, path, id, inherited.is_some());
         id
+    }
+
+    fn insert(&mut self, cgroup: CgroupId, path: &Path, id: WorkloadId, inherited: bool) {
+        let (path, out) = (path.to_path_buf(), BTreeMap::new());
+        let workload = Workload { path, id, routes: None, out, beyond: 0, attached: false, inherited };
+        self.workloads.insert(cgroup, workload);
     }
 
     /// Puts other routes of a workload in force, all of them or none.
@@ -345,7 +370,7 @@ impl<'a> InForce<'a> {
                 applied.attached.push(cgroup);
                 Ok(())
             }
-            Err(_) if !opened.exists() => Ok(()),
+            Err(_) if opened.is_gone() => Ok(()),
             Err(error) => {
                 // Half of it is worse than nothing. What an earlier daemon has attached goes on, on the other hand.
                 if !workload.inherited

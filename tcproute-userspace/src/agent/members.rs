@@ -26,7 +26,9 @@ impl Members {
                 .next()
                 .map(|(_, found)| found);
             let inner = inner.filter(|found| found.path.starts_with(&it.path));
-            match outer.or(inner) {
+            // One that has taken the place of another, which the kernel has not forgotten yet, is not inside of it.
+            let other = outer.or(inner).filter(|other| other.path != it.path || other.id == it.id);
+            match other {
                 None => {
                     taken.insert(&it.path, it);
                     members.chosen.push(it.clone());
@@ -60,6 +62,9 @@ mod tests {
         assert_eq!(chosen, [outer, other.clone()]);
         assert_eq!(refused.len(), 1);
         assert!(refused[0].contains("/a/b is not attached"), "{refused:?}");
+        let successor = found("a", "/a/b", 4);
+        let Members { chosen, refused: none } = Members::choose(&[inner.clone(), successor.clone()], |found| *found == inner);
+        assert_eq!((chosen, none), (vec![inner.clone(), successor], vec![]));
         let Members { chosen, refused } = Members::choose(&all, |found| *found == inner);
         assert_eq!(chosen, [inner, other]);
         assert!(refused[0].contains("/a is not attached"), "{refused:?}");

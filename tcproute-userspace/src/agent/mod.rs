@@ -54,10 +54,7 @@ use crate::{
         dns::{Dns, FIRST_ANSWERS},
         snapshot::Snapshot,
     },
-    workloads::{
-        Found,
-        named::{self, Named},
-    },
+    workloads::{Found, named::NamedCgroups},
 };
 
 use eject::Ejecting;
@@ -105,7 +102,7 @@ pub struct Inputs {
     /// The addresses of names.
     pub dns: Dns,
     /// Workloads by name, which come and go.
-    pub named: Vec<Named>,
+    pub named: Option<NamedCgroups>,
     /// Workloads that are there for good.
     pub fixed: Vec<Found>,
 }
@@ -162,13 +159,14 @@ impl<'a> Agent<'a> {
         desk: Desk,
     ) -> Result<Self> {
         let Desk { state, questions, reconciles } = desk;
-        let mut local = LocalDataplanes::new(settings.clone(), inputs.named.clone(), &inputs.fixed);
+        let names = inputs.named.as_ref().map(|named| named.names().to_vec()).unwrap_or_default();
+        let mut local = LocalDataplanes::new(settings.clone(), names, inputs.fixed.clone());
         local.take_resources(inputs.first.for_routing());
         local.take_answers(&inputs.dns.first(FIRST_ANSWERS).await);
-        if !inputs.named.is_empty() {
-            local.take_found(named::look(&inputs.named).into());
+        if let Some(named) = &inputs.named {
+            local.take_found(named.local().clone());
         }
-        let mut feeds = Feeds::start(inputs, local.found());
+        let mut feeds = Feeds::start(inputs);
         let said = Arc::clone(&feeds.said.borrow_and_update());
         feeds.answers.mark_unchanged();
 
@@ -188,7 +186,7 @@ impl<'a> Agent<'a> {
             reuse_tables: true,
         };
         let mut in_force = InForce::load(&options, memory)?;
-        in_force.adopt(pins, local.found().iter().map(|found| (&*found.path, found.id)))?;
+        in_force.adopt(pins, local.found())?;
         let before = drain::endpoints_before(&in_force);
         let mut splits = Splits::default();
         splits.note(&in_force.all_routes(), &FxHashSet::default(), &in_force)?;
@@ -264,6 +262,9 @@ impl<'a> Agent<'a> {
                 }
                 Ok(()) = self.feeds.found.changed() => {
                     let (since, found) = self.feeds.found.borrow_and_update().clone();
+                    if let Err(error) = self.in_force.release_others(&found) {
+                        warn!("what an earlier daemon has attached to cgroups that are none of ours is left: {error:#}");
+                    }
                     self.local.take_found(found);
                     self.told.waiting(self.local.waiting());
                     grown = self.bring_in_step(since, "a cgroup has come or gone");

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     resources::Resources,
     routing::{DataplaneRoutes, DnsAnswers, Refreshed, Resolver, UnknownDataplane},
-    workloads::{Found, cgroups::CgroupId, named::Named},
+    workloads::{Found, Local, cgroups::CgroupId, named::Named},
 };
 use tcproute_common::RouteKey;
 
@@ -26,13 +26,13 @@ pub(super) struct LocalDataplanes {
     resolver: Resolver,
     dns: Arc<DnsAnswers>,
     named: Vec<Named>,
-    found: Arc<[Found]>,
-    dataplanes: BTreeMap<Arc<str>, Local>,
+    found: Local,
+    dataplanes: BTreeMap<Arc<str>, LocalDataplane>,
 }
 
 /// A local Dataplane.
 #[derive(Debug, Default)]
-struct Local {
+struct LocalDataplane {
     /// As far as it was ever there.
     routes: Option<Arc<DataplaneRoutes>>,
     /// Why it is not among the resources, if it is not.
@@ -41,12 +41,13 @@ struct Local {
 
 impl LocalDataplanes {
     /// Of these workloads, which come and go; or, for a cgroup that is there for good, of this name alone.
-    pub(super) fn new(settings: Settings, named: Vec<Named>, others: &[Found]) -> Self {
+    pub(super) fn new(settings: Settings, named: Vec<Named>, others: Vec<Found>) -> Self {
         let resolver = Resolver::new(Resources::default(), DnsAnswers::new(), settings.routing);
-        let names = named.iter().map(|named| &named.dataplane).chain(others.iter().map(|it| &it.dataplane));
-        let dataplanes = names.map(|name| (Arc::clone(name), Local::default())).collect();
+        let names = named.iter().map(|named| &named.dataplane).chain(others.iter().map(|found| &found.dataplane));
+        let dataplanes = names.map(|name| (Arc::clone(name), LocalDataplane::default())).collect();
         let dns = Arc::default();
-        Self { settings, resolver, dns, named, found: others.into(), dataplanes }
+        let found = Local { found: others.into(), complete: true, ..Local::default() };
+        Self { settings, resolver, dns, named, found, dataplanes }
     }
 
     /// Takes what the sources say. Whether that touches any route.
@@ -93,11 +94,11 @@ impl LocalDataplanes {
     }
 
     /// Takes which cgroups there are.
-    pub(super) fn take_found(&mut self, found: Arc<[Found]>) {
+    pub(super) fn take_found(&mut self, found: Local) {
         self.found = found;
     }
 
-    /// What shall be, with endpoints that are out, and why some cgroups are no workloads.
+    /// What shall be, with endpoints that are out, and what is to be told of cgroups.
     pub(super) fn wanted(
         &self,
         workloads: &BTreeMap<CgroupId, Workload>,
@@ -105,7 +106,8 @@ impl LocalDataplanes {
     ) -> (settle::Wanted, Vec<String>) {
         let is_workload =
             |found: &Found| workloads.get(&found.id).is_some_and(|workload| workload.path == found.path);
-        let Members { chosen, refused } = Members::choose(&self.found, is_workload);
+        let Members { chosen, mut refused } = Members::choose(&self.found.found, is_workload);
+        refused.extend(self.found.doubts.iter().cloned());
         let quota = self.settings.quota;
         let mut wanted = settle::Wanted { out, quota, ..settle::Wanted::default() };
         for Found { dataplane, path, id } in chosen {
@@ -119,7 +121,7 @@ impl LocalDataplanes {
     }
 
     /// The cgroups that are there.
-    pub(super) fn found(&self) -> &[Found] {
+    pub(super) const fn found(&self) -> &Local {
         &self.found
     }
 
@@ -133,7 +135,7 @@ impl LocalDataplanes {
 
     /// The cgroups that were named and are not there.
     pub(super) fn waiting(&self) -> Vec<WaitingState> {
-        let waiting = self.named.iter().filter(|named| !self.found.iter().any(|found| named.includes(found)));
+        let waiting = self.named.iter().filter(|named| !self.found.found.iter().any(|found| named.includes(found)));
         let state = |named: &Named| WaitingState {
             cgroup: named.pattern.named().to_path_buf(),
             mesh: self.settings.mesh.clone(),

@@ -6,6 +6,7 @@ mod batch;
 mod datapath;
 pub mod events;
 mod kernel_btf;
+pub mod linked;
 mod maps;
 mod object;
 mod outcomes;

@@ -277,6 +277,11 @@ pub fn daemon(bpffs: &Path) -> Option<u32> {
     holder(&fs::read_to_string("/proc/locks").ok()?, metadata.dev(), metadata.ino())
 }
 
+/// Where links are pinned, by their cgroups.
+pub(super) fn links(bpffs: &Path) -> PathBuf {
+    directory(bpffs).join(LINKS)
+}
+
 fn directory(bpffs: &Path) -> PathBuf {
     bpffs.join("tcproute")
 }

@@ -16,6 +16,8 @@ use nix::libc;
 
 /// `BPF_OBJ_GET`
 const OBJ_GET: libc::c_long = 7;
+/// `BPF_OBJ_GET_INFO_BY_FD`
+const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 /// `BPF_PROG_QUERY`
 const PROG_QUERY: libc::c_long = 16;
 /// `BPF_MAP_UPDATE_BATCH`
@@ -116,6 +118,46 @@ pub(super) fn update_link(link: impl AsFd, program: impl AsFd) -> io::Result<()>
     };
     // SAFETY: nothing but numbers.
     unsafe { bpf(LINK_UPDATE, &mut update) }.map(drop)
+}
+
+/// The member of `union bpf_attr` for `BPF_OBJ_GET_INFO_BY_FD`.
+#[repr(C)]
+struct GetInfo {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// The beginning of `struct bpf_link_info`, for a link to a cgroup.
+#[repr(C)]
+#[derive(Default)]
+struct LinkInfo {
+    kind: u32,
+    id: u32,
+    prog_id: u32,
+    reserved: u32,
+    cgroup_id: u64,
+    attach_type: u32,
+    reserved_too: u32,
+}
+
+/// `BPF_LINK_TYPE_CGROUP`
+const LINK_TYPE_CGROUP: u32 = 3;
+
+/// The cgroup that a link belongs to: 0 when the kernel has removed it.
+pub(super) fn cgroup_of_link(link: impl AsFd) -> io::Result<u64> {
+    let mut info = LinkInfo::default();
+    let mut get = GetInfo {
+        bpf_fd: link.as_fd().as_raw_fd().cast_unsigned(),
+        info_len: size_of::<LinkInfo>() as u32,
+        info: ptr::from_mut(&mut info).addr() as u64,
+    };
+    // SAFETY: the kernel writes no more than `info_len` bytes of plain numbers, for which there is room.
+    unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut get) }?;
+    if info.kind != LINK_TYPE_CGROUP {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no link to a cgroup"));
+    }
+    Ok(info.cgroup_id)
 }
 
 /// The member of `union bpf_attr` for `BPF_LINK_DETACH`.

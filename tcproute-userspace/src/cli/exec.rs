@@ -81,7 +81,7 @@ impl Exec {
             path: transient.cgroup().path().to_path_buf(),
             id: transient.cgroup().id(),
         };
-        let inputs = Inputs { first, sources: None, dns, named: Vec::new(), fixed: vec![found] };
+        let inputs = Inputs { first, sources: None, dns, named: None, fixed: vec![found] };
         let mut agent = Agent::start(self.input.settings(), inputs, None, agent::desk().0).await?;
         if let Some(why) = agent.failure() {
             bail!("{why}");

@@ -11,13 +11,13 @@ use super::{BadUsage, Input};
 use crate::{
     admin::Admin,
     agent::{self, Agent, Inputs, Settings},
-    bpf::{pins::PinDirectory, requirements},
+    bpf::{linked::PinnedLinks, pins::PinDirectory, requirements},
     drain,
     plan::EjectionPolicy,
     sources::{Sources, dns::Dns, files},
     workloads::{
         cgroups::{Cgroup2, CgroupPattern},
-        named::Named,
+        named::{Named, NamedCgroups},
     },
 };
 
@@ -121,7 +121,9 @@ impl Run {
         let (desk, handle) = agent::desk();
         let admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
-        let inputs = Inputs { first, sources: Some(sources), dns, named, fixed: Vec::new() };
+        let links = PinnedLinks::new(&self.bpffs);
+        let named = NamedCgroups::new(hierarchy, named, Arc::new(move |cgroup| links.cgroup(cgroup)));
+        let inputs = Inputs { first, sources: Some(sources), dns, named: Some(named), fixed: Vec::new() };
         let started = Agent::start(settings, inputs, Some(&pins), desk).await;
         let mut agent = match started {
             Ok(agent) => agent,

@@ -14,7 +14,7 @@ use super::{
     netns::{self, Namespaces},
     sockets::{Connection, FAMILIES, SockDiag},
 };
-use crate::{bpf::RoutedSockets, workloads::cgroups::CgroupId};
+use crate::{bpf::RoutedSockets, known::Known, workloads::cgroups::CgroupId};
 
 /// The list of sockets is no snapshot: one may be missed while others come and go, and is found the next time.
 const LOOKS: usize = 3;
@@ -72,11 +72,18 @@ pub(super) fn close(gone: &Gone, cgroups: &BTreeMap<CgroupId, PathBuf>, sockets:
     let concerned: BTreeSet<CgroupId> = departed.iter().map(|departed| departed.workload).collect();
     // Another cgroup may have taken the place of one that is gone.
     let is_meant = |(workload, path): &(&CgroupId, &PathBuf)| {
-        concerned.contains(workload) && CgroupId::of(path) == Some(**workload)
+        let is_there = || matches!(CgroupId::of(path), Known::There(id) if id == **workload);
+        concerned.contains(workload) && is_there()
     };
     for (&workload, path) in cgroups.iter().filter(is_meant) {
         for directory in netns::tree(path) {
-            workloads.extend(CgroupId::of(&directory).map(|cgroup| (cgroup.get(), workload)));
+            match CgroupId::of(&directory) {
+                Known::There(cgroup) => drop(workloads.insert(cgroup.get(), workload)),
+                Known::Gone => {}
+                Known::Unknown(error) => {
+                    closed.failures.insert(format!("cannot look at the cgroup {}: {error}", directory.display()));
+                }
+            }
             let added = netns::add(&directory, &mut namespaces);
             closed.failures.extend(added.err().map(|error| format!("{error:#}")));
         }

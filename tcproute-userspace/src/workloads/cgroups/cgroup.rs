@@ -12,6 +12,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use crate::known::Known;
+
 /// The kernel's number of a cgroup: the inode of its directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CgroupId(u64);
@@ -22,9 +24,9 @@ impl CgroupId {
         Self(id)
     }
 
-    /// Of the cgroup whose directory this is, if there is one.
-    pub fn of(directory: &Path) -> Option<Self> {
-        fs::metadata(directory).ok().map(|metadata| Self(metadata.ino()))
+    /// Of the cgroup whose directory this is.
+    pub fn of(directory: &Path) -> Known<Self> {
+        Known::of(fs::metadata(directory)).map(|metadata| Self(metadata.ino()))
     }
 
     /// As the kernel has it.
@@ -63,9 +65,13 @@ impl Cgroup {
         Ok(Self { path: path.to_path_buf(), id, directory })
     }
 
-    /// Whether it has not been removed meanwhile. Another one of the same path does not count.
-    pub fn exists(&self) -> bool {
-        CgroupId::of(&self.path).is_some_and(|id| id == self.id)
+    /// Whether it has been removed meanwhile. Another one of the same path does not count.
+    pub fn is_gone(&self) -> bool {
+        match CgroupId::of(&self.path) {
+            Known::There(id) => id != self.id,
+            Known::Gone => true,
+            Known::Unknown(_) => false,
+        }
     }
 
     /// Its directory.

@@ -8,6 +8,6 @@ mod watch;
 
 pub use cgroup::{Cgroup, CgroupId};
 pub use hierarchy::{Cgroup2, NoSuchCgroup};
-pub use pattern::{BadPattern, CgroupPattern};
+pub use pattern::{BadPattern, CgroupPattern, Matching};
 pub use transient::TransientCgroup;
 pub(super) use watch::Watcher;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io, mem,
     path::{Component, Path, PathBuf},
 };
 
@@ -10,14 +10,25 @@ use glob::Pattern;
 use thiserror::Error;
 
 use super::Cgroup2;
+use crate::known::Known;
 
 /// Any number of cgroups, which may come and go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CgroupPattern {
     named: PathBuf,
-    mount: PathBuf,
-    /// One for each directory below the mount.
+    /// One for each directory below the root.
     names: Vec<Pattern>,
+}
+
+/// What there is of a pattern.
+#[derive(Debug, Default)]
+pub struct Matching {
+    /// The directories of the cgroups that are there, sorted.
+    pub directories: BTreeSet<PathBuf>,
+    /// The directories in which something has to appear for there to be another one.
+    pub above: BTreeSet<PathBuf>,
+    /// Where it cannot be told what there is.
+    pub blind: Vec<(PathBuf, io::Error)>,
 }
 
 /// A name that can never lead to a cgroup.
@@ -33,7 +44,7 @@ impl CgroupPattern {
     /// any text, `?` for any character and `[…]` for one of several.
     pub fn new(hierarchy: &Cgroup2, named: &Path) -> Result<Self, BadPattern> {
         let bad = |reason: &str| BadPattern { named: named.to_path_buf(), reason: reason.to_owned() };
-        let below = named.strip_prefix(hierarchy.mount()).unwrap_or(named);
+        let below = hierarchy.below(named);
         let mut names = Vec::new();
         for component in below.components() {
             match component {
@@ -48,7 +59,7 @@ impl CgroupPattern {
         if names.is_empty() {
             return Err(bad("is the root, to which every process belongs"));
         }
-        Ok(Self { named: named.to_path_buf(), mount: hierarchy.mount().to_path_buf(), names })
+        Ok(Self { named: named.to_path_buf(), names })
     }
 
     /// As the user wrote it.
@@ -56,57 +67,65 @@ impl CgroupPattern {
         &self.named
     }
 
-    /// The directory of the only cgroup that it can match, if it is a path and no pattern.
+    /// The only cgroup that it can match, from the root on, if it is a path and no pattern.
     pub fn path(&self) -> Option<PathBuf> {
-        let literal = |name: &Pattern| !name.as_str().contains(['*', '?', '[']);
         let names = self.names.iter().map(Pattern::as_str);
-        self.names.iter().all(literal).then(|| self.mount.join(names.collect::<PathBuf>()))
+        self.names.iter().all(is_literal).then(|| Path::new("/").join(names.collect::<PathBuf>()))
     }
 
-    /// Whether it stands for this directory.
+    /// Whether it stands for this directory, wherever the hierarchy is mounted.
     pub fn matches(&self, directory: &Path) -> bool {
-        let Ok(below) = directory.strip_prefix(&self.mount) else { return false };
-        let components: Vec<_> = below.components().collect();
-        components.len() == self.names.len()
-            && components.iter().zip(&self.names).all(|(component, name)| {
-                let component = component.as_os_str().to_string_lossy();
-                component == name.as_str() || name.matches(&component)
-            })
+        let mut components = directory.components().rev();
+        self.names.iter().rev().all(|name| {
+            let Some(Component::Normal(component)) = components.next() else { return false };
+            let component = component.to_string_lossy();
+            component == name.as_str() || name.matches(&component)
+        })
     }
 
-    /// The directories of the cgroups that are there, sorted.
-    pub fn matching(&self) -> BTreeSet<PathBuf> {
-        self.levels().pop().unwrap_or_default()
-    }
-
-    /// The directories in which something has to appear for there to be another one.
-    pub fn directories(&self) -> BTreeSet<PathBuf> {
-        let mut levels = self.levels();
-        levels.pop();
-        levels.into_iter().flatten().collect()
-    }
-
-    /// What there is of each part of the path, from the mount on.
-    fn levels(&self) -> Vec<BTreeSet<PathBuf>> {
-        let mut levels = vec![BTreeSet::from([self.mount.clone()])];
+    /// What there is of it in the hierarchy that is mounted there.
+    pub fn matching(&self, mount: &Path) -> Matching {
+        let mut matching = Matching { directories: BTreeSet::from([mount.to_path_buf()]), ..Matching::default() };
         for name in &self.names {
-            let above = levels.last().into_iter().flatten();
-            levels.push(above.flat_map(|directory| children(directory, name)).collect());
+            let above = mem::take(&mut matching.directories);
+            for directory in &above {
+                match children(directory, name) {
+                    Known::There(found) => matching.directories.extend(found),
+                    Known::Gone => {}
+                    Known::Unknown(error) => matching.blind.push((directory.clone(), error)),
+                }
+            }
+            matching.above.extend(above);
         }
-        levels
+        matching
     }
 }
 
-fn children(directory: &Path, name: &Pattern) -> Vec<PathBuf> {
+fn is_literal(name: &Pattern) -> bool {
+    !name.as_str().contains(['*', '?', '['])
+}
+
+/// The directories of such a name, all of them or none.
+fn children(directory: &Path, name: &Pattern) -> Known<Vec<PathBuf>> {
     let literal = directory.join(name.as_str());
-    if literal.is_dir() {
-        return vec![literal];
+    match Known::of(fs::metadata(&literal)) {
+        Known::There(metadata) if metadata.is_dir() => return Known::There(vec![literal]),
+        Known::There(_) | Known::Gone if is_literal(name) => return Known::Gone,
+        Known::There(_) | Known::Gone => {}
+        Known::Unknown(error) => return Known::Unknown(error),
     }
-    // A cgroup may vanish meanwhile.
-    let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
-    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let named = directories.filter(|entry| entry.file_name().to_str().is_some_and(|it| name.matches(it)));
-    named.map(|entry| entry.path()).collect()
+    Known::of(named(directory, name))
+}
+
+fn named(directory: &Path, name: &Pattern) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|it| name.matches(it)) && entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -135,13 +154,40 @@ mod tests {
         };
         let pattern = |named: &str| CgroupPattern::new(&hierarchy, Path::new(named)).unwrap();
         let units = pattern("/system.slice/web@*.service");
-        assert_eq!(units.matching(), below(&["system.slice/web@1.service", "system.slice/web@2.service"]));
-        assert_eq!(units.directories(), below(&["", "system.slice"]));
-        let inside = pattern("*.slice/db/app");
-        assert_eq!(inside.matching(), below(&[]));
-        assert_eq!(inside.directories(), below(&["", "system.slice", "user.slice", "system.slice/db"]));
+        let matching = |pattern: CgroupPattern| {
+            let Matching { directories, above, blind } = pattern.matching(root.path());
+            assert!(blind.is_empty(), "{blind:?}");
+            (directories, above)
+        };
+        let both = below(&["system.slice/web@1.service", "system.slice/web@2.service"]);
+        assert_eq!(matching(units), (both, below(&["", "system.slice"])));
+        let above = below(&["", "system.slice", "user.slice", "system.slice/db"]);
+        assert_eq!(matching(pattern("*.slice/db/app")), (below(&[]), above));
         let absolute = root.path().join("system.slice/db");
-        assert_eq!(pattern(absolute.to_str().unwrap()).matching(), below(&["system.slice/db"]));
+        assert_eq!(matching(pattern(absolute.to_str().unwrap())).0, below(&["system.slice/db"]));
+    }
+
+    #[test]
+    fn what_cannot_be_listed_is_no_absence() {
+        let (root, hierarchy) = tree(&["pods"]);
+        let pattern = |named: &str| CgroupPattern::new(&hierarchy, Path::new(named)).unwrap();
+        fs::write(root.path().join("file"), "").unwrap();
+        // ENOTDIR: it is no cgroup's directory, and yet says nothing of one.
+        for (named, blind) in [("/file/a*", "file"), ("/file/a", "file")] {
+            let seen = pattern(named).matching(&root.path().join("file"));
+            assert!(seen.directories.is_empty() && seen.blind.len() == 1, "{named}: {blind} {seen:?}");
+        }
+        let gone = pattern("/nowhere/a*").matching(root.path());
+        assert!(gone.directories.is_empty() && gone.blind.is_empty(), "{gone:?}");
+    }
+
+    #[test]
+    fn a_directory_is_matched_wherever_the_hierarchy_is_mounted() {
+        let (_root, hierarchy) = tree(&[]);
+        let pattern = CgroupPattern::new(&hierarchy, Path::new("/pods/a*")).unwrap();
+        assert!(pattern.matches(Path::new("/sys/fs/cgroup/pods/ab")));
+        assert!(!pattern.matches(Path::new("/sys/fs/cgroup/pods/b")));
+        assert!(!pattern.matches(Path::new("/sys/fs/cgroup/a")));
     }
 
     #[test]

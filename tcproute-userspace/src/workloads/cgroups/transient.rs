@@ -1,7 +1,8 @@
 //! A cgroup for one command, which ends with it.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -9,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use nix::{
+    fcntl::{Flock, FlockArg},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -19,7 +21,14 @@ use super::{Cgroup, Cgroup2};
 #[derive(Debug)]
 pub struct TransientCgroup {
     cgroup: Cgroup,
+    /// Dies with this process, however that ends: so one that can be locked is abandoned.
+    _lock: Flock<File>,
 }
+
+const PREFIX: &str = "tcproute-exec-";
+
+/// So many names are tried.
+const MOST_NAMES: u32 = 1000;
 
 /// How long killed processes get to vanish.
 const EMPTYING: Duration = Duration::from_secs(5);
@@ -27,15 +36,37 @@ const EMPTYING: Duration = Duration::from_secs(5);
 impl TransientCgroup {
     /// Below `parent`, with a name that this process alone uses.
     pub fn create(hierarchy: &Cgroup2, parent: &Cgroup) -> Result<Self> {
-        let path = parent.path().join(format!("tcproute-exec-{}", std::process::id()));
-        fs::create_dir(&path).with_context(|| format!("cannot make the cgroup {}", path.display()))?;
-        match hierarchy.open(&path) {
-            Ok(cgroup) => Ok(Self { cgroup }),
-            Err(error) => {
-                let _ = fs::remove_dir(&path);
-                Err(error.into())
+        remove_abandoned(parent.path());
+        for attempt in 0..MOST_NAMES {
+            // In another PID namespace another process may have the same number.
+            let name = match attempt {
+                0 => format!("{PREFIX}{}", std::process::id()),
+                _ => format!("{PREFIX}{}-{attempt}", std::process::id()),
+            };
+            let path = parent.path().join(name);
+            match fs::create_dir(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot make the cgroup {}", path.display()));
+                }
+            }
+            let locked = hierarchy.open(&path).map_err(Into::into).and_then(|cgroup| {
+                let lock = lock(&path)?;
+                Ok((cgroup, lock))
+            });
+            match locked {
+                Ok((cgroup, Some(lock))) if !cgroup.is_gone() => return Ok(Self { cgroup, _lock: lock }),
+                // Another command has taken it for abandoned.
+                Ok(_) => {}
+                Err(_) if !path.exists() => {}
+                Err(error) => {
+                    let _ = fs::remove_dir(&path);
+                    return Err(error);
+                }
             }
         }
+        bail!("the cgroup {} has too many of other commands", parent.path().display());
     }
 
     /// The cgroup itself.
@@ -65,6 +96,29 @@ impl Drop for TransientCgroup {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
             tracing::warn!("{error:#}");
+        }
+    }
+}
+
+/// `None` if another process holds the lock of this directory.
+fn lock(path: &Path) -> Result<Option<Flock<File>>> {
+    let cannot = || format!("cannot lock the cgroup {}", path.display());
+    match Flock::lock(File::open(path).with_context(cannot)?, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
+        Err((_, error)) => Err(error).with_context(cannot),
+    }
+}
+
+/// Removes those whose command was killed before it could, if nothing runs there any more. What cannot be removed is no harm.
+fn remove_abandoned(parent: &Path) {
+    for path in child_cgroups(parent).unwrap_or_default() {
+        let is_ours = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
+        if is_ours
+            && let Ok(Some(_lock)) = lock(&path)
+            && let Ok(false) = populated(&path)
+        {
+            let _ = remove_tree(&path);
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeSet,
     os::fd::{AsFd, AsRawFd, RawFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -38,14 +38,16 @@ impl Watcher {
         Ok(Self { inotify, watched: BTreeSet::new(), failed: false })
     }
 
-    /// Watches what there is at present. What appears before a watch was there is found the next time round.
+    /// Watches what there is at present in the hierarchy that is mounted there. What appears before a watch was there is found
+    /// the next time round.
     pub(in crate::workloads) fn renew<'a>(
         &mut self,
+        mount: &Path,
         patterns: &(impl Iterator<Item = &'a CgroupPattern> + Clone),
     ) {
         loop {
             let directories: BTreeSet<PathBuf> =
-                patterns.clone().flat_map(CgroupPattern::directories).collect();
+                patterns.clone().flat_map(|pattern| pattern.matching(mount).above).collect();
             for directory in &directories {
                 self.watch(directory);
             }
