@@ -146,7 +146,8 @@ impl<'a> InForce<'a> {
                 self.unclaimed.insert(cgroup, id);
             }
         }
-        let left: BTreeSet<WorkloadId> = self.layout.workloads().chain(self.layout.departed_workloads()).collect();
+        let left: BTreeSet<WorkloadId> =
+            self.layout.workloads().chain(self.layout.departed_workloads()).collect();
         self.orphans = left.into_iter().filter(|&id| self.ids.keep(id)).collect();
         for Found { path, id: cgroup, .. } in local.found.iter() {
             if let Some(id) = self.unclaimed.remove(cgroup) {

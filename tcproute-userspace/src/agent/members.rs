@@ -63,7 +63,8 @@ mod tests {
         assert_eq!(refused.len(), 1);
         assert!(refused[0].contains("/a/b is not attached"), "{refused:?}");
         let successor = found("a", "/a/b", 4);
-        let Members { chosen, refused: none } = Members::choose(&[inner.clone(), successor.clone()], |found| *found == inner);
+        let Members { chosen, refused: none } =
+            Members::choose(&[inner.clone(), successor.clone()], |found| *found == inner);
         assert_eq!((chosen, none), (vec![inner.clone(), successor], vec![]));
         let Members { chosen, refused } = Members::choose(&all, |found| *found == inner);
         assert_eq!(chosen, [inner, other]);

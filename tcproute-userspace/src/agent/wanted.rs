@@ -43,7 +43,8 @@ impl LocalDataplanes {
     /// Of these workloads, which come and go; or, for a cgroup that is there for good, of this name alone.
     pub(super) fn new(settings: Settings, named: Vec<Named>, others: Vec<Found>) -> Self {
         let resolver = Resolver::new(Resources::default(), DnsAnswers::new(), settings.routing);
-        let names = named.iter().map(|named| &named.dataplane).chain(others.iter().map(|found| &found.dataplane));
+        let names =
+            named.iter().map(|named| &named.dataplane).chain(others.iter().map(|found| &found.dataplane));
         let dataplanes = names.map(|name| (Arc::clone(name), LocalDataplane::default())).collect();
         let dns = Arc::default();
         let found = Local { found: others.into(), complete: true, ..Local::default() };
@@ -135,7 +136,8 @@ impl LocalDataplanes {
 
     /// The cgroups that were named and are not there.
     pub(super) fn waiting(&self) -> Vec<WaitingState> {
-        let waiting = self.named.iter().filter(|named| !self.found.found.iter().any(|found| named.includes(found)));
+        let waiting =
+            self.named.iter().filter(|named| !self.found.found.iter().any(|found| named.includes(found)));
         let state = |named: &Named| WaitingState {
             cgroup: named.pattern.named().to_path_buf(),
             mesh: self.settings.mesh.clone(),

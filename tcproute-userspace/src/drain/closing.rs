@@ -81,7 +81,9 @@ pub(super) fn close(gone: &Gone, cgroups: &BTreeMap<CgroupId, PathBuf>, sockets:
                 Known::There(cgroup) => drop(workloads.insert(cgroup.get(), workload)),
                 Known::Gone => {}
                 Known::Unknown(error) => {
-                    closed.failures.insert(format!("cannot look at the cgroup {}: {error}", directory.display()));
+                    closed
+                        .failures
+                        .insert(format!("cannot look at the cgroup {}: {error}", directory.display()));
                 }
             }
             let added = netns::add(&directory, &mut namespaces);

@@ -75,7 +75,8 @@ pub struct NamedCgroups {
 impl NamedCgroups {
     /// Looks for the first time.
     pub fn new(hierarchy: Cgroup2, names: Vec<Named>, confirm: Confirm) -> Self {
-        let mut named = Self { hierarchy, names, confirm, local: Local::default(), lingering: BTreeMap::new() };
+        let mut named =
+            Self { hierarchy, names, confirm, local: Local::default(), lingering: BTreeMap::new() };
         named.look();
         named
     }
@@ -129,7 +130,10 @@ impl NamedCgroups {
             }
             Err(error) => {
                 let mount = self.hierarchy.mount().to_path_buf();
-                Some(Look { found: Vec::new(), blind: vec![(mount, std::io::Error::other(format!("{error:#}")))] })
+                Some(Look {
+                    found: Vec::new(),
+                    blind: vec![(mount, std::io::Error::other(format!("{error:#}")))],
+                })
             }
         }
     }

@@ -83,14 +83,11 @@ mod tests {
 
     #[test]
     fn another_in_its_place_is_found_at_once() {
-        let (before, new) = (found("/a", 1), found("/a", 2));
-        let of = |there: bool| {
-            let is_there = |_: &Found| if there { Known::There(()) } else { Known::Gone };
-            Presence::of(&[before.clone()], look(&[new.clone()], &[]), is_there).found
-        };
-        assert_eq!(of(false), [new.clone()]);
-        assert_eq!(of(true), [new.clone(), before.clone()]);
-        let moved = found("/mnt/a", 1);
-        assert_eq!(Presence::of(&[before.clone()], look(&[moved.clone()], &[]), |_| Known::Gone).found, [moved]);
+        let (before, new, moved) = ([found("/a", 1)], [found("/a", 2)], [found("/mnt/a", 1)]);
+        let there = Presence::of(&before, look(&new, &[]), |_| Known::There(()));
+        assert_eq!(there.found, [&new[..], &before[..]].concat());
+        let gone = Presence::of(&before, look(&new, &[]), |_| Known::Gone);
+        assert_eq!(gone.found, new);
+        assert_eq!(Presence::of(&before, look(&moved, &[]), |_| Known::Gone).found, moved);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use tcproute::{
     agent::{self, Agent, Handle, Inputs, Settings, State},
-    bpf::{pins::PinDirectory, requirements},
+    bpf::{linked::PinnedLinks, pins::PinDirectory, requirements},
     plan::Selection,
     resources::{Dataplane, MeshName, Resource, Resources},
     routing,
@@ -21,7 +21,7 @@ use tcproute::{
     },
     workloads::{
         cgroups::{Cgroup2, CgroupPattern},
-        named::Named,
+        named::{Named, NamedCgroups},
     },
 };
 use tcproute_tests::{cgroup::TestCgroup, tcproute::Bpffs};
@@ -91,6 +91,7 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         .collect::<Result<Vec<Named>>>()?;
     all_named.push(named(input::dataplane(0), &parent.path().join("new-*"))?);
     let pins = PinDirectory::claim(bpffs.path())?;
+    let links = PinnedLinks::new(bpffs.path());
     let settings = Settings {
         mesh: MeshName::default(),
         routing: routing::Options::default(),
@@ -114,7 +115,7 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
             first,
             sources: Some(Sources::new(vec![("memory", stream)])),
             dns: Dns::start([].into(), PATIENCE),
-            named: all_named,
+            named: Some(NamedCgroups::new(hierarchy, all_named, Arc::new(move |it| links.cgroup(it)))),
             fixed: Vec::new(),
         };
         let begun = Instant::now();

@@ -85,7 +85,8 @@ impl CgroupPattern {
 
     /// What there is of it in the hierarchy that is mounted there.
     pub fn matching(&self, mount: &Path) -> Matching {
-        let mut matching = Matching { directories: BTreeSet::from([mount.to_path_buf()]), ..Matching::default() };
+        let mut matching =
+            Matching { directories: BTreeSet::from([mount.to_path_buf()]), ..Matching::default() };
         for name in &self.names {
             let above = mem::take(&mut matching.directories);
             for directory in &above {

@@ -113,7 +113,8 @@ fn lock(path: &Path) -> Result<Option<Flock<File>>> {
 /// Removes those whose command was killed before it could, if nothing runs there any more. What cannot be removed is no harm.
 fn remove_abandoned(parent: &Path) {
     for path in child_cgroups(parent).unwrap_or_default() {
-        let is_ours = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
+        let is_ours =
+            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
         if is_ours
             && let Ok(Some(_lock)) = lock(&path)
             && let Ok(false) = populated(&path)
