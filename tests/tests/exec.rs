@@ -3,8 +3,8 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::PathBuf,
-    process::Stdio,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use nix::{
@@ -76,4 +76,55 @@ fn what_the_command_left_running_is_ended_and_the_cgroup_removed() {
     assert!(!PathBuf::from(directory).exists(), "{directory} is left");
     let comm = PathBuf::from(format!("/proc/{pid}/comm"));
     wait_for("the grandchild is gone", || fs::read_to_string(&comm).is_err());
+}
+
+/// In PID namespaces of their own, as in containers that share a cgroup, each of them is the process 1.
+#[test]
+fn commands_with_the_same_pid_have_cgroups_of_their_own() {
+    if !is_root("commands_with_the_same_pid_have_cgroups_of_their_own") {
+        return;
+    }
+    let mesh = resources();
+    let inside = |script: &str| {
+        let exec = exec_command(&mesh.file(), "web", &["sh", "-c", script]);
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--pid", "--fork", "--kill-child"]).arg(exec.get_program()).args(exec.get_args());
+        unshare
+    };
+    let waits = "echo ready; read line";
+    let start = || {
+        let mut child = inside(waits).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        child
+    };
+    let (mut first, mut second) = (start(), start());
+    for child in [&mut first, &mut second] {
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+    // One that was killed leaves its cgroup to the next.
+    let mut killed = start();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(inside("exit 0").status().unwrap().success());
+    wait_for("nothing is left", || {
+        inside("exit 0").status().unwrap().success() && abandoned(&cgroup::mount()).is_empty()
+    });
+}
+
+/// Cgroups of commands with the pid 1.
+fn abandoned(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    // One that vanishes meanwhile is none.
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == "tcproute-exec-1" || name.starts_with("tcproute-exec-1-") {
+            found.push(entry.path());
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(abandoned(&entry.path()));
+        }
+    }
+    found
 }

@@ -29,7 +29,7 @@ fn first_free_file(pid: u32) -> u64 {
         let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
         let open: BTreeSet<u64> =
             entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
-        (0..).find(|number| !open.contains(number)).unwrap()
+        (0..=open.len() as u64).find(|number| !open.contains(number)).unwrap()
     };
     (0..20).map(|_| free()).min().unwrap()
 }

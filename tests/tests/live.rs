@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::Write as _,
     net::SocketAddr,
     os::unix::fs::symlink,
     path::Path,
@@ -19,7 +20,9 @@ use tcproute_tests::{
     client::{counting, counts, script, stdout},
     is_root,
     mesh::Mesh,
-    pause, sample,
+    pause,
+    routes::Split,
+    sample,
     server::Server,
     tcproute::Daemon,
     wait_for,
@@ -368,4 +371,47 @@ fn a_burst_of_changes_ends_in_the_last_one() {
     });
     wait_for("it is ready", || daemon.get("/readyz").0 == 200);
     world.reaches("new");
+}
+
+/// The first half of a mesh is a valid one, in which the endpoints are missing.
+#[test]
+fn a_file_that_a_slow_writer_holds_comes_in_force_when_it_is_closed() {
+    if !is_root("a_file_that_a_slow_writer_holds_comes_in_force_when_it_is_closed") {
+        return;
+    }
+    let split = Split::new();
+    let directory = tempfile::tempdir().unwrap();
+    let (slow, quick) = (directory.path().join("slow.yaml"), directory.path().join("quick.yaml"));
+    // Endpoints last.
+    let text = |version: &str| {
+        let text = split.mesh(&[(version, 1)]).text();
+        let is_endpoint =
+            |document: &&str| document.starts_with("type: Dataplane\n") && !document.contains("outbound:");
+        let documents = text.split("---\n").filter(|document| !document.is_empty());
+        let (endpoints, others): (Vec<&str>, Vec<&str>) = documents.partition(is_endpoint);
+        (others.join("---\n"), ["", &endpoints.join("---\n")].join("---\n"))
+    };
+    let (first, rest) = text("1");
+    fs::write(&slow, first + &rest).unwrap();
+    let web = TestCgroup::create();
+    let daemon = Daemon::start(directory.path(), &[("web", web.path())]);
+    let ask = || {
+        let mut client = web.command("python3");
+        counts(&client.args(["-SEc", &counting(split.dialled, 20)]).output().unwrap())
+    };
+    assert_eq!(ask(), [("v1".to_owned(), 20)].into());
+    // As scp and curl do it.
+    let mut writer = fs::File::create(&slow).unwrap();
+    let (half, rest) = text("2");
+    writer.write_all(half.as_bytes()).unwrap();
+    // Others are not held back, and so it is known that the half has been seen.
+    let other = "type: ExternalService\nname: other\nmesh: default\ntags: {kuma.io/service: other}\nnetworking: {address: '192.0.2.1:1'}\n";
+    fs::write(&quick, other).unwrap();
+    let resources = |daemon: &Daemon| daemon.json("/v1/status")["sources"][0]["resources"].as_u64().unwrap();
+    let before = resources(&daemon);
+    wait_for("the other file is read", || resources(&daemon) == before + 1);
+    assert_eq!(ask(), [("v1".to_owned(), 20)].into());
+    writer.write_all(rest.as_bytes()).unwrap();
+    drop(writer);
+    wait_for("the whole is in force", || ask() == [("v2".to_owned(), 20)].into());
 }

@@ -2,11 +2,14 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
+    fs::OpenOptions,
     io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::Arc,
 };
+
+use nix::libc::O_NONBLOCK;
 
 use super::{
     super::{
@@ -71,10 +74,25 @@ pub(super) struct Refused {
     pub(super) kept: bool,
 }
 
+/// How long a file is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Whoever follows files has others to look after: only regular ones are read.
+    None,
+    /// As long as it takes: a pipe, such as `<(kumactl get …)` of a shell, has something when its writer has.
+    Endless,
+}
+
 impl FileContent {
     /// Reads a file that had this before.
-    pub(super) fn read(path: &Path, strictness: Strictness, before: &[Held], alike: &mut Alike) -> Self {
-        match bytes(path) {
+    pub(super) fn read(
+        path: &Path,
+        patience: Patience,
+        strictness: Strictness,
+        before: &[Held],
+        alike: &mut Alike,
+    ) -> Self {
+        match bytes(path, patience) {
             Ok(Some(bytes)) => Self::of(path, &bytes, strictness, before, alike),
             Ok(None) => {
                 let message = format!("is larger than {} MiB", limits::FILE >> 20);
@@ -224,12 +242,22 @@ pub(super) fn already_defined(
 }
 
 /// The bytes of a file, unless there are too many of them.
-fn bytes(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = File::open(path)?;
+fn bytes(path: &Path, patience: Patience) -> io::Result<Option<Vec<u8>>> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    if patience == Patience::None {
+        // Else a pipe would be waited for as long as nobody writes to it.
+        options.custom_flags(O_NONBLOCK);
+    }
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    if patience == Patience::None && !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
     let mut bytes = Vec::new();
     // Its size tells whether to begin at all; but a device or a pipe has none.
     let most = limits::FILE as u64;
-    let size = file.metadata()?.len();
+    let size = metadata.len();
     if size <= most {
         bytes.reserve_exact(usize::try_from(size).unwrap_or_default() + 1);
         file.take(most + 1).read_to_end(&mut bytes)?;

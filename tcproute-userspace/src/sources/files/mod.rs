@@ -18,7 +18,14 @@ mod settled;
 mod store;
 mod watch;
 
-use std::{io, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use tokio::{
     runtime,
@@ -60,6 +67,13 @@ pub async fn follow(paths: Vec<PathBuf>, strictness: Strictness) -> io::Result<S
     first.await.map_err(io::Error::other)
 }
 
+/// Whoever writes longer is told of.
+const LONG: Duration = Duration::from_secs(10);
+
+fn is_written(path: &Path, written: &BTreeMap<PathBuf, Instant>) -> bool {
+    !written.is_empty() && fs::canonicalize(path).is_ok_and(|real| written.contains_key(&real))
+}
+
 struct Follower {
     watch: Watch,
     files: SettledFiles,
@@ -72,9 +86,20 @@ impl Follower {
 
     fn read(&mut self) -> Arc<Snapshot> {
         self.watch.renew();
-        let mut snapshot = self.files.load();
-        if let (Health::Well, Some(why)) = (&snapshot.health, self.watch.blind()) {
-            snapshot.health = Health::Late { why: why.to_owned() };
+        let written = self.watch.written();
+        let mut snapshot = self.files.load(&|path| is_written(path, written));
+        let late = match self.watch.blind() {
+            Some(why) => Some(why.to_owned()),
+            None => written.iter().find(|(_, since)| since.elapsed() >= LONG).map(|(path, since)| {
+                let seconds = since.elapsed().as_secs() / LONG.as_secs() * LONG.as_secs();
+                format!(
+                    "{} is being written for more than {seconds} s: what it was before stays until its writer closes it",
+                    path.display()
+                )
+            }),
+        };
+        if let (Health::Well, Some(why)) = (&snapshot.health, late) {
+            snapshot.health = Health::Late { why };
         }
         Arc::new(snapshot)
     }

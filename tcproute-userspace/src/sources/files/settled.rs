@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -11,7 +11,7 @@ use std::{
 use super::{
     super::{documents::Strictness, snapshot::Snapshot},
     alike::Alike,
-    content::FileContent,
+    content::{FileContent, Patience},
     list::{FileStamp, Look, Nothing, Place, Stamp, State, look},
     store::Store,
 };
@@ -27,13 +27,14 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const TICK: Duration = Duration::from_millis(12);
 
 /// So long files are read again that change all the time: longer than one that is empty is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+const RESTLESS: Duration = Duration::from_secs(1);
 
 /// Reads files as they stood at one moment, and those only that have changed.
 #[derive(Debug)]
 pub(super) struct SettledFiles {
     paths: Vec<PathBuf>,
     strictness: Strictness,
+    patience: Patience,
     unfinished: Unfinished,
     store: Store,
     last: Snapshot,
@@ -48,16 +49,17 @@ impl SettledFiles {
     /// Of these files and directories.
     pub(super) fn new(paths: Vec<PathBuf>, strictness: Strictness) -> Self {
         let (unfinished, store, last) = (Unfinished::default(), Store::default(), Snapshot::default());
-        Self { paths, strictness, unfinished, store, last, read: 0 }
+        let patience = Patience::None;
+        Self { paths, strictness, patience, unfinished, store, last, read: 0 }
     }
 
-    /// What is in the files. That is no mix of some files before and some after a change, and no file of which a writer has
-    /// not got further than to truncate it.
-    pub(super) fn load(&mut self) -> Snapshot {
+    /// What is in the files. That is no mix of some files before and some after a change, no file that is being written, as far
+    /// as that is known, and none of which a writer has not got further than to truncate it.
+    pub(super) fn load(&mut self, is_written: &dyn Fn(&Path) -> bool) -> Snapshot {
         let asked = Instant::now();
         let mut fresh = Fresh::new();
-        while asked.elapsed() < PATIENCE {
-            let before = look(&self.paths);
+        while asked.elapsed() < RESTLESS {
+            let before = self.look(is_written);
             self.unfinished.see(&before, &self.store.named(), Instant::now());
             let is_fresh = |stamp: &Stamp| is_fresh(stamp.state, SystemTime::now());
             if self.unfinished.are_new(Instant::now()) || before.files.iter().any(is_fresh) {
@@ -65,17 +67,32 @@ impl SettledFiles {
                 continue;
             }
             self.read(&before, &mut fresh);
-            if look(&self.paths) == before {
+            if self.look(is_written) == before {
                 return self.take(before, fresh);
             }
         }
-        let last = look(&self.paths);
+        let last = self.look(is_written);
         self.read(&last, &mut fresh);
         self.take(last, fresh)
     }
 
+    /// What is seen of the files. Those that are being written are as they were read last.
+    fn look(&self, is_written: &dyn Fn(&Path) -> bool) -> Look {
+        let mut look = look(&self.paths);
+        look.files.retain_mut(|Stamp { place, state }| {
+            if self.store.has(place, *state) || !is_written(&place.path) {
+                return true;
+            }
+            let before = self.store.state(place);
+            *state = before.unwrap_or(*state);
+            before.is_some()
+        });
+        look
+    }
+
     /// What is in the files at present, whoever may be writing them, as far as it goes.
     pub(super) fn load_now(mut self) -> Store {
+        self.patience = Patience::Endless;
         let look = look(&self.paths);
         let mut fresh = Fresh::new();
         self.read(&look, &mut fresh);
@@ -95,7 +112,8 @@ impl SettledFiles {
             if !was_read && !self.store.has(place, *state) {
                 self.read += 1;
                 let before = self.store.good(place).map(|good| &*good.held).unwrap_or_default();
-                let content = FileContent::read(&place.path, self.strictness, before, &mut alike);
+                let content =
+                    FileContent::read(&place.path, self.patience, self.strictness, before, &mut alike);
                 fresh.insert(place.clone(), (*state, content));
             }
         }

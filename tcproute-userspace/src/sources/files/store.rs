@@ -49,6 +49,11 @@ impl Store {
         matches!(state, State::There(_)) && self.files.get(place).is_some_and(reached)
     }
 
+    /// The state in which a file was read last.
+    pub(super) fn state(&self, place: &Place) -> Option<State> {
+        self.files.get(place).map(|file| file.state)
+    }
+
     /// What counts of a file.
     pub(super) fn good(&self, place: &Place) -> Option<&Good> {
         self.files.get(place).map(|file| &file.good)

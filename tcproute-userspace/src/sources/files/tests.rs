@@ -38,9 +38,15 @@ impl Directory {
         fs::write(self.path(name), text).unwrap();
     }
 
+    /// While this file is being written.
+    fn load_while_written(&mut self, name: &str) -> String {
+        let path = self.path(name);
+        services(&self.files.load(&|written| written == path).resources)
+    }
+
     /// The names of the ExternalServices, and what is rejected: each without the directory's own path.
     fn load(&mut self) -> (String, Vec<String>) {
-        let snapshot = self.files.load();
+        let snapshot = self.files.load(&|_| false);
         let rejected = snapshot.rejected.iter().map(|(subject, rejection)| {
             let kept = if rejection.kept { " (kept)" } else { "" };
             let why: Vec<_> = rejection.violations.iter().map(ToString::to_string).collect();
@@ -91,9 +97,9 @@ fn a_file_that_has_not_changed_is_not_read_again() {
 fn what_has_not_changed_in_a_file_is_the_same_in_memory() {
     let both = |number| format!("{}{}", service("a", 1), service("b", number));
     let mut directory = Directory::new(&[("a.yaml", &both(1))]);
-    let before = directory.files.load().resources.external_services;
+    let before = directory.files.load(&|_| false).resources.external_services;
     directory.write("a.yaml", &format!("# moved\n{}", both(2)));
-    let after = directory.files.load().resources.external_services;
+    let after = directory.files.load(&|_| false).resources.external_services;
     let same: Vec<bool> = before.values().zip(after.values()).map(|(a, b)| Arc::ptr_eq(a, b)).collect();
     assert_eq!(same, [true, false]);
 }
@@ -107,7 +113,8 @@ fn an_object_keeps_its_last_good_form_until_it_is_mended_or_gone() {
     directory.write("b.yaml", &service("b", 2));
     let told = "ExternalService a of mesh default (kept): a.yaml:5:23: networking.address: \"nowhere\" is not host:port";
     assert_eq!(directory.load(), ("a=1 b=2".to_owned(), one(told)), "the others go on");
-    let since = |directory: &mut Directory| directory.files.load().rejected.values().next().unwrap().since;
+    let since =
+        |directory: &mut Directory| directory.files.load(&|_| false).rejected.values().next().unwrap().since;
     let first = since(&mut directory);
     directory.write("a.yaml", &format!("{broken}# and more\n"));
     assert_eq!(since(&mut directory), first);
@@ -198,7 +205,7 @@ fn a_file_that_cannot_be_reached_is_not_gone() {
         assert_eq!(services, "a=1");
         assert!(rejected[0].starts_with("a.yaml (kept): ") && rejected[0].contains(why), "{rejected:?}");
         let read = directory.files.read;
-        assert!(matches!(directory.files.load().health, Health::Failing { .. }));
+        assert!(matches!(directory.files.load(&|_| false).health, Health::Failing { .. }));
         assert_eq!(directory.files.read, read + 1, "it is tried again");
     }
     fs::remove_file(directory.path("a.yaml")).unwrap();
@@ -209,7 +216,7 @@ fn a_file_that_cannot_be_reached_is_not_gone() {
     fs::remove_file(directory.path("a.yaml")).unwrap();
     directory.write("a.yaml", &service("a", 2));
     assert_eq!(directory.load(), ("a=2".to_owned(), NONE));
-    assert_eq!(directory.files.load().health, Health::Well);
+    assert_eq!(directory.files.load(&|_| false).health, Health::Well);
 }
 
 #[test]
@@ -355,4 +362,36 @@ fn one_change_of_many_is_found_by_pointers() {
     let same = before.values().zip(after.values()).filter(|(a, b)| Arc::ptr_eq(a, b)).count();
     assert_eq!(same, 1999);
     assert_eq!(before.diff(&after).count(), 1);
+}
+
+#[test]
+fn a_file_that_is_being_written_is_as_it_was_and_holds_nothing_back() {
+    let mut directory = Directory::new(&[("a.yaml", &service("a", 1)), ("b.yaml", &service("b", 1))]);
+    directory.load();
+    directory.write("a.yaml", &service("a", 2));
+    directory.write("b.yaml", &service("b", 2));
+    directory.write("c.yaml", &service("c", 1));
+    assert_eq!(directory.load_while_written("a.yaml"), "a=1 b=2 c=1");
+    directory.write("d.yaml", &service("d", 1));
+    assert_eq!(directory.load_while_written("d.yaml"), "a=2 b=2 c=1", "one that is new is not there yet");
+    assert_eq!(directory.load().0, "a=2 b=2 c=1 d=1");
+    // Truncated, and as it was until it is closed: nobody waits for it.
+    directory.write("a.yaml", "");
+    let since = std::time::Instant::now();
+    assert_eq!(directory.load_while_written("a.yaml"), "a=2 b=2 c=1 d=1");
+    println!("{:?}", since.elapsed());
+}
+
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let mut directory = Directory::new(&[("b.yaml", &service("b", 1))]);
+    let pipe = directory.path("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    directory.files =
+        SettledFiles::new(vec![directory.directory.path().to_path_buf(), pipe], Strictness::Strict);
+    let (services, rejected) = directory.load();
+    assert_eq!(
+        (services.as_str(), rejected),
+        ("b=1", vec!["pipe: pipe: cannot read: it is no regular file".to_owned()])
+    );
 }

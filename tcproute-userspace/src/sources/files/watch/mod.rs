@@ -41,6 +41,8 @@ pub(super) struct Watch {
     places: Places,
     watched: BTreeMap<PathBuf, Identity>,
     burst: Option<Burst>,
+    /// Files that somebody writes and has not closed, and since when.
+    written: BTreeMap<PathBuf, Instant>,
     blind: Option<String>,
 }
 
@@ -55,8 +57,17 @@ impl Watch {
     pub(super) fn start(paths: Vec<PathBuf>) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         let (places, watched) = (Places::new(), BTreeMap::new());
-        let mut watch =
-            Self { paths, watcher: None, sender, events, places, watched, burst: None, blind: None };
+        let mut watch = Self {
+            paths,
+            watcher: None,
+            sender,
+            events,
+            places,
+            watched,
+            burst: None,
+            written: BTreeMap::new(),
+            blind: None,
+        };
         watch.renew();
         watch
     }
@@ -66,12 +77,19 @@ impl Watch {
         self.blind.as_deref()
     }
 
+    /// The files that somebody writes and has not closed, and since when: without symbolic links on the way.
+    pub(super) const fn written(&self) -> &BTreeMap<PathBuf, Instant> {
+        &self.written
+    }
+
     /// Waits until something may have changed and its writers have come to rest. When it began to change. Can be
     /// dropped while waiting: no change gets lost.
     pub(super) async fn changed(&mut self) -> Instant {
         let again = Instant::now() + INTERVAL;
         loop {
-            let until = self.burst.as_ref().map(Burst::over).or(self.blind.is_some().then_some(again));
+            // Of what is written for long others are told.
+            let looks_again = self.blind.is_some() || !self.written.is_empty();
+            let until = self.burst.as_ref().map(Burst::over).or(looks_again.then_some(again));
             tokio::select! {
                 Some((at, event)) = self.events.recv() => self.take(at, event),
                 () = sleep_until(until.unwrap_or(again)), if until.is_some() => {
@@ -128,6 +146,10 @@ impl Watch {
     }
 
     fn now_blind(&mut self, why: Option<String>) {
+        if why.is_some() {
+            // Nothing would tell when they are closed.
+            self.written.clear();
+        }
         match (&self.blind, &why) {
             (None, Some(why)) => {
                 warn!("changed files are only found by looking every {} s: {why}", INTERVAL.as_secs());
@@ -144,10 +166,12 @@ impl Watch {
             Err(error) => return self.now_blind(Some(error.to_string())),
         };
         let sign = if event.need_rescan() {
+            self.written.clear();
             warn!("changes of files came faster than they could be taken: looking at all of them again");
             Sign::Other
         } else {
             self.forget_moved(&event);
+            self.note_written(at, &event);
             match self.sign(&event) {
                 Some(sign) => sign,
                 None => return,
@@ -156,6 +180,22 @@ impl Watch {
         match &mut self.burst {
             Some(burst) => burst.add(at, sign),
             None => self.burst = Some(Burst::begin(at, sign)),
+        }
+    }
+
+    fn note_written(&mut self, at: Instant, event: &Event) {
+        for path in &event.paths {
+            match event.kind {
+                EventKind::Modify(ModifyKind::Data(_)) => {
+                    self.written.entry(path.clone()).or_insert(at);
+                }
+                EventKind::Access(AccessKind::Close(AccessMode::Write))
+                | EventKind::Remove(_)
+                | EventKind::Modify(ModifyKind::Name(_)) => {
+                    self.written.retain(|written, _| !written.starts_with(path));
+                }
+                _ => {}
+            }
         }
     }
 
