@@ -19,6 +19,7 @@ pub mod known;
 pub mod outcomes;
 pub mod plan;
 pub mod policy;
+pub mod privileges;
 pub mod resources;
 pub mod routing;
 pub mod sources;

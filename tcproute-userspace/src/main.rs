@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 
 fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
+    cli.prepare()?;
     let runtime = Runtime::new().context("cannot start threads")?;
     let code = runtime.block_on(cli.run());
     // Not waiting for a resolver or a file system that does not answer.

@@ -15,6 +15,7 @@ use crate::{
     agent::{DrainState, EjectedState, State, WaitingState, WorkloadState},
     bpf::attached,
     outcomes::timestamp,
+    privileges,
     sources::{
         SourceState,
         snapshot::{Health, Rejection, Subject},
@@ -33,6 +34,9 @@ pub struct Status {
     pub started: Timestamp,
     /// The kernel's release.
     pub kernel: String,
+    /// The capabilities that the daemon has (capabilities(7)).
+    #[serde(default)]
+    pub capabilities: Vec<String>,
     /// What the kernel can do; absent while the daemon starts.
     pub features: Option<Features>,
     /// Whether the kernel holds what was last resolved.
@@ -236,6 +240,8 @@ impl Status {
             started: started(),
             kernel: uname()
                 .map_or_else(|_| "unknown".to_owned(), |name| name.release().to_string_lossy().into_owned()),
+            // They cannot be told where /proc is not mounted.
+            capabilities: privileges::held().unwrap_or_default(),
             features: state.features.map(|features| Features {
                 refuses_with_econnrefused: features.refuses_with_econnrefused,
                 names_mptcp_peers: features.names_mptcp_peers,

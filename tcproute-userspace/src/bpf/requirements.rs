@@ -7,11 +7,8 @@ use aya::{
     programs::ProgramType,
     sys::{BpfHelper, is_helper_supported},
 };
-use nix::{
-    sys::{resource, utsname::uname},
-    unistd::geteuid,
-};
-use tracing::{debug, warn};
+use nix::sys::{resource, utsname::uname};
+use tracing::debug;
 
 use super::kernel_btf;
 
@@ -87,20 +84,37 @@ pub fn check() -> Result<()> {
         Some(_) => {}
         None => debug!("cannot read a version out of the kernel release {release:?}; going on"),
     }
-    if !geteuid().is_root() {
-        bail!("loading eBPF programs needs root: run it with sudo, or in a privileged container");
-    }
-    if let Err(error) = raise_open_files() {
-        warn!("cannot raise the limit of open files: {error}");
-    }
-    if let Err(error) = raise_memlock() {
-        debug!("cannot raise RLIMIT_MEMLOCK, which only kernels before 5.11 need: {error}");
+    if !can_load(capabilities()?) {
+        bail!(
+            "loading eBPF programs needs root, or {CAPABILITIES}: run it with sudo, or in a privileged container"
+        );
     }
     Ok(())
 }
 
-/// Bits of capabilities(7).
+/// What it takes, in words.
+pub const CAPABILITIES: &str = "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
+
+/// Whether these capabilities are enough to load programs and to attach them. The kernel takes CAP_SYS_ADMIN for all three.
+pub const fn can_load(capabilities: u64) -> bool {
+    const ALL: u64 = CAP_BPF | CAP_NET_ADMIN | CAP_PERFMON;
+    capabilities & CAP_SYS_ADMIN != 0 || capabilities & ALL == ALL
+}
+
+/// Raises the limits of open files and of locked memory as far as they go. A failure is told where it matters.
+pub fn raise_limits() {
+    let _ = raise_open_files();
+    let _ = raise_memlock();
+}
+
+/// A bit of capabilities(7).
 pub const CAP_NET_ADMIN: u64 = 1 << 12;
+/// A bit of capabilities(7).
+pub const CAP_SYS_ADMIN: u64 = 1 << 21;
+/// A bit of capabilities(7).
+pub const CAP_PERFMON: u64 = 1 << 38;
+/// A bit of capabilities(7).
+pub const CAP_BPF: u64 = 1 << 39;
 
 /// The effective capabilities of this process, as a set of bits.
 pub fn capabilities() -> Result<u64> {

@@ -71,6 +71,7 @@ impl Exec {
         let dns = Dns::start(resources.external_host_names(), self.input.dns_interval);
         let first = Arc::new(Snapshot { resources, ..Snapshot::default() });
 
+        requirements::raise_limits();
         requirements::check()?;
         let hierarchy = Cgroup2::find()?;
         let own = hierarchy.own()?;

@@ -165,6 +165,14 @@ const FAILED: u8 = 1;
 const INVALID: u8 = 2;
 
 impl Cli {
+    /// What has to be done while this process has one thread.
+    pub fn prepare(&self) -> Result<()> {
+        match &self.command {
+            Command::Run(run) => run.prepare(),
+            _ => Ok(()),
+        }
+    }
+
     /// Runs the command. 0 done, 1 failed, 2 bad usage or invalid input; `exec` passes on its command's code.
     pub async fn run(self) -> ExitCode {
         let result = match self.command {

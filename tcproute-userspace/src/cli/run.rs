@@ -14,6 +14,7 @@ use crate::{
     bpf::{linked::PinnedLinks, pins::PinDirectory, requirements},
     drain,
     plan::EjectionPolicy,
+    privileges,
     sources::{Sources, dns::Dns, files},
     workloads::{
         cgroups::{Cgroup2, CgroupPattern},
@@ -77,6 +78,12 @@ impl FromStr for WorkloadArgument {
 impl Run {
     pub(super) const fn logs_decisions(&self) -> bool {
         self.input.log_decisions
+    }
+
+    /// Raises the limits that it takes privileges to raise, and gives the others up.
+    pub(super) fn prepare(&self) -> Result<()> {
+        requirements::raise_limits();
+        privileges::keep_needed(self.drain.is_some())
     }
 
     pub(super) async fn run(self) -> Result<ExitCode> {

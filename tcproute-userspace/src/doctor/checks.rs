@@ -8,7 +8,7 @@ use super::node::Node;
 use crate::bpf::{
     AttachMode,
     attached::{Attached, AttachedProgram},
-    requirements::{CAP_NET_ADMIN, OLDEST, WITHOUT_MEMLOCK},
+    requirements::{CAP_NET_ADMIN, CAPABILITIES, OLDEST, WITHOUT_MEMLOCK, can_load},
 };
 
 /// How something stands.
@@ -146,27 +146,20 @@ fn bpffs(node: &Node) -> Check {
     }
 }
 
-/// Bits of capabilities(7).
-const CAP_SYS_ADMIN: u64 = 1 << 21;
-const CAP_BPF: u64 = 1 << 39;
-
 fn privilege(node: &Node) -> Check {
     const ID: &str = "privilege";
     let remedy = "run it with sudo, or in a privileged container";
-    if !node.root {
-        return Check::new(ID, Status::Missing, "not root, so the daemon could not run as this user")
-            .remedy(remedy);
-    }
+    let who = if node.root { "root" } else { "not root" };
     match node.capabilities {
-        // The kernel takes the one for the two others.
-        Ok(bits) if bits & CAP_SYS_ADMIN != 0 || bits & CAP_BPF != 0 && bits & CAP_NET_ADMIN != 0 => {
-            Check::new(ID, Status::Ok, "root")
-        }
-        Ok(_) => {
-            let found = "root without CAP_SYS_ADMIN, and without both CAP_BPF and CAP_NET_ADMIN";
-            Check::new(ID, Status::Missing, found).remedy(remedy)
-        }
-        Err(ref reason) => Check::new(ID, Status::Unknown, format!("root; capabilities: {reason}")),
+        Ok(bits) if can_load(bits) => Check::new(
+            ID,
+            Status::Ok,
+            format!(
+                "{who}; the daemon keeps {CAPABILITIES}, and with --drain CAP_SYS_ADMIN and CAP_SYS_PTRACE"
+            ),
+        ),
+        Ok(_) => Check::new(ID, Status::Missing, format!("{who}, without {CAPABILITIES}")).remedy(remedy),
+        Err(ref reason) => Check::new(ID, Status::Unknown, format!("{who}; capabilities: {reason}")),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
         Datapath, LoadedProgram, Options,
         attached::{self, Attached},
         pins,
-        requirements::{self, Features, KernelVersion},
+        requirements::{self, Features, KernelVersion, can_load},
     },
     drain,
     plan::Limits,
@@ -89,7 +89,9 @@ impl Node {
             .map_err(|error| error.to_string());
         let memlock_raised = requirements::raise_memlock().is_ok();
         let cgroup2 = Cgroup2::find().map_err(|error| format!("{error:#}"));
-        let privileged = |what: &str| if root { Ok(()) } else { Err(format!("{what} needs root")) };
+        let capabilities = requirements::capabilities().map_err(|error| format!("{error:#}"));
+        let may_load = root || capabilities.as_ref().is_ok_and(|&bits| can_load(bits));
+        let privileged = |what: &str| if may_load { Ok(()) } else { Err(format!("{what} needs root")) };
         let features = privileged("asking the kernel for features")
             .and_then(|()| Features::probe().map_err(|error| format!("{error:#}")));
         let programs = features.clone().and_then(|features| {
@@ -122,7 +124,7 @@ impl Node {
             bpffs_mounted: pins::is_mounted(bpffs),
             btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
             root,
-            capabilities: requirements::capabilities().map_err(|error| format!("{error:#}")),
+            capabilities,
             memlock,
             memlock_raised,
             jit: sysctl("net/core/bpf_jit_enable"),

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     bpf::{
         LoadedProgram,
-        requirements::{Features, KernelVersion},
+        requirements::{CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, Features, KernelVersion},
     },
     drain::Unsupported,
 };
@@ -72,14 +72,16 @@ fn what_is_missing_is_told_with_its_remedy() {
 }
 
 #[test]
-fn one_capability_stands_for_two() {
+fn one_capability_stands_for_three() {
     let mut node = good();
-    for enough in [CAP_SYS_ADMIN | CAP_NET_ADMIN, CAP_BPF | CAP_NET_ADMIN] {
+    for enough in [CAP_SYS_ADMIN | CAP_NET_ADMIN, CAP_BPF | CAP_NET_ADMIN | CAP_PERFMON] {
         node.capabilities = Ok(enough);
         assert_eq!(complaints(&node), []);
     }
-    node.capabilities = Ok(CAP_NET_ADMIN);
-    assert_eq!(complaints(&node), [("privilege", Status::Missing)]);
+    for too_little in [CAP_NET_ADMIN, CAP_BPF | CAP_NET_ADMIN] {
+        node.capabilities = Ok(too_little);
+        assert_eq!(complaints(&node), [("privilege", Status::Missing)]);
+    }
     for too_little in [0, CAP_BPF] {
         node.capabilities = Ok(too_little);
         assert_eq!(complaints(&node), [("privilege", Status::Missing), ("drain", Status::Fallback)]);
