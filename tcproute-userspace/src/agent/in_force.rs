@@ -17,7 +17,7 @@ use super::settle::{Routing, Step, Steps, Workload};
 use crate::{
     bpf::{Datapath, Options, pins::PinDirectory},
     plan::{
-        Change, Counting, Demand, Edit, Layout, LimitedMap, Limits, Memory, OverLimit, RefName, Retired,
+        Change, Counting, Demand, Edit, Inconsistent, Layout, LimitedMap, Limits, Memory, OverLimit, RefName, Retired,
         Staged, WorkloadId, WorkloadIds,
     },
     workloads::{
@@ -104,7 +104,11 @@ impl<'a> InForce<'a> {
     pub(super) fn load(options: &Options<'a>, memory: Memory) -> Result<Self> {
         let datapath = Datapath::load(options)?;
         let limits = datapath.limits();
-        let (datapath, layout) = match datapath.contents()?.map(|contents| Layout::adopt(limits, &contents)) {
+        let adopted = match datapath.contents() {
+            Ok(contents) => contents.map(|contents| Layout::adopt(limits, &contents)),
+            Err(error) => Some(Err(error.downcast::<Inconsistent>()?)),
+        };
+        let (datapath, layout) = match adopted {
             None => (datapath, Layout::new(limits)),
             Some(Ok(layout)) => {
                 info!("going on with the routes of an earlier daemon");

@@ -169,7 +169,7 @@ impl<'a> Datapath<'a> {
         self.limits
     }
 
-    /// What is in the tables, if they are those of an earlier daemon.
+    /// What is in the tables, if they are those of an earlier daemon. The error is an `Inconsistent` if that cannot be.
     pub fn contents(&self) -> Result<Option<Contents>> {
         self.reuse.tables.is_some().then(|| self.tables.contents()).transpose()
     }
