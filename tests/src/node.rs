@@ -14,7 +14,7 @@ use crate::{
     cgroup::TestCgroup,
     client::{counting, counts, stdout},
     mesh::Mesh,
-    tcproute::{Bpffs, ask_json, binary, run_arguments},
+    tcproute::{Bpffs, ask, ask_json, binary, run_arguments},
     wait_for,
 };
 
@@ -69,9 +69,10 @@ impl Node {
     }
 
     /// Starts a daemon, and waits until its routes are in force.
-    pub fn run(&mut self, mesh: &Mesh, more: &[&str]) {
+    pub fn run(&mut self, mesh: &Mesh, more: &[&str]) -> Log {
         let log = self.launch(mesh, more);
         self.wait_in_force(&log);
+        log
     }
 
     /// The same with another workload in the place of `web`.
@@ -80,9 +81,26 @@ impl Node {
         self.wait_in_force(&log);
     }
 
+    /// The same through another command, such as one that takes privileges away. Its last argument is yet to come: the binary.
+    pub fn run_through(&mut self, mut command: Command, mesh: &Mesh) {
+        command.arg(binary());
+        let cgroup = self.cgroup.path().to_owned();
+        let log = self.launch_through(command, mesh, ("web", &cgroup), &[]);
+        self.wait_in_force(&log);
+    }
+
     fn launch_as(&mut self, mesh: &Mesh, workload: (&str, &Path), more: &[&str]) -> Log {
+        self.launch_through(Command::new(binary()), mesh, workload, more)
+    }
+
+    fn launch_through(
+        &mut self,
+        mut command: Command,
+        mesh: &Mesh,
+        workload: (&str, &Path),
+        more: &[&str],
+    ) -> Log {
         let log = Log(NamedTempFile::new().expect("a temporary file can be made"));
-        let mut command = Command::new(binary());
         run_arguments(&mut command, &mesh.file(), self.bpffs.path(), &self.admin_socket(), &[workload])
             .args(more);
         command.stdin(Stdio::null()).stderr(log.0.reopen().expect("the log can be opened"));
@@ -107,6 +125,32 @@ impl Node {
     /// What the admin endpoint of the daemon that runs answers.
     pub fn json(&self, path: &str) -> serde_json::Value {
         ask_json(&self.admin_socket(), path)
+    }
+
+    /// Whether the metrics of the daemon that runs have this line.
+    pub fn has_metric(&self, line: &str) -> bool {
+        let (code, body) = ask(&self.admin_socket(), "/metrics");
+        assert_eq!(code, 200, "{body}");
+        body.lines().any(|it| it == line)
+    }
+
+    /// The programs that are attached to the cgroup of `web`, by the kernel's numbers.
+    pub fn programs(&self) -> BTreeSet<u64> {
+        let mut bpftool = Command::new("bpftool");
+        let text = stdout(
+            &bpftool
+                .args(["-j", "cgroup", "show"])
+                .arg(self.cgroup.path())
+                .output()
+                .expect("bpftool can be started"),
+        );
+        let shown: serde_json::Value = if text.is_empty() {
+            serde_json::Value::Array(Vec::new())
+        } else {
+            serde_json::from_str(&text).expect("bpftool shows JSON")
+        };
+        let programs = shown.as_array().expect("a list").iter();
+        programs.map(|program| program["id"].as_u64().expect("a program has an id")).collect()
     }
 
     /// kill -9

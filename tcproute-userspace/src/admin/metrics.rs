@@ -54,7 +54,7 @@ struct Snapshot {
     maps: Vec<MapUse>,
     /// By source and kind.
     rejected: BTreeMap<(&'static str, &'static str), u32>,
-    gauges: [(&'static str, &'static str, u64); 11],
+    gauges: [(&'static str, &'static str, u64); 12],
     last_reconcile: f64,
     events_lost: u64,
     ejections: Option<u64>,
@@ -109,6 +109,11 @@ impl Snapshot {
                     "workloads_failing",
                     "Local workloads that are not attached, or have not the routes that they shall have.",
                     count(state.unattached.len()),
+                ),
+                (
+                    "pinned",
+                    "Whether what is in force outlives the daemon, as far as bpffs goes.",
+                    flag(state.unpinned.is_none()),
                 ),
                 ("outbounds", "Outbounds of all local workloads.", count(routes)),
                 (

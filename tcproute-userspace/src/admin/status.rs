@@ -263,10 +263,13 @@ impl Status {
             ejected: state.ejected.iter().map(ejected).collect(),
             drain: state.drain.map(drain),
             warnings: state
-                .unattached
+                .unpinned
                 .iter()
-                .chain(&state.missing)
-                .cloned()
+                .map(|why| {
+                    format!("not all that is in force is pinned, and it may end with the daemon: {why}")
+                })
+                .chain(state.unattached.iter().cloned())
+                .chain(state.missing.iter().cloned())
                 .chain(state.workloads.values().filter_map(|workload| beyond(workload)))
                 .chain(state.warnings.iter().cloned())
                 .collect(),

@@ -113,6 +113,9 @@ const LOG_INTERVAL: Duration = Duration::from_millis(100);
 /// How often to try again what has failed, and to give back what is not used any more.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often to look whether all is still pinned.
+const PINS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How often events are read, while somebody listens: their buffer holds 10,000.
 const TRACE_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -214,6 +217,9 @@ impl<'a> Agent<'a> {
             drain::inherit(draining, before, &agent.in_force);
         }
         agent.in_force.datapath.commit()?;
+        if let Err(error) = agent.in_force.detach_broken() {
+            warn!("programs that an earlier daemon has left may still run: {error:#}");
+        }
         agent.told.waiting(agent.local.waiting());
         let routes = warnings::distinct_routes(&agent.in_force.workloads);
         agent.take_warnings(warnings::warnings(&routes, agent.settings.selection));
@@ -237,9 +243,10 @@ impl<'a> Agent<'a> {
         let mut log = self.log()?;
         let mut log_ticks = interval(LOG_INTERVAL);
         let mut retry_ticks = interval(RETRY_INTERVAL);
+        let mut pins_ticks = interval(PINS_INTERVAL);
         let mut trace_ticks = interval(TRACE_INTERVAL);
         let mut eject_ticks = interval(eject::INTERVAL);
-        for ticks in [&mut retry_ticks, &mut trace_ticks, &mut eject_ticks] {
+        for ticks in [&mut retry_ticks, &mut pins_ticks, &mut trace_ticks, &mut eject_ticks] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         let mut warnings: Option<JoinHandle<BTreeSet<String>>> = None;
@@ -278,6 +285,7 @@ impl<'a> Agent<'a> {
                         grown = self.bring_in_step(Instant::now(), "the failure");
                     }
                 }
+                _ = pins_ticks.tick() => grown = self.keep_pinned(),
                 _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
                 _ = eject_ticks.tick(), if self.ejecting.is_some() => grown = self.look_after_endpoints(),
                 _ = trace_ticks.tick(), if self.tracing.is_some() => self.serve_listeners(),
@@ -368,6 +376,21 @@ impl<'a> Agent<'a> {
                 false
             }
         }
+    }
+
+    /// Pins again what is not pinned any more. Whether the maps were made larger meanwhile.
+    fn keep_pinned(&mut self) -> bool {
+        let found = self.in_force.keep_pinned();
+        let is_lost = found.as_ref().is_ok_and(|missing| !missing.lost.is_empty());
+        if self.told.pinned(found) {
+            self.publish();
+        }
+        is_lost && self.bring_in_step(Instant::now(), "programs were detached by others")
+    }
+
+    /// Why what is in force ends with this process, if it does.
+    pub fn unpinned(&self) -> Option<String> {
+        self.told.state().unpinned.clone()
     }
 
     fn has_more_to_do(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
+use anyhow::Result;
 use tokio::{sync::watch, time::Instant};
 use tracing::{error, info, warn};
 
@@ -14,7 +15,11 @@ use super::{
     state::{Failure, Reconcile, State, WaitingState, WorkloadState},
     wanted::LocalDataplanes,
 };
-use crate::{bpf::requirements::Features, drain::Draining, sources::snapshot::Health};
+use crate::{
+    bpf::{Missing, requirements::Features},
+    drain::Draining,
+    sources::snapshot::Health,
+};
 
 /// So many warnings are logged at a time.
 const LOGGED: usize = 20;
@@ -105,6 +110,31 @@ impl Told {
             }
         }
         self.failures(&applied.failures, refused, in_force)
+    }
+
+    /// Whether all is pinned, and what was pinned again. Whether that is news.
+    pub(super) fn pinned(&mut self, found: Result<Missing>) -> bool {
+        let unpinned = match found {
+            Ok(Missing { again: 0, lost }) if lost.is_empty() => None,
+            Ok(Missing { again, lost }) if lost.is_empty() => {
+                warn!("{again} maps and links were not pinned any more: they are again");
+                None
+            }
+            Ok(Missing { lost, .. }) => {
+                warn!("programs were detached from {} cgroups: they are attached again", lost.len());
+                None
+            }
+            Err(error) => Some(format!("{error:#}")),
+        };
+        if unpinned == self.state.unpinned {
+            return false;
+        }
+        match &unpinned {
+            Some(why) => error!("not all that is in force is pinned, and it may end with this daemon: {why}"),
+            None => info!("what is in force is pinned"),
+        }
+        self.state.unpinned = unpinned;
+        true
     }
 
     fn failures(&mut self, failures: &[Failed], refused: Vec<String>, in_force: &InForce) -> bool {

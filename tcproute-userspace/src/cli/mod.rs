@@ -207,7 +207,10 @@ impl Cli {
             }
             Command::Validate(validate) => validate.run(),
             Command::Doctor(doctor) => doctor.run(),
-            Command::Detach(detach) => detach.run(),
+            Command::Detach(detach) => {
+                start_log(LevelFilter::WARN, false);
+                detach.run()
+            }
             Command::Completions(completions) => completions.run(),
         };
         result.unwrap_or_else(|error| {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync:
 use anyhow::{Context, Result};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{BadUsage, Input};
 use crate::{
@@ -128,7 +128,7 @@ impl Run {
         let (desk, handle) = agent::desk();
         let admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
-        let links = PinnedLinks::new(&self.bpffs);
+        let links = PinnedLinks::new(pins.link_directories()?);
         let named = NamedCgroups::new(hierarchy, named, Arc::new(move |cgroup| links.cgroup(cgroup)));
         let inputs = Inputs { first, sources: Some(sources), dns, named: Some(named), fixed: Vec::new() };
         let started = Agent::start(settings, inputs, Some(&pins), desk).await;
@@ -136,7 +136,7 @@ impl Run {
             Ok(agent) => agent,
             Err(error) if is_first => {
                 // Half of it is worse than nothing. What an earlier daemon has left stays, on the other hand.
-                pins.remove()?;
+                pins.remove().failures.iter().for_each(super::report);
                 return Err(error);
             }
             Err(error) => return Err(error),
@@ -151,10 +151,16 @@ impl Run {
             })
             .await?;
         agent.log_counters();
+        let unpinned = agent.unpinned();
         // Listeners to events hear that there are no more.
         drop(agent);
         admin.close().await;
-        info!("stopping: the routes stay in force until `tcproute detach`");
+        match unpinned {
+            None => info!("stopping: the routes stay in force until `tcproute detach`"),
+            Some(why) => {
+                warn!("stopping: the routes may end with this daemon, since not all is pinned: {why}");
+            }
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

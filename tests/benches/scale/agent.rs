@@ -91,7 +91,7 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         .collect::<Result<Vec<Named>>>()?;
     all_named.push(named(input::dataplane(0), &parent.path().join("new-*"))?);
     let pins = PinDirectory::claim(bpffs.path())?;
-    let links = PinnedLinks::new(bpffs.path());
+    let links = PinnedLinks::new(pins.link_directories()?);
     let settings = Settings {
         mesh: MeshName::default(),
         routing: routing::Options::default(),
@@ -144,7 +144,9 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         })
     });
     runtime.shutdown_background();
-    pins.remove()?;
+    if let Some(error) = pins.remove().failures.into_iter().next() {
+        return Err(error);
+    }
     measured
 }
 
