@@ -9,6 +9,7 @@ use tcproute_common::{
     Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Cursor, Kept, LayoutVersion, OutcomeCounts,
     RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
 };
+use tracing::warn;
 
 use super::{
     pins::{PinDirectory, PinnedLayout, PinnedMap},
@@ -60,6 +61,9 @@ impl Definition {
     /// What is pinned, if it is of this definition.
     fn find(&self, pins: &PinDirectory) -> Result<Option<MapInfo>> {
         let found = pins.find(self.name)?.filter(|found| self.is_of(found));
+        if found.is_none() {
+            warn!("no map {} that can be used is pinned: new ones are made", self.name);
+        }
         Ok(found.map(|found| found.info))
     }
 
@@ -124,9 +128,16 @@ impl Reuse {
     /// Tables of any size will do: they grow.
     pub(super) fn decide(pins: &PinDirectory) -> Result<Self> {
         let Some(PinnedLayout { version, generation }) = pins.layout()? else { return Ok(Self::NOTHING) };
-        let found = STATES.iter().map(|definition| definition.find(pins)).collect::<Result<Vec<_>>>()?;
-        if version.states != LayoutVersion::CURRENT.states || !found.iter().all(Option::is_some) {
+        if version.states != LayoutVersion::CURRENT.states {
             return Ok(Self::NOTHING);
+        }
+        let found = STATES.iter().map(|definition| definition.find(pins)).collect::<Result<Vec<_>>>()?;
+        if !found.iter().all(Option::is_some) {
+            return Ok(Self::NOTHING);
+        }
+        let reuse = Self { tables: None, states: true, generation };
+        if version.tables != LayoutVersion::CURRENT.tables {
+            return Ok(reuse.without_tables());
         }
         let found = TABLES.iter().map(|definition| definition.find(pins)).collect::<Result<Vec<_>>>()?;
         let mut entries = found.iter().map(|info| info.map_or(0, |info| info.max_entries));
@@ -134,9 +145,8 @@ impl Reuse {
             TABLES.map(|_| entries.next().unwrap_or(0));
         let found = Limits { routes, backends, endpoints, outcomes, turns, cursors };
         let complete = LimitedMap::ALL.into_iter().all(|map| found.get(map) > 0);
-        let same =
-            version.tables == LayoutVersion::CURRENT.tables && [backend_refs, carried] == [outcomes; 2];
-        let reuse = Self { tables: Some(found), states: true, generation };
+        let same = [backend_refs, carried] == [outcomes; 2];
+        let reuse = Self { tables: Some(found), ..reuse };
         Ok(if same && complete { reuse } else { reuse.without_tables() })
     }
 
