@@ -68,7 +68,11 @@ fn goes_on(stderr: Stdio) -> u64 {
         let value = text.lines().find_map(|line| line.strip_prefix("tcproute_log_lines_lost_total "));
         value.unwrap().parse::<u64>().unwrap()
     };
-    wait_for("lost lines are counted", || lost() > 500);
+    // The programs' log loses lines as well, when many are made at once.
+    wait_for("lost lines are counted", || {
+        ask(500);
+        lost() > 100
+    });
     assert!(daemon.0.try_wait().unwrap().is_none(), "it has ended");
     lost()
 }
@@ -104,7 +108,7 @@ fn commands_end_as_they_would() {
         command.status().unwrap().code()
     };
     let nobody = ["status", "--admin-socket", "/nowhere/admin.sock"];
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/split-universal.yaml");
     let resolve = ["resolve", "--all", "--resources", examples.to_str().unwrap()];
     // What is wrong with the files goes to stdout: that nobody reads on is no error, that it is lost is one.
     for (broken, invalid) in [(full as fn() -> Stdio, 1), (closed_pipe, 2)] {
