@@ -230,7 +230,7 @@ impl<'a> Agent<'a> {
     /// Why nothing is in force, if nothing is: then the start has failed.
     pub fn failure(&self) -> Option<String> {
         let errors = self.told.state().kernel_error.as_ref()?;
-        self.told.state().workloads.is_empty().then(|| errors.violations.join("\n"))
+        self.told.state().workloads.is_empty().then(|| errors.violations.join("; "))
     }
 
     /// How many workloads there are.

@@ -21,7 +21,7 @@ use crate::{
     sources::snapshot::Health,
 };
 
-/// So many warnings are logged at a time.
+/// So many things are logged at a time.
 const LOGGED: usize = 20;
 
 /// What others know.
@@ -153,7 +153,12 @@ impl Told {
         if routing.is_empty() {
             self.state.kernel_error = None;
         } else if self.state.kernel_error.as_ref().is_none_or(|before| before.violations != routing) {
-            error!("the routes before stay in force: {}", routing.join("\n"));
+            for why in routing.iter().take(LOGGED) {
+                error!("the routes before stay in force: {why}");
+            }
+            if routing.len() > LOGGED {
+                error!("and {} more: see tcproute status", routing.len() - LOGGED);
+            }
             self.state.kernel_error = Some(Failure::new(routing));
         }
         self.state.kernel_error.is_none()
