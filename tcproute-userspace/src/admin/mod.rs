@@ -70,7 +70,7 @@ pub struct Admin {
 
 impl Admin {
     /// Opens it. To be called inside of the runtime.
-    pub fn open(socket: &Path, loopback: Option<SocketAddr>, handle: Handle) -> Result<Self> {
+    pub fn open(socket: &Path, loopback: Option<SocketAddr>, handle: &Handle) -> Result<Self> {
         status::started();
         let (guard, unix) = Socket::bind(socket)?;
         let tcp = loopback.map(listen::tcp).transpose()?;
@@ -142,9 +142,12 @@ async fn readyz(State(Desk { handle, .. }): State<Desk>) -> Response {
         return (StatusCode::OK, "ready\n").into_response();
     }
     let why = match &state.kernel_error {
-        Some(failure) => {
-            failure.violations.iter().take(TOLD).map(|why| format!("{}\n", Escaped(why))).collect()
-        }
+        Some(failure) => failure
+            .violations
+            .iter()
+            .take(TOLD)
+            .flat_map(|why| [Escaped(why).to_string(), "\n".into()])
+            .collect(),
         None => "the routes are not in force yet\n".to_owned(),
     };
     (StatusCode::SERVICE_UNAVAILABLE, why).into_response()

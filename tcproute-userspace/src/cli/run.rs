@@ -126,7 +126,7 @@ impl Run {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let (desk, handle) = agent::desk();
-        let admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
+        let admin = Admin::open(&self.admin.admin_socket, self.admin_listen, &handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
         let links = PinnedLinks::new(pins.link_directories()?);
         let named = NamedCgroups::new(hierarchy, named, Arc::new(move |cgroup| links.cgroup(cgroup)));

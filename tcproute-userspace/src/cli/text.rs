@@ -1,6 +1,6 @@
 //! Text for people, made of lines. Each is escaped when it is put in, so what others wrote stays in its line and column.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -20,7 +20,8 @@ impl Text {
 
     /// Adds a line.
     pub(super) fn line(&mut self, line: impl Display) {
-        self.0 += &format!("{}\n", Escaped(line));
+        // A string takes all that is written to it.
+        let _ = writeln!(self.0, "{}", Escaped(line));
     }
 
     /// Adds an empty line.
