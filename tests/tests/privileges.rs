@@ -137,7 +137,10 @@ fn another_user_with_three_capabilities_will_do() {
     kill(Pid::from_raw(daemon.0.id().cast_signed()), Signal::SIGTERM).unwrap();
     assert_eq!(daemon.0.wait().unwrap().code(), Some(0));
     assert!(is_routed(&web, &route), "what is in force stays");
-    let mut detach = Command::new(binary());
+    // The pins are that user's, and nobody else's.
+    let mut detach = Command::new("setpriv");
+    detach.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    detach.args(["--inh-caps", capabilities, "--ambient-caps", capabilities]).arg(at("tcproute"));
     assert!(detach.arg("detach").arg("--bpffs").arg(bpffs.path()).status().unwrap().success());
     assert!(!is_routed(&web, &route));
 }

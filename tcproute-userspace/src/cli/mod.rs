@@ -179,8 +179,8 @@ impl Cli {
         code
     }
 
-    fn run(self) -> Result<ExitCode> {
-        if let Command::Run(run) = &self.command {
+    fn run(mut self) -> Result<ExitCode> {
+        if let Command::Run(run) = &mut self.command {
             // Privileges belong to threads, and there is one yet.
             run.prepare()?;
         }

@@ -1,6 +1,6 @@
 //! `tcproute run`: the daemon.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -11,7 +11,11 @@ use super::{BadUsage, Input};
 use crate::{
     admin::Admin,
     agent::{self, Agent, Inputs, Settings},
-    bpf::{linked::PinnedLinks, pins::PinDirectory, requirements},
+    bpf::{
+        linked::PinnedLinks,
+        pins::{PinDirectory, SpareBpffs},
+        requirements,
+    },
     drain,
     plan::EjectionPolicy,
     privileges,
@@ -52,6 +56,9 @@ pub(super) struct Run {
     /// read it there.
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin_listen: Option<SocketAddr>,
+    /// Where links are pinned a second time.
+    #[arg(skip = Err(io::ErrorKind::Unsupported.into()))]
+    spare: io::Result<SpareBpffs>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,9 +87,10 @@ impl Run {
         self.input.log_decisions
     }
 
-    /// Raises the limits that it takes privileges to raise, and gives the others up.
-    pub(super) fn prepare(&self) -> Result<()> {
+    /// Does what takes more privileges than the daemon needs, and gives those up. To be called while this process has one thread.
+    pub(super) fn prepare(&mut self) -> Result<()> {
         requirements::raise_limits();
+        self.spare = SpareBpffs::mount();
         privileges::keep_needed(self.drain.is_some())
     }
 
@@ -122,7 +130,7 @@ impl Run {
             .collect::<Result<Vec<Named>, BadUsage>>()?;
         refuse_overlap(&named)?;
 
-        let pins = PinDirectory::claim(&self.bpffs)?;
+        let pins = PinDirectory::claim(&self.bpffs, self.spare)?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let (desk, handle) = agent::desk();

@@ -30,6 +30,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeSet, HashMap},
     ffi::OsStr,
+    io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     rc::Rc,
@@ -53,6 +54,8 @@ use claim::{Claimed, Whose, whose};
 use commit::{BEFORE, NEXT};
 use directory::{Directory, Entry, Stamp};
 use links::LINKS;
+
+pub use spare::SpareBpffs;
 
 /// Of the directory, below the bpffs.
 const NAME: &str = "tcproute";
@@ -91,13 +94,13 @@ pub struct Removed {
 
 impl PinDirectory {
     /// Makes the directory, or takes over the one that a daemon has left: what is broken there is moved aside, and what has been
-    /// begun is completed or taken back.
-    pub fn claim(bpffs: &Path) -> Result<Self> {
+    /// begun is completed or taken back. In `spare` links are pinned a second time.
+    pub fn claim(bpffs: &Path, spare: io::Result<SpareBpffs>) -> Result<Self> {
         let mut pins = Self::lock(&claim::root(bpffs)?, bpffs)?;
         tidy::tidy(&pins.directory())?;
         pins.recover()?;
-        pins.spare = match spare::mount() {
-            Ok(spare) => Some(Arc::new(spare)),
+        pins.spare = match spare {
+            Ok(SpareBpffs(spare)) => Some(Arc::new(spare)),
             Err(error) => {
                 warn!(
                     "pins that others remove will end their programs until they are made anew: no bpffs can be made: {error}"

@@ -9,11 +9,17 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 
 use super::directory::Directory;
 
-/// Makes it. That needs CAP_SYS_ADMIN.
-pub(super) fn mount() -> io::Result<Directory> {
-    let context = fsopen("bpf", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_create(&context)?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let mounted = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-    Ok(Directory::of(mounted, "(the bpffs of the daemon)".into()))
+/// Such a bpffs.
+#[derive(Debug)]
+pub struct SpareBpffs(pub(super) Directory);
+
+impl SpareBpffs {
+    /// Makes it. That needs CAP_SYS_ADMIN, and using it does not.
+    pub fn mount() -> io::Result<Self> {
+        let context = fsopen("bpf", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_create(&context)?;
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let mounted = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+        Ok(Self(Directory::of(mounted, "(the bpffs of the daemon)".into())))
+    }
 }
