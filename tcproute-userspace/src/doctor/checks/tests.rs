@@ -167,6 +167,7 @@ fn without_a_way_to_close_connections_only_drain_does_not_work() {
 fn without_privilege_much_is_unknown() {
     let mut node = good();
     node.root = false;
+    node.capabilities = Ok(CAP_NET_ADMIN);
     node.config = Err("no file".to_owned());
     let reason = || "needs root".to_owned();
     (node.features, node.programs, node.attached) = (Err(reason()), Err(reason()), Err(reason()));
