@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -136,21 +137,13 @@ impl Node {
 
     /// The programs that are attached to the cgroup of `web`, by the kernel's numbers.
     pub fn programs(&self) -> BTreeSet<u64> {
-        let mut bpftool = Command::new("bpftool");
-        let text = stdout(
-            &bpftool
-                .args(["-j", "cgroup", "show"])
-                .arg(self.cgroup.path())
-                .output()
-                .expect("bpftool can be started"),
-        );
-        let shown: serde_json::Value = if text.is_empty() {
-            serde_json::Value::Array(Vec::new())
-        } else {
-            serde_json::from_str(&text).expect("bpftool shows JSON")
-        };
-        let programs = shown.as_array().expect("a list").iter();
-        programs.map(|program| program["id"].as_u64().expect("a program has an id")).collect()
+        // `bpftool cgroup show` fails on kernels that do not know all the kinds of programs that it knows.
+        let list = Command::new("bpftool").args(["-j", "link", "list"]).output();
+        let text = stdout(&list.expect("bpftool can be started"));
+        let links: Vec<serde_json::Value> = serde_json::from_str(&text).expect("bpftool shows JSON");
+        let id = fs::metadata(self.cgroup.path()).expect("the cgroup is there").ino();
+        let own = links.iter().filter(|link| link["cgroup_id"] == id);
+        own.map(|link| link["prog_id"].as_u64().expect("a link has a program")).collect()
     }
 
     /// kill -9

@@ -12,6 +12,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
@@ -120,6 +121,9 @@ fn another_user_with_three_capabilities_will_do() {
     everybody(directory.path(), 0o777);
     everybody(&at("mesh.yaml"), 0o644);
     everybody(bpffs.path(), 0o1777);
+    // Before 5.11 maps count as locked memory, and to lock more takes another privilege: so the limit is given, as a unit would.
+    // Later it does not matter.
+    let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
     let mut command = Command::new("setpriv");
     let capabilities = "+bpf,+net_admin,+perfmon";
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
