@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The resource that an endpoint is of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
     Dataplane(Key),
     ExternalService(Key),

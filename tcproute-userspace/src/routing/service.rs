@@ -1,8 +1,12 @@
 //! A service, and what stands for it.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
-use super::endpoints::Endpoint;
+use super::endpoints::{Endpoint, Source};
 use crate::resources::{Key, Members, MeshName, Meta, ServiceKind, ServiceName, ServiceRef};
 
 /// A number that stands for a [`ServiceKey`] as long as the Resolver lives, whatever comes and goes.
@@ -41,7 +45,8 @@ pub(super) struct Service {
     pub(super) reference: ServiceRef,
     /// What a port is of, while its resource is there.
     pub(super) port: Option<Port>,
-    pub(super) endpoints: Vec<Endpoint>,
+    /// By what they are of: of one that leaves many it must not take long to find them.
+    pub(super) endpoints: BTreeMap<Source, Vec<Endpoint>>,
     /// The services whose endpoints are endpoints of this one, too.
     pub(super) members: Vec<ServiceId>,
     pub(super) member_of: Vec<ServiceId>,
@@ -64,7 +69,7 @@ impl Service {
             rank: None,
             reference,
             port: None,
-            endpoints: Vec::new(),
+            endpoints: BTreeMap::new(),
             members: Vec::new(),
             member_of: Vec::new(),
             outbounds: 0,

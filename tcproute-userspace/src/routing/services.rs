@@ -241,12 +241,13 @@ impl Services {
         if let ExternalAddress::Host(host, _) = &endpoint.address {
             self.hosts.entry(host.clone()).or_default().insert(id);
         }
-        self.get_mut(id).endpoints.push(endpoint);
+        let endpoints = &mut self.get_mut(id).endpoints;
+        endpoints.entry(endpoint.source.clone()).or_default().push(endpoint);
         self.touch(id, touched);
     }
 
     fn remove_endpoints(&mut self, id: ServiceId, source: &Source, touched: &mut Touched) {
-        self.get_mut(id).endpoints.retain(|endpoint| endpoint.source != *source);
+        self.get_mut(id).endpoints.remove(source);
         self.touch(id, touched);
     }
 
@@ -325,7 +326,7 @@ impl Services {
 
     /// Where its own endpoints are, but for those with a DNS name.
     pub(super) fn sockets(&self, id: ServiceId) -> impl Iterator<Item = SocketAddr> {
-        self.get(id).endpoints.iter().filter_map(|endpoint| match &endpoint.address {
+        self.get(id).endpoints.values().flatten().filter_map(|endpoint| match &endpoint.address {
             ExternalAddress::Socket(socket) => Some(*socket),
             ExternalAddress::Host(..) => None,
         })
@@ -340,8 +341,9 @@ impl Services {
     /// The endpoints that who dials in this zone has, and the protocol.
     pub(super) fn chosen(&self, id: ServiceId, zone: Option<&str>) -> Chosen<'_> {
         let service = self.get(id);
-        let members = service.members.iter().flat_map(|member| &self.get(*member).endpoints);
-        Chosen::of(self.compat, service.endpoints.iter().chain(members), zone)
+        let members =
+            service.members.iter().flat_map(|member| self.get(*member).endpoints.values().flatten());
+        Chosen::of(self.compat, service.endpoints.values().flatten().chain(members), zone)
     }
 
     /// The protocol that is declared, or else that the endpoints agree on.
