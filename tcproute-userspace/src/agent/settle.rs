@@ -13,7 +13,7 @@ use std::{
 use tcproute_common::{RouteKey, SocketAddress};
 
 use crate::{
-    plan::{Edit, Layout, RefName, RouteTable, RouteTables, WorkloadId},
+    plan::{Edit, Layout, RefName, Room, RouteTable, RouteTables, WorkloadId},
     routing::{Action, DataplaneRoutes, ResolvedRoute},
     workloads::cgroups::CgroupId,
 };
@@ -26,8 +26,8 @@ pub(super) struct Wanted {
     pub(super) kept: BTreeSet<CgroupId>,
     /// Endpoints that are out.
     pub(super) out: BTreeMap<RouteKey, Out>,
-    /// What one workload may take; a route is as much as it has backendRefs.
-    pub(super) quota: usize,
+    /// What one workload may take.
+    pub(super) quota: Room,
 }
 
 /// Endpoints that are out, of backendRefs of one route.
@@ -130,7 +130,7 @@ struct WorkloadRouting<'a> {
     before: Option<&'a Workload>,
     layout: &'a Layout,
     out: &'a BTreeMap<SocketAddress, Out>,
-    quota: usize,
+    quota: Room,
     tables: &'a mut RouteTables,
 }
 
@@ -153,18 +153,18 @@ impl WorkloadRouting<'_> {
             changed.entry(address).or_insert_with(|| self.routes.routes.at(address));
         }
         let mut edits = Vec::new();
-        let mut entries = self.layout.entries(workload.id);
+        let mut room = self.layout.room(workload.id);
         for (address, route) in changed {
             let dialled = SocketAddress::from(address);
             let table = route.and_then(|route| self.table(route));
             let old = self.layout.table(workload.id, &dialled);
             if table.as_ref() != old {
-                entries += table.as_ref().map_or(0, |table| table.entries());
-                entries -= old.map_or(0, |table| table.entries());
+                room += table.as_ref().map(|table| table.room()).unwrap_or_default();
+                room -= old.map(|table| table.room()).unwrap_or_default();
                 edits.push(Edit { dialled, table });
             }
         }
-        if entries > self.quota { Some(self.all()) } else { Some((edits, 0)) }
+        if self.quota.has(room) { Some((edits, 0)) } else { Some(self.all()) }
     }
 
     fn is_same(&self, workload: &Workload) -> bool {
@@ -177,11 +177,11 @@ impl WorkloadRouting<'_> {
         let (layout, id) = (self.layout, self.before.map(|workload| workload.id));
         let routes = Arc::clone(self.routes);
         let mut wanted = BTreeSet::new();
-        let (mut edits, mut entries, mut beyond) = (Vec::new(), 0, 0);
+        let (mut edits, mut room, mut beyond) = (Vec::new(), Room::default(), 0);
         for route in &routes.routes {
             let Some(table) = self.table(route) else { continue };
-            entries += table.entries();
-            if entries > self.quota {
+            room += table.room();
+            if !self.quota.has(room) {
                 beyond += 1;
                 continue;
             }

@@ -23,6 +23,7 @@ use tcproute_common::{Backend, RouteKey, RouteValue, SocketAddress};
 use super::{
     change::{Retired, Run},
     limits::Limits,
+    room::Room,
     shared::SharedRuns,
     slots::{Departed, RefName, Slots},
     space::Space,
@@ -52,17 +53,17 @@ pub struct Layout {
 struct OfWorkload {
     placed: FxHashMap<SocketAddress, Placed>,
     /// What they count for in what it may take.
-    entries: usize,
+    room: Room,
 }
 
 impl OfWorkload {
     fn put(&mut self, dialled: SocketAddress, new: Option<Placed>) -> Option<Placed> {
-        self.entries += new.as_ref().map_or(0, |placed| placed.table.entries());
+        self.room += new.as_ref().map(|placed| placed.table.room()).unwrap_or_default();
         let old = match new {
             Some(placed) => self.placed.insert(dialled, placed),
             None => self.placed.remove(&dialled),
         };
-        self.entries -= old.as_ref().map_or(0, |placed| placed.table.entries());
+        self.room -= old.as_ref().map(|placed| placed.table.room()).unwrap_or_default();
         old
     }
 }
@@ -157,8 +158,8 @@ impl Layout {
     }
 
     /// What a workload's routes count for in what it may take.
-    pub fn entries(&self, workload: WorkloadId) -> usize {
-        self.routes.get(&workload).map_or(0, |of| of.entries)
+    pub fn room(&self, workload: WorkloadId) -> Room {
+        self.routes.get(&workload).map(|of| of.room).unwrap_or_default()
     }
 
     /// The workloads that have routes.

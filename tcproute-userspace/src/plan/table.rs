@@ -1,12 +1,13 @@
 //! A route as the kernel needs it, without saying where in the maps it stands.
 
-use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU32, sync::Arc};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tcproute_common::SocketAddress;
 
 use super::{
     alias::alias_slots,
+    room::Room,
     slots::RefName,
     turns::{Selection, reduced},
 };
@@ -51,17 +52,22 @@ impl RouteTable {
             Selection::Even if weights.len() > 1 => reduced(&weights),
             Selection::Even | Selection::Random => None,
         };
-        let backends = alias_slots(&weights)
-            .into_iter()
-            .zip(weighted)
-            .map(|(slot, (_, name, backend))| BackendTable {
-                name,
-                weight: backend.weight.get(),
-                threshold: slot.threshold,
-                alias: slot.alias,
-                endpoints: backend.endpoints.iter().map(|&endpoint| endpoint.into()).collect(),
-            })
-            .collect();
+        // Many backendRefs may have the same endpoints.
+        let mut sets = FxHashMap::<&[SocketAddr], Arc<[SocketAddress]>>::default();
+        let backends =
+            alias_slots(&weights)
+                .into_iter()
+                .zip(weighted)
+                .map(|(slot, (_, name, backend))| BackendTable {
+                    name,
+                    weight: backend.weight.get(),
+                    threshold: slot.threshold,
+                    alias: slot.alias,
+                    endpoints: Arc::clone(sets.entry(&backend.endpoints).or_insert_with(|| {
+                        backend.endpoints.iter().map(|&endpoint| endpoint.into()).collect()
+                    })),
+                })
+                .collect();
         let idle: BTreeSet<Arc<RefName>> = idle.into_iter().map(|(_, name, _)| name).collect();
         Self { backends, idle: idle.into_iter().collect(), turns: turns.map(Into::into) }
     }
@@ -81,9 +87,20 @@ impl RouteTable {
         self.backends.iter().flat_map(|backend| backend.endpoints.iter())
     }
 
-    /// What it counts for in what one workload may take: a route is as many as it has backendRefs, and one at least.
-    pub(crate) fn entries(&self) -> usize {
-        (self.backends.len() + self.idle.len()).max(1)
+    /// What it counts for in what one workload may take.
+    pub(crate) fn room(&self) -> Room {
+        let endpoints = match &*self.backends {
+            [] => 0,
+            [only] => only.endpoints.len(),
+            many => {
+                // The same one is seldom there twice in memory, and then it is not long.
+                let shared: FxHashMap<usize, &[SocketAddress]> =
+                    many.iter().map(|it| (Arc::as_ptr(&it.endpoints).addr(), &*it.endpoints)).collect();
+                let sets: FxHashSet<&[SocketAddress]> = shared.into_values().collect();
+                sets.into_iter().map(<[_]>::len).sum()
+            }
+        };
+        Room { routes: (self.backends.len() + self.idle.len()).max(1), endpoints }
     }
 
     /// Without some endpoints, unless a backendRef would have no endpoint at all: then all of its endpoints stay.
@@ -92,8 +109,11 @@ impl RouteTable {
             let is_in =
                 |endpoint: &&SocketAddress| !out.contains(&(RefName::clone(&backend.name), **endpoint));
             let endpoints: Vec<SocketAddress> = backend.endpoints.iter().filter(is_in).copied().collect();
-            let endpoints =
-                if endpoints.is_empty() { Arc::clone(&backend.endpoints) } else { endpoints.into() };
+            let endpoints = if endpoints.is_empty() || endpoints.len() == backend.endpoints.len() {
+                Arc::clone(&backend.endpoints)
+            } else {
+                endpoints.into()
+            };
             BackendTable { endpoints, ..backend.clone() }
         };
         Self {

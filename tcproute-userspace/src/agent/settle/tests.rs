@@ -88,14 +88,14 @@ impl Node {
         }
         let Some(workload) = wanted.workloads.get(&cgroup) else { return Routes::new() };
         let id = self.workloads.get(&cgroup).map_or(0, |workload| workload.id.get());
-        let (mut routes, mut entries) = (Routes::new(), 0);
+        let (mut routes, mut room) = (Routes::new(), Room::default());
         for route in workload.routes.routes.iter() {
             if route.destination.action == Action::Passthrough {
                 continue;
             }
             let mut table = RouteTable::new(&route.destination, Selection::Random);
-            entries += table.entries();
-            if entries > wanted.quota {
+            room += table.room();
+            if !wanted.quota.has(room) {
                 continue;
             }
             let dialled = SocketAddress::from(route.dialled);
@@ -138,6 +138,10 @@ fn any_shape() -> impl Strategy<Value = Shape> {
     (proptest::bool::weighted(0.9), backends)
 }
 
+fn quota_of(routes: usize) -> Room {
+    Room { routes, endpoints: 2 * routes }
+}
+
 /// Of each workload that is there which destination each of its addresses leads to. Both are shared by workloads.
 fn any_wanted() -> impl Strategy<Value = Wanted> {
     let destinations = proptest::collection::vec(any_shape(), 4);
@@ -175,7 +179,7 @@ fn any_wanted() -> impl Strategy<Value = Wanted> {
         }
         let workloads: BTreeMap<_, _> = workloads.into_iter().map(workload).collect();
         kept.retain(|cgroup| !workloads.contains_key(cgroup));
-        Wanted { workloads, kept, out: all_out, quota }
+        Wanted { workloads, kept, out: all_out, quota: quota_of(quota) }
     })
 }
 
@@ -193,8 +197,11 @@ fn a_workload_is_routed_before_it_is_attached_and_detached_before_its_routes_go(
         other_policies: [].into(),
     };
     let workload = WantedWorkload { path: "/a".into(), routes: routes.into() };
-    let wanted =
-        Wanted { workloads: BTreeMap::from([(CgroupId::new(1), workload)]), quota: 10, ..Wanted::default() };
+    let wanted = Wanted {
+        workloads: BTreeMap::from([(CgroupId::new(1), workload)]),
+        quota: quota_of(10),
+        ..Wanted::default()
+    };
     let [steps] = &mut node.steps(&wanted)[..] else { panic!("there is one workload") };
     assert!(matches!(steps.steps[..], [Step::Route(_), Step::Attach]));
     for step in std::mem::take(&mut steps.steps) {

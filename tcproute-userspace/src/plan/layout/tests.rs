@@ -205,7 +205,8 @@ fn as_found(layout: &Layout) -> Layout {
         placed.table = Arc::new(RouteTable { backends: backends.clone(), idle, turns: turns.clone() });
     }
     for of in found.routes.values_mut() {
-        of.entries = of.placed.values().map(|placed| placed.table.entries()).sum();
+        of.room = Room::default();
+        of.placed.values().for_each(|placed| of.room += placed.table.room());
     }
     let routes: Vec<RouteKey> =
         layout.dialled(workload()).map(|&dialled| super::key(workload(), dialled)).collect();
