@@ -36,7 +36,7 @@ pub enum Phase {
     Established = 3,
 }
 
-/// The state of a socket where it is kept: as a slot of the map `connections`, one cache line, or as a value of the
+/// The state of a socket where it is kept: as a slot of the map `connections`, one cache line, or in a value of the
 /// map `overflow`.
 ///
 /// The map `connections` is an array indexed by the low bits of the socket cookie. Cookies are handed out in

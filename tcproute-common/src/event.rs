@@ -58,7 +58,7 @@ pub struct Event {
     pub cookie: u64,
     /// An [`EventKind`].
     pub kind: u32,
-    /// Who dials. Of a decision only.
+    /// Who dials; 0 if that is not known any more.
     pub workload: u32,
     /// The process that dials; 0 if the kernel does not tell. Of a decision only.
     pub pid: u32,

@@ -5,11 +5,11 @@
 pub struct LayoutVersion {
     /// Of `routes` and all that they lead to, and of `outcomes`, `carried` and `backend_refs`.
     pub tables: u32,
-    /// Of `connections`, `overflow`, `workloads` and `counters`.
+    /// Of `connections`, `overflow`, `shares`, `workloads` and `counters`.
     pub states: u32,
 }
 
 impl LayoutVersion {
     /// Of this build.
-    pub const CURRENT: Self = Self { tables: 3, states: 2 };
+    pub const CURRENT: Self = Self { tables: 3, states: 3 };
 }

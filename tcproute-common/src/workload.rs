@@ -10,11 +10,15 @@ pub struct WorkloadIdentity {
     pub workload: u32,
     /// Whether somebody listens to its events; else 0.
     pub traced: u32,
+    /// States that it may have in `overflow`.
+    pub remembers: u32,
+    /// Fills the gap before the filter.
+    pub reserved: u32,
     /// The addresses that the workload's routes begin or have ever ended at.
     pub filter: AddressFilter,
 }
 
-crate::shared!(WorkloadIdentity, 1032);
+crate::shared!(WorkloadIdentity, 1040);
 
 /// A Bloom filter with one hash function, in 8192 bits.
 ///

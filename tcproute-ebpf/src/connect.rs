@@ -60,7 +60,7 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
                 let state =
                     ConnectionState { dialled, chosen: *chosen, outcomes: backend.outcomes, started: 0 };
                 let cookie = ctx.cookie();
-                connection::remember(ctx, cookie, &state, traced);
+                connection::remember(ctx, workload, cookie, &state, traced);
                 // After what the socket's attempt before has come to.
                 if traced {
                     trace::decided(cookie, workload, EventKind::Routed, &state);

@@ -3,36 +3,44 @@
 use core::{ffi::c_void, ptr};
 
 use aya_ebpf::{
-    bindings::{self, BPF_SK_STORAGE_GET_F_CREATE},
-    helpers::generated::{bpf_sk_storage_delete, bpf_sk_storage_get, bpf_spin_lock, bpf_spin_unlock},
+    bindings,
+    helpers::generated::{bpf_spin_lock, bpf_spin_unlock},
 };
 use tcproute_common::{CONNECTIONS, ConnectionState, Counter, Kept, Phase};
 
 use crate::{
     context::ConnectContext,
-    maps::{CONNECTION_SLOTS, GENERATION, count, overflow},
+    maps::{CONNECTION_SLOTS, GENERATION, count},
     outcomes,
+    share::{self, stored},
 };
 
 /// Keeps `state` as the last decision for the socket, and counts the attempt. `traced` tells whether it was an event.
+///
+/// A socket that finds its slot taken, or has none, needs some of its workload's share of memory. When that is taken, the
+/// connection is routed all the same.
 #[inline(always)]
-pub(crate) fn remember(ctx: &ConnectContext, cookie: u64, state: &ConnectionState, traced: bool) {
+pub(crate) fn remember(
+    ctx: &ConnectContext,
+    workload: u32,
+    cookie: u64,
+    state: &ConnectionState,
+    traced: bool,
+) {
     // getpeername() of an MPTCP socket sees the MPTCP socket and never the subflow that connects, and the
     // subflow is closed without a run of sock_release: its state belongs to the MPTCP socket.
     let mptcp = ctx.mptcp_socket();
     let kept = if !mptcp.is_null() {
-        storage(mptcp)
+        share::store(mptcp, workload).map(share::kept)
     } else if let Some(slot) = slot_of(cookie)
         && claim(slot, cookie)
     {
-        slot
+        Some(slot)
     } else {
         count(Counter::Overflowed);
-        storage(ctx.socket())
+        share::store(ctx.socket(), workload).map(share::kept)
     };
-    if kept.is_null() {
-        return count(Counter::Unrecorded);
-    }
+    let Some(kept) = kept else { return count(Counter::Unrecorded) };
     keep(kept, cookie, state, traced);
 }
 
@@ -59,7 +67,7 @@ pub(crate) fn forget(ctx: &ConnectContext) {
 pub(crate) fn recall(ctx: &ConnectContext) -> Option<*const ConnectionState> {
     let kept = owned_slot(ctx.cookie()).or_else(
         #[inline(always)]
-        || stored(ctx.socket()),
+        || stored(ctx.socket()).map(share::kept),
     )?;
     // SAFETY: a field of a map value.
     Some(unsafe { &raw const (*kept).state })
@@ -70,14 +78,6 @@ pub(crate) fn recall(ctx: &ConnectContext) -> Option<*const ConnectionState> {
 pub(crate) fn owned_slot(cookie: u64) -> Option<*mut Kept> {
     let slot = slot_of(cookie)?;
     (owner(slot) == cookie).then_some(slot)
-}
-
-/// What is kept in `overflow` for a socket: any that a helper of this program type takes.
-#[inline(always)]
-pub(crate) fn stored(socket: *mut c_void) -> Option<*mut Kept> {
-    // SAFETY: the map and the socket are valid; without the create flag nothing is written.
-    let kept = unsafe { bpf_sk_storage_get(overflow(), socket, ptr::null_mut(), 0) };
-    (!kept.is_null()).then_some(kept.cast())
 }
 
 /// Gives the slot back, which the socket owns. Under the lock, so that the next owner sees all that this one
@@ -145,20 +145,10 @@ fn keep(kept: *mut Kept, cookie: u64, state: &ConnectionState, traced: bool) {
     outcomes::attempted(state.outcomes);
 }
 
-/// The place for a socket's state in `overflow`, made if need be; null if there is no memory.
-#[inline(always)]
-fn storage(socket: *mut c_void) -> *mut Kept {
-    // SAFETY: the map and the socket are valid; a new value is all zeros.
-    unsafe {
-        bpf_sk_storage_get(overflow(), socket, ptr::null_mut(), u64::from(BPF_SK_STORAGE_GET_F_CREATE)).cast()
-    }
-}
-
 #[inline(always)]
 fn forget_in_storage(socket: *mut c_void) {
-    if let Some(kept) = stored(socket) {
-        outcomes::settle(kept);
-        // SAFETY: the map and the socket are valid.
-        let _ = unsafe { bpf_sk_storage_delete(overflow(), socket) };
+    if let Some(stored) = stored(socket) {
+        outcomes::settle(share::kept(stored));
+        share::delete(socket, stored);
     }
 }

@@ -2,9 +2,14 @@
 
 use core::ptr;
 
+use aya_ebpf::bindings::BPF_NOEXIST;
 use tcproute_common::{FailingKey, Kept};
 
-use crate::maps::{EJECTS, FAILING, GENERATION, add_u32};
+use crate::{
+    maps::{EJECTS, FAILING, GENERATION, add_u32},
+    outcomes::workload,
+    share::{What, spend, spend_in_vain, unspend},
+};
 
 /// Nobody could be reached at the endpoint.
 #[inline(always)]
@@ -13,9 +18,14 @@ pub(crate) fn failed(kept: *mut Kept) {
     match FAILING.get_ptr_mut(key) {
         // SAFETY: a value of a map of u32.
         Some(count) => unsafe { add_u32(count, 1) },
-        // If there is no room, one of many dead endpoints stays in.
+        // If there is no room, one of many dead endpoints of this workload stays in.
         None => {
-            let _ = FAILING.insert(key, 1, 0);
+            let workload = workload(key.outcomes);
+            if spend(workload, What::Failing, false)
+                && FAILING.insert(key, 1, u64::from(BPF_NOEXIST)).is_err()
+            {
+                spend_in_vain(workload, What::Failing);
+            }
         }
     }
 }
@@ -24,8 +34,8 @@ pub(crate) fn failed(kept: *mut Kept) {
 #[inline(always)]
 pub(crate) fn succeeded(kept: *mut Kept) {
     let Some(key) = key(kept) else { return };
-    if FAILING.get_ptr(key).is_some() {
-        let _ = FAILING.remove(key);
+    if FAILING.get_ptr(key).is_some() && FAILING.remove(key).is_ok() {
+        unspend(workload(key.outcomes), What::Failing);
     }
 }
 

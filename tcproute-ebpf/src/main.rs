@@ -13,6 +13,7 @@ mod maps;
 mod outcomes;
 mod peername;
 mod release;
+mod share;
 mod sock_ops;
 mod trace;
 

@@ -14,8 +14,9 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use tcproute_common::{
-    Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Cursor, EVENT_BYTES, Event, FailingKey, Kept,
-    OutcomeCounts, RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
+    Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Credit, Cursor, EVENT_BYTES, Event,
+    FAILING as FAILING_ENTRIES, FailingKey, Kept, OutcomeCounts, RouteKey, RouteValue, SHARES, Share,
+    SocketAddress, Spent, Stored, WorkloadIdentity,
 };
 
 /// Identity of the attached cgroup. Written by the loader after attaching, freed with the attachment.
@@ -52,9 +53,24 @@ pub(crate) static ENDPOINTS: Array<SocketAddress, 1> = Array::new();
 pub(crate) static CONNECTION_SLOTS: Array<Kept, { CONNECTIONS as usize }, { BPF_F_MMAPABLE as usize }> =
     Array::new();
 
-/// States that found their slot in `connections` taken, and those of MPTCP sockets. They die with the socket.
+/// States that found their slot in `connections` taken, and those of MPTCP sockets. They die with the socket, at the latest.
 #[btf_map(name = "overflow")]
-static OVERFLOW: SkStorage<Kept> = SkStorage::new();
+static OVERFLOW: SkStorage<Stored> = SkStorage::new();
+
+/// See [`Share`]. An entry is made by the loader before the workload is attached, and removed after it was detached.
+#[btf_map(name = "shares")]
+pub(crate) static SHARES_TAKEN: HashMap<u32, Share, { SHARES as usize }, { BPF_F_NO_PREALLOC as usize }> =
+    HashMap::new();
+
+/// See [`Spent`]. An entry is made and removed as in `shares`.
+#[btf_map(name = "spent")]
+pub(crate) static SPENT: HashMap<u32, Spent, { SHARES as usize }, { BPF_F_NO_PREALLOC as usize }> =
+    HashMap::new();
+
+/// See [`Credit`]. Written by the loader.
+#[btf_map(name = "credits")]
+pub(crate) static CREDITS: HashMap<u32, Credit, { SHARES as usize }, { BPF_F_NO_PREALLOC as usize }> =
+    HashMap::new();
 
 /// The map `overflow`, for the raw helpers: aya's wrapper takes the socket of a `sock_addr` context only,
 /// and here it may be an MPTCP socket.
@@ -72,7 +88,7 @@ pub(crate) static COUNTERS: PerCpuArray<u64, { Counter::ALL.len() }> = PerCpuArr
 #[btf_map(name = "outcomes")]
 pub(crate) static OUTCOMES: PerCpuArray<OutcomeCounts, 1> = PerCpuArray::new();
 
-/// The backendRef for which each entry of `outcomes` counts. Written and read by the loader.
+/// The backendRef for which each entry of `outcomes` counts. Written by the loader.
 #[btf_map(name = "backend_refs")]
 pub(crate) static BACKEND_REFS: HashMap<u32, BackendRef, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
@@ -86,7 +102,12 @@ pub(crate) static GENERATION: Global<u32> = Global::new(0);
 
 /// See [`FailingKey`]. Read by the loader, which takes those out that fail often.
 #[btf_map(name = "failing")]
-pub(crate) static FAILING: HashMap<FailingKey, u32, 4096, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+pub(crate) static FAILING: HashMap<
+    FailingKey,
+    u32,
+    { FAILING_ENTRIES as usize },
+    { BPF_F_NO_PREALLOC as usize },
+> = HashMap::new();
 
 /// 1 when failures are counted by endpoint.
 #[unsafe(no_mangle)]

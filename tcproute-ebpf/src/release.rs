@@ -9,9 +9,10 @@ use aya_ebpf::{bindings::bpf_sock, helpers::generated::bpf_get_socket_cookie};
 use tcproute_common::{Kept, Phase};
 
 use crate::{
-    connection::{free, owned_slot, stored},
+    connection::{free, owned_slot},
     context::{ALLOW, IPPROTO_MPTCP, IPPROTO_TCP},
     outcomes::{phase, settle},
+    share::{give_back, kept, stored},
 };
 
 #[inline(always)]
@@ -27,10 +28,16 @@ pub(crate) fn on_release(socket: *mut bpf_sock) -> i32 {
             settle(slot);
             free(slot);
         }
-        if let Some(kept) = stored(socket.cast())
-            && is_unsent(kept)
-        {
-            settle(kept);
+        if let Some(stored) = stored(socket.cast()) {
+            let is_unsent = is_unsent(kept(stored));
+            if is_unsent {
+                settle(kept(stored));
+            }
+            // It dies with the socket, and no helper of this hook deletes it. Of a TCP socket that has sent a SYN that is done
+            // at its end.
+            if is_unsent || protocol == IPPROTO_MPTCP {
+                give_back(stored);
+            }
         }
     }
     ALLOW

@@ -14,9 +14,10 @@ use aya_ebpf::bindings::{
 use tcproute_common::{Kept, Phase};
 
 use crate::{
-    connection::{free, owned_slot, stored},
+    connection::{free, owned_slot},
     context::{TcpContext, mptcp_socket},
     outcomes::{self, phase},
+    share::{self, stored},
 };
 
 /// The other callbacks come to sockets of others, too, and end at the first comparisons.
@@ -64,9 +65,18 @@ fn on_established(ctx: &TcpContext) {
 fn on_end(ctx: &TcpContext) {
     let Some((kept, place)) = find(ctx) else { return };
     outcomes::ended(kept, &ctx.end());
-    // A state in `overflow` dies with the socket.
-    if matches!(place, Place::Slot) {
-        free(kept);
+    match place {
+        Place::Slot => free(kept),
+        Place::Storage => {
+            let socket = ctx.socket();
+            if !socket.is_null()
+                && let Some(stored) = stored(socket)
+            {
+                share::delete(socket, stored);
+            }
+        }
+        // Other subflows may go on.
+        Place::Mptcp => {}
     }
 }
 
@@ -75,6 +85,8 @@ fn on_end(ctx: &TcpContext) {
 enum Place {
     Slot,
     Storage,
+    /// In `overflow`, too, for the MPTCP socket.
+    Mptcp,
 }
 
 #[inline(always)]
@@ -87,9 +99,15 @@ fn find(ctx: &TcpContext) -> Option<(*mut Kept, Place)> {
         return None;
     }
     let mptcp = mptcp_socket(socket);
-    let kept = if mptcp.is_null() { stored(socket) } else { stored(mptcp) };
-    kept.map(
-        #[inline(always)]
-        |kept| (kept, Place::Storage),
-    )
+    if mptcp.is_null() {
+        stored(socket).map(
+            #[inline(always)]
+            |stored| (share::kept(stored), Place::Storage),
+        )
+    } else {
+        stored(mptcp).map(
+            #[inline(always)]
+            |stored| (share::kept(stored), Place::Mptcp),
+        )
+    }
 }

@@ -4,22 +4,24 @@
 use core::ptr;
 
 use aya_ebpf::{
-    bindings::BPF_RB_NO_WAKEUP,
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_NO_WAKEUP},
     helpers::generated::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_ringbuf_reserve,
-        bpf_ringbuf_submit,
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_ringbuf_query,
+        bpf_ringbuf_reserve, bpf_ringbuf_submit,
     },
 };
-use tcproute_common::{COMMAND_LEN, ConnectionState, Counter, Event, EventKind, Kept};
+use tcproute_common::{COMMAND_LEN, ConnectionState, Counter, EVENT_BYTES, Event, EventKind, Kept};
 
-use crate::maps::{HAS_CURRENT, count, events};
+use crate::{
+    maps::{HAS_CURRENT, count, events},
+    outcomes::workload_of,
+    share::{What, spend, spend_in_vain},
+};
 
 /// A decision, by the process that dials. Of a refused one the address `chosen` is that of nobody.
 #[inline(always)]
 pub(crate) fn decided(cookie: u64, workload: u32, kind: EventKind, state: &ConnectionState) {
-    let Some(record) = record(cookie, kind, state) else { return };
-    // SAFETY: a record of this size was reserved, and it is aligned.
-    unsafe { (*record).workload = workload };
+    let Some(record) = record(cookie, workload, kind, state) else { return };
     if HAS_CURRENT.load() != 0 {
         // SAFETY: takes nothing, cannot fail.
         let pid = unsafe { bpf_get_current_pid_tgid() } >> 32;
@@ -41,18 +43,28 @@ pub(crate) fn ended(kept: *mut Kept, kind: EventKind, latency: u32) {
     // SAFETY: a field of a map value.
     let cookie = unsafe { (*kept).cookie };
     // SAFETY: a field of a map value, which nobody else writes meanwhile.
-    let Some(record) = record(cookie, kind, unsafe { &(*kept).state }) else { return };
+    let Some(record) = record(cookie, workload_of(kept), kind, unsafe { &(*kept).state }) else { return };
     // SAFETY: a record of this size was reserved, and it is aligned.
     unsafe { (*record).latency = latency };
     submit(record);
 }
 
 /// A record with what all have, and zeros.
+///
+/// Half of the buffer is for whoever comes first. In the other half each workload has its share, so that the storm of one
+/// hides nobody else's.
 #[inline(always)]
-fn record(cookie: u64, kind: EventKind, state: &ConnectionState) -> Option<*mut Event> {
+fn record(cookie: u64, workload: u32, kind: EventKind, state: &ConnectionState) -> Option<*mut Event> {
+    // SAFETY: the map is a ring buffer.
+    let waiting = unsafe { bpf_ringbuf_query(events(), u64::from(BPF_RB_AVAIL_DATA)) };
+    if !spend(workload, What::Events, waiting < u64::from(EVENT_BYTES / 2)) {
+        count(Counter::Untraced);
+        return None;
+    }
     // SAFETY: the map is a ring buffer, and the size is a constant.
     let record = unsafe { bpf_ringbuf_reserve(events(), size_of::<Event>() as u64, 0) }.cast::<Event>();
     if record.is_null() {
+        spend_in_vain(workload, What::Events);
         count(Counter::Untraced);
         return None;
     }
@@ -62,7 +74,7 @@ fn record(cookie: u64, kind: EventKind, state: &ConnectionState) -> Option<*mut 
         time,
         cookie,
         kind: kind as u32,
-        workload: 0,
+        workload,
         pid: 0,
         outcomes: state.outcomes,
         latency: 0,

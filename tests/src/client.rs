@@ -1,7 +1,12 @@
 //! Clients: Python's sockets, which know nothing of tcproute. The programs are run by `python3 -SEc`, without what a
 //! site adds to Python, since most of the time of a short test is that of its start.
 
-use std::{collections::BTreeMap, net::SocketAddr, process::Output};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+};
 
 /// What the scripts share.
 const PRELUDE: &str = r"
@@ -82,4 +87,46 @@ pub fn stdout(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {stderr}", output.status);
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A Python program that prints a line when it has come to a point, and goes on when it is told to.
+pub struct Client {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Client {
+    /// Starts it with these helpers.
+    pub fn start(mut command: Command, body: &str) -> Self {
+        command.args(["-SEc", &script(body)]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the client runs");
+        let output = BufReader::new(child.stdout.take().expect("the client runs"));
+        Self { child, output }
+    }
+
+    /// What it prints next.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("the client runs");
+        assert!(!line.is_empty(), "the client has failed");
+        line.trim().to_owned()
+    }
+
+    /// Tells it to go on.
+    pub fn go_on(&mut self) {
+        self.child.stdin.as_mut().expect("the client runs").write_all(b"\n").expect("the client runs");
+    }
+
+    /// Lets it end, and waits for that.
+    pub fn end(mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().expect("the client runs").success());
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

@@ -4,17 +4,16 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Write},
     net::{Ipv4Addr, SocketAddr},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Command,
 };
 
 use serde_json::Value;
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{script, stdout},
+    client::{Client, script, stdout},
     hosts::Hosts,
     is_root,
     mesh::Mesh,
@@ -61,38 +60,6 @@ fn wait_for_counts(daemon: &Daemon, slot: u8, expected: &BTreeMap<String, u64>) 
         }
         seen == *expected
     });
-}
-
-/// A Python program that prints a line when it has come to a point, and goes on when it is told to.
-struct Client {
-    child: Child,
-    output: BufReader<std::process::ChildStdout>,
-}
-
-impl Client {
-    fn start(mut command: Command, body: &str) -> Self {
-        command.args(["-SEc", &script(body)]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        Self { child, output }
-    }
-
-    /// What it prints next.
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "the client has failed");
-        line.trim().to_owned()
-    }
-
-    fn go_on(&mut self) {
-        self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-    }
-
-    fn end(mut self) {
-        drop(self.child.stdin.take());
-        assert!(self.child.wait().unwrap().success());
-    }
 }
 
 /// A daemon with one route, in whose counts each backendRef `(version, weight)` has the slot of its number, from 1.

@@ -15,10 +15,11 @@ use super::{
     connections::Connections,
     outcome_metrics::OutcomeMetrics,
     own_metrics::OwnMetrics,
+    share_metrics::ShareMetrics,
     status::{MapUse, maps},
 };
 use crate::{
-    agent::{Handle, State},
+    agent::{Handle, SharesState, State},
     bpf::CounterValue,
     outcomes::WorkloadOutcomes,
 };
@@ -31,6 +32,7 @@ pub(super) fn text(
     handle: &Handle,
     counters: &[CounterValue],
     outcomes: &[WorkloadOutcomes],
+    shares: SharesState,
     attached: &[bool],
     connections: Arc<[Arc<Connections>]>,
 ) -> Result<String> {
@@ -45,6 +47,7 @@ pub(super) fn text(
     registry.register_collector(Box::new(snapshot));
     registry.register_collector(Box::new(OwnMetrics(connections)));
     registry.register_collector(Box::new(OutcomeMetrics::new(outcomes)));
+    registry.register_collector(Box::new(ShareMetrics(shares)));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)

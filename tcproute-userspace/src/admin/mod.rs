@@ -20,6 +20,7 @@ mod metrics;
 mod outcome_metrics;
 mod own_metrics;
 mod serve;
+mod share_metrics;
 pub mod status;
 
 use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -44,7 +45,7 @@ use tokio::{
 use tracing::{debug, info};
 
 use crate::{
-    agent::Handle,
+    agent::{Handle, SharesState},
     escaped::{self, Escaped},
     trace::Record,
 };
@@ -156,13 +157,13 @@ async fn readyz(State(Desk { handle, .. }): State<Desk>) -> Response {
 async fn scrape(State(Desk { handle, here, all }): State<Desk>) -> Result<Response, Failed> {
     let text = async {
         // While the daemon starts there is nobody to ask.
-        let (counters, outcomes) = if handle.state().features.is_some() {
-            (handle.counters().await?, handle.outcomes().await?)
+        let (counters, outcomes, shares) = if handle.state().features.is_some() {
+            (handle.counters().await?, handle.outcomes().await?, handle.shares().await?)
         } else {
-            (Vec::new(), Vec::new())
+            (Vec::new(), Vec::new(), SharesState::default())
         };
         let attached = attached(&handle).await?;
-        metrics::text(&handle, &counters, &outcomes, &attached, all)
+        metrics::text(&handle, &counters, &outcomes, shares, &attached, all)
     };
     Ok(here.answers.give(metrics::CONTENT_TYPE, text).await?)
 }
@@ -199,7 +200,7 @@ async fn trace(State(desk): State<Desk>) -> Result<Response, Failed> {
     let lines = stream::unfold((records, place), async |(mut records, place)| {
         let record = match records.recv().await {
             Ok(record) => record,
-            Err(RecvError::Lagged(records)) => Arc::new(Record::Lost { records }),
+            Err(RecvError::Lagged(records)) => Arc::new(Record::Lost { records, dataplane: None }),
             Err(RecvError::Closed) => return None,
         };
         let line = escaped::json(&*record).map(|line| line + "\n");

@@ -7,7 +7,8 @@ use std::{
 };
 
 use anyhow::Result;
-use tcproute_common::RouteKey;
+use rustc_hash::{FxHashMap, FxHashSet};
+use tcproute_common::{FailingKey, RouteKey};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -18,11 +19,13 @@ use crate::plan::{EjectedMember, EjectionPolicy, Ejections, RefName};
 pub(super) struct Ejecting {
     begin: Instant,
     ejections: Ejections,
+    /// Whether failures may be counted of endpoints that have left.
+    routes_changed: bool,
 }
 
 impl Ejecting {
     pub(super) fn new(policy: EjectionPolicy) -> Self {
-        Self { begin: Instant::now(), ejections: Ejections::new(policy) }
+        Self { begin: Instant::now(), ejections: Ejections::new(policy), routes_changed: false }
     }
 
     /// Takes out who has failed often enough, and puts in again whose time is over. Whether there are any.
@@ -30,7 +33,11 @@ impl Ejecting {
         let now = self.begin.elapsed();
         let after = self.ejections.policy().after;
         let back = self.ejections.put_in(now);
-        let failing = in_force.datapath.failing(after)?;
+        let mut failing = in_force.datapath.failing()?;
+        if std::mem::take(&mut self.routes_changed) && !failing.is_empty() {
+            failing = forget_departed(failing, in_force)?;
+        }
+        failing.retain(|(_, count)| *count >= after);
         if back.is_empty() && failing.is_empty() {
             return Ok(false);
         }
@@ -39,21 +46,17 @@ impl Ejecting {
             let (target, endpoint) = (&name.target, SocketAddr::from(*endpoint));
             info!("{endpoint} of {target} is tried again");
             if let Some(slot) = in_force.layout.slot(key, name) {
-                in_force.datapath.forgive(endpoint.into(), slot)?;
+                let failing = FailingKey { endpoint: endpoint.into(), outcomes: slot };
+                in_force.datapath.forgive(failing, key.workload)?;
             }
         }
         if failing.is_empty() {
             return Ok(changed);
         }
-        let names: BTreeMap<u32, (RouteKey, RefName)> = in_force
-            .layout
-            .slots()
-            .filter(|(.., slot)| failing.iter().any(|failing| failing.outcomes == *slot))
-            .map(|(key, name, slot)| (slot, (*key, RefName::clone(name))))
-            .collect();
-        for failing in failing {
-            in_force.datapath.forgive(failing.endpoint, failing.outcomes)?;
+        let names = names(&failing, in_force);
+        for (failing, _) in failing {
             let Some((key, name)) = names.get(&failing.outcomes).cloned() else { continue };
+            in_force.datapath.forgive(failing, key.workload)?;
             let target = name.target.clone();
             let member = EjectedMember { key, name, endpoint: failing.endpoint };
             if self.ejections.eject(member, now) {
@@ -63,6 +66,11 @@ impl Ejecting {
             }
         }
         Ok(changed)
+    }
+
+    /// Endpoints may have left.
+    pub(super) const fn routes_changed(&mut self) {
+        self.routes_changed = true;
     }
 
     /// The endpoints that are out, by route. Those that have left their route are forgotten.
@@ -87,6 +95,40 @@ impl Ejecting {
         });
         (out.collect(), self.ejections.total())
     }
+}
+
+/// The backendRefs of these failures, by their entry of `outcomes`.
+fn names(failing: &[(FailingKey, u32)], in_force: &InForce<'_>) -> FxHashMap<u32, (RouteKey, RefName)> {
+    let wanted: FxHashSet<u32> = failing.iter().map(|(failing, _)| failing.outcomes).collect();
+    let named = in_force.layout.slots().filter(|(.., slot)| wanted.contains(slot));
+    named.map(|(key, name, slot)| (slot, (*key, RefName::clone(name)))).collect()
+}
+
+/// Forgets the failures of endpoints that are in their backendRef no more, or whose route or workload has gone. Answers with
+/// the others.
+fn forget_departed(
+    failing: Vec<(FailingKey, u32)>,
+    in_force: &mut InForce<'_>,
+) -> Result<Vec<(FailingKey, u32)>> {
+    let names = names(&failing, in_force);
+    let mut wanted = BTreeMap::<RouteKey, FxHashSet<&RefName>>::new();
+    for (key, name) in names.values() {
+        wanted.entry(*key).or_default().insert(name);
+    }
+    let endpoints: BTreeMap<RouteKey, _> =
+        wanted.iter().map(|(key, names)| (*key, in_force.endpoints(key, names))).collect();
+    let (mut there, mut departed) = (Vec::new(), Vec::new());
+    for entry in failing {
+        let Some((key, name)) = names.get(&entry.0.outcomes) else { continue };
+        let of_route = endpoints.get(key).and_then(|of_route| of_route.get(name));
+        if of_route.is_some_and(|endpoints| endpoints.contains(&entry.0.endpoint)) {
+            there.push(entry);
+        } else {
+            departed.push((entry.0, key.workload));
+        }
+    }
+    departed.into_iter().try_for_each(|(failing, workload)| in_force.datapath.forgive(failing, workload))?;
+    Ok(there)
 }
 
 /// How often failures are looked at.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tcproute_common::{RouteKey, SocketAddress};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -172,6 +172,8 @@ impl<'a> InForce<'a> {
         self.datapath.detach_others(&ours)?;
         let others = self.unclaimed.extract_if(.., |cgroup, _| !ours.contains(cgroup));
         self.orphans.extend(others.map(|(_, id)| id));
+        let unclaimed = self.unclaimed.values().map(|id| id.get());
+        self.datapath.dismiss_others(&self.numbers().into_iter().chain(unclaimed).collect())?;
         while let Some(&id) = self.orphans.first() {
             self.remove_routes(id).context("cannot remove the routes of workloads that are gone")?;
             self.orphans.remove(&id);
@@ -420,6 +422,7 @@ impl<'a> InForce<'a> {
         let id = workload.id;
         let changed = self.remove_routes(id)?;
         applied.changed.extend(changed);
+        self.datapath.dismiss(id)?;
         self.workloads.remove(&cgroup);
         self.freed.push((Instant::now(), id));
         applied.forgotten.push(cgroup);
@@ -454,6 +457,24 @@ impl<'a> InForce<'a> {
             let mut named = names.iter().zip(&route.destination.backends).filter(|(it, _)| *it == name);
             named.any(|(_, backend)| backend.endpoints.iter().any(|&it| SocketAddress::from(it) == *endpoint))
         })
+    }
+
+    /// The endpoints of some backendRefs of a route, also of those that are out. None of a route that is not in force.
+    pub(super) fn endpoints(
+        &self,
+        key: &RouteKey,
+        wanted: &FxHashSet<&RefName>,
+    ) -> FxHashMap<RefName, FxHashSet<SocketAddress>> {
+        let workload = self.workload(key.workload);
+        let routes = workload.and_then(|(_, workload)| workload.routes.as_ref());
+        let Some(route) = routes.and_then(|routes| routes.routes.at(key.dialled.into())) else {
+            return FxHashMap::default();
+        };
+        let named = RefName::of(&route.destination).into_iter().zip(&route.destination.backends);
+        let wanted = named.filter(|(name, _)| wanted.contains(name));
+        wanted
+            .map(|(name, backend)| (name, backend.endpoints.iter().map(|&it| it.into()).collect()))
+            .collect()
     }
 
     /// What all maps take, and what they may.

@@ -19,6 +19,7 @@ mod members;
 mod outcomes;
 mod reconciles;
 mod settle;
+mod shares;
 mod state;
 mod told;
 mod trace;
@@ -46,7 +47,7 @@ use crate::{
     bpf::{Options, pins::PinDirectory, possible_cpus, requirements::Features},
     drain::Draining,
     outcomes::WorkloadOutcomes,
-    plan::{EjectionPolicy, Limits, Memory, RouteTables, Selection},
+    plan::{EjectionPolicy, Limits, Memory, Room, RouteTables, Selection},
     resources::MeshName,
     routing,
     sources::{
@@ -68,6 +69,7 @@ use trace::Tracing;
 use wanted::LocalDataplanes;
 
 pub use reconciles::{Outcome, Reconciles};
+pub use shares::{SharesState, WorkloadShare};
 pub use state::{
     Desk, DrainState, EjectedState, Failure, Handle, Reconcile, State, WaitingState, WorkloadState, desk,
 };
@@ -89,8 +91,10 @@ pub struct Settings {
     pub drain: Option<Duration>,
     /// What the maps may take, in bytes.
     pub max_map_memory: u64,
-    /// What one workload may take: a route is as much as it has backendRefs.
-    pub quota: usize,
+    /// How many sockets all workloads may have remembered that do not have their own place.
+    pub sockets: u32,
+    /// What one workload may take.
+    pub quota: Room,
 }
 
 /// Where the agent's knowledge comes from.
@@ -184,6 +188,7 @@ impl<'a> Agent<'a> {
             limits,
             features,
             log_decisions: settings.log_decisions,
+            sockets: settings.sockets,
             ejects: settings.ejection.is_some(),
             pins,
             reuse_tables: true,
@@ -321,6 +326,7 @@ impl<'a> Agent<'a> {
     fn answer(&mut self, question: Question) {
         match question {
             Question::Counters(answer) => drop(answer.send(self.in_force.datapath.counters())),
+            Question::Shares(answer) => drop(answer.send(shares::shares(&self.in_force))),
             Question::Outcomes(answer) => drop(answer.send(self.outcomes().collect())),
             Question::Trace(answer) => drop(answer.send(self.listen())),
         }
@@ -444,6 +450,9 @@ impl<'a> Agent<'a> {
         }
         if let Some(tracing) = &mut self.tracing {
             tracing.forget_names();
+        }
+        if let Some(ejecting) = &mut self.ejecting {
+            ejecting.routes_changed();
         }
         self.tables.clean_up();
         let changed = applied.changed.len();

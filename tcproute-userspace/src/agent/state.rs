@@ -12,7 +12,10 @@ use anyhow::{Context, Result};
 use imbl::OrdMap;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::reconciles::{Outcome, Reconciles};
+use super::{
+    reconciles::{Outcome, Reconciles},
+    shares::SharesState,
+};
 use crate::{
     bpf::{CounterValue, requirements::Features},
     outcomes::WorkloadOutcomes,
@@ -156,6 +159,8 @@ pub struct WaitingState {
 pub(super) enum Question {
     /// The programs' counters.
     Counters(Answer<Vec<CounterValue>>),
+    /// What workloads have taken of what all share.
+    Shares(Answer<SharesState>),
     /// What became of the connections.
     Outcomes(Answer<Vec<WorkloadOutcomes>>),
     /// What is decided from now on.
@@ -207,6 +212,11 @@ impl Handle {
     /// The programs' counters, as they are in the kernel.
     pub async fn counters(&self) -> Result<Vec<CounterValue>> {
         self.ask(Question::Counters).await
+    }
+
+    /// What workloads have taken of what all share.
+    pub async fn shares(&self) -> Result<SharesState> {
+        self.ask(Question::Shares).await
     }
 
     /// What became of the connections of each workload, as it is in the kernel.

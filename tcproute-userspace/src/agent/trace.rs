@@ -1,6 +1,7 @@
 //! Events of the programs, with the names of what they are about, for those who listen. While nobody does, there are none.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -30,6 +31,8 @@ pub(super) struct Tracing {
     boot: SystemTime,
     /// Lost in the kernel, as far as it was told.
     lost: u64,
+    /// The same by the number of the workload.
+    lost_by: BTreeMap<u32, u64>,
 }
 
 /// What the numbers in events stand for, looked up when they are needed first after a change.
@@ -44,11 +47,11 @@ impl Tracing {
     pub(super) fn begin(in_force: &mut InForce<'_>) -> Result<(Self, broadcast::Receiver<Arc<Record>>)> {
         let (records, receiver) = broadcast::channel(BEHIND);
         let boot = SystemTime::now() - Duration::from_nanos(events::now()?);
-        let lost = lost(in_force)?;
+        let (lost, lost_by) = (lost(in_force)?, in_force.datapath.events_lost()?);
         // Of those who listened before.
-        drop(in_force.datapath.read_events());
+        drop(in_force.datapath.read_events()?);
         in_force.datapath.set_traced(true)?;
-        Ok((Self { records, names: Names::default(), boot, lost }, receiver))
+        Ok((Self { records, names: Names::default(), boot, lost, lost_by }, receiver))
     }
 
     /// For one more.
@@ -68,19 +71,46 @@ impl Tracing {
 
     /// Passes on the events that are there, and tells what was lost.
     pub(super) fn serve(&mut self, in_force: &mut InForce<'_>) {
-        for event in in_force.datapath.read_events() {
-            if let Some(record) = self.record(&event, in_force) {
-                self.send(record);
+        match in_force.datapath.read_events() {
+            Ok(events) => {
+                let records: Vec<Record> =
+                    events.iter().filter_map(|event| self.record(event, in_force)).collect();
+                for record in records {
+                    self.send(record);
+                }
+            }
+            Err(error) => warn!("cannot read events: {error:#}"),
+        }
+        if let Err(error) = self.tell_lost(in_force) {
+            warn!("cannot tell how many events were lost: {error:#}");
+        }
+    }
+
+    /// Tells what was lost since the last time, of each workload for itself.
+    fn tell_lost(&mut self, in_force: &InForce<'_>) -> Result<()> {
+        let lost = lost(in_force)?;
+        if lost <= self.lost {
+            return Ok(());
+        }
+        let by = in_force.datapath.events_lost()?;
+        let mut left = lost - self.lost;
+        for (&workload, &now) in &by {
+            let before = self.lost_by.get(&workload).copied().unwrap_or(0);
+            // What is lost meanwhile is told the next time.
+            let records = now.saturating_sub(before).min(left);
+            if records > 0 {
+                left -= records;
+                *self.lost_by.entry(workload).or_default() = before + records;
+                let of = in_force.workload(workload).and_then(|(_, workload)| workload.routes.as_ref());
+                self.send(Record::Lost { records, dataplane: of.map(|routes| routes.dataplane.clone()) });
             }
         }
-        match lost(in_force) {
-            Ok(lost) if lost > self.lost => {
-                self.send(Record::Lost { records: lost - self.lost });
-                self.lost = lost;
-            }
-            Ok(_) => {}
-            Err(error) => warn!("cannot tell how many events were lost: {error:#}"),
+        self.lost_by.retain(|workload, _| by.contains_key(workload));
+        if left > 0 {
+            self.send(Record::Lost { records: left, dataplane: None });
         }
+        self.lost = lost;
+        Ok(())
     }
 
     /// Nobody may be there any more.

@@ -27,7 +27,7 @@ use super::{
     attach_types::{INET4_CONNECT, INET6_CONNECT},
     events::Events,
     keep::duplicates,
-    maps::{remove, take},
+    maps::{removed, take},
     object::object,
     outcomes::Before,
     pins::{PinDirectory, PinnedLayout},
@@ -35,6 +35,7 @@ use super::{
     requirements::Features,
     reuse::{Reuse, is_outcomes, is_pinned, is_refused},
     routed::RoutedSockets,
+    shares::{Shared, Shares, Taken},
     slots,
     tables::Tables,
 };
@@ -55,6 +56,8 @@ pub struct Options<'a> {
     pub log_decisions: bool,
     /// Whether to count failures by endpoint.
     pub ejects: bool,
+    /// How many sockets are remembered that do not have their own place.
+    pub sockets: u32,
     /// Where maps and links outlive this process; without, they end with it.
     pub pins: Option<&'a PinDirectory>,
     /// Whether to go on with the tables that are pinned there, whatever size they have.
@@ -82,6 +85,7 @@ pub struct Datapath<'a> {
     pub(super) tables: Tables,
     counters: PerCpuArray<MapData, u64>,
     failing: HashMap<MapData, FailingKey, u32>,
+    shares: Shares,
     events: Events,
     connections: Array<MapData, Kept>,
     #[expect(deprecated, reason = "see the import")]
@@ -167,6 +171,7 @@ impl<'a> Datapath<'a> {
             tables: Tables::take(&mut ebpf, before)?,
             counters: take(&mut ebpf, "counters")?,
             failing: take(&mut ebpf, "failing")?,
+            shares: Shares::take(&mut ebpf, options.sockets)?,
             events: Events::new(take(&mut ebpf, "events")?),
             connections: take(&mut ebpf, "connections")?,
             workloads: take(&mut ebpf, "workloads")?,
@@ -229,6 +234,7 @@ impl<'a> Datapath<'a> {
     /// Attaches the programs to a workload's cgroup, in place of those that are attached there. A cgroup that is new gets
     /// its identity last: until then no route matches there.
     pub fn attach(&mut self, cgroup: &Cgroup, workload: WorkloadId) -> Result<()> {
+        self.shares.admit(workload)?;
         let identity = || format!("cannot write the identity of the cgroup {}", cgroup.path().display());
         match self.pins {
             Some(pins) => {
@@ -243,7 +249,38 @@ impl<'a> Datapath<'a> {
         }
         self.attached.insert(workload, cgroup.id());
         self.behind.remove(&cgroup.id());
-        Ok(())
+        self.resize_shares()
+    }
+
+    /// Each workload has as large a share as there can be for all.
+    fn resize_shares(&mut self) -> Result<()> {
+        if self.shares.resize(self.attached.len())? { self.identify_all() } else { Ok(()) }
+    }
+
+    /// Gives the share of a workload back that is detached and has no routes any more.
+    pub fn dismiss(&mut self, workload: WorkloadId) -> Result<()> {
+        self.shares.dismiss(workload.get())?;
+        self.resize_shares()
+    }
+
+    /// Gives the shares of all but these workloads back.
+    pub fn dismiss_others(&mut self, ours: &BTreeSet<u32>) -> Result<()> {
+        self.shares.retain(|workload| ours.contains(&workload))
+    }
+
+    /// What one workload may take.
+    pub fn share(&self, of: Shared) -> u32 {
+        self.shares.most(of)
+    }
+
+    /// What a workload has taken, in the order of [`Shared::ALL`].
+    pub fn taken(&self, workload: WorkloadId) -> Result<[Taken; 3]> {
+        self.shares.taken(workload.get())
+    }
+
+    /// How many events were lost, by the number of the workload.
+    pub fn events_lost(&self) -> Result<BTreeMap<u32, u64>> {
+        self.shares.events_lost()
     }
 
     /// Detaches the programs from a pinned workload's cgroup, be it there or not, and forgets it.
@@ -293,6 +330,9 @@ impl<'a> Datapath<'a> {
         next.traced = self.traced;
         next.filters.clone_from(&self.filters);
         next.attached.clone_from(&self.attached);
+        next.attached.keys().try_for_each(|&workload| next.shares.admit(workload))?;
+        // As large as those that are known to the programs.
+        next.shares.resize(next.attached.len())?;
         next.behind = self.attached.values().copied().collect();
         Ok(next)
     }
@@ -403,7 +443,14 @@ impl<'a> Datapath<'a> {
 
     fn identify(&mut self, cgroup: CgroupId, workload: WorkloadId) -> Result<(), MapError> {
         let filter = self.filters.get(&workload).copied().unwrap_or(AddressFilter::EMPTY);
-        let identity = WorkloadIdentity { workload: workload.get(), traced: u32::from(self.traced), filter };
+        let remembers = self.shares.most(Shared::Sockets);
+        let identity = WorkloadIdentity {
+            workload: workload.get(),
+            traced: u32::from(self.traced),
+            remembers,
+            reserved: 0,
+            filter,
+        };
         [INET4_CONNECT, INET6_CONNECT].into_iter().try_for_each(|attach_type| {
             self.workloads.insert(CgroupStorageKey::new(cgroup.get(), attach_type), identity, 0)
         })
@@ -425,13 +472,24 @@ impl<'a> Datapath<'a> {
     }
 
     /// The events that are there.
-    pub fn read_events(&mut self) -> Vec<Event> {
-        self.events.read()
+    pub fn read_events(&mut self) -> Result<Vec<Event>> {
+        let events = self.events.read();
+        let mut read = BTreeMap::<u32, u32>::new();
+        for event in &events {
+            *read.entry(event.workload).or_default() += 1;
+        }
+        read.into_iter()
+            .try_for_each(|(workload, count)| self.shares.give_back(Shared::Events, workload, count))?;
+        Ok(events)
     }
 
     /// Has the programs make events, or no more.
     pub fn set_traced(&mut self, traced: bool) -> Result<()> {
         self.traced = traced;
+        self.identify_all()
+    }
+
+    fn identify_all(&mut self) -> Result<()> {
         let attached = self.attached.clone();
         // One whose cgroup has gone meanwhile has no identity.
         let identified = attached.into_iter().map(|(workload, cgroup)| self.identify(cgroup, workload));
@@ -439,19 +497,30 @@ impl<'a> Datapath<'a> {
         failed.map_or(Ok(()), Err).context("cannot write the map workloads")
     }
 
-    /// Who has failed at least so often in a row.
-    pub fn failing(&self, after: u32) -> Result<Vec<FailingKey>> {
-        let mut failing = Vec::new();
-        for entry in &self.failing {
-            let (key, count) = entry.context("cannot read the map failing")?;
-            failing.extend((count >= after).then_some(key));
-        }
-        Ok(failing)
+    /// Who has failed, and how often in a row.
+    pub fn failing(&self) -> Result<Vec<(FailingKey, u32)>> {
+        self.failing.iter().collect::<Result<_, _>>().context("cannot read the map failing")
     }
 
-    /// Counts the failures of an endpoint from 0 again.
-    pub fn forgive(&mut self, endpoint: SocketAddress, outcomes: u32) -> Result<()> {
-        remove(&mut self.failing, &FailingKey { endpoint, outcomes }).context("cannot write the map failing")
+    /// Counts the failures of a workload's endpoint from 0 again.
+    pub fn forgive(&mut self, key: FailingKey, workload: u32) -> Result<()> {
+        if removed(&mut self.failing, &key).context("cannot write the map failing")? {
+            self.shares.give_back(Shared::Failing, workload, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the failures that are counted for these entries of `outcomes`, each of a workload.
+    pub fn forget_failing(&mut self, outcomes: &BTreeMap<u32, u32>) -> Result<()> {
+        if !self.options.ejects || outcomes.is_empty() {
+            return Ok(());
+        }
+        for (key, _) in self.failing()? {
+            if let Some(&workload) = outcomes.get(&key.outcomes) {
+                self.forgive(key, workload)?;
+            }
+        }
+        Ok(())
     }
 
     /// All counters.

@@ -9,9 +9,14 @@ use nix::libc::ENOENT;
 
 /// Removes an entry, if it is there.
 pub(super) fn remove<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, key: &K) -> Result<(), MapError> {
+    removed(map, key).map(drop)
+}
+
+/// As [`remove`]. Whether it was there.
+pub(super) fn removed<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, key: &K) -> Result<bool, MapError> {
     match map.remove(key) {
-        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(ENOENT) => Ok(()),
-        result => result,
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(ENOENT) => Ok(false),
+        result => result.map(|()| true),
     }
 }
 

@@ -7,7 +7,7 @@ use aya::maps::cgroup_storage::CgroupStorageKey;
 use nix::libc::{EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM};
 use tcproute_common::{
     Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Cursor, Kept, LayoutVersion, OutcomeCounts,
-    RouteKey, RouteValue, SocketAddress, WorkloadIdentity,
+    RouteKey, RouteValue, SHARES, Share, SocketAddress, Stored, WorkloadIdentity,
 };
 use tracing::warn;
 
@@ -93,9 +93,10 @@ const TABLES: [Definition; 8] = [
 ];
 
 /// What sockets and cgroups have.
-const STATES: [Definition; 4] = [
+const STATES: [Definition; 5] = [
     Definition::new::<u32, Kept>("connections", Kind::AlignedArray, Some(CONNECTIONS)),
-    Definition::new::<u32, Kept>("overflow", Kind::SkStorage, Some(0)),
+    Definition::new::<u32, Stored>("overflow", Kind::SkStorage, Some(0)),
+    Definition::new::<u32, Share>("shares", Kind::Hash, Some(SHARES)),
     Definition::new::<CgroupStorageKey, WorkloadIdentity>("workloads", Kind::CgroupStorage, Some(0)),
     Definition::new::<u32, u64>("counters", Kind::PerCpuArray, Some(Counter::ALL.len() as u32)),
 ];

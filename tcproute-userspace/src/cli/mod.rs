@@ -25,7 +25,7 @@ use tracing::level_filters::LevelFilter;
 use crate::{
     agent::Settings,
     logging::{self, Writing},
-    plan::Selection,
+    plan::{Room, Selection},
     policy::Compat,
     resources::MeshName,
     routing, sources,
@@ -127,6 +127,15 @@ struct Input {
     /// left to the proxy.
     #[arg(long, default_value = "65536", value_name = "ROUTES", value_parser = clap::value_parser!(u32).range(1..))]
     max_routes_per_workload: u32,
+    /// How many endpoints the routes of one workload may lead to; a set of endpoints counts once for each route. Routes beyond
+    /// are left to the proxy.
+    #[arg(long, default_value = "131072", value_name = "ENDPOINTS", value_parser = clap::value_parser!(u32).range(1..))]
+    max_endpoints_per_workload: u32,
+    /// How many sockets may be remembered that do not have one of the 65536 places of their own; each takes 400 bytes of the
+    /// kernel. One workload may have a fourth of them, or less if there are more than four. Beyond that its connections are
+    /// routed and not remembered: getpeername() shows the endpoint, and what becomes of them is not counted.
+    #[arg(long, default_value = "1048576", value_name = "SOCKETS", value_parser = clap::value_parser!(u32).range(1..))]
+    max_remembered_sockets: u32,
 }
 
 impl Input {
@@ -139,7 +148,11 @@ impl Input {
             ejection: None,
             drain: None,
             max_map_memory: self.max_map_memory << 20,
-            quota: self.max_routes_per_workload as usize,
+            sockets: self.max_remembered_sockets,
+            quota: Room {
+                routes: self.max_routes_per_workload as usize,
+                endpoints: self.max_endpoints_per_workload as usize,
+            },
         }
     }
 }

@@ -114,7 +114,9 @@ impl Trace {
                     Some(line) => {
                         let record = serde_json::from_slice(&line)
                             .context("the daemon is another version of tcproute")?;
-                        if let Record::Lost { records } = record && !self.tell_lost(records)? {
+                        if let Record::Lost { records, dataplane } = &record
+                            && !self.tell_lost(*records, dataplane.as_deref())?
+                        {
                             break;
                         }
                         joiner.take(record, begin.elapsed())
@@ -132,10 +134,20 @@ impl Trace {
     }
 
     /// Whether anybody reads on.
-    fn tell_lost(&self, records: u64) -> Result<bool> {
-        match self.output {
-            TraceFormat::Table => output::show(&Text::of(format_args!("… {records} events were lost here"))),
-            TraceFormat::Json => output::json_line(&serde_json::json!({ "lost": records })),
+    fn tell_lost(&self, records: u64, dataplane: Option<&str>) -> Result<bool> {
+        if dataplane.is_some_and(|lost| self.dataplane.as_ref().is_some_and(|wanted| wanted != lost)) {
+            return Ok(true);
+        }
+        match (self.output, dataplane) {
+            (TraceFormat::Table, None) => {
+                output::show(&Text::of(format_args!("… {records} events were lost here")))
+            }
+            (TraceFormat::Table, Some(of)) => {
+                output::show(&Text::of(format_args!("… {records} events of {} were lost here", Escaped(of))))
+            }
+            (TraceFormat::Json, _) => {
+                output::json_line(&serde_json::json!({ "lost": records, "dataplane": dataplane }))
+            }
         }
     }
 

@@ -99,6 +99,7 @@ impl Node {
                 limits: PROBE,
                 features,
                 log_decisions: false,
+                sockets: 1,
                 ejects: true,
                 pins: None,
                 reuse_tables: false,

@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_record_is_a_line_of_json() {
-        for record in [decision(3), end(3, Outcome::TimedOut), Record::Lost { records: 2 }] {
+        for record in [decision(3), end(3, Outcome::TimedOut), Record::Lost { records: 2, dataplane: None }] {
             let line = serde_json::to_string(&record).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);

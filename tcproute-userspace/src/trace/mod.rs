@@ -30,10 +30,13 @@ pub enum Record {
         /// Since the first SYN; absent if there was none.
         microseconds: Option<u32>,
     },
-    /// So many records were lost, since somebody was too slow.
+    /// So many records were lost, since somebody was too slow, or a workload had more than its share.
     Lost {
         /// How many.
         records: u64,
+        /// Of this workload's Dataplane; absent if it is not known whose they were.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dataplane: Option<String>,
     },
 }
 

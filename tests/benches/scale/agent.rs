@@ -15,7 +15,7 @@ use tcproute::{
         pins::{PinDirectory, SpareBpffs},
         requirements,
     },
-    plan::Selection,
+    plan::{Room, Selection},
     resources::{Dataplane, MeshName, Resource, Resources},
     routing,
     sources::{
@@ -104,7 +104,8 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         ejection: None,
         drain: None,
         max_map_memory: 8 << 30,
-        quota: 1_000_000,
+        sockets: 1 << 20,
+        quota: Room { routes: 1_000_000, endpoints: 1_000_000 },
     };
     let runtime = tokio::runtime::Runtime::new()?;
     let measured = runtime.block_on(async {

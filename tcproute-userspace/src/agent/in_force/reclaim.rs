@@ -66,12 +66,18 @@ impl InForce<'_> {
         let workloads = self.numbers();
         let what = "cannot count for other backendRefs what counted for those that have left";
         let departed: Vec<Departed> = self.layout.departed().iter().cloned().collect();
+        let mut drained = Vec::new();
         for departed in departed {
             let Some(slot) = self.layout.slot(&departed.key, &departed.name) else { continue };
             let is_there = workloads.contains(&departed.key.workload);
             if is_there && !self.datapath.outcomes(slot).context(what)?.is_drained() {
                 continue;
             }
+            drained.push((slot, departed));
+        }
+        let workload = |(slot, departed): &(u32, Departed)| (*slot, departed.key.workload);
+        self.datapath.forget_failing(&drained.iter().map(workload).collect()).context(what)?;
+        for (slot, departed) in drained {
             self.datapath.clear_outcomes(slot).context(what)?;
             self.layout.reuse_slot(&departed);
         }
