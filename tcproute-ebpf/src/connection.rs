@@ -31,14 +31,14 @@ pub(crate) fn remember(
     // subflow is closed without a run of sock_release: its state belongs to the MPTCP socket.
     let mptcp = ctx.mptcp_socket();
     let kept = if !mptcp.is_null() {
-        share::store(mptcp, workload).map(share::kept)
+        share::store(mptcp, workload)
     } else if let Some(slot) = slot_of(cookie)
         && claim(slot, cookie)
     {
         Some(slot)
     } else {
         count(Counter::Overflowed);
-        share::store(ctx.socket(), workload).map(share::kept)
+        share::store(ctx.socket(), workload)
     };
     let Some(kept) = kept else { return count(Counter::Unrecorded) };
     keep(kept, cookie, state, traced);

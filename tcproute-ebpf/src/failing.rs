@@ -7,8 +7,7 @@ use tcproute_common::{FailingKey, Kept};
 
 use crate::{
     maps::{EJECTS, FAILING, GENERATION, add_u32},
-    outcomes::workload,
-    share::{What, spend, spend_in_vain, unspend},
+    share::{spend_failing, unspend_failing, workload_of},
 };
 
 /// Nobody could be reached at the endpoint.
@@ -20,11 +19,9 @@ pub(crate) fn failed(kept: *mut Kept) {
         Some(count) => unsafe { add_u32(count, 1) },
         // If there is no room, one of many dead endpoints of this workload stays in.
         None => {
-            let workload = workload(key.outcomes);
-            if spend(workload, What::Failing, false)
-                && FAILING.insert(key, 1, u64::from(BPF_NOEXIST)).is_err()
-            {
-                spend_in_vain(workload, What::Failing);
+            let workload = workload_of(key.outcomes, GENERATION.load());
+            if spend_failing(workload) != 0 && FAILING.insert(key, 1, u64::from(BPF_NOEXIST)).is_err() {
+                unspend_failing(workload);
             }
         }
     }
@@ -35,7 +32,7 @@ pub(crate) fn failed(kept: *mut Kept) {
 pub(crate) fn succeeded(kept: *mut Kept) {
     let Some(key) = key(kept) else { return };
     if FAILING.get_ptr(key).is_some() && FAILING.remove(key).is_ok() {
-        unspend(workload(key.outcomes), What::Failing);
+        unspend_failing(workload_of(key.outcomes, GENERATION.load()));
     }
 }
 

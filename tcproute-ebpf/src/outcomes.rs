@@ -7,7 +7,7 @@ use tcproute_common::{EventKind, Kept, LATENCY_BUCKETS, OutcomeCounts, Phase, la
 
 use crate::{
     failing,
-    maps::{BACKEND_REFS, GENERATION, OUTCOMES, add},
+    maps::{GENERATION, OUTCOMES, add},
     trace,
 };
 
@@ -202,24 +202,6 @@ fn counts_of(kept: *mut Kept) -> Option<*mut OutcomeCounts> {
     }
     // SAFETY: a field of a map value.
     counts(unsafe { (*kept).state.outcomes })
-}
-
-/// The workload for whose connections an entry counts; 0 if it is not known.
-#[inline(always)]
-pub(crate) fn workload(index: u32) -> u32 {
-    match BACKEND_REFS.get_ptr(index) {
-        // SAFETY: a field of a map value.
-        Some(backend_ref) => unsafe { ptr::read_volatile(&raw const (*backend_ref).route.workload) },
-        None => 0,
-    }
-}
-
-/// The workload whose connection it is; 0 if it is not known.
-#[inline(always)]
-pub(crate) fn workload_of(kept: *mut Kept) -> u32 {
-    // SAFETY: fields of a map value.
-    let (generation, outcomes) = unsafe { ((*kept).generation, (*kept).state.outcomes) };
-    if generation == GENERATION.load() as u8 { workload(outcomes) } else { 0 }
 }
 
 #[inline(always)]

@@ -4,18 +4,17 @@
 use core::ptr;
 
 use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_NO_WAKEUP},
+    bindings::BPF_RB_NO_WAKEUP,
     helpers::generated::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_ringbuf_query,
-        bpf_ringbuf_reserve, bpf_ringbuf_submit,
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_ringbuf_reserve,
+        bpf_ringbuf_submit,
     },
 };
-use tcproute_common::{COMMAND_LEN, ConnectionState, Counter, EVENT_BYTES, Event, EventKind, Kept};
+use tcproute_common::{COMMAND_LEN, ConnectionState, Event, EventKind, Kept};
 
 use crate::{
-    maps::{HAS_CURRENT, count, events},
-    outcomes::workload_of,
-    share::{What, spend, spend_in_vain},
+    maps::{HAS_CURRENT, events},
+    share::{spend_event, spend_event_in_vain, workload_of},
 };
 
 /// A decision, by the process that dials. Of a refused one the address `chosen` is that of nobody.
@@ -42,8 +41,11 @@ pub(crate) fn ended(kept: *mut Kept, kind: EventKind, latency: u32) {
     }
     // SAFETY: a field of a map value.
     let cookie = unsafe { (*kept).cookie };
+    // SAFETY: fields of a map value.
+    let (outcomes, generation) = unsafe { ((*kept).state.outcomes, (*kept).generation) };
+    let workload = workload_of(outcomes, u32::from(generation));
     // SAFETY: a field of a map value, which nobody else writes meanwhile.
-    let Some(record) = record(cookie, workload_of(kept), kind, unsafe { &(*kept).state }) else { return };
+    let Some(record) = record(cookie, workload, kind, unsafe { &(*kept).state }) else { return };
     // SAFETY: a record of this size was reserved, and it is aligned.
     unsafe { (*record).latency = latency };
     submit(record);
@@ -55,17 +57,13 @@ pub(crate) fn ended(kept: *mut Kept, kind: EventKind, latency: u32) {
 /// hides nobody else's.
 #[inline(always)]
 fn record(cookie: u64, workload: u32, kind: EventKind, state: &ConnectionState) -> Option<*mut Event> {
-    // SAFETY: the map is a ring buffer.
-    let waiting = unsafe { bpf_ringbuf_query(events(), u64::from(BPF_RB_AVAIL_DATA)) };
-    if !spend(workload, What::Events, waiting < u64::from(EVENT_BYTES / 2)) {
-        count(Counter::Untraced);
+    if spend_event(workload) == 0 {
         return None;
     }
     // SAFETY: the map is a ring buffer, and the size is a constant.
     let record = unsafe { bpf_ringbuf_reserve(events(), size_of::<Event>() as u64, 0) }.cast::<Event>();
     if record.is_null() {
-        spend_in_vain(workload, What::Events);
-        count(Counter::Untraced);
+        spend_event_in_vain(workload);
         return None;
     }
     // SAFETY: takes nothing, cannot fail.
