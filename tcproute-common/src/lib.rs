@@ -17,6 +17,7 @@ mod layout;
 mod outcomes;
 mod pick;
 mod route;
+mod source;
 mod workload;
 
 pub use address::{Address, SocketAddress};
@@ -29,6 +30,7 @@ pub use layout::LayoutVersion;
 pub use outcomes::{CarriedCounts, LATENCY_BUCKETS, OutcomeCounts, latency_bucket};
 pub use pick::{Draws, picks_own, scale};
 pub use route::{Backend, Cursor, RouteKey, RouteValue};
+pub use source::{LOOPBACK_DEVICE, Source};
 pub use workload::{AddressFilter, WorkloadIdentity};
 
 /// Asserts the size of a shared type and, for the loader, that it is plain bytes.
