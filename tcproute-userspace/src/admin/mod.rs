@@ -37,7 +37,7 @@ use tokio::{
 };
 use tracing::{debug, error, info};
 
-use crate::{agent::Handle, trace::Record};
+use crate::{agent::Handle, bpf::CounterValue, trace::Record};
 use listen::Socket;
 use status::Status;
 
@@ -122,20 +122,17 @@ async fn readyz(State(handle): State<Handle>) -> Response {
 }
 
 async fn scrape(State(handle): State<Handle>) -> Result<Response, Failed> {
-    // While the daemon starts there is nobody to ask.
-    let (counters, outcomes) = if handle.state().features.is_some() {
-        (handle.counters().await?, handle.outcomes().await?)
-    } else {
-        (Vec::new(), Vec::new())
-    };
+    let counters = counters(&handle).await?;
+    let outcomes = if is_started(&handle) { handle.outcomes().await? } else { Vec::new() };
     let attached = attached(&handle).await?;
     let text = metrics::text(&handle, &counters, &outcomes, &attached)?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
 async fn show_status(State(handle): State<Handle>) -> Result<Response, Failed> {
+    let counters = counters(&handle).await?;
     let attached = attached(&handle).await?;
-    Ok(Json(Status::new(&handle.state(), &attached)).into_response())
+    Ok(Json(Status::new(&handle.state(), &attached, &counters)).into_response())
 }
 
 async fn show_routes(State(handle): State<Handle>) -> Response {
@@ -163,6 +160,15 @@ async fn trace(State(handle): State<Handle>) -> Result<Response, Failed> {
         Some((line, records))
     });
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+/// While the daemon starts there is nobody to ask.
+fn is_started(handle: &Handle) -> bool {
+    handle.state().features.is_some()
+}
+
+async fn counters(handle: &Handle) -> Result<Vec<CounterValue>> {
+    if is_started(handle) { handle.counters().await } else { Ok(Vec::new()) }
 }
 
 /// Whether each of the workloads is attached, as the kernel tells it.

@@ -1,7 +1,8 @@
 //! What the agent tells of itself: the state that others see, and its log, which has each thing once, when it comes up.
 
-use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
+use tcproute_common::Counter;
 use tokio::{sync::watch, time::Instant};
 use tracing::{error, info, warn};
 
@@ -13,6 +14,7 @@ use super::{
     reconciles::{Outcome, Reconciles},
     state::{Failure, Reconcile, State, WaitingState, WorkloadState},
     wanted::LocalDataplanes,
+    warnings::Remarks,
 };
 use crate::{bpf::requirements::Features, drain::Draining, sources::snapshot::Health};
 
@@ -24,6 +26,8 @@ pub(super) struct Told {
     state: State,
     published: watch::Sender<Arc<State>>,
     reconciles: Reconciles,
+    /// Counters of which the log has it that they have counted.
+    noticed: Vec<Counter>,
 }
 
 /// What only has to be looked at when something is told.
@@ -41,7 +45,12 @@ impl Told {
         published: watch::Sender<Arc<State>>,
         reconciles: Reconciles,
     ) -> Self {
-        Self { state: State { features: Some(features), ..State::default() }, published, reconciles }
+        Self {
+            state: State { features: Some(features), ..State::default() },
+            published,
+            reconciles,
+            noticed: Vec::new(),
+        }
     }
 
     /// As it will be published next.
@@ -95,7 +104,7 @@ impl Told {
         for cgroup in &applied.forgotten {
             self.state.workloads.remove(cgroup);
         }
-        if !applied.changed.is_empty() || !applied.attached.is_empty() {
+        if applied.renewed || !applied.attached.is_empty() {
             self.routes(in_force);
         }
         if applied.grown || self.state.programs.is_empty() {
@@ -149,7 +158,8 @@ impl Told {
     }
 
     /// What the operator should know of the routes.
-    pub(super) fn warnings(&mut self, warnings: BTreeSet<String>) {
+    pub(super) fn remarks(&mut self, Remarks { warnings, denied }: Remarks) {
+        self.state.denied = denied;
         let before = &self.state.warnings;
         let new: Vec<&String> =
             warnings.iter().filter(|warning| before.binary_search(warning).is_err()).collect();
@@ -160,6 +170,16 @@ impl Told {
             warn!("and {} more: see tcproute status", new.len() - LOGGED);
         }
         self.state.warnings = warnings.into_iter().collect();
+    }
+
+    /// What the programs have counted that has to be told.
+    pub(super) fn noticed(&mut self, lines: Vec<(Counter, String)>) {
+        for (counter, line) in lines {
+            if !self.noticed.contains(&counter) {
+                warn!("{line}");
+                self.noticed.push(counter);
+            }
+        }
     }
 
     /// A change outside was followed up to the kernel.

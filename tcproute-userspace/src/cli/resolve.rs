@@ -165,6 +165,12 @@ fn explanation_table(explanation: &Explanation) -> String {
          {action}: {}\n\n",
         destination.service, destination.reason
     );
+    for denied in &destination.denied {
+        text.extend(["warning: ", &denied.to_string(), "\n"]);
+    }
+    if !destination.denied.is_empty() {
+        text.push('\n');
+    }
     if policies.is_empty() {
         text.push_str("there are no policies\n");
         return text;
