@@ -85,16 +85,16 @@ impl Watch {
     /// Waits until something may have changed and its writers have come to rest. When it began to change. Can be
     /// dropped while waiting: no change gets lost.
     pub(super) async fn changed(&mut self) -> Instant {
-        let again = Instant::now() + INTERVAL;
+        let mut again = None;
         loop {
-            // Of what is written for long others are told.
+            // Of what is written for long others are told. Counted from when that began, not from the last change.
             let looks_again = self.blind.is_some() || !self.written.is_empty();
-            let until = self.burst.as_ref().map(Burst::over).or(looks_again.then_some(again));
+            again = looks_again.then(|| again.unwrap_or_else(|| Instant::now() + INTERVAL));
+            let until = self.burst.as_ref().map(Burst::over).or(again);
             tokio::select! {
                 Some((at, event)) = self.events.recv() => self.take(at, event),
-                () = sleep_until(until.unwrap_or(again)), if until.is_some() => {
-                    let first = self.burst.take().map_or(again, |burst| burst.first());
-                    return first;
+                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                    return self.burst.take().map(|burst| burst.first()).or(again).unwrap_or_else(Instant::now);
                 }
             }
         }
