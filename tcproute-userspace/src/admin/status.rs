@@ -240,8 +240,7 @@ impl Status {
             started: started(),
             kernel: uname()
                 .map_or_else(|_| "unknown".to_owned(), |name| name.release().to_string_lossy().into_owned()),
-            // They cannot be told where /proc is not mounted.
-            capabilities: privileges::held().unwrap_or_default(),
+            capabilities: privileges::effective().map(|all| privileges::names(&all)).unwrap_or_default(),
             features: state.features.map(|features| Features {
                 refuses_with_econnrefused: features.refuses_with_econnrefused,
                 names_mptcp_peers: features.names_mptcp_peers,
