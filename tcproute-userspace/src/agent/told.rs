@@ -39,6 +39,12 @@ pub(super) struct Beside<'a> {
     pub(super) listeners: usize,
 }
 
+/// As many as are logged at a time, and how many more there are.
+fn logged(all: impl ExactSizeIterator<Item = String>) -> impl Iterator<Item = String> {
+    let more = all.len().saturating_sub(LOGGED);
+    all.take(LOGGED).chain((more > 0).then(|| format!("and {more} more: see tcproute status")))
+}
+
 impl Told {
     /// Nothing yet but what the kernel can do.
     pub(super) fn new(
@@ -153,12 +159,8 @@ impl Told {
         if routing.is_empty() {
             self.state.kernel_error = None;
         } else if self.state.kernel_error.as_ref().is_none_or(|before| before.violations != routing) {
-            for why in routing.iter().take(LOGGED) {
-                error!("the routes before stay in force: {why}");
-            }
-            if routing.len() > LOGGED {
-                error!("and {} more: see tcproute status", routing.len() - LOGGED);
-            }
+            let told = routing.iter().map(|why| format!("the routes before stay in force: {why}"));
+            logged(told).for_each(|line| error!("{line}"));
             self.state.kernel_error = Some(Failure::new(routing));
         }
         self.state.kernel_error.is_none()
@@ -188,12 +190,7 @@ impl Told {
         let before = &self.state.warnings;
         let new: Vec<&String> =
             warnings.iter().filter(|warning| before.binary_search(warning).is_err()).collect();
-        for warning in new.iter().take(LOGGED) {
-            warn!("{warning}");
-        }
-        if new.len() > LOGGED {
-            warn!("and {} more: see tcproute status", new.len() - LOGGED);
-        }
+        logged(new.iter().map(ToString::to_string)).for_each(|line| warn!("{line}"));
         self.state.warnings = warnings.into_iter().collect();
     }
 
