@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -14,7 +15,7 @@ use crate::{
     cgroup::TestCgroup,
     client::{counting, counts, stdout},
     mesh::Mesh,
-    tcproute::{Bpffs, ask_json, binary, run_arguments},
+    tcproute::{Bpffs, ask, ask_json, binary, run_arguments},
     wait_for,
 };
 
@@ -69,9 +70,10 @@ impl Node {
     }
 
     /// Starts a daemon, and waits until its routes are in force.
-    pub fn run(&mut self, mesh: &Mesh, more: &[&str]) {
+    pub fn run(&mut self, mesh: &Mesh, more: &[&str]) -> Log {
         let log = self.launch(mesh, more);
         self.wait_in_force(&log);
+        log
     }
 
     /// The same with another workload in the place of `web`.
@@ -80,9 +82,26 @@ impl Node {
         self.wait_in_force(&log);
     }
 
+    /// The same through another command, such as one that takes privileges away. Its last argument is yet to come: the binary.
+    pub fn run_through(&mut self, mut command: Command, mesh: &Mesh) {
+        command.arg(binary());
+        let cgroup = self.cgroup.path().to_owned();
+        let log = self.launch_through(command, mesh, ("web", &cgroup), &[]);
+        self.wait_in_force(&log);
+    }
+
     fn launch_as(&mut self, mesh: &Mesh, workload: (&str, &Path), more: &[&str]) -> Log {
+        self.launch_through(Command::new(binary()), mesh, workload, more)
+    }
+
+    fn launch_through(
+        &mut self,
+        mut command: Command,
+        mesh: &Mesh,
+        workload: (&str, &Path),
+        more: &[&str],
+    ) -> Log {
         let log = Log(NamedTempFile::new().expect("a temporary file can be made"));
-        let mut command = Command::new(binary());
         run_arguments(&mut command, &mesh.file(), self.bpffs.path(), &self.admin_socket(), &[workload])
             .args(more);
         command.stdin(Stdio::null()).stderr(log.0.reopen().expect("the log can be opened"));
@@ -107,6 +126,24 @@ impl Node {
     /// What the admin endpoint of the daemon that runs answers.
     pub fn json(&self, path: &str) -> serde_json::Value {
         ask_json(&self.admin_socket(), path)
+    }
+
+    /// Whether the metrics of the daemon that runs have this line.
+    pub fn has_metric(&self, line: &str) -> bool {
+        let (code, body) = ask(&self.admin_socket(), "/metrics");
+        assert_eq!(code, 200, "{body}");
+        body.lines().any(|it| it == line)
+    }
+
+    /// The programs that are attached to the cgroup of `web`, by the kernel's numbers.
+    pub fn programs(&self) -> BTreeSet<u64> {
+        // `bpftool cgroup show` fails on kernels that do not know all the kinds of programs that it knows.
+        let list = Command::new("bpftool").args(["-j", "link", "list"]).output();
+        let text = stdout(&list.expect("bpftool can be started"));
+        let links: Vec<serde_json::Value> = serde_json::from_str(&text).expect("bpftool shows JSON");
+        let id = fs::metadata(self.cgroup.path()).expect("the cgroup is there").ino();
+        let own = links.iter().filter(|link| link["cgroup_id"] == id);
+        own.map(|link| link["prog_id"].as_u64().expect("a link has a program")).collect()
     }
 
     /// kill -9

@@ -80,11 +80,23 @@ impl Bpffs {
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
+
+    /// Mounts another one at the same place.
+    pub fn mount_over(&self) {
+        mount(Some("bpf"), self.path(), Some("bpf"), MsFlags::empty(), None::<&str>)
+            .expect("bpffs can be mounted");
+    }
+
+    /// Takes away what was mounted last, for now (`umount`) or as soon as nobody uses it (`umount -l`).
+    pub fn umount(&self, lazily: bool) -> nix::Result<()> {
+        umount2(self.path(), if lazily { MntFlags::MNT_DETACH } else { MntFlags::empty() })
+    }
 }
 
 impl Drop for Bpffs {
     fn drop(&mut self) {
-        let _ = umount2(self.directory.path(), MntFlags::MNT_DETACH);
+        // Whatever is mounted there.
+        while umount2(self.directory.path(), MntFlags::MNT_DETACH).is_ok() {}
     }
 }
 
@@ -104,7 +116,7 @@ pub fn get(arguments: &[&OsStr], url: &str) -> (u16, String) {
 }
 
 /// Asks an admin endpoint: the status code and the body. Not by curl, which takes long to start.
-fn ask(socket: &Path, path: &str) -> (u16, String) {
+pub(crate) fn ask(socket: &Path, path: &str) -> (u16, String) {
     let mut stream = UnixStream::connect(socket).expect("the admin endpoint is open");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket takes a timeout");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

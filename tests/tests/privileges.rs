@@ -12,6 +12,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
@@ -120,6 +121,9 @@ fn another_user_with_three_capabilities_will_do() {
     everybody(directory.path(), 0o777);
     everybody(&at("mesh.yaml"), 0o644);
     everybody(bpffs.path(), 0o1777);
+    // Before 5.11 maps count as locked memory, and to lock more takes another privilege: so the limit is given, as a unit would.
+    // Later it does not matter.
+    let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
     let mut command = Command::new("setpriv");
     let capabilities = "+bpf,+net_admin,+perfmon";
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
@@ -137,7 +141,10 @@ fn another_user_with_three_capabilities_will_do() {
     kill(Pid::from_raw(daemon.0.id().cast_signed()), Signal::SIGTERM).unwrap();
     assert_eq!(daemon.0.wait().unwrap().code(), Some(0));
     assert!(is_routed(&web, &route), "what is in force stays");
-    let mut detach = Command::new(binary());
+    // The pins are that user's, and nobody else's.
+    let mut detach = Command::new("setpriv");
+    detach.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    detach.args(["--inh-caps", capabilities, "--ambient-caps", capabilities]).arg(at("tcproute"));
     assert!(detach.arg("detach").arg("--bpffs").arg(bpffs.path()).status().unwrap().success());
     assert!(!is_routed(&web, &route));
 }

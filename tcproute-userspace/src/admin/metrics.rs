@@ -1,6 +1,6 @@
 //! `/metrics`. What is counted elsewhere, in the kernel or by the agent, is read when it is scraped.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use anyhow::Result;
 use prometheus_client::{
@@ -12,7 +12,9 @@ use prometheus_client::{
 use tcproute_common::Counter;
 
 use super::{
+    connections::Connections,
     outcome_metrics::OutcomeMetrics,
+    own_metrics::OwnMetrics,
     status::{MapUse, maps},
 };
 use crate::{
@@ -30,6 +32,7 @@ pub(super) fn text(
     counters: &[CounterValue],
     outcomes: &[WorkloadOutcomes],
     attached: &[bool],
+    connections: Arc<[Arc<Connections>]>,
 ) -> Result<String> {
     let mut registry = Registry::with_prefix("tcproute");
     registry.register(
@@ -40,6 +43,7 @@ pub(super) fn text(
     handle.reconciles().register(&mut registry);
     let snapshot = Snapshot::new(&handle.state(), counters, attached);
     registry.register_collector(Box::new(snapshot));
+    registry.register_collector(Box::new(OwnMetrics(connections)));
     registry.register_collector(Box::new(OutcomeMetrics::new(outcomes)));
     let mut text = String::new();
     encode(&mut text, &registry)?;
@@ -55,7 +59,7 @@ struct Snapshot {
     /// By source and kind.
     rejected: BTreeMap<(&'static str, &'static str), u32>,
     denied: Vec<(&'static str, u32)>,
-    gauges: [(&'static str, &'static str, u64); 11],
+    gauges: [(&'static str, &'static str, u64); 12],
     last_reconcile: f64,
     events_lost: u64,
     led_elsewhere: u64,
@@ -115,6 +119,11 @@ impl Snapshot {
                     "workloads_failing",
                     "Local workloads that are not attached, or have not the routes that they shall have.",
                     count(state.unattached.len()),
+                ),
+                (
+                    "pinned",
+                    "Whether what is in force outlives the daemon, as far as bpffs goes.",
+                    flag(state.unpinned.is_none()),
                 ),
                 ("outbounds", "Outbounds of all local workloads.", count(routes)),
                 (
@@ -196,7 +205,7 @@ impl Collector for Snapshot {
 }
 
 /// One metric for each value of a label.
-fn family<'a, M: EncodeMetric>(
+pub(super) fn family<'a, M: EncodeMetric>(
     encoder: &mut DescriptorEncoder,
     name: &str,
     help: &str,

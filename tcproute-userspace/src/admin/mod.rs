@@ -11,10 +11,15 @@
 //! | `/v1/trace` | decisions as they are made and what comes of each, a JSON value a line, for as long as it is read |
 //! | `/v1/routes` | the routes in force, as JSON like that of `tcproute resolve --all` |
 
+mod answers;
 pub mod client;
+mod connections;
+mod guard;
 mod listen;
 mod metrics;
 mod outcome_metrics;
+mod own_metrics;
+mod serve;
 pub mod status;
 
 use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -29,20 +34,33 @@ use axum::{
     routing::get,
 };
 use futures_util::stream;
+use serde::Serialize;
 use serde_json::json;
 use tokio::{
     sync::{broadcast::error::RecvError, watch},
     task::{JoinSet, spawn_blocking},
     time::timeout,
 };
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
-use crate::{agent::Handle, bpf::CounterValue, trace::Record};
+use crate::{
+    agent::Handle,
+    bpf::CounterValue,
+    escaped::{self, Escaped},
+    trace::Record,
+};
+use connections::Connections;
 use listen::Socket;
+use serve::{Reach, serve};
 use status::Status;
 
 /// So long answers that are on their way are waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// So many reasons `/readyz` tells.
+const TOLD: usize = 20;
+
+const JSON: &str = "application/json";
 
 /// The admin endpoint. It is closed when this is dropped.
 pub struct Admin {
@@ -53,17 +71,22 @@ pub struct Admin {
 
 impl Admin {
     /// Opens it. To be called inside of the runtime.
-    pub fn open(socket: &Path, loopback: Option<SocketAddr>, handle: Handle) -> Result<Self> {
+    pub fn open(socket: &Path, loopback: Option<SocketAddr>, handle: &Handle) -> Result<Self> {
         status::started();
-        let router = router(handle);
-        let (guard, listener) = Socket::bind(socket)?;
+        let (guard, unix) = Socket::bind(socket)?;
+        let tcp = loopback.map(listen::tcp).transpose()?;
+        let of_unix = Connections::new("unix");
+        let of_tcp = tcp.is_some().then(|| Connections::new("tcp"));
+        let all: Arc<[_]> = std::iter::once(&of_unix).chain(&of_tcp).cloned().collect();
+        let router = |here: &Arc<Connections>| {
+            router(Desk { handle: handle.clone(), here: here.clone(), all: all.clone() })
+        };
         let mut servers = JoinSet::new();
         let (closing, closed) = watch::channel(());
-        servers.spawn(serve(listener, router.clone(), closed.clone()));
-        if let Some(address) = loopback {
-            let listener = listen::tcp(address)?;
-            info!("admin endpoint at http://{}", listener.local_addr()?);
-            servers.spawn(serve(listener, router, closed));
+        servers.spawn(serve(unix, Reach::User, router(&of_unix), of_unix, closed.clone()));
+        if let (Some(tcp), Some(of_tcp)) = (tcp, of_tcp) {
+            info!("admin endpoint at http://{}", tcp.local_addr()?);
+            servers.spawn(serve(tcp, Reach::Node, router(&of_tcp), of_tcp, closed));
         }
         Ok(Self { _socket: guard, servers, closing })
     }
@@ -78,18 +101,23 @@ impl Admin {
     }
 }
 
-async fn serve<L: axum::serve::Listener>(listener: L, router: Router, mut closed: watch::Receiver<()>)
-where
-    L::Addr: std::fmt::Debug,
-{
-    // Nothing is ever told but that the sender is gone.
-    let end = async move { while closed.changed().await.is_ok() {} };
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(end).await {
-        error!("the admin endpoint has failed: {error}");
+/// Where requests of one listener are answered.
+#[derive(Clone)]
+struct Desk {
+    handle: Handle,
+    here: Arc<Connections>,
+    /// Of each listener.
+    all: Arc<[Arc<Connections>]>,
+}
+
+impl Desk {
+    /// What is made when it is its turn.
+    async fn json<T: Serialize>(&self, value: impl Future<Output = Result<T>>) -> Result<Response, Failed> {
+        self.here.answers.give(JSON, async { Ok(escaped::json(&value.await?)?) }).await
     }
 }
 
-fn router(handle: Handle) -> Router {
+fn router(desk: Desk) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -98,10 +126,10 @@ fn router(handle: Handle) -> Router {
         .route("/v1/routes", get(show_routes))
         .route("/v1/outcomes", get(show_outcomes))
         .route("/v1/trace", get(trace))
-        .with_state(handle)
+        .with_state(desk)
 }
 
-async fn healthz(State(handle): State<Handle>) -> Response {
+async fn healthz(State(Desk { handle, .. }): State<Desk>) -> Response {
     if handle.is_alive() {
         (StatusCode::OK, "ok\n").into_response()
     } else {
@@ -109,55 +137,71 @@ async fn healthz(State(handle): State<Handle>) -> Response {
     }
 }
 
-async fn readyz(State(handle): State<Handle>) -> Response {
+async fn readyz(State(Desk { handle, .. }): State<Desk>) -> Response {
     let state = handle.state();
     if handle.is_alive() && state.ready {
         return (StatusCode::OK, "ready\n").into_response();
     }
     let why = match &state.kernel_error {
-        Some(failure) => failure.violations.join("\n"),
-        None => "the routes are not in force yet".to_owned(),
+        Some(failure) => failure
+            .violations
+            .iter()
+            .take(TOLD)
+            .flat_map(|why| [Escaped(why).to_string(), "\n".into()])
+            .collect(),
+        None => "the routes are not in force yet\n".to_owned(),
     };
-    (StatusCode::SERVICE_UNAVAILABLE, why + "\n").into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
 }
 
-async fn scrape(State(handle): State<Handle>) -> Result<Response, Failed> {
-    let counters = counters(&handle).await?;
-    let outcomes = if is_started(&handle) { handle.outcomes().await? } else { Vec::new() };
-    let attached = attached(&handle).await?;
-    let text = metrics::text(&handle, &counters, &outcomes, &attached)?;
-    Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
+async fn scrape(State(Desk { handle, here, all }): State<Desk>) -> Result<Response, Failed> {
+    let text = async {
+        let counters = counters(&handle).await?;
+        let outcomes = if is_started(&handle) { handle.outcomes().await? } else { Vec::new() };
+        let attached = attached(&handle).await?;
+        metrics::text(&handle, &counters, &outcomes, &attached, all)
+    };
+    Ok(here.answers.give(metrics::CONTENT_TYPE, text).await?)
 }
 
-async fn show_status(State(handle): State<Handle>) -> Result<Response, Failed> {
-    let counters = counters(&handle).await?;
-    let attached = attached(&handle).await?;
-    Ok(Json(Status::new(&handle.state(), &attached, &counters)).into_response())
+async fn show_status(State(desk): State<Desk>) -> Result<Response, Failed> {
+    let status = async {
+        let counters = counters(&desk.handle).await?;
+        let attached = attached(&desk.handle).await?;
+        Ok(Status::new(&desk.handle.state(), &attached, &counters))
+    };
+    desk.json(status).await
 }
 
-async fn show_routes(State(handle): State<Handle>) -> Response {
-    let state = handle.state();
-    let mut routes: Vec<_> = state.workloads.values().map(|workload| &workload.routes).collect();
-    // Several cgroups may have the routes of one Dataplane.
-    let mut seen = BTreeSet::new();
-    routes.retain(|routes| seen.insert((&routes.mesh, &routes.dataplane)));
-    Json(routes).into_response()
+async fn show_routes(State(desk): State<Desk>) -> Result<Response, Failed> {
+    let routes = async {
+        let state = desk.handle.state();
+        // Several cgroups may have the routes of one Dataplane.
+        let mut seen = BTreeSet::new();
+        let routes = state.workloads.values().map(|workload| Arc::clone(&workload.routes));
+        Ok(routes.filter(|it| seen.insert((it.mesh.clone(), it.dataplane.clone()))).collect::<Vec<_>>())
+    };
+    desk.json(routes).await
 }
 
-async fn show_outcomes(State(handle): State<Handle>) -> Result<Response, Failed> {
-    Ok(Json(handle.outcomes().await?).into_response())
+async fn show_outcomes(State(desk): State<Desk>) -> Result<Response, Failed> {
+    desk.json(desk.handle.outcomes()).await
 }
 
-async fn trace(State(handle): State<Handle>) -> Result<Response, Failed> {
-    let records = handle.listen().await?;
-    let lines = stream::unfold(records, async |mut records| {
+async fn trace(State(desk): State<Desk>) -> Result<Response, Failed> {
+    let Some(place) = desk.here.trace() else {
+        let why = json!({ "error": "too many listen to decisions already" });
+        return Ok((StatusCode::SERVICE_UNAVAILABLE, Json(why)).into_response());
+    };
+    let records = desk.handle.listen().await?;
+    let lines = stream::unfold((records, place), async |(mut records, place)| {
         let record = match records.recv().await {
             Ok(record) => record,
             Err(RecvError::Lagged(records)) => Arc::new(Record::Lost { records }),
             Err(RecvError::Closed) => return None,
         };
-        let line = serde_json::to_string(&*record).map(|line| line + "\n");
-        Some((line, records))
+        let line = escaped::json(&*record).map(|line| line + "\n");
+        Some((line, (records, place)))
     });
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }

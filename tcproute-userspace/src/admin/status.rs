@@ -240,8 +240,7 @@ impl Status {
             started: started(),
             kernel: uname()
                 .map_or_else(|_| "unknown".to_owned(), |name| name.release().to_string_lossy().into_owned()),
-            // They cannot be told where /proc is not mounted.
-            capabilities: privileges::held().unwrap_or_default(),
+            capabilities: privileges::effective().map(|all| privileges::names(&all)).unwrap_or_default(),
             features: state.features.map(|features| Features {
                 refuses_with_econnrefused: features.refuses_with_econnrefused,
                 names_mptcp_peers: features.names_mptcp_peers,
@@ -263,10 +262,13 @@ impl Status {
             ejected: state.ejected.iter().map(ejected).collect(),
             drain: state.drain.map(drain),
             warnings: state
-                .unattached
+                .unpinned
                 .iter()
-                .chain(&state.missing)
-                .cloned()
+                .map(|why| {
+                    format!("not all that is in force is pinned, and it may end with the daemon: {why}")
+                })
+                .chain(state.unattached.iter().cloned())
+                .chain(state.missing.iter().cloned())
                 .chain(state.workloads.values().filter_map(|workload| beyond(workload)))
                 .chain(noticed(counters).into_iter().map(|(_, line)| line))
                 .chain(state.warnings.iter().cloned())

@@ -15,10 +15,10 @@ use tracing::{info, warn};
 
 use super::settle::{Routing, Step, Steps, Workload};
 use crate::{
-    bpf::{Datapath, Options, pins::PinDirectory},
+    bpf::{Datapath, Missing, Options, pins::PinDirectory},
     plan::{
-        Change, Counting, Demand, Edit, Layout, LimitedMap, Limits, Memory, OverLimit, RefName, Retired,
-        Staged, WorkloadId, WorkloadIds,
+        Change, Counting, Demand, Edit, Inconsistent, Layout, LimitedMap, Limits, Memory, OverLimit, RefName,
+        Retired, Staged, WorkloadId, WorkloadIds,
     },
     workloads::{
         Found, Local,
@@ -106,7 +106,11 @@ impl<'a> InForce<'a> {
     pub(super) fn load(options: &Options<'a>, memory: Memory) -> Result<Self> {
         let datapath = Datapath::load(options)?;
         let limits = datapath.limits();
-        let (datapath, layout) = match datapath.contents()?.map(|contents| Layout::adopt(limits, &contents)) {
+        let adopted = match datapath.contents() {
+            Ok(contents) => contents.map(|contents| Layout::adopt(limits, &contents)),
+            Err(error) => Some(Err(error.downcast::<Inconsistent>()?)),
+        };
+        let (datapath, layout) = match adopted {
             None => (datapath, Layout::new(limits)),
             Some(Ok(layout)) => {
                 info!("going on with the routes of an earlier daemon");
@@ -385,6 +389,24 @@ impl<'a> InForce<'a> {
                 Err(error).with_context(not_attached)
             }
         }
+    }
+
+    /// Detaches what an earlier daemon has left in a wrong place.
+    pub(super) fn detach_broken(&self) -> Result<()> {
+        self.datapath.detach_broken(&self.workloads.keys().copied().collect())
+    }
+
+    /// Sees to it that all is pinned. Workloads whose programs are gone are attached with the next steps.
+    pub(super) fn keep_pinned(&mut self) -> Result<Missing> {
+        let missing = self.datapath.keep_pinned()?;
+        for cgroup in &missing.lost {
+            if let Some(workload) = self.workloads.get_mut(cgroup) {
+                workload.attached = false;
+                // What is left of them goes on if that fails.
+                workload.inherited = true;
+            }
+        }
+        Ok(missing)
     }
 
     fn detach(&mut self, cgroup: CgroupId) -> Result<()> {

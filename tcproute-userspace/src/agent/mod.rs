@@ -113,6 +113,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often to look whether the programs have met with anything that has to be told.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
+/// How often to look whether all is still pinned.
+const PINS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often events are read, while somebody listens: their buffer holds 10,000.
 const TRACE_INTERVAL: Duration = Duration::from_millis(20);
@@ -215,6 +217,9 @@ impl<'a> Agent<'a> {
             drain::inherit(draining, before, &agent.in_force);
         }
         agent.in_force.datapath.commit()?;
+        if let Err(error) = agent.in_force.detach_broken() {
+            warn!("programs that an earlier daemon has left may still run: {error:#}");
+        }
         agent.told.waiting(agent.local.waiting());
         let routes = warnings::distinct_routes(&agent.in_force.workloads);
         agent.take_remarks(warnings::remarks(&routes, agent.settings.selection));
@@ -225,7 +230,7 @@ impl<'a> Agent<'a> {
     /// Why nothing is in force, if nothing is: then the start has failed.
     pub fn failure(&self) -> Option<String> {
         let errors = self.told.state().kernel_error.as_ref()?;
-        self.told.state().workloads.is_empty().then(|| errors.violations.join("\n"))
+        self.told.state().workloads.is_empty().then(|| errors.violations.join("; "))
     }
 
     /// How many workloads there are.
@@ -238,10 +243,11 @@ impl<'a> Agent<'a> {
         let mut log = self.log()?;
         let mut log_ticks = interval(LOG_INTERVAL);
         let mut retry_ticks = interval(RETRY_INTERVAL);
+        let mut pins_ticks = interval(PINS_INTERVAL);
         let mut trace_ticks = interval(TRACE_INTERVAL);
         let mut eject_ticks = interval(eject::INTERVAL);
         let mut notice_ticks = interval(NOTICE_INTERVAL);
-        for ticks in [&mut retry_ticks, &mut trace_ticks, &mut eject_ticks, &mut notice_ticks] {
+        for ticks in [&mut retry_ticks, &mut pins_ticks, &mut trace_ticks, &mut eject_ticks, &mut notice_ticks] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         let mut remarks: Option<JoinHandle<Remarks>> = None;
@@ -280,6 +286,7 @@ impl<'a> Agent<'a> {
                         grown = self.bring_in_step(Instant::now(), "the failure");
                     }
                 }
+                _ = pins_ticks.tick() => grown = self.keep_pinned(),
                 _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
                 _ = eject_ticks.tick(), if self.ejecting.is_some() => grown = self.look_after_endpoints(),
                 _ = notice_ticks.tick() => match self.in_force.datapath.counters() {
@@ -374,6 +381,21 @@ impl<'a> Agent<'a> {
                 false
             }
         }
+    }
+
+    /// Pins again what is not pinned any more. Whether the maps were made larger meanwhile.
+    fn keep_pinned(&mut self) -> bool {
+        let found = self.in_force.keep_pinned();
+        let is_lost = found.as_ref().is_ok_and(|missing| !missing.lost.is_empty());
+        if self.told.pinned(found) {
+            self.publish();
+        }
+        is_lost && self.bring_in_step(Instant::now(), "programs were detached by others")
+    }
+
+    /// Why what is in force ends with this process, if it does.
+    pub fn unpinned(&self) -> Option<String> {
+        self.told.state().unpinned.clone()
     }
 
     fn has_more_to_do(&self) -> bool {

@@ -51,6 +51,8 @@ pub struct State {
     pub waiting: Vec<WaitingState>,
     /// Why cgroups that are there are not attached, or have not the routes that they shall have.
     pub unattached: Vec<String>,
+    /// Why what is in force ends with the daemon, if it does: it is not pinned.
+    pub unpinned: Option<String>,
     /// Local Dataplanes that are not among the resources, and what that means for them.
     pub missing: Vec<String>,
     /// What the operator should know.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use anyhow::Result;
 use tcproute_common::Counter;
 use tokio::{sync::watch, time::Instant};
 use tracing::{error, info, warn};
@@ -16,9 +17,13 @@ use super::{
     wanted::LocalDataplanes,
     warnings::Remarks,
 };
-use crate::{bpf::requirements::Features, drain::Draining, sources::snapshot::Health};
+use crate::{
+    bpf::{Missing, requirements::Features},
+    drain::Draining,
+    sources::snapshot::Health,
+};
 
-/// So many warnings are logged at a time.
+/// So many things are logged at a time.
 const LOGGED: usize = 20;
 
 /// What others know.
@@ -36,6 +41,12 @@ pub(super) struct Beside<'a> {
     pub(super) draining: Option<&'a Draining>,
     /// Who listens to events.
     pub(super) listeners: usize,
+}
+
+/// As many as are logged at a time, and how many more there are.
+fn logged(all: impl ExactSizeIterator<Item = String>) -> impl Iterator<Item = String> {
+    let more = all.len().saturating_sub(LOGGED);
+    all.take(LOGGED).chain((more > 0).then(|| format!("and {more} more: see tcproute status")))
 }
 
 impl Told {
@@ -116,6 +127,31 @@ impl Told {
         self.failures(&applied.failures, refused, in_force)
     }
 
+    /// Whether all is pinned, and what was pinned again. Whether that is news.
+    pub(super) fn pinned(&mut self, found: Result<Missing>) -> bool {
+        let unpinned = match found {
+            Ok(Missing { again: 0, lost }) if lost.is_empty() => None,
+            Ok(Missing { again, lost }) if lost.is_empty() => {
+                warn!("{again} maps and links were not pinned any more: they are again");
+                None
+            }
+            Ok(Missing { lost, .. }) => {
+                warn!("programs were detached from {} cgroups: they are attached again", lost.len());
+                None
+            }
+            Err(error) => Some(format!("{error:#}")),
+        };
+        if unpinned == self.state.unpinned {
+            return false;
+        }
+        match &unpinned {
+            Some(why) => error!("not all that is in force is pinned, and it may end with this daemon: {why}"),
+            None => info!("what is in force is pinned"),
+        }
+        self.state.unpinned = unpinned;
+        true
+    }
+
     fn failures(&mut self, failures: &[Failed], refused: Vec<String>, in_force: &InForce) -> bool {
         let text = |failed: &Failed| failed.text(&in_force.workloads, in_force.memory().1);
         let of = |kinds: &[FailedAt]| -> Vec<String> {
@@ -132,7 +168,8 @@ impl Told {
         if routing.is_empty() {
             self.state.kernel_error = None;
         } else if self.state.kernel_error.as_ref().is_none_or(|before| before.violations != routing) {
-            error!("the routes before stay in force: {}", routing.join("\n"));
+            let told = routing.iter().map(|why| format!("the routes before stay in force: {why}"));
+            logged(told).for_each(|line| error!("{line}"));
             self.state.kernel_error = Some(Failure::new(routing));
         }
         self.state.kernel_error.is_none()
@@ -163,12 +200,7 @@ impl Told {
         let before = &self.state.warnings;
         let new: Vec<&String> =
             warnings.iter().filter(|warning| before.binary_search(warning).is_err()).collect();
-        for warning in new.iter().take(LOGGED) {
-            warn!("{warning}");
-        }
-        if new.len() > LOGGED {
-            warn!("and {} more: see tcproute status", new.len() - LOGGED);
-        }
+        logged(new.iter().map(ToString::to_string)).for_each(|line| warn!("{line}"));
         self.state.warnings = warnings.into_iter().collect();
     }
 

@@ -17,6 +17,7 @@ use nix::libc::ENODEV;
 
 use super::{
     attach_types::HOOKS,
+    pins::{Linked, linked},
     sys::{self, AttachMode},
 };
 use crate::workloads::cgroups::{Cgroup2, CgroupId};
@@ -103,6 +104,21 @@ pub fn has_all(directory: &Path, cgroup: CgroupId, programs: &[u32]) -> Result<b
         }
     }
     Ok(!programs.is_empty() && programs.iter().all(|program| attached.contains(program)))
+}
+
+/// The cgroups to which links attach programs of a tcproute, and how many.
+pub fn links() -> Result<BTreeMap<CgroupId, usize>> {
+    let known = known()?;
+    let mut found = BTreeMap::new();
+    for id in sys::link_ids().context("cannot list the links in the kernel")? {
+        // It may go away meanwhile.
+        let Ok(link) = sys::link_by_id(id) else { continue };
+        let Some(Linked { cgroup: Some(cgroup), program, .. }) = linked(&link)? else { continue };
+        if known.get(&program).is_some_and(|(_, ours)| *ours) {
+            *found.entry(cgroup).or_default() += 1;
+        }
+    }
+    Ok(found)
 }
 
 fn below(cgroup: &Path) -> Vec<PathBuf> {

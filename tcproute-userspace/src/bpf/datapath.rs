@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    os::fd::OwnedFd,
     thread,
 };
 
@@ -25,13 +26,14 @@ use tracing::warn;
 use super::{
     attach_types::{INET4_CONNECT, INET6_CONNECT},
     events::Events,
+    keep::duplicates,
     maps::{remove, take},
     object::object,
     outcomes::Before,
     pins::{PinDirectory, PinnedLayout},
     programs::{self, LoadedProgram},
     requirements::Features,
-    reuse::{Reuse, is_pinned},
+    reuse::{Reuse, is_outcomes, is_pinned, is_refused},
     routed::RoutedSockets,
     slots,
     tables::Tables,
@@ -72,12 +74,12 @@ pub struct CounterValue {
 /// by itself when the process dies.
 pub struct Datapath<'a> {
     ebpf: Ebpf,
-    pins: Option<&'a PinDirectory>,
+    pub(super) pins: Option<&'a PinDirectory>,
     reuse: Reuse,
     options: Options<'a>,
     limits: Limits,
     links: Vec<FdLink>,
-    tables: Tables,
+    pub(super) tables: Tables,
     counters: PerCpuArray<MapData, u64>,
     failing: HashMap<MapData, FailingKey, u32>,
     events: Events,
@@ -87,9 +89,13 @@ pub struct Datapath<'a> {
     /// Whether the programs make events.
     traced: bool,
     filters: BTreeMap<WorkloadId, AddressFilter>,
-    attached: BTreeMap<WorkloadId, CgroupId>,
+    pub(super) attached: BTreeMap<WorkloadId, CgroupId>,
     /// Cgroups that still run the programs from before the maps were made larger.
     behind: BTreeSet<CgroupId>,
+    /// The maps that are pinned, by name, to be pinned again.
+    pub(super) pinned: Vec<(String, OwnedFd)>,
+    /// Up to which workload pins were looked at.
+    pub(super) looked_at: Option<WorkloadId>,
 }
 
 impl<'a> Datapath<'a> {
@@ -102,7 +108,14 @@ impl<'a> Datapath<'a> {
         if reuse.tables.is_some() && !options.reuse_tables {
             reuse = reuse.without_tables();
         }
-        Self::load_with(options, reuse)
+        match Self::load_with(options, reuse) {
+            Err(error) if reuse != Reuse::NOTHING && is_refused(&error) => {
+                warn!("cannot go on with the maps that are pinned, new ones are made: {error:#}");
+                options.pins.map_or(Ok(()), PinDirectory::discard_next)?;
+                Self::load_with(options, Reuse::NOTHING)
+            }
+            loaded => loaded,
+        }
     }
 
     fn load_with(options: &Options<'a>, reuse: Reuse) -> Result<Self> {
@@ -139,11 +152,17 @@ impl<'a> Datapath<'a> {
                 map.pin(pins.next_map(name)).with_context(|| format!("cannot pin the map {name}"))?;
             }
         }
-        let before = match options.pins {
-            Some(pins) if reuse.tables.is_some() => pins.before()?,
-            _ => Vec::new(),
-        };
-        let before = before.iter().map(|path| Before::open(path)).collect::<Result<_>>()?;
+        let mut before = Vec::new();
+        if let Some(pins) = options.pins.filter(|_| reuse.tables.is_some()) {
+            for name in pins.before()? {
+                if is_outcomes(pins, &name)? {
+                    before.push(Before::open(&pins.map(&name))?);
+                } else {
+                    pins.move_aside(&name, "it is no map outcomes")?;
+                }
+            }
+        }
+        let pinned = options.pins.map_or_else(|| Ok(Vec::new()), |_| duplicates(&ebpf))?;
         Ok(Self {
             tables: Tables::take(&mut ebpf, before)?,
             counters: take(&mut ebpf, "counters")?,
@@ -155,6 +174,8 @@ impl<'a> Datapath<'a> {
             filters: BTreeMap::new(),
             attached: BTreeMap::new(),
             behind: BTreeSet::new(),
+            pinned,
+            looked_at: None,
             links: Vec::new(),
             pins: options.pins,
             options: *options,
@@ -169,7 +190,7 @@ impl<'a> Datapath<'a> {
         self.limits
     }
 
-    /// What is in the tables, if they are those of an earlier daemon.
+    /// What is in the tables, if they are those of an earlier daemon. The error is an `Inconsistent` if that cannot be.
     pub fn contents(&self) -> Result<Option<Contents>> {
         self.reuse.tables.is_some().then(|| self.tables.contents()).transpose()
     }
@@ -315,7 +336,8 @@ impl<'a> Datapath<'a> {
     /// Detaches what an earlier daemon has attached to other cgroups than these.
     pub fn detach_others(&self, ours: &BTreeSet<CgroupId>) -> Result<()> {
         let Some(pins) = self.pins else { return Ok(()) };
-        pins.cgroups()?.difference(ours).try_for_each(|&cgroup| pins.remove_links(cgroup))
+        pins.cgroups()?.difference(ours).try_for_each(|&cgroup| pins.remove_links(cgroup))?;
+        pins.detach_broken(ours)
     }
 
     /// Waits for programs that had begun when their workload was detached: they may still count, or take a slot.
@@ -346,10 +368,18 @@ impl<'a> Datapath<'a> {
 
     /// From here on a later daemon goes on with these maps.
     pub fn commit(&self) -> Result<()> {
-        self.pins.map_or(Ok(()), |pins| {
-            let layout = PinnedLayout { version: LayoutVersion::CURRENT, generation: self.reuse.generation };
-            pins.commit(layout)
-        })
+        self.pins.map_or(Ok(()), |pins| pins.commit(self.layout()))
+    }
+
+    /// Of what is pinned.
+    pub(super) const fn layout(&self) -> PinnedLayout {
+        PinnedLayout { version: LayoutVersion::CURRENT, generation: self.reuse.generation }
+    }
+
+    /// Detaches what an earlier daemon has left in a wrong place, but from cgroups to which nothing else is attached yet.
+    pub fn detach_broken(&self, wanted: &BTreeSet<CgroupId>) -> Result<()> {
+        let attached: BTreeSet<CgroupId> = self.attached.values().copied().collect();
+        self.pins.map_or(Ok(()), |pins| pins.detach_broken(&(wanted - &attached)))
     }
 
     /// Lets a workload's programs look at these addresses, at which its routes begin or end. To be done before the routes

@@ -5,6 +5,7 @@ pub mod attached;
 mod batch;
 mod datapath;
 pub mod events;
+mod keep;
 mod kernel_btf;
 pub mod linked;
 mod maps;
@@ -20,6 +21,7 @@ mod sys;
 mod tables;
 
 pub use datapath::{CounterValue, Datapath, Options};
+pub use keep::Missing;
 pub use outcomes::possible_cpus;
 pub use programs::LoadedProgram;
 pub use routed::RoutedSockets;

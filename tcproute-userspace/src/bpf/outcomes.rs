@@ -47,6 +47,11 @@ impl Before {
         Ok(Self { id, counts })
     }
 
+    /// With its number.
+    fn numbered(&self) -> (u32, &MapData) {
+        (self.id, IterableMap::map(&self.counts))
+    }
+
     /// Entries that came later are not there.
     fn read(&self, slot: u32) -> Result<Option<PerCpuValues<OutcomeCounts>>> {
         let read = (slot < self.counts.len()).then(|| self.counts.get(&slot, 0)).transpose();
@@ -119,6 +124,11 @@ impl OutcomeMap {
         let path = path(self.id()?);
         let pinned = IterableMap::map(&self.counts).pin(&path);
         pinned.with_context(|| format!("cannot pin the map outcomes at {}", path.display()))
+    }
+
+    /// The maps that were too small, with their numbers.
+    pub(super) fn too_small(&self) -> impl Iterator<Item = (u32, &MapData)> {
+        self.before.iter().map(Before::numbered)
     }
 
     fn id(&self) -> Result<u32> {

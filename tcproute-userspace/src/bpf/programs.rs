@@ -1,6 +1,6 @@
 //! The programs of the object: loading them, and attaching them to cgroups.
 
-use std::{fs, os::fd::AsFd as _, path::Path};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use anyhow::{Context, Result, anyhow, bail};
 use aya::{
@@ -118,21 +118,25 @@ pub(super) fn attach_pinned<'a>(
     let mut beside = Vec::new();
     for (hook, _) in HOOKS {
         let program = program(ebpf, hook)?;
-        let path = pins.link(cgroup.id(), hook)?;
-        if path.exists()
-            && !anew
-            && replace(&path, program).with_context(|| at(hook, cgroup))? == Replaced::Yes
-        {
-            continue;
-        }
-        let link = link(program, cgroup).with_context(|| at(hook, cgroup))?;
-        let pin = if path.exists() {
-            beside.push(hook);
-            pins.next_link(cgroup.id(), hook)?
-        } else {
-            path
+        let there = pins.link(cgroup.id(), hook)?;
+        let is_there = match there {
+            Some(there) if !anew => {
+                let replaced = replace(&there, program).with_context(|| at(hook, cgroup))?;
+                if replaced == Replaced::Yes {
+                    continue;
+                }
+                pins.remove_link(cgroup.id(), hook)?;
+                false
+            }
+            there => there.is_some(),
         };
-        link.pin(&pin).with_context(|| format!("cannot pin {}", pin.display()))?;
+        let link = link(program, cgroup).with_context(|| at(hook, cgroup))?;
+        if is_there {
+            beside.push(hook);
+            pins.pin_next_link(cgroup.id(), hook, link)?;
+        } else {
+            pins.pin_link(cgroup.id(), hook, link)?;
+        }
     }
     Ok(Pinned { pins, cgroup, beside })
 }
@@ -141,20 +145,17 @@ impl Pinned<'_> {
     /// Detaches the older ones.
     pub(super) fn replace(self) -> Result<()> {
         for hook in self.beside {
-            let from = self.pins.next_link(self.cgroup.id(), hook)?;
-            let to = self.pins.link(self.cgroup.id(), hook)?;
-            fs::rename(&from, &to).with_context(|| format!("cannot rename {}", from.display()))?;
+            self.pins.put_next_link(self.cgroup.id(), hook)?;
         }
-        Ok(())
+        self.pins.hold_links(self.cgroup.id())
     }
 }
 
 /// Replaces the programs behind all links of a cgroup that are pinned. What has lost its cgroup is left alone.
 pub(super) fn replace_pinned(ebpf: &mut Ebpf, cgroup: CgroupId, pins: &PinDirectory) -> Result<()> {
     for (hook, _) in HOOKS {
-        let path = pins.link(cgroup, hook)?;
-        if path.exists() {
-            replace(&path, program(ebpf, hook)?)?;
+        if let Some(link) = pins.link(cgroup, hook)? {
+            replace(&link, program(ebpf, hook)?)?;
         }
     }
     Ok(())
@@ -164,25 +165,20 @@ pub(super) fn replace_pinned(ebpf: &mut Ebpf, cgroup: CgroupId, pins: &PinDirect
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Replaced {
     Yes,
-    /// The link has lost its cgroup, and its pin is removed.
+    /// The link has lost its cgroup.
     Lost,
 }
 
-fn replace(path: &Path, program: &Program) -> Result<Replaced> {
+fn replace(link: &OwnedFd, program: &Program) -> Result<Replaced> {
     let program = match program {
         Program::CgroupSockAddr(program) => program.fd()?.as_fd(),
         Program::CgroupSock(program) => program.fd()?.as_fd(),
         Program::SockOps(program) => program.fd()?.as_fd(),
         other => bail!("it is of type {:?}", other.prog_type()),
     };
-    let what = || format!("cannot replace the program of the link {}", path.display());
-    let link = sys::pinned(path).with_context(what)?;
-    match sys::update_link(&link, program) {
+    match sys::update_link(link, program) {
         Ok(()) => Ok(Replaced::Yes),
-        Err(error) if error.raw_os_error() == Some(ENOLINK) => {
-            fs::remove_file(path)?;
-            Ok(Replaced::Lost)
-        }
-        Err(error) => Err(error).with_context(what),
+        Err(error) if error.raw_os_error() == Some(ENOLINK) => Ok(Replaced::Lost),
+        Err(error) => Err(error).context("cannot replace the program of the link"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::CString,
-    io,
+    fs, io,
     os::{
         fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
         unix::ffi::OsStrExt,
@@ -14,6 +14,8 @@ use std::{
 use aya::Pod;
 use nix::libc;
 
+/// `BPF_OBJ_PIN`
+const OBJ_PIN: libc::c_long = 6;
 /// `BPF_OBJ_GET`
 const OBJ_GET: libc::c_long = 7;
 /// `BPF_OBJ_GET_INFO_BY_FD`
@@ -24,6 +26,10 @@ const PROG_QUERY: libc::c_long = 16;
 const UPDATE_BATCH: libc::c_long = 26;
 /// `BPF_LINK_UPDATE`
 const LINK_UPDATE: libc::c_long = 29;
+/// `BPF_LINK_GET_FD_BY_ID`
+const LINK_GET_FD_BY_ID: libc::c_long = 30;
+/// `BPF_LINK_GET_NEXT_ID`
+const LINK_GET_NEXT_ID: libc::c_long = 31;
 /// `BPF_LINK_DETACH`
 const LINK_DETACH: libc::c_long = 34;
 
@@ -80,9 +86,9 @@ pub(super) fn attached(cgroup: impl AsFd, attach_type: u32) -> io::Result<(Attac
     Ok((mode, ids[..(query.prog_cnt as usize).min(MAX_PROGRAMS)].to_vec()))
 }
 
-/// The member of `union bpf_attr` for `BPF_OBJ_GET`.
+/// The member of `union bpf_attr` for `BPF_OBJ_PIN` and `BPF_OBJ_GET`.
 #[repr(C)]
-struct ObjGet {
+struct Obj {
     pathname: u64,
     bpf_fd: u32,
     file_flags: u32,
@@ -91,9 +97,157 @@ struct ObjGet {
 /// What is pinned there.
 pub(super) fn pinned(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut get = ObjGet { pathname: path.as_ptr().addr() as u64, bpf_fd: 0, file_flags: 0 };
+    let mut get = Obj { pathname: path.as_ptr().addr() as u64, bpf_fd: 0, file_flags: 0 };
     // SAFETY: the path ends with a zero and outlives the call.
     let fd = unsafe { bpf(OBJ_GET, &mut get) }?;
+    // SAFETY: a file descriptor that the kernel has just made for this call.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Pins it there. Nothing may be there yet.
+pub(super) fn pin(object: impl AsFd, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let bpf_fd = object.as_fd().as_raw_fd().cast_unsigned();
+    let mut pin = Obj { pathname: path.as_ptr().addr() as u64, bpf_fd, file_flags: 0 };
+    // SAFETY: the path ends with a zero and outlives the call.
+    unsafe { bpf(OBJ_PIN, &mut pin) }.map(drop)
+}
+
+/// What a file descriptor of bpf(2) stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Map {
+        /// Nothing can be written there by system calls any more.
+        frozen: bool,
+    },
+    Link,
+    Other,
+}
+
+/// Asks `/proc`: the calls of bpf(2) do not tell.
+pub(super) fn kind(object: impl AsFd) -> io::Result<Kind> {
+    let path = format!("/proc/self/fdinfo/{}", object.as_fd().as_raw_fd());
+    Ok(kind_of(&fs::read_to_string(path)?))
+}
+
+fn kind_of(fdinfo: &str) -> Kind {
+    let field = |name: &str| fdinfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    match (field("map_id"), field("link_id")) {
+        (Some(_), _) => Kind::Map { frozen: field("frozen").is_some_and(|frozen| frozen.trim() != "0") },
+        (None, Some(_)) => Kind::Link,
+        (None, None) => Kind::Other,
+    }
+}
+
+/// The beginning of `struct bpf_map_info`: what kernels from 5.10 on tell.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct MapInfo {
+    pub(super) map_type: u32,
+    pub(super) id: u32,
+    pub(super) key_size: u32,
+    pub(super) value_size: u32,
+    pub(super) max_entries: u32,
+    pub(super) flags: u32,
+    name: [u8; 16],
+    ifindex: u32,
+    vmlinux_value_type: u32,
+    netns_dev: u64,
+    netns_ino: u64,
+    btf_id: u32,
+    btf_key_type: u32,
+    /// 0 if the map has no BTF.
+    pub(super) btf_value_type: u32,
+    padding: u32,
+}
+
+/// The beginning of `struct bpf_link_info`, for a link to a cgroup.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LinkInfo {
+    link_type: u32,
+    pub(super) id: u32,
+    pub(super) program: u32,
+    padding: u32,
+    /// 0 if the cgroup is gone.
+    pub(super) cgroup: u64,
+    pub(super) attach_type: u32,
+    padding_too: u32,
+}
+
+/// `BPF_LINK_TYPE_CGROUP`
+const CGROUP_LINK: u32 = 3;
+
+/// What the kernel tells of a map, a link or a program.
+///
+/// # Safety
+///
+/// Nothing but numbers may be in it, each of which may have any value.
+unsafe trait Info: Default {}
+
+// SAFETY: nothing but numbers.
+unsafe impl Info for MapInfo {}
+// SAFETY: nothing but numbers.
+unsafe impl Info for LinkInfo {}
+
+/// The member of `union bpf_attr` for `BPF_OBJ_GET_INFO_BY_FD`.
+#[repr(C)]
+struct GetInfo {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+fn info<T: Info>(object: impl AsFd) -> io::Result<T> {
+    let mut info = T::default();
+    let mut get = GetInfo {
+        bpf_fd: object.as_fd().as_raw_fd().cast_unsigned(),
+        info_len: size_of::<T>() as u32,
+        info: ptr::from_mut(&mut info).addr() as u64,
+    };
+    // SAFETY: the kernel writes at most `info_len` bytes there, and whatever they are they are numbers.
+    unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut get) }?;
+    Ok(info)
+}
+
+/// Of a file descriptor that is a map's.
+pub(super) fn map_info(map: impl AsFd) -> io::Result<MapInfo> {
+    info(map)
+}
+
+/// Of a file descriptor that is a link's. `None` if it is no link to a cgroup.
+pub(super) fn cgroup_link(link: impl AsFd) -> io::Result<Option<LinkInfo>> {
+    let info: LinkInfo = info(link)?;
+    Ok((info.link_type == CGROUP_LINK).then_some(info))
+}
+
+/// The member of `union bpf_attr` for `BPF_LINK_GET_NEXT_ID` and `BPF_LINK_GET_FD_BY_ID`.
+#[repr(C)]
+struct LinkId {
+    id: u32,
+    next: u32,
+    open_flags: u32,
+}
+
+/// The numbers of all links in the kernel.
+pub(super) fn link_ids() -> io::Result<Vec<u32>> {
+    let mut ids = Vec::new();
+    loop {
+        let mut next = LinkId { id: ids.last().copied().unwrap_or(0), next: 0, open_flags: 0 };
+        // SAFETY: nothing but numbers.
+        match unsafe { bpf(LINK_GET_NEXT_ID, &mut next) } {
+            Ok(_) => ids.push(next.next),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ids),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The link with this number.
+pub(super) fn link_by_id(id: u32) -> io::Result<OwnedFd> {
+    let mut get = LinkId { id, next: 0, open_flags: 0 };
+    // SAFETY: nothing but numbers.
+    let fd = unsafe { bpf(LINK_GET_FD_BY_ID, &mut get) }?;
     // SAFETY: a file descriptor that the kernel has just made for this call.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
@@ -118,46 +272,6 @@ pub(super) fn update_link(link: impl AsFd, program: impl AsFd) -> io::Result<()>
     };
     // SAFETY: nothing but numbers.
     unsafe { bpf(LINK_UPDATE, &mut update) }.map(drop)
-}
-
-/// The member of `union bpf_attr` for `BPF_OBJ_GET_INFO_BY_FD`.
-#[repr(C)]
-struct GetInfo {
-    bpf_fd: u32,
-    info_len: u32,
-    info: u64,
-}
-
-/// The beginning of `struct bpf_link_info`, for a link to a cgroup.
-#[repr(C)]
-#[derive(Default)]
-struct LinkInfo {
-    kind: u32,
-    id: u32,
-    prog_id: u32,
-    reserved: u32,
-    cgroup_id: u64,
-    attach_type: u32,
-    reserved_too: u32,
-}
-
-/// `BPF_LINK_TYPE_CGROUP`
-const LINK_TYPE_CGROUP: u32 = 3;
-
-/// The cgroup that a link belongs to: 0 when the kernel has removed it.
-pub(super) fn cgroup_of_link(link: impl AsFd) -> io::Result<u64> {
-    let mut info = LinkInfo::default();
-    let mut get = GetInfo {
-        bpf_fd: link.as_fd().as_raw_fd().cast_unsigned(),
-        info_len: size_of::<LinkInfo>() as u32,
-        info: ptr::from_mut(&mut info).addr() as u64,
-    };
-    // SAFETY: the kernel writes no more than `info_len` bytes of plain numbers, for which there is room.
-    unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut get) }?;
-    if info.kind != LINK_TYPE_CGROUP {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no link to a cgroup"));
-    }
-    Ok(info.cgroup_id)
 }
 
 /// The member of `union bpf_attr` for `BPF_LINK_DETACH`.
@@ -214,4 +328,22 @@ unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::
     // SAFETY: by the caller; the kernel takes a shorter union than its own as filled up with zeros.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attributes), size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_and_links_are_told_apart() {
+        let map = "pos:\t0\nflags:\t02000002\nmap_type:\t2\nmap_id:\t27888\nfrozen:\t";
+        assert_eq!(kind_of(&format!("{map}0\n")), Kind::Map { frozen: false });
+        assert_eq!(kind_of(&format!("{map}1\n")), Kind::Map { frozen: true });
+        assert_eq!(
+            kind_of("pos:\t0\nlink_type:\tcgroup\nlink_id:\t7\nprog_tag:\tab\nprog_id:\t9\n"),
+            Kind::Link
+        );
+        assert_eq!(kind_of("pos:\t0\nprog_type:\t9\nprog_id:\t9\n"), Kind::Other);
+        assert_eq!(kind_of("pos:\t0\n"), Kind::Other);
+    }
 }

@@ -1,7 +1,5 @@
 //! The maps that say where connections go, and what became of them.
 
-use std::collections::hash_map::Entry;
-
 use anyhow::{Context, Result, anyhow};
 use aya::{
     Ebpf,
@@ -15,7 +13,7 @@ use super::{
     maps::{remove, take},
     outcomes::{Before, OutcomeMap},
 };
-use crate::plan::{Change, Contents};
+use crate::plan::{Change, Contents, Run, Runs};
 
 /// All of them.
 pub(super) struct Tables {
@@ -43,26 +41,26 @@ impl Tables {
         })
     }
 
-    /// Everything that routes lead to, and the backendRefs.
+    /// Everything that routes lead to, and the backendRefs. The error is an `Inconsistent` if that cannot be.
     pub(super) fn contents(&self) -> Result<Contents> {
         let mut contents = Contents::default();
+        let mut backends = Runs::new(self.backends.len());
+        let mut endpoints = Runs::new(self.endpoints.len());
+        let mut turns = Runs::new(self.turns.len());
         for route in &self.routes {
             let (key, value) = route.context("cannot read the map routes")?;
             contents.routes.insert(key, value);
-            for index in value.first_backend..value.first_backend.saturating_add(value.backend_count) {
+            for index in backends.read(Run { first: value.first_backend, len: value.backend_count })? {
                 let backend = self.backends.get(&index, 0).context("cannot read the map backends")?;
                 contents.backends.insert(index, backend);
-                for index in
-                    backend.first_endpoint..backend.first_endpoint.saturating_add(backend.endpoint_count)
-                {
+                let run = Run { first: backend.first_endpoint, len: backend.endpoint_count };
+                for index in endpoints.read(run)? {
                     let endpoint = self.endpoints.get(&index, 0).context("cannot read the map endpoints")?;
                     contents.endpoints.insert(index, endpoint);
                 }
             }
-            for index in value.first_turn..value.first_turn.saturating_add(value.turn_count) {
-                if let Entry::Vacant(turn) = contents.turns.entry(index) {
-                    turn.insert(self.turns.get(&index, 0).context("cannot read the map turns")?);
-                }
+            for index in turns.read(Run { first: value.first_turn, len: value.turn_count })? {
+                contents.turns.insert(index, self.turns.get(&index, 0).context("cannot read the map turns")?);
             }
         }
         for backend_ref in &self.backend_refs {

@@ -4,9 +4,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
+use tracing::warn;
 
 use super::output;
-use crate::bpf::{pins, pins::PinDirectory, requirements};
+use crate::bpf::{
+    attached,
+    pins::{PinDirectory, Removed},
+    requirements,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Detach {
@@ -18,14 +23,33 @@ pub(super) struct Detach {
 impl Detach {
     pub(super) fn run(&self) -> Result<ExitCode> {
         requirements::check()?;
-        if !pins::exists(&self.bpffs) {
-            output::write("nothing is attached\n")?;
-            return Ok(ExitCode::SUCCESS);
+        let removed = PinDirectory::claim_to_remove(&self.bpffs)?.map(PinDirectory::remove);
+        let told = removed.as_ref().map_or_else(
+            || "nothing is attached\n".to_owned(),
+            |Removed { cgroups, .. }| {
+                format!("detached from {} cgroups: connections go where they are dialled\n", cgroups.len())
+            },
+        );
+        output::write(&told)?;
+        tell_others();
+        let failures = removed.map(|removed| removed.failures).unwrap_or_default();
+        failures.iter().for_each(super::report);
+        Ok(ExitCode::from(if failures.is_empty() { 0 } else { super::FAILED }))
+    }
+}
+
+/// What is attached and not pinned there is in others' hands.
+fn tell_others() {
+    match attached::links() {
+        Ok(links) if links.is_empty() => {}
+        Ok(links) => {
+            let cgroups: Vec<String> = links.keys().map(ToString::to_string).collect();
+            warn!(
+                "programs of a tcproute are still attached to the cgroups with the numbers {}: they are pinned elsewhere (--bpffs), or end with \
+                 the process that holds them, such as `tcproute exec`",
+                cgroups.join(", ")
+            );
         }
-        let pins = PinDirectory::claim(&self.bpffs)?;
-        let cgroups = pins.cgroups()?.len();
-        pins.remove()?;
-        output::write(&format!("detached from {cgroups} cgroups: connections go where they are dialled\n"))?;
-        Ok(ExitCode::SUCCESS)
+        Err(error) => warn!("cannot tell whether others have attached programs: {error:#}"),
     }
 }

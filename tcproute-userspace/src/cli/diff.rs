@@ -7,8 +7,9 @@ use clap::Args;
 
 use super::{
     ReadingArguments, Routing,
-    output::{self, Format, align, percent},
+    output::{self, Format, percent},
     resolve::dataplanes,
+    text::Text,
 };
 use crate::{
     resources::{Key, MeshHttpRoute, MeshName, MeshTcpRoute, ResourceName, Resources},
@@ -58,7 +59,11 @@ impl Diff {
             differences.extend(difference(before.ok().as_ref(), after.ok().as_ref()));
         }
         differences.retain(|difference| !difference.routes.is_empty());
-        output::print(self.output, &differences, |differences| table(differences) + &shadows)?;
+        output::print(self.output, &differences, |differences| {
+            let mut text = table(differences);
+            text.append(&shadows);
+            text
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -73,7 +78,7 @@ impl Diff {
 }
 
 /// Policies that differ and are only tried out, so that no connection goes elsewhere because of them.
-fn shadows(old: &Resources, new: &Resources) -> String {
+fn shadows(old: &Resources, new: &Resources) -> Text {
     let of = |resources: &Resources| {
         let tcp = resources.tcp_routes.values().map(|policy| (MeshTcpRoute::KIND, &policy.header));
         let http = resources.http_routes.values().map(|policy| (MeshHttpRoute::KIND, &policy.header));
@@ -86,28 +91,31 @@ fn shadows(old: &Resources, new: &Resources) -> String {
     };
     let changed = of(old).into_iter().chain(of(new)).filter(|shadow| !is_same(shadow));
     let line = |(kind, (mesh, name)): (&str, Key)| {
-        format!("{kind} {name} of mesh {mesh} is a shadow policy: no connection goes by it\n")
+        format!("{kind} {name} of mesh {mesh} is a shadow policy: no connection goes by it")
     };
-    changed.collect::<BTreeSet<_>>().into_iter().map(line).collect()
+    let mut text = Text::default();
+    text.extend(changed.collect::<BTreeSet<_>>().into_iter().map(line));
+    text
 }
 
-fn table(differences: &[DataplaneDifference]) -> String {
+fn table(differences: &[DataplaneDifference]) -> Text {
     if differences.is_empty() {
-        return "no connection goes elsewhere\n".to_owned();
+        return Text::of("no connection goes elsewhere");
     }
-    differences.iter().map(dataplane_table).collect::<Vec<_>>().join("\n")
+    Text::blocks(differences.iter().map(dataplane_table))
 }
 
-fn dataplane_table(difference: &DataplaneDifference) -> String {
+fn dataplane_table(difference: &DataplaneDifference) -> Text {
     let DataplaneDifference { mesh, dataplane, routes } = difference;
-    let heading = format!("Dataplane {dataplane} of mesh {mesh}\n");
-    let tables = routes.iter().map(|route| {
-        let RouteDifference { service, dialled, moved, shifts } = route;
+    let mut text = Text::of(format_args!("Dataplane {dataplane} of mesh {mesh}"));
+    for RouteDifference { service, dialled, moved, shifts } in routes {
+        let moved = percent(*moved);
         let rows = shifts
             .iter()
             .map(|shift| vec![format!("  {}", shift.to), percent(shift.before), percent(shift.after)]);
-        let table = align(&["  TO", "BEFORE", "AFTER"], &[1, 2], rows.collect());
-        format!("\n{service} at {dialled}: {} of the connections go elsewhere\n{table}", percent(*moved))
-    });
-    std::iter::once(heading).chain(tables).collect()
+        text.gap();
+        text.line(format_args!("{service} at {dialled}: {moved} of the connections go elsewhere"));
+        text.table(&["  TO", "BEFORE", "AFTER"], &[1, 2], rows);
+    }
+    text
 }

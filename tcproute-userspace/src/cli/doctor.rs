@@ -5,7 +5,10 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use clap::Args;
 
-use super::output::{self, Format, align};
+use super::{
+    output::{self, Format},
+    text::Text,
+};
 use crate::doctor::{self, Check, Report, Status};
 
 #[derive(Debug, Args)]
@@ -27,24 +30,22 @@ impl Doctor {
 }
 
 /// What is to be done comes last, where a person looks.
-fn table(report: &Report) -> String {
+fn table(report: &Report) -> Text {
     let rows = report
         .checks
         .iter()
         .map(|check| vec![word(check.status).to_owned(), check.id.to_owned(), check.found.clone()]);
-    let mut text = align(&["", "CHECK", "FOUND"], &[], rows.collect());
+    let mut text = Text::default();
+    text.table(&["", "CHECK", "FOUND"], &[], rows);
     let remedies: Vec<&Check> = report.checks.iter().filter(|check| check.remedy.is_some()).collect();
     if !remedies.is_empty() {
-        text.push('\n');
+        text.gap();
     }
     for check in remedies {
-        text.extend([check.id, ": ", check.remedy.as_deref().unwrap_or_default(), "\n"]);
+        text.line(format_args!("{}: {}", check.id, check.remedy.as_deref().unwrap_or_default()));
     }
-    text.push_str(if report.ready {
-        "\ntcproute can run on this node\n"
-    } else {
-        "\ntcproute cannot run here yet\n"
-    });
+    text.gap();
+    text.line(if report.ready { "tcproute can run on this node" } else { "tcproute cannot run here yet" });
     text
 }
 

@@ -5,31 +5,33 @@ mod detach;
 mod diff;
 mod doctor;
 mod exec;
+mod failure;
 mod output;
 mod resolve;
 mod run;
 mod stats;
 mod status;
+mod text;
 mod trace;
 mod validate;
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
-use thiserror::Error;
+use tokio::runtime::Runtime;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     agent::Settings,
+    logging::{self, Writing},
     plan::Selection,
     policy::Compat,
     resources::{Guard, MeshName, cidr},
     routing, sources,
-    workloads::cgroups::NoSuchCgroup,
 };
+use failure::{BadUsage, FAILED, report};
 
 /// Routes TCP connections by MeshTCPRoute, in the kernel, at connect() time.
 #[derive(Debug, Parser)]
@@ -184,94 +186,65 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(number))
 }
 
-/// Arguments that are well-formed and yet make no sense.
-#[derive(Debug, Error)]
-#[error("{0}")]
-struct BadUsage(String);
-
-const FAILED: u8 = 1;
-/// As clap exits on arguments that it cannot read.
-const INVALID: u8 = 2;
-
 impl Cli {
-    /// What has to be done while this process has one thread.
-    pub fn prepare(&self) -> Result<()> {
-        match &self.command {
-            Command::Run(run) => run.prepare(),
-            _ => Ok(()),
+    /// Runs the command that the arguments of this process tell. 0 done, 1 failed, 2 bad usage or invalid input; `exec` passes
+    /// on its command's code.
+    pub fn main() -> ExitCode {
+        let cli = match Self::try_parse() {
+            Ok(cli) => cli,
+            Err(error) => return failure::usage(error),
+        };
+        let code = cli.run().unwrap_or_else(|error| {
+            // What was said before comes before.
+            logging::finish();
+            report(&error);
+            failure::exit_code(&error)
+        });
+        logging::finish();
+        code
+    }
+
+    fn run(mut self) -> Result<ExitCode> {
+        if let Command::Run(run) = &mut self.command {
+            // Privileges belong to threads, and there is one yet.
+            run.prepare()?;
+        }
+        let runtime = Runtime::new().context("cannot start threads")?;
+        let code = runtime.block_on(self.command.run());
+        // Not waiting for a resolver or a file system that does not answer.
+        runtime.shutdown_background();
+        code
+    }
+}
+
+impl Command {
+    async fn run(self) -> Result<ExitCode> {
+        match &self {
+            Self::Run(run) => logging::start(LevelFilter::INFO, run.logs_decisions(), Writing::Aside),
+            // The output of the command is what counts there.
+            Self::Exec(exec) => logging::start(LevelFilter::WARN, exec.logs_decisions(), Writing::AtOnce),
+            Self::Resolve(_)
+            | Self::Diff(_)
+            | Self::Status(_)
+            | Self::Stats(_)
+            | Self::Trace(_)
+            | Self::Detach(_) => {
+                logging::start(LevelFilter::WARN, false, Writing::AtOnce);
+            }
+            Self::Validate(_) | Self::Doctor(_) | Self::Completions(_) => {}
+        }
+        match self {
+            Self::Run(run) => run.run().await,
+            Self::Exec(exec) => exec.run().await,
+            Self::Resolve(resolve) => resolve.run().await,
+            Self::Diff(diff) => diff.run().await,
+            Self::Status(status) => status.run().await,
+            Self::Stats(stats) => stats.run().await,
+            Self::Trace(trace) => trace.run().await,
+            Self::Validate(validate) => validate.run(),
+            Self::Doctor(doctor) => doctor.run(),
+            Self::Detach(detach) => detach.run(),
+            Self::Completions(completions) => completions.run(),
         }
     }
-
-    /// Runs the command. 0 done, 1 failed, 2 bad usage or invalid input; `exec` passes on its command's code.
-    pub async fn run(self) -> ExitCode {
-        let result = match self.command {
-            Command::Run(run) => {
-                start_log(LevelFilter::INFO, run.logs_decisions());
-                run.run().await
-            }
-            Command::Exec(exec) => {
-                // The output of the command is what counts there.
-                start_log(LevelFilter::WARN, exec.logs_decisions());
-                exec.run().await
-            }
-            Command::Resolve(resolve) => {
-                start_log(LevelFilter::WARN, false);
-                resolve.run().await
-            }
-            Command::Diff(diff) => {
-                start_log(LevelFilter::WARN, false);
-                diff.run().await
-            }
-            Command::Status(status) => {
-                start_log(LevelFilter::WARN, false);
-                status.run().await
-            }
-            Command::Stats(stats) => {
-                start_log(LevelFilter::WARN, false);
-                stats.run().await
-            }
-            Command::Trace(trace) => {
-                start_log(LevelFilter::WARN, false);
-                trace.run().await
-            }
-            Command::Validate(validate) => validate.run(),
-            Command::Doctor(doctor) => doctor.run(),
-            Command::Detach(detach) => detach.run(),
-            Command::Completions(completions) => completions.run(),
-        };
-        result.unwrap_or_else(|error| {
-            report(&error);
-            ExitCode::from(exit_code(&error))
-        })
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "the one place where an error ends the program")]
-fn report(error: &anyhow::Error) {
-    eprintln!("error: {}", output::printable(&format!("{error:#}")));
-}
-
-fn exit_code(error: &anyhow::Error) -> u8 {
-    let invalid = error.chain().any(|cause| {
-        cause.is::<sources::InputErrors>()
-            || cause.is::<routing::UnknownDataplane>()
-            || cause.is::<routing::UnknownService>()
-            || cause.is::<NoSuchCgroup>()
-            || cause.is::<BadUsage>()
-            || cause.is::<validate::Invalid>()
-    });
-    if invalid { INVALID } else { FAILED }
-}
-
-/// Logs to stderr; `RUST_LOG` overrides what is shown. The programs' decisions come as this crate's DEBUG.
-fn start_log(level: LevelFilter, decisions: bool) {
-    // What goes wrong with watching files is told in our words.
-    let shown = format!("{level},notify=off{}", if decisions { ",tcproute=debug" } else { "" });
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(shown));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
 }

@@ -1,14 +1,13 @@
-//! What commands print: for people as a table, for programs as JSON or YAML.
+//! What commands print: for people as text, for programs as JSON or YAML.
 
-use std::{
-    borrow::Cow,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
+
+use super::text::Text;
+use crate::escaped;
 
 /// How the output is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -21,51 +20,41 @@ pub(super) enum Format {
     Yaml,
 }
 
-/// Prints the value, or what `table` makes of it. Whether anybody reads on.
-pub(super) fn print<T: Serialize>(
-    format: Format,
-    value: &T,
-    table: impl FnOnce(&T) -> String,
-) -> Result<bool> {
-    let text = match format {
-        Format::Table => printable(&table(value)).into_owned(),
-        Format::Json => serde_json::to_string_pretty(value).context("cannot write JSON")? + "\n",
-        Format::Yaml => serde_yaml::to_string(value).context("cannot write YAML")?,
-    };
-    write(&text)
-}
-
-/// What others wrote cannot command the terminal: all control characters but the ends of lines are shown as escapes.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    let commands = |c: char| c.is_control() && c != '\n';
-    if !text.contains(commands) {
-        return text.into();
+/// Prints the value, or what `text` makes of it. Whether anybody reads on.
+pub(super) fn print<T: Serialize>(format: Format, value: &T, text: impl FnOnce(&T) -> Text) -> Result<bool> {
+    match format {
+        Format::Table => show(&text(value)),
+        Format::Json => json(value),
+        Format::Yaml => {
+            let text = serde_yaml::to_string(value).context("cannot write YAML")?;
+            // Not all styles of YAML have escapes. JSON has, and is YAML.
+            if escaped::hides(&text) { json(value) } else { write(&text) }
+        }
     }
-    let show = |c: char| if commands(c) { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(show).collect::<String>().into()
 }
 
-/// Writes to stdout. Who closes it early, as `head` does, has seen enough: then it is `false`.
+/// Prints text for people. Whether anybody reads on.
+pub(super) fn show(text: &Text) -> Result<bool> {
+    write(text.as_str())
+}
+
+/// Prints the value as JSON, on several lines. Whether anybody reads on.
+pub(super) fn json<T: Serialize>(value: &T) -> Result<bool> {
+    write(&(escaped::pretty_json(value).context("cannot write JSON")? + "\n"))
+}
+
+/// Prints the value as JSON, on one line. Whether anybody reads on.
+pub(super) fn json_line<T: Serialize>(value: &T) -> Result<bool> {
+    write(&(escaped::json(value).context("cannot write JSON")? + "\n"))
+}
+
+/// Writes our own words to stdout. Who closes it early, as `head` does, has seen enough: then it is `false`.
 pub(super) fn write(text: &str) -> Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         written => written.map(|()| true).context("cannot write to stdout"),
     }
-}
-
-/// Lines up rows under their headings; `right` names the columns that are numbers.
-pub(super) fn align(headings: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(headings).add_rows(rows);
-    for (i, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if right.contains(&i) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let lines = table.to_string();
-    lines.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 /// A share from 0 to 1, for people.

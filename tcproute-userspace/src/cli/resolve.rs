@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::{
     ReadingArguments, Routing,
-    output::{self, Format, align, percent},
+    output::{self, Format, percent},
+    text::Text,
 };
 use crate::{
     resources::{Key, MeshName, Resources},
@@ -71,9 +72,7 @@ impl Resolve {
                 } else {
                     let resolve = |(mesh, name): &Key| resolver.resolve(mesh, &name.to_string());
                     let all = names.iter().map(resolve).collect::<Result<Vec<_>, _>>()?;
-                    output::print(self.output, &all, |all| {
-                        all.iter().map(routes_table).collect::<Vec<_>>().join("\n")
-                    })?;
+                    output::print(self.output, &all, |all| Text::blocks(all.iter().map(routes_table)))?;
                 }
             }
         }
@@ -87,25 +86,27 @@ pub(super) fn dataplanes(resources: &Resources, mesh: Option<&MeshName>) -> Vec<
     keys.filter(|(of, _)| mesh.is_none_or(|mesh| of == mesh)).cloned().collect()
 }
 
-fn routes_table(routes: &DataplaneRoutes) -> String {
+fn routes_table(routes: &DataplaneRoutes) -> Text {
     let DataplaneRoutes { mesh, dataplane, compat, .. } = routes;
-    let mut text = format!("Dataplane {dataplane} of mesh {mesh}, policies in the order of {compat}\n\n");
+    let mut text =
+        Text::of(format_args!("Dataplane {dataplane} of mesh {mesh}, policies in the order of {compat}"));
+    text.gap();
     if routes.routes.is_empty() {
-        text.push_str("no outbound\n");
+        text.line("no outbound");
     } else {
-        let rows = routes.routes.iter().flat_map(rows_of).collect();
+        let rows = routes.routes.iter().flat_map(rows_of);
         let headings =
             ["SERVICE", "ADDRESS", "PROTOCOL", "LEADS TO", "WEIGHT", "SHARE", "ENDPOINTS", "POLICIES"];
-        text.push_str(&align(&headings, &[4, 5], rows));
+        text.table(&headings, &[4, 5], rows);
     }
     let warnings = routes.warnings();
     let bypassed = routes.not_enforced();
     if !warnings.is_empty() || !bypassed.is_empty() {
-        text.push('\n');
+        text.gap();
     }
-    text.extend(warnings.iter().map(|warning| format!("warning: {warning}\n")));
+    text.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
     if !bypassed.is_empty() {
-        text.extend(["not enforced on connections that bypass the proxy: ", &bypassed.join(", "), "\n"]);
+        text.line(format_args!("not enforced on connections that bypass the proxy: {}", bypassed.join(", ")));
     }
     text
 }
@@ -148,31 +149,34 @@ fn backend_row(backend: &ResolvedBackend) -> [String; 4] {
     [backend.target.to_string(), backend.weight.get().to_string(), percent(backend.share), endpoints]
 }
 
-fn explanations_table(explanations: &[Explanation]) -> String {
-    let tables: Vec<String> = explanations.iter().map(explanation_table).collect();
-    if tables.is_empty() { "no Dataplane dials it\n".to_owned() } else { tables.join("\n") }
+fn explanations_table(explanations: &[Explanation]) -> Text {
+    if explanations.is_empty() {
+        return Text::of("no Dataplane dials it");
+    }
+    Text::blocks(explanations.iter().map(explanation_table))
 }
 
-fn explanation_table(explanation: &Explanation) -> String {
+fn explanation_table(explanation: &Explanation) -> Text {
     let Explanation { mesh, dataplane, compat, route, policies } = explanation;
     let ResolvedRoute { dialled, destination } = route;
     let action = match destination.action {
         Action::Route => "routed",
         Action::Passthrough => "left to the proxy",
     };
-    let mut text = format!(
-        "{} at {dialled} of Dataplane {dataplane} of mesh {mesh}, policies in the order of {compat}\n\
-         {action}: {}\n\n",
-        destination.service, destination.reason
-    );
+    let mut text = Text::of(format_args!(
+        "{} at {dialled} of Dataplane {dataplane} of mesh {mesh}, policies in the order of {compat}",
+        destination.service
+    ));
+    text.line(format_args!("{action}: {}", destination.reason));
+    text.gap();
     for denied in &destination.denied {
-        text.extend(["warning: ", &denied.to_string(), "\n"]);
+        text.line(format_args!("warning: {denied}"));
     }
     if !destination.denied.is_empty() {
-        text.push('\n');
+        text.gap();
     }
     if policies.is_empty() {
-        text.push_str("there are no policies\n");
+        text.line("there are no policies");
         return text;
     }
     let rows = policies.iter().map(|policy| {
@@ -186,6 +190,6 @@ fn explanation_table(explanation: &Explanation) -> String {
         let name = format!("{} {}", policy.kind, policy.name);
         vec![name, policy.target.clone(), verdict.to_owned(), policy.reason.clone()]
     });
-    text.push_str(&align(&["POLICY", "FOR", "VERDICT", "WHY"], &[], rows.collect()));
+    text.table(&["POLICY", "FOR", "VERDICT", "WHY"], &[], rows);
     text
 }

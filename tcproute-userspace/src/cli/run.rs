@@ -1,17 +1,21 @@
 //! `tcproute run`: the daemon.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{BadUsage, Input};
 use crate::{
     admin::Admin,
     agent::{self, Agent, Inputs, Settings},
-    bpf::{linked::PinnedLinks, pins::PinDirectory, requirements},
+    bpf::{
+        linked::PinnedLinks,
+        pins::{PinDirectory, SpareBpffs},
+        requirements,
+    },
     drain,
     plan::EjectionPolicy,
     privileges,
@@ -52,6 +56,9 @@ pub(super) struct Run {
     /// read it there.
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin_listen: Option<SocketAddr>,
+    /// Where links are pinned a second time.
+    #[arg(skip = Err(io::ErrorKind::Unsupported.into()))]
+    spare: io::Result<SpareBpffs>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,9 +87,10 @@ impl Run {
         self.input.log_decisions
     }
 
-    /// Raises the limits that it takes privileges to raise, and gives the others up.
-    pub(super) fn prepare(&self) -> Result<()> {
+    /// Does what takes more privileges than the daemon needs, and gives those up. To be called while this process has one thread.
+    pub(super) fn prepare(&mut self) -> Result<()> {
         requirements::raise_limits();
+        self.spare = SpareBpffs::mount();
         privileges::keep_needed(self.drain.is_some())
     }
 
@@ -122,13 +130,13 @@ impl Run {
             .collect::<Result<Vec<Named>, BadUsage>>()?;
         refuse_overlap(&named)?;
 
-        let pins = PinDirectory::claim(&self.bpffs)?;
+        let pins = PinDirectory::claim(&self.bpffs, self.spare)?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let (desk, handle) = agent::desk();
-        let admin = Admin::open(&self.admin.admin_socket, self.admin_listen, handle)?;
+        let admin = Admin::open(&self.admin.admin_socket, self.admin_listen, &handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
-        let links = PinnedLinks::new(&self.bpffs);
+        let links = PinnedLinks::new(pins.link_directories()?);
         let named = NamedCgroups::new(hierarchy, named, Arc::new(move |cgroup| links.cgroup(cgroup)));
         let inputs = Inputs { first, sources: Some(sources), dns, named: Some(named), fixed: Vec::new() };
         let started = Agent::start(settings, inputs, Some(&pins), desk).await;
@@ -136,7 +144,7 @@ impl Run {
             Ok(agent) => agent,
             Err(error) if is_first => {
                 // Half of it is worse than nothing. What an earlier daemon has left stays, on the other hand.
-                pins.remove()?;
+                pins.remove().failures.iter().for_each(super::report);
                 return Err(error);
             }
             Err(error) => return Err(error),
@@ -151,10 +159,16 @@ impl Run {
             })
             .await?;
         agent.log_counters();
+        let unpinned = agent.unpinned();
         // Listeners to events hear that there are no more.
         drop(agent);
         admin.close().await;
-        info!("stopping: the routes stay in force until `tcproute detach`");
+        match unpinned {
+            None => info!("stopping: the routes stay in force until `tcproute detach`"),
+            Some(why) => {
+                warn!("stopping: the routes may end with this daemon, since not all is pinned: {why}");
+            }
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

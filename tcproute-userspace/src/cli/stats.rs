@@ -1,6 +1,6 @@
 //! `tcproute stats`: how connections are split, against how they should be, and what became of them.
 
-use std::{fmt::Write as _, io::IsTerminal as _, process::ExitCode, time::Duration};
+use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -11,8 +11,9 @@ use tokio::{
 
 use super::{
     AdminSocket,
-    output::{self, Format, align, percent},
+    output::{self, Format, percent},
     seconds,
+    text::Text,
 };
 use crate::{
     admin::client,
@@ -71,25 +72,23 @@ impl Stats {
         for workload in &mut workloads {
             workload.routes.retain(|route| is_wanted(&self.service, &route.service));
         }
-        output::print(self.output, &workloads, |workloads| begin.to_owned() + &table(workloads))
+        Ok(output::write(begin)? && output::print(self.output, &workloads, |workloads| table(workloads))?)
     }
 }
 
-fn table(workloads: &[WorkloadOutcomes]) -> String {
+fn table(workloads: &[WorkloadOutcomes]) -> Text {
     let routes =
         workloads.iter().flat_map(|workload| workload.routes.iter().map(move |route| (workload, route)));
-    let blocks: Vec<String> = routes.map(|(workload, route)| block(workload, route)).collect();
-    if blocks.is_empty() { "no routes\n".to_owned() } else { blocks.join("\n") }
+    let mut blocks = routes.map(|(workload, route)| block(workload, route)).peekable();
+    if blocks.peek().is_none() { Text::of("no routes") } else { Text::blocks(blocks) }
 }
 
-fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes) -> String {
+fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes) -> Text {
     let RouteOutcomes { service, address, port, selection, split, .. } = route;
     let dialled = std::net::SocketAddr::new(*address, *port);
-    let mut text = format!("{}: {service} at {dialled}, {selection}", workload.dataplane);
-    if let Some(split) = split {
-        let _ = write!(text, ", since {:.0}", split.since);
-    }
-    text.push('\n');
+    let since = split.as_ref().map_or_else(String::new, |split| format!(", since {:.0}", split.since));
+    let mut text =
+        Text::of(format_args!("{}: {service} at {dialled}, {selection}{since}", workload.dataplane));
     let headings = [
         "BACKEND",
         "WEIGHT",
@@ -103,10 +102,10 @@ fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes) -> String {
         "CONNECT P50",
         "P99",
     ];
-    let rows = (0..route.backends.len()).map(|index| row(route, index)).collect();
-    text.push_str(&align(&headings, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], rows));
+    let rows = (0..route.backends.len()).map(|index| row(route, index));
+    text.table(&headings, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], rows);
     if let Some(split) = split {
-        let _ = writeln!(text, "{}", verdict(route, split));
+        text.line(verdict(route, split));
     }
     text
 }
@@ -195,7 +194,7 @@ mod tests {
     #[test]
     fn a_split_is_shown_beside_the_configured_one() {
         let text = table(&[workload("random", [905, 95])]);
-        let lines: Vec<&str> = text.lines().collect();
+        let lines: Vec<&str> = text.as_str().lines().collect();
         assert_eq!(lines[0], "web: db at 127.0.0.1:5432, random, since 1970-01-01T00:00:00Z");
         let words: Vec<&str> = lines[2].split_whitespace().collect();
         assert_eq!(words[2..], ["90", "90.0", "%", "90.5", "%", "+0.5", "905", "905", "0", "0", "-", "-"]);
@@ -205,9 +204,9 @@ mod tests {
     #[test]
     fn what_chance_does_not_explain_is_said_aloud() {
         let text = table(&[workload("random", [500, 500])]);
-        assert!(text.contains("NOT explainable"), "{text}");
-        assert!(table(&[workload("random", [5, 0])]).contains("too few connections"));
-        assert!(table(&[workload("even", [91, 10])]).contains("at most 0.1 connections"));
-        assert_eq!(table(&[]), "no routes\n");
+        assert!(text.as_str().contains("NOT explainable"), "{text:?}");
+        assert!(table(&[workload("random", [5, 0])]).as_str().contains("too few connections"));
+        assert!(table(&[workload("even", [91, 10])]).as_str().contains("at most 0.1 connections"));
+        assert_eq!(table(&[]), Text::of("no routes"));
     }
 }

@@ -1,13 +1,14 @@
 //! `tcproute status`: what the daemon of this node does.
 
-use std::{fmt::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use super::{
     AdminSocket,
-    output::{self, Format, align, percent},
+    output::{self, Format, percent},
+    text::Text,
 };
 use crate::admin::{
     client,
@@ -36,7 +37,7 @@ impl Status {
     }
 }
 
-fn table(report: &Report) -> String {
+fn table(report: &Report) -> Text {
     let mut text = head(report);
     let rows = report.workloads.iter().map(|workload| {
         let attached = if workload.attached { "yes" } else { "no" };
@@ -57,15 +58,14 @@ fn table(report: &Report) -> String {
             waiting.cgroup.display().to_string(),
         ]
     });
-    text.push('\n');
-    let rows = rows.chain(waiting).collect();
-    text.push_str(&align(&["DATAPLANE", "MESH", "ROUTES", "ATTACHED", "CGROUP"], &[2], rows));
+    text.gap();
+    text.table(&["DATAPLANE", "MESH", "ROUTES", "ATTACHED", "CGROUP"], &[2], rows.chain(waiting));
     let rows = report.maps.iter().map(|map| {
         let share = f64::from(map.entries) / f64::from(map.capacity.max(1));
         vec![map.name.clone(), map.entries.to_string(), map.capacity.to_string(), percent(share)]
     });
-    text.push('\n');
-    text.push_str(&align(&["MAP", "ENTRIES", "CAPACITY", "FULL"], &[1, 2, 3], rows.collect()));
+    text.gap();
+    text.table(&["MAP", "ENTRIES", "CAPACITY", "FULL"], &[1, 2, 3], rows);
     if !report.ejected.is_empty() {
         let rows = report.ejected.iter().map(|out| {
             vec![
@@ -76,16 +76,12 @@ fn table(report: &Report) -> String {
                 format!("{:.0}", out.until),
             ]
         });
-        text.push('\n');
-        text.push_str(&align(
-            &["DATAPLANE", "DIALLED", "BACKEND", "TAKEN OUT", "UNTIL"],
-            &[],
-            rows.collect(),
-        ));
+        text.gap();
+        text.table(&["DATAPLANE", "DIALLED", "BACKEND", "TAKEN OUT", "UNTIL"], &[], rows);
     }
     if !report.warnings.is_empty() {
-        text.push('\n');
-        text.extend(report.warnings.iter().map(|warning| format!("warning: {warning}\n")));
+        text.gap();
+        text.extend(report.warnings.iter().map(|warning| format!("warning: {warning}")));
     }
     if !report.rejected.is_empty() {
         let rows = report.rejected.iter().take(SHOWN).map(|rejected| {
@@ -97,26 +93,27 @@ fn table(report: &Report) -> String {
                 stays.to_owned(),
             ]
         });
-        text.push('\n');
-        text.push_str(&align(&["REJECTED", "SOURCE", "SINCE", "IN FORCE"], &[], rows.collect()));
+        text.gap();
+        text.table(&["REJECTED", "SOURCE", "SINCE", "IN FORCE"], &[], rows);
         let violations = report.rejected.iter().flat_map(|rejected| &rejected.violations);
-        text.extend(violations.clone().take(SHOWN).map(|violation| format!("  {violation}\n")));
+        text.extend(violations.clone().take(SHOWN).map(|violation| format!("  {violation}")));
         let more = (report.rejected.len().saturating_sub(SHOWN), violations.count().saturating_sub(SHOWN));
         if more != (0, 0) {
-            let _ = writeln!(text, "  and more: {} in all: see --output json", report.rejected.len());
+            text.line(format_args!("  and more: {} in all: see --output json", report.rejected.len()));
         }
     }
     if let Some(Error { since, violations }) = &report.error {
-        let _ = writeln!(text, "\nerror since {since:.0}: the routes before stay in force");
-        text.extend(violations.iter().take(SHOWN).map(|violation| format!("  {violation}\n")));
+        text.gap();
+        text.line(format_args!("error since {since:.0}: the routes before stay in force"));
+        text.extend(violations.iter().take(SHOWN).map(|violation| format!("  {violation}")));
         if violations.len() > SHOWN {
-            let _ = writeln!(text, "  and {} more: see --output json", violations.len() - SHOWN);
+            text.line(format_args!("  and {} more: see --output json", violations.len() - SHOWN));
         }
     }
     text
 }
 
-fn head(report: &Report) -> String {
+fn head(report: &Report) -> Text {
     let Report { version, pid, started, kernel, features, ready, unwatched, last_reconcile, drain, .. } =
         report;
     let ready = if *ready { "ready" } else { "not ready: the kernel does not hold what was resolved" };
@@ -156,5 +153,7 @@ fn head(report: &Report) -> String {
     if let Some(why) = unwatched {
         lines.push(format!("files    looked at every second, since they cannot be watched: {why}"));
     }
-    lines.join("\n") + "\n"
+    let mut text = Text::default();
+    text.extend(lines);
+    text
 }

@@ -15,9 +15,10 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{AdminSocket, output};
+use super::{AdminSocket, output, text::Text};
 use crate::{
     admin::client::Lines,
+    escaped::Escaped,
     trace::{Connection, Joiner, Outcome, Record},
 };
 
@@ -121,7 +122,7 @@ impl Trace {
                 },
             };
             for connection in connections.iter().filter(|connection| self.is_wanted(connection)) {
-                if left == 0 || !output::write(&self.line(connection)?)? {
+                if left == 0 || !self.tell(connection)? {
                     return Ok(ExitCode::SUCCESS);
                 }
                 left -= 1;
@@ -132,10 +133,10 @@ impl Trace {
 
     /// Whether anybody reads on.
     fn tell_lost(&self, records: u64) -> Result<bool> {
-        output::write(&match self.output {
-            TraceFormat::Table => format!("… {records} events were lost here\n"),
-            TraceFormat::Json => serde_json::json!({ "lost": records }).to_string() + "\n",
-        })
+        match self.output {
+            TraceFormat::Table => output::show(&Text::of(format_args!("… {records} events were lost here"))),
+            TraceFormat::Json => output::json_line(&serde_json::json!({ "lost": records })),
+        }
     }
 
     fn is_wanted(&self, connection: &Connection) -> bool {
@@ -152,10 +153,11 @@ impl Trace {
             && (self.outcome.is_empty() || self.outcome.contains(outcome))
     }
 
-    fn line(&self, connection: &Connection) -> Result<String> {
+    /// Whether anybody reads on.
+    fn tell(&self, connection: &Connection) -> Result<bool> {
         match self.output {
-            TraceFormat::Table => Ok(line(connection)),
-            TraceFormat::Json => Ok(serde_json::to_string(connection).context("cannot write JSON")? + "\n"),
+            TraceFormat::Table => output::show(&Text::of(line(connection))),
+            TraceFormat::Json => output::json_line(connection),
         }
     }
 }
@@ -172,9 +174,11 @@ fn line(Connection { decision, outcome, microseconds }: &Connection) -> String {
     let backend = decision.backend.as_deref().unwrap_or("-");
     let policies = decision.policies.join(", ");
     let dialled = decision.dialled.to_string();
-    let (command, dataplane, service) = (&decision.command, &decision.dataplane, &decision.service);
+    // Here already, so that columns go by what is shown.
+    let command = Escaped(&decision.command);
+    let (dataplane, service) = (Escaped(&decision.dataplane), Escaped(&decision.service));
     let text = format!(
         "{time} {pid:>7} {command:<16} {dataplane:<16} {service:<20} {dialled:<21} {endpoint:<21} {outcome:<22} {backend}, {policies}"
     );
-    text.trim_end_matches([',', ' ']).to_owned() + "\n"
+    text.trim_end_matches([',', ' ']).to_owned()
 }

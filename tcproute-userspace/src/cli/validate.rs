@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{GuardArguments, ReadingArguments, output};
+use super::{GuardArguments, ReadingArguments, output, text::Text};
 use crate::sources::{self, InputError, Reading, Rules, Strictness};
 
 #[derive(Debug, Args)]
@@ -59,10 +59,10 @@ impl Validate {
             let (strange, notes) = reading.notes.into_iter().partition(|note| note.path.is_empty());
             (reading.errors, reading.notes) = ([reading.errors, strange].concat(), notes);
         }
-        output::write(&match self.output {
-            Output::Text => output::printable(&text(&reading)).into_owned(),
-            Output::Json => json(&reading)?,
-        })?;
+        match self.output {
+            Output::Text => output::show(&text(&reading))?,
+            Output::Json => output::json(&Report::of(&reading))?,
+        };
         let wrong: HashSet<&Path> = reading.errors.iter().map(|error| error.file.as_path()).collect();
         if wrong.is_empty() {
             return Ok(ExitCode::SUCCESS);
@@ -73,14 +73,15 @@ impl Validate {
     }
 }
 
-fn text(reading: &Reading) -> String {
-    let notes = reading.notes.iter().map(|note| format!("note: {note}"));
-    let mut lines: Vec<String> = reading.errors.iter().map(ToString::to_string).chain(notes).collect();
+fn text(reading: &Reading) -> Text {
+    let mut text = Text::default();
+    text.extend(&reading.errors);
+    text.extend(reading.notes.iter().map(|note| format!("note: {note}")));
     if reading.errors.is_empty() {
         let (files, resources) = (counted(reading.files, "file"), counted(reading.count, "resource"));
-        lines.push(format!("{files}, {resources}: valid"));
+        text.line(format_args!("{files}, {resources}: valid"));
     }
-    lines.join("\n") + "\n"
+    text
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -122,13 +123,14 @@ impl<'a> From<&'a InputError> for Violation<'a> {
     }
 }
 
-fn json(reading: &Reading) -> Result<String> {
-    let report = Report {
-        valid: reading.errors.is_empty(),
-        files: reading.files,
-        resources: reading.count,
-        violations: reading.errors.iter().map(Violation::from).collect(),
-        notes: reading.notes.iter().map(Violation::from).collect(),
-    };
-    Ok(serde_json::to_string_pretty(&report)? + "\n")
+impl<'a> Report<'a> {
+    fn of(reading: &'a Reading) -> Self {
+        Self {
+            valid: reading.errors.is_empty(),
+            files: reading.files,
+            resources: reading.count,
+            violations: reading.errors.iter().map(Violation::from).collect(),
+            notes: reading.notes.iter().map(Violation::from).collect(),
+        }
+    }
 }

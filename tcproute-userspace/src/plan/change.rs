@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tcproute_common::{Backend, BackendRef, RouteKey, RouteValue, SocketAddress};
 
 /// A run of entries in one of the flat arrays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Run {
     /// Index of the first entry.
     pub first: u32,

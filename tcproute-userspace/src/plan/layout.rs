@@ -9,11 +9,13 @@
 
 mod adopt;
 mod fill;
+mod reading;
 mod stage;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 pub use adopt::{Contents, Inconsistent};
+pub use reading::Runs;
 use rustc_hash::FxHashMap;
 pub use stage::{Counting, Edit, Staged};
 use tcproute_common::{Backend, RouteKey, RouteValue, SocketAddress};

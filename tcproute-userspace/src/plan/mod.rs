@@ -15,7 +15,7 @@ mod workload_id;
 
 pub use change::{Change, Retired, RouteChange, Run};
 pub use ejection::{EjectionPolicy, Ejections, Member as EjectedMember};
-pub use layout::{Contents, Counting, Edit, Inconsistent, Layout, Staged};
+pub use layout::{Contents, Counting, Edit, Inconsistent, Layout, Runs, Staged};
 pub use limits::{Demand, LimitedMap, Limits, Memory, OverLimit};
 pub use slots::{Departed, RefName};
 pub use table::{RouteTable, RouteTables, has_too_many_turns};

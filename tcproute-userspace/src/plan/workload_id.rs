@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, num::NonZeroU32};
 
+use super::{change::Run, space::Space};
+
 /// The number by which the maps know a workload of this node. 0 stands for "not a workload".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkloadId(NonZeroU32);
@@ -19,30 +21,29 @@ impl WorkloadId {
 }
 
 /// Which numbers are taken. The smallest that is free is given out next.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct WorkloadIds {
     taken: BTreeSet<WorkloadId>,
-    /// Those that are free below the first that no workload has ever had.
-    free: BTreeSet<WorkloadId>,
-    /// How many numbers are taken or free.
-    known: u32,
+    /// By runs: numbers that come out of a map may be any. What stands at 0 is the number 1.
+    free: Space,
+}
+
+impl Default for WorkloadIds {
+    fn default() -> Self {
+        Self { taken: BTreeSet::new(), free: Space::new(u32::MAX) }
+    }
 }
 
 impl WorkloadIds {
     /// Takes this number. `false` if it is taken already.
     pub fn keep(&mut self, id: WorkloadId) -> bool {
-        while self.known < id.get() {
-            self.make_known();
-        }
-        self.free.remove(&id) && self.taken.insert(id)
+        self.free.take_at(place(id)) && self.taken.insert(id)
     }
 
     /// Takes the smallest number that is free.
     pub fn take(&mut self) -> WorkloadId {
-        if self.free.is_empty() {
-            self.make_known();
-        }
-        let id = self.free.pop_first().expect("one was made known if there was none");
+        let place = self.free.take(1).expect("memory ends before 2^32 workloads");
+        let id = WorkloadId(NonZeroU32::MIN.saturating_add(place.first));
         self.taken.insert(id);
         id
     }
@@ -50,14 +51,13 @@ impl WorkloadIds {
     /// Gives a number back.
     pub fn give_back(&mut self, id: WorkloadId) {
         if self.taken.remove(&id) {
-            self.free.insert(id);
+            self.free.give_back(place(id));
         }
     }
+}
 
-    fn make_known(&mut self) {
-        self.known = self.known.checked_add(1).expect("memory ends before 2^32 workloads");
-        self.free.extend(WorkloadId::new(self.known));
-    }
+const fn place(id: WorkloadId) -> Run {
+    Run { first: id.get() - 1, len: 1 }
 }
 
 #[cfg(test)]
@@ -76,5 +76,15 @@ mod tests {
         ids.give_back(id(2));
         assert!(!ids.keep(id(1)));
         assert_eq!([ids.take(), ids.take()], [2, 5].map(id));
+    }
+
+    #[test]
+    fn numbers_that_nobody_has_given_out_cost_nothing() {
+        let mut ids = WorkloadIds::default();
+        assert!([u32::MAX, u32::MAX - 1, 1 << 31].into_iter().all(|number| ids.keep(id(number))));
+        assert!(!ids.keep(id(u32::MAX)));
+        assert_eq!(ids.take(), id(1));
+        ids.give_back(id(u32::MAX));
+        assert!(ids.keep(id(u32::MAX)));
     }
 }

@@ -131,12 +131,16 @@ fn tell(before: &Snapshot, after: &Snapshot) {
     };
     let new: Vec<_> = after.rejected.iter().filter(is_new).collect();
     for (subject, rejection) in new.iter().take(LOGGED) {
-        let why: Vec<String> = rejection.violations.iter().take(LOGGED).map(ToString::to_string).collect();
-        let why = why.join("\n");
-        if rejection.kept {
-            error!("{subject} cannot be used, so what it was before stays: {why}");
-        } else {
-            error!("{subject} cannot be used: {why}");
+        for why in rejection.violations.iter().take(LOGGED) {
+            if rejection.kept {
+                error!("{subject} cannot be used, so what it was before stays: {why}");
+            } else {
+                error!("{subject} cannot be used: {why}");
+            }
+        }
+        if rejection.violations.len() > LOGGED {
+            let more = rejection.violations.len() - LOGGED;
+            error!("{subject} cannot be used: {more} more violations: see tcproute status --output json");
         }
     }
     if new.len() > LOGGED {

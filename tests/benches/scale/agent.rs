@@ -10,7 +10,11 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use tcproute::{
     agent::{self, Agent, Handle, Inputs, Settings, State},
-    bpf::{linked::PinnedLinks, pins::PinDirectory, requirements},
+    bpf::{
+        linked::PinnedLinks,
+        pins::{PinDirectory, SpareBpffs},
+        requirements,
+    },
     plan::Selection,
     resources::{Dataplane, MeshName, Resource, Resources},
     routing,
@@ -90,8 +94,8 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         .map(|(workload, cgroup)| named(input::dataplane(workload), cgroup.path()))
         .collect::<Result<Vec<Named>>>()?;
     all_named.push(named(input::dataplane(0), &parent.path().join("new-*"))?);
-    let pins = PinDirectory::claim(bpffs.path())?;
-    let links = PinnedLinks::new(bpffs.path());
+    let pins = PinDirectory::claim(bpffs.path(), SpareBpffs::mount())?;
+    let links = PinnedLinks::new(pins.link_directories()?);
     let settings = Settings {
         mesh: MeshName::default(),
         routing: routing::Options::default(),
@@ -144,7 +148,9 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         })
     });
     runtime.shutdown_background();
-    pins.remove()?;
+    if let Some(error) = pins.remove().failures.into_iter().next() {
+        return Err(error);
+    }
     measured
 }
 

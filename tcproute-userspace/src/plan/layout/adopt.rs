@@ -37,6 +37,9 @@ pub struct Contents {
 #[error("the maps in the kernel contradict themselves: {0}")]
 pub struct Inconsistent(pub(super) &'static str);
 
+/// The entry of `outcomes` of what is not counted.
+const UNCOUNTED: u32 = 0;
+
 impl Layout {
     /// The layout of maps of this size with these contents.
     pub fn adopt(limits: Limits, contents: &Contents) -> Result<Self, Inconsistent> {
@@ -50,6 +53,7 @@ impl Layout {
         // Most workloads have the routes of others, too.
         let mut tables: HashSet<Arc<RouteTable>> = HashSet::new();
         for (&key, value) in &contents.routes {
+            possible(&key.dialled)?;
             let workload = WorkloadId::new(key.workload).ok_or(Inconsistent("a route is of no workload"))?;
             let run = Run { first: value.first_backend, len: value.backend_count };
             if !layout.backends.take_at(run) {
@@ -62,9 +66,15 @@ impl Layout {
                 let name = match names.get(&backend.outcomes) {
                     Some((route, name)) if *route == key => Arc::clone(name),
                     Some(_) => return Err(Inconsistent("a backend counts for another route")),
-                    // It is not counted, and its name is not known.
+                    None if backend.outcomes != UNCOUNTED => {
+                        return Err(Inconsistent("a backend counts for nobody"));
+                    }
+                    // Its name is not known.
                     None => Arc::new(RefName { target: String::new(), nth: index }),
                 };
+                if backend.alias >= run.len {
+                    return Err(Inconsistent("an alias leads to no backend"));
+                }
                 layout.adopt_backend(name, backend, &contents.endpoints)
             });
             let backends: Box<[BackendTable]> = backends.collect::<Result<_, _>>()?;
@@ -93,6 +103,7 @@ impl Layout {
     ) -> Result<BackendTable, Inconsistent> {
         let run = Run { first: backend.first_endpoint, len: backend.endpoint_count };
         let endpoints = entries(endpoints, run).ok_or(Inconsistent("a backend leads to no endpoint"))?;
+        endpoints.iter().try_for_each(possible)?;
         let endpoints = self.endpoints.take_at(endpoints.into(), run).map_err(|clash| match clash {
             Clash::Twice => Inconsistent("the same endpoints are there twice"),
             Clash::Overlap => Inconsistent("two runs of endpoints overlap"),
@@ -132,10 +143,17 @@ impl Layout {
     }
 }
 
+fn possible(address: &SocketAddress) -> Result<(), Inconsistent> {
+    if address.port > u32::from(u16::MAX) { Err(Inconsistent("an address has no such port")) } else { Ok(()) }
+}
+
 /// A round, and the weights that its turns are made from.
 type Adopted = (Box<Round>, Arc<[u32]>);
 
 /// What stands in a run, if all of it is known.
 fn entries<T: Copy>(of: &FxHashMap<u32, T>, run: Run) -> Option<Vec<T>> {
+    if run.len as usize > of.len() {
+        return None;
+    }
     (run.first..run.first.saturating_add(run.len)).map(|index| of.get(&index).copied()).collect()
 }

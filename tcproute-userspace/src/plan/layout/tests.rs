@@ -323,6 +323,42 @@ fn maps_that_contradict_themselves_are_not_adopted() {
     let [one, _] = [key(1), key(2)].map(|key| bad.routes[&key]);
     bad.routes.insert(key(2), one);
     assert_eq!(Layout::adopt(LIMITS, &bad), Err(Inconsistent("two routes have the same backend")));
+    let refused = |spoil: &dyn Fn(&mut Contents)| {
+        let mut bad = good.clone();
+        spoil(&mut bad);
+        Layout::adopt(LIMITS, &bad).unwrap_err()
+    };
+    let of_one = |change: &dyn Fn(&mut RouteValue)| {
+        refused(&|bad| bad.routes.get_mut(&key(1)).into_iter().for_each(change))
+    };
+    assert_eq!(
+        of_one(&|route| route.first_backend = u32::MAX),
+        Inconsistent("two routes have the same backend")
+    );
+    assert_eq!(
+        of_one(&|route| route.backend_count = u32::MAX >> 1),
+        Inconsistent("two routes have the same backend")
+    );
+    assert_eq!(of_one(&|route| route.turn_count = 1 << 28), Inconsistent("a route leads to no turn"));
+    let of_backends =
+        |change: &dyn Fn(&mut Backend)| refused(&|bad| bad.backends.values_mut().for_each(change));
+    assert_eq!(of_backends(&|backend| backend.alias = 9), Inconsistent("an alias leads to no backend"));
+    assert_eq!(
+        of_backends(&|backend| backend.endpoint_count = u32::MAX),
+        Inconsistent("a backend leads to no endpoint")
+    );
+    assert_eq!(of_backends(&|backend| backend.outcomes = 255), Inconsistent("a backend counts for nobody"));
+    assert_eq!(
+        refused(&|bad| bad.endpoints.values_mut().for_each(|endpoint| endpoint.port = u32::MAX)),
+        Inconsistent("an address has no such port")
+    );
+    assert_eq!(
+        refused(&|bad| {
+            let (_, backend_ref) = bad.backend_refs.pop_first().unwrap();
+            bad.backend_refs.insert(u32::MAX, backend_ref);
+        }),
+        Inconsistent("two backendRefs have the same counts")
+    );
     let mut bad = good;
     bad.endpoints.insert(1, address(12));
     let small = Limits { endpoints: 1, ..LIMITS };

@@ -62,7 +62,9 @@ fn refresh(
 ) -> Result<bool, UnknownDataplane> {
     let refreshed = resolver.refresh(routes, update)?;
     let touched = refreshed.is_touched();
-    *routes = refreshed.routes().unwrap_or_else(|| routes.clone());
+    if let Some(after) = refreshed.routes() {
+        *routes = after;
+    }
     Ok(touched)
 }
 

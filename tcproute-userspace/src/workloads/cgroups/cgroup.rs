@@ -29,6 +29,11 @@ impl CgroupId {
         Known::of(fs::metadata(directory)).map(|metadata| Self(metadata.ino()))
     }
 
+    /// As a link has it: 0 stands for a cgroup that is gone.
+    pub(crate) const fn of_link(number: u64) -> Option<Self> {
+        if number == 0 { None } else { Some(Self(number)) }
+    }
+
     /// As the kernel has it.
     pub const fn get(self) -> u64 {
         self.0

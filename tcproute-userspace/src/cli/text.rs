@@ -1,0 +1,96 @@
+//! Text for people, made of lines. Each is escaped when it is put in, so what others wrote stays in its line and column.
+
+use std::fmt::{Display, Write as _};
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::escaped::Escaped;
+
+/// Lines that may be shown on a terminal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Text(String);
+
+impl Text {
+    /// One line.
+    pub(super) fn of(line: impl Display) -> Self {
+        let mut text = Self::default();
+        text.line(line);
+        text
+    }
+
+    /// Adds a line.
+    pub(super) fn line(&mut self, line: impl Display) {
+        // A string takes all that is written to it.
+        let _ = writeln!(self.0, "{}", Escaped(line));
+    }
+
+    /// Adds an empty line.
+    pub(super) fn gap(&mut self) {
+        self.0.push('\n');
+    }
+
+    /// Adds the lines of another one.
+    pub(super) fn append(&mut self, other: &Self) {
+        self.0 += &other.0;
+    }
+
+    /// Adds rows, lined up under their headings; `right` names the columns that are numbers.
+    pub(super) fn table(
+        &mut self,
+        headings: &[&str],
+        right: &[usize],
+        rows: impl IntoIterator<Item = Vec<String>>,
+    ) {
+        let mut table = Table::new();
+        let rows = rows
+            .into_iter()
+            .map(|row| row.into_iter().map(|cell| Escaped(cell).to_string()).collect::<Vec<_>>());
+        table.load_style(presets::NOTHING).set_header(headings).add_rows(rows);
+        for (i, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, 2));
+            if right.contains(&i) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        self.0.extend(table.to_string().lines().flat_map(|line| [line.trim_end(), "\n"]));
+    }
+
+    /// Blocks with an empty line between them.
+    pub(super) fn blocks(blocks: impl IntoIterator<Item = Self>) -> Self {
+        let blocks: Vec<String> = blocks.into_iter().map(|block| block.0).collect();
+        Self(blocks.join("\n"))
+    }
+
+    /// As it is shown.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<L: Display> Extend<L> for Text {
+    fn extend<T: IntoIterator<Item = L>>(&mut self, lines: T) {
+        lines.into_iter().for_each(|line| self.line(line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_stays_in_its_line_and_column() {
+        let mut text = Text::of("name \x1b[2J\nerror: forged");
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        text.table(&["NAME", "COUNT"], &[1], [row(["a\nb\r\u{202e}", "1"]), row(["c", "20"])]);
+        let lines: Vec<&str> = text.as_str().lines().collect();
+        assert_eq!(
+            lines,
+            [
+                r"name \u{1b}[2J\nerror: forged",
+                "NAME            COUNT",
+                r"a\nb\r\u{202e}      1",
+                "c                  20",
+            ]
+        );
+    }
+}
