@@ -17,6 +17,12 @@ crate::shared!(Address, 16);
 const V4_MAPPED: [u32; 3] = [0, 0, 0x0000_ffff_u32.to_be()];
 
 impl Address {
+    /// `127.0.0.1`.
+    pub const LOOPBACK_V4: Self = Self::from_v4_word(0x7f00_0001_u32.to_be());
+
+    /// `::1`.
+    pub const LOOPBACK_V6: Self = Self::from_words([0, 0, 0, 1_u32.to_be()]);
+
     /// From the four words of an IPv6 address, each in network order, as `bpf_sock_addr.user_ip6` has them.
     #[inline(always)]
     pub const fn from_words(words: [u32; 4]) -> Self {
@@ -42,7 +48,30 @@ impl Address {
     #[inline(always)]
     pub const fn v4_word(&self) -> Option<u32> {
         let [a, b, c, d] = self.words();
-        if a == V4_MAPPED[0] && b == V4_MAPPED[1] && c == V4_MAPPED[2] { Some(d) } else { None }
+        if a | b | (c ^ V4_MAPPED[2]) == 0 { Some(d) } else { None }
+    }
+
+    /// Whether it is an IPv4 one.
+    #[inline(always)]
+    pub const fn is_v4(&self) -> bool {
+        self.v4_word().is_some()
+    }
+
+    /// Whether it is `0.0.0.0` or `::`.
+    #[inline(always)]
+    pub const fn is_unspecified(&self) -> bool {
+        let [a, b, c, d] = self.words();
+        (a | b | c | d == 0) || (a | b | (c ^ V4_MAPPED[2]) | d == 0)
+    }
+
+    /// Whether it is in `127.0.0.0/8`, or `::1`.
+    #[inline(always)]
+    pub const fn is_loopback(&self) -> bool {
+        let [a, b, c, d] = self.words();
+        let is_v4 =
+            a | b | (c ^ V4_MAPPED[2]) | ((d ^ 0x7f00_0000_u32.to_be()) & 0xff00_0000_u32.to_be()) == 0;
+        let is_v6 = a | b | c | (d ^ 1_u32.to_be()) == 0;
+        is_v4 || is_v6
     }
 }
 

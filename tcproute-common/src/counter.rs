@@ -17,12 +17,24 @@ pub enum Counter {
     Internal = 4,
     /// Events that were lost: their reader was too slow.
     Untraced = 5,
+    /// Connections left to the dialled address: their source is bound where it cannot reach the endpoint.
+    SourceBound = 6,
+    /// Connections that another program has led elsewhere after the choice.
+    Elsewhere = 7,
 }
 
 impl Counter {
     /// All of them, in the order of their index.
-    pub const ALL: [Self; 6] =
-        [Self::Routed, Self::Refused, Self::Overflowed, Self::Unrecorded, Self::Internal, Self::Untraced];
+    pub const ALL: [Self; 8] = [
+        Self::Routed,
+        Self::Refused,
+        Self::Overflowed,
+        Self::Unrecorded,
+        Self::Internal,
+        Self::Untraced,
+        Self::SourceBound,
+        Self::Elsewhere,
+    ];
 
     /// As printed.
     pub const fn name(self) -> &'static str {
@@ -33,6 +45,8 @@ impl Counter {
             Self::Unrecorded => "unrecorded",
             Self::Internal => "internal errors",
             Self::Untraced => "events lost",
+            Self::SourceBound => "left since their source is bound",
+            Self::Elsewhere => "led elsewhere by another program",
         }
     }
 }

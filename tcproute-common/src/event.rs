@@ -27,10 +27,14 @@ pub enum EventKind {
     Unsent = 8,
     /// An end.
     Failed = 9,
+    /// A decision: connect() goes where it was dialled, since the socket is bound where it cannot reach the endpoint.
+    SourceBound = 10,
+    /// An end: another program has led the connection elsewhere after the decision.
+    Elsewhere = 11,
 }
 
 impl EventKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Routed,
         Self::NoEndpoint,
         Self::Established,
@@ -40,6 +44,8 @@ impl EventKind {
         Self::Aborted,
         Self::Unsent,
         Self::Failed,
+        Self::SourceBound,
+        Self::Elsewhere,
     ];
 
     /// From a record.
@@ -68,7 +74,7 @@ pub struct Event {
     pub latency: u32,
     /// What the application dials.
     pub dialled: SocketAddress,
-    /// Where it goes; all zeros if it is refused.
+    /// Where it goes or, if it is left, would have gone; all zeros if it is refused.
     pub chosen: SocketAddress,
     /// Fills the gap before `command`.
     pub reserved: u32,

@@ -11,5 +11,5 @@ pub struct LayoutVersion {
 
 impl LayoutVersion {
     /// Of this build.
-    pub const CURRENT: Self = Self { tables: 3, states: 3 };
+    pub const CURRENT: Self = Self { tables: 4, states: 3 };
 }

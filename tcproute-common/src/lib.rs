@@ -18,6 +18,7 @@ mod outcomes;
 mod pick;
 mod route;
 mod share;
+mod source;
 mod workload;
 
 pub use address::{Address, SocketAddress};
@@ -31,6 +32,7 @@ pub use outcomes::{CarriedCounts, LATENCY_BUCKETS, OutcomeCounts, latency_bucket
 pub use pick::{Draws, picks_own, scale};
 pub use route::{Backend, Cursor, RouteKey, RouteValue};
 pub use share::{Credit, FAILING, SHARES, Share, Spent, Stored};
+pub use source::{LOOPBACK_DEVICE, Source};
 pub use workload::{AddressFilter, WorkloadIdentity};
 
 /// Asserts the size of a shared type and, for the loader, that it is plain bytes.

@@ -6,7 +6,7 @@ pub const LATENCY_BUCKETS: usize = 25;
 /// Entry of the map `outcomes`: one for each backendRef of each route, whatever its weight or endpoints.
 ///
 /// Every attempt that has an end counts as exactly one of `established`, `refused`, `unreachable`, `timed_out`,
-/// `aborted`, `unsent` and `failed`.
+/// `aborted`, `unsent`, `failed` and `elsewhere`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OutcomeCounts {
@@ -27,6 +27,8 @@ pub struct OutcomeCounts {
     pub unsent: u64,
     /// Any other failure before the handshake was completed.
     pub failed: u64,
+    /// Another program has led the connection elsewhere after the choice: what became of it there is not this backendRef's.
+    pub elsewhere: u64,
     /// Of the established connections those of which TCP has come to an end: both directions are closed.
     pub closed: u64,
     /// Reset by the peer when it had neither sent nor acknowledged a byte: in its eyes the handshake was never
@@ -43,7 +45,7 @@ pub struct OutcomeCounts {
     pub latency: [u64; LATENCY_BUCKETS],
 }
 
-crate::shared!(OutcomeCounts, 296);
+crate::shared!(OutcomeCounts, 304);
 
 /// Entry of the map `carried`, under the index in `outcomes`: what was counted in maps that were too small.
 #[repr(C)]
@@ -55,7 +57,7 @@ pub struct CarriedCounts {
     pub map: u64,
 }
 
-crate::shared!(CarriedCounts, 304);
+crate::shared!(CarriedCounts, 312);
 
 /// The bucket for a latency.
 #[inline(always)]

@@ -35,7 +35,10 @@ enum Denied {
 #[inline(always)]
 pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     let identity = WORKLOADS.get_ptr_mut();
-    let dialled = ctx.address();
+    let mut dialled = ctx.address();
+    if dialled.address.is_unspecified() {
+        dialled.address = ctx.meant_by(&dialled.address);
+    }
     let (word, bit) = AddressFilter::place(&dialled);
     // SAFETY: the kernel allocates the value when it attaches the program and frees it after detaching;
     // `place` answers an index within the filter.
@@ -56,9 +59,17 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     };
     let denied = match choice {
         Ok((backend, chosen)) => {
+            let state = ConnectionState { dialled, chosen: *chosen, outcomes: backend.outcomes, started: 0 };
+            // Where it cannot get to it would fail, or worse: hang. Where it was dialled a proxy may listen. Nothing is
+            // forgotten, as for those with which no route has to do.
+            if !ctx.reaches(chosen) {
+                count(Counter::SourceBound);
+                if traced {
+                    trace::decided(ctx.cookie(), workload, EventKind::SourceBound, &state);
+                }
+                return ALLOW;
+            }
             if ctx.set_address(chosen) {
-                let state =
-                    ConnectionState { dialled, chosen: *chosen, outcomes: backend.outcomes, started: 0 };
                 let cookie = ctx.cookie();
                 connection::remember(ctx, workload, cookie, &state, traced);
                 // After what the socket's attempt before has come to.

@@ -4,14 +4,14 @@ use core::ptr;
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::{BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock_addr, bpf_sock_ops},
+    bindings::{BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock, bpf_sock_addr, bpf_sock_ops},
     helpers::generated::{
         bpf_get_prandom_u32, bpf_get_socket_cookie, bpf_set_retval, bpf_skc_to_mptcp_sock,
         bpf_skc_to_tcp_sock, bpf_sock_ops_cb_flags_set,
     },
     programs::{SockAddrContext, SockOpsContext},
 };
-use tcproute_common::{Address, Draws, SocketAddress};
+use tcproute_common::{Address, Draws, SocketAddress, Source};
 
 use crate::{
     maps::{HAS_MPTCP_SOCK, SOCKET_ERROR_OFFSET},
@@ -26,6 +26,7 @@ pub(crate) const DENY: i32 = 0;
 pub(crate) const IPPROTO_TCP: u32 = 6;
 pub(crate) const IPPROTO_MPTCP: u32 = 262;
 const ECONNREFUSED: i32 = 111;
+const AF_INET: u32 = 2;
 
 /// Which of the two forms of a hook is running: it decides which fields of the context may be touched.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -124,6 +125,32 @@ impl ConnectContext {
         true
     }
 
+    /// What the kernel connects to when an unspecified address is dialled.
+    #[inline(always)]
+    pub(crate) fn meant_by(&self, dialled: &Address) -> Address {
+        self.source().meant_by(*dialled)
+    }
+
+    /// Whether the socket can get to an endpoint from what it is bound to.
+    #[inline(always)]
+    pub(crate) fn reaches(&self, endpoint: &SocketAddress) -> bool {
+        match self.family {
+            Family::V4 => reaches_from_v4(self.bpf_sock(), endpoint),
+            Family::V6 => reaches_from_v6(self.bpf_sock(), endpoint),
+        }
+    }
+
+    #[inline(always)]
+    fn source(&self) -> Source {
+        source(self.bpf_sock(), self.family)
+    }
+
+    #[inline(always)]
+    fn bpf_sock(&self) -> *mut bpf_sock {
+        // SAFETY: valid context; `sk` is readable in these hooks and never null.
+        unsafe { (*self.raw()).__bindgen_anon_1.sk }
+    }
+
     /// The cookie of the socket, which no other socket of this boot has.
     #[inline(always)]
     pub(crate) fn cookie(&self) -> u64 {
@@ -143,6 +170,39 @@ impl ConnectContext {
     pub(crate) fn mptcp_socket(&self) -> *mut core::ffi::c_void {
         mptcp_socket(self.socket())
     }
+}
+
+/// A function of its own, so that the verifier goes on from one answer and not from each way to it.
+#[inline(never)]
+fn reaches_from_v4(socket: *mut bpf_sock, endpoint: &SocketAddress) -> bool {
+    source(socket, Family::V4).can_reach(&endpoint.address)
+}
+
+/// As [`reaches_from_v4`].
+#[inline(never)]
+fn reaches_from_v6(socket: *mut bpf_sock, endpoint: &SocketAddress) -> bool {
+    source(socket, Family::V6).can_reach(&endpoint.address)
+}
+
+/// What a socket is bound to.
+#[inline(always)]
+fn source(socket: *mut bpf_sock, family: Family) -> Source {
+    let address = match family {
+        Family::V4 => {
+            // SAFETY: the kernel's view of a valid socket; the field is readable.
+            Address::from_v4_word(unsafe { ptr::read_volatile(&raw const (*socket).src_ip4) })
+        }
+        Family::V6 => Address::from_words([0, 1, 2, 3].map(
+            #[inline(always)]
+            |index: usize| {
+                // SAFETY: as above, constant index below 4.
+                unsafe { ptr::read_volatile(&raw const (*socket).src_ip6[index]) }
+            },
+        )),
+    };
+    // SAFETY: as above.
+    let device = unsafe { ptr::read_volatile(&raw const (*socket).bound_dev_if) };
+    Source { address, device }
 }
 
 #[inline(always)]
@@ -207,6 +267,28 @@ impl TcpContext {
     pub(crate) fn socket(&self) -> *mut core::ffi::c_void {
         // SAFETY: valid context; `sk` is readable.
         unsafe { (*self.raw()).__bindgen_anon_2.sk }.cast()
+    }
+
+    /// Where the socket connects to.
+    #[inline(always)]
+    pub(crate) fn peer(&self) -> SocketAddress {
+        // SAFETY: valid context; the field is readable.
+        let family = unsafe { ptr::read_volatile(&raw const (*self.raw()).family) };
+        // Both are read, whatever the family: LLVM would make one load from a computed place of two, which the verifier refuses.
+        // SAFETY: as above.
+        let v4 = unsafe { ptr::read_volatile(&raw const (*self.raw()).remote_ip4) };
+        let v6 = [0, 1, 2, 3].map(
+            #[inline(always)]
+            |index: usize| {
+                // SAFETY: as above, constant index below 4.
+                unsafe { ptr::read_volatile(&raw const (*self.raw()).remote_ip6[index]) }
+            },
+        );
+        let address = if family == AF_INET { Address::from_v4_word(v4) } else { Address::from_words(v6) };
+        // SAFETY: as above.
+        let port = unsafe { ptr::read_volatile(&raw const (*self.raw()).remote_port) };
+        // Network order, of 32 bits: unlike in the other hooks.
+        SocketAddress { address, port: u32::from_be(port) }
     }
 
     /// How TCP has ended. The kernel sets the socket's error before it enters the state CLOSE.

@@ -3,7 +3,9 @@
 use core::{arch::asm, ptr};
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use tcproute_common::{EventKind, Kept, LATENCY_BUCKETS, OutcomeCounts, Phase, latency_bucket};
+use tcproute_common::{
+    EventKind, Kept, LATENCY_BUCKETS, OutcomeCounts, Phase, SocketAddress, latency_bucket,
+};
 
 use crate::{
     failing,
@@ -65,6 +67,19 @@ pub(crate) fn dialling(kept: *mut Kept) {
     // SAFETY: a field of a map value; the socket is locked.
     unsafe { (*kept).state.started = now() };
     set_phase(kept, Phase::Dialling);
+}
+
+/// Another program has written another destination.
+#[inline(always)]
+pub(crate) fn led_elsewhere(kept: *mut Kept) {
+    set_phase(kept, Phase::Over);
+    trace::ended(kept, EventKind::Elsewhere, 0);
+    // A state in `overflow` stays: it holds for no peer any more.
+    // SAFETY: a field of a map value that is this socket's, which is locked.
+    unsafe { (*kept).state.chosen = SocketAddress::NOWHERE };
+    let Some(counts) = counts_of(kept) else { return };
+    // SAFETY: a field of a map value.
+    unsafe { add(&raw mut (*counts).elsewhere, 1) };
 }
 
 /// The handshake is complete.

@@ -11,11 +11,12 @@
 use aya_ebpf::bindings::{
     BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_TCP_CLOSE, BPF_TCP_ESTABLISHED,
 };
-use tcproute_common::{Kept, Phase};
+use tcproute_common::{Counter, Kept, Phase};
 
 use crate::{
     connection::{free, owned_slot},
-    context::{TcpContext, mptcp_socket},
+    context::{TcpContext, mptcp_socket, same},
+    maps::count,
     outcomes::{self, phase},
     share::{self, stored},
 };
@@ -37,17 +38,27 @@ pub(crate) fn on_sock_ops(ctx: &TcpContext) {
 /// Within connect(), or, with TCP_FASTOPEN_CONNECT, within the first send().
 ///
 /// A connect() may fail after `connect4/6` and before this: then the state waits in `Attempted`, and the socket's next
-/// routed connect() or its close settles it. (Should the application first dial an address with which no route has to do
-/// on the same socket, that connection is counted as the one that failed. Comparing the peer would prevent it, but
-/// lose all connections whose destination another program, such as Cilium's at the root, rewrites once more.)
+/// routed connect() or its close settles it.
+///
+/// Programs of other cgroups above run after ours, and may write another destination once more. (A socket whose connect() has
+/// failed before its SYN, and that then dials an address with which no route has to do, looks the same.) Nothing of it is our
+/// backendRef's, and getpeername() is the kernel's to answer.
 #[inline(always)]
 fn on_first_syn(ctx: &TcpContext) {
-    if let Some((kept, _)) = find(ctx)
-        && phase(kept) == Phase::Attempted as u16
-    {
+    let Some((kept, place)) = find(ctx) else { return };
+    if phase(kept) != Phase::Attempted as u16 {
+        return;
+    }
+    // SAFETY: a field of a map value.
+    let chosen = unsafe { &(*kept).state.chosen };
+    if same(&ctx.peer(), chosen) {
         outcomes::dialling(kept);
         ctx.follow_states();
+        return;
     }
+    count(Counter::Elsewhere);
+    outcomes::led_elsewhere(kept);
+    release(ctx, kept, place);
 }
 
 #[inline(always)]
@@ -65,6 +76,12 @@ fn on_established(ctx: &TcpContext) {
 fn on_end(ctx: &TcpContext) {
     let Some((kept, place)) = find(ctx) else { return };
     outcomes::ended(kept, &ctx.end());
+    release(ctx, kept, place);
+}
+
+/// Forgets what has served.
+#[inline(always)]
+fn release(ctx: &TcpContext, kept: *mut Kept, place: Place) {
     match place {
         Place::Slot => free(kept),
         Place::Storage => {

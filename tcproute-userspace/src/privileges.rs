@@ -43,12 +43,21 @@ pub fn keep_needed(drains: bool) -> Result<()> {
     caps::clear(None, CapSet::Inheritable).context("cannot give up capabilities")
 }
 
-/// The names of the effective ones, sorted.
-pub fn held() -> Result<Vec<String>> {
-    let effective = caps::read(None, CapSet::Effective).context("cannot read the capabilities")?;
-    let mut names: Vec<String> = effective.iter().map(ToString::to_string).collect();
+/// Those that are in effect.
+pub fn effective() -> Result<CapsHashSet> {
+    caps::read(None, CapSet::Effective).context("cannot read the capabilities")
+}
+
+/// Whether these are enough to load programs and to attach them. The kernel takes CAP_SYS_ADMIN for all of them.
+pub fn can_load(capabilities: &CapsHashSet) -> bool {
+    capabilities.contains(&Capability::CAP_SYS_ADMIN) || needed(false, true).is_subset(capabilities)
+}
+
+/// Their names, sorted.
+pub fn names(capabilities: &CapsHashSet) -> Vec<String> {
+    let mut names: Vec<String> = capabilities.iter().map(ToString::to_string).collect();
     names.sort();
-    Ok(names)
+    names
 }
 
 #[cfg(test)]
@@ -57,11 +66,7 @@ mod tests {
 
     #[test]
     fn only_what_a_feature_needs_is_added() {
-        let names = |drains, has_bpf| {
-            let mut names: Vec<String> = needed(drains, has_bpf).iter().map(ToString::to_string).collect();
-            names.sort();
-            names.join(" ")
-        };
+        let names = |drains, has_bpf| names(&needed(drains, has_bpf)).join(" ");
         assert_eq!(names(false, true), "CAP_BPF CAP_NET_ADMIN CAP_PERFMON");
         assert_eq!(names(true, true), "CAP_BPF CAP_NET_ADMIN CAP_PERFMON CAP_SYS_ADMIN CAP_SYS_PTRACE");
         assert_eq!(names(false, false), "CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYS_RESOURCE");

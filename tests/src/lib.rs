@@ -10,6 +10,7 @@ pub mod load;
 pub mod maps;
 pub mod mesh;
 pub mod node;
+pub mod rewriter;
 pub mod routes;
 pub mod server;
 pub mod steps;

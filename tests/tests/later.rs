@@ -58,7 +58,7 @@ fn vips_labels_and_ports_split_in_the_order_of_later_versions() {
             &mut std::process::Command::new(binary()),
             &mesh.file(),
             &[("web", workload.path())],
-            &["--compat", compat],
+            &["--compat", compat, "--vip-cidr", "127.0.0.0/8"],
         );
         let client = workload.command("python3").args(["-SEc", &counting(vip, sample(4000))]).output();
         let seen = counts(&client.expect("python3 can be started"));

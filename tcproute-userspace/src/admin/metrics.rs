@@ -61,9 +61,11 @@ struct Snapshot {
     maps: Vec<MapUse>,
     /// By source and kind.
     rejected: BTreeMap<(&'static str, &'static str), u32>,
+    denied: Vec<(&'static str, u32)>,
     gauges: [(&'static str, &'static str, u64); 12],
     last_reconcile: f64,
     events_lost: u64,
+    led_elsewhere: u64,
     ejections: Option<u64>,
     drained: Option<u64>,
 }
@@ -75,11 +77,14 @@ impl Snapshot {
         let mut decisions = Vec::new();
         let mut states = Vec::new();
         let mut events_lost = 0;
+        let mut led_elsewhere = 0;
         for &CounterValue { counter, value } in counters {
             match counter {
                 Counter::Routed => decisions.push(("routed", value)),
                 Counter::Refused => decisions.push(("refused", value)),
                 Counter::Internal => decisions.push(("internal_error", value)),
+                Counter::SourceBound => decisions.push(("source_bound", value)),
+                Counter::Elsewhere => led_elsewhere = value,
                 Counter::Overflowed => states.push(("overflow", value)),
                 Counter::Untraced => events_lost = value,
                 Counter::Unrecorded => states.push(("nowhere", value)),
@@ -99,6 +104,7 @@ impl Snapshot {
             states,
             maps: maps(state),
             rejected,
+            denied: state.denied.iter().map(|(why, &count)| (why.name(), count)).collect(),
             gauges: [
                 ("ready", "Whether the kernel holds what was resolved.", flag(state.ready)),
                 (
@@ -143,6 +149,7 @@ impl Snapshot {
             ],
             last_reconcile: last,
             events_lost,
+            led_elsewhere,
             ejections: state.ejections,
             drained: state.drain.map(|drain| drain.closed),
         }
@@ -163,6 +170,9 @@ impl Collector for Snapshot {
                 ConstGauge::new(count).encode(family.encode_family(&labels)?)?;
             }
         }
+        let denied = self.denied.iter().map(|&(why, count)| (why, ConstGauge::new(count)));
+        let help = "Addresses of resources that do not count, by why.";
+        family(&mut encoder, "denied_addresses", help, "reason", denied)?;
         let last = ConstGauge::new(self.last_reconcile);
         let (name, help) = ("last_reconcile_timestamp_seconds", "When something outside last changed.");
         last.encode(encoder.encode_descriptor(name, help, None, last.metric_type())?)?;
@@ -172,6 +182,10 @@ impl Collector for Snapshot {
         let states = self.states.iter().map(|&(name, value)| (name, ConstCounter::new(value)));
         let help = "States of routed connections that are not in their own place.";
         family(&mut encoder, "connection_states", help, "place", states)?;
+        let elsewhere = ConstCounter::new(self.led_elsewhere);
+        let name = "connections_led_elsewhere";
+        let help = "Connections that another program has led elsewhere after the decision.";
+        elsewhere.encode(encoder.encode_descriptor(name, help, None, elsewhere.metric_type())?)?;
         let lost = ConstCounter::new(self.events_lost);
         let (name, help) = ("trace_events_lost", "Events for `tcproute trace` that found no room.");
         lost.encode(encoder.encode_descriptor(name, help, None, lost.metric_type())?)?;

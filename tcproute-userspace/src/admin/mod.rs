@@ -46,6 +46,7 @@ use tracing::{debug, info};
 
 use crate::{
     agent::{Handle, SharesState},
+    bpf::CounterValue,
     escaped::{self, Escaped},
     trace::Record,
 };
@@ -156,11 +157,12 @@ async fn readyz(State(Desk { handle, .. }): State<Desk>) -> Response {
 
 async fn scrape(State(Desk { handle, here, all }): State<Desk>) -> Result<Response, Failed> {
     let text = async {
+        let counters = counters(&handle).await?;
         // While the daemon starts there is nobody to ask.
-        let (counters, outcomes, shares) = if handle.state().features.is_some() {
-            (handle.counters().await?, handle.outcomes().await?, handle.shares().await?)
+        let (outcomes, shares) = if is_started(&handle) {
+            (handle.outcomes().await?, handle.shares().await?)
         } else {
-            (Vec::new(), Vec::new(), SharesState::default())
+            (Vec::new(), SharesState::default())
         };
         let attached = attached(&handle).await?;
         metrics::text(&handle, &counters, &outcomes, shares, &attached, all)
@@ -170,8 +172,9 @@ async fn scrape(State(Desk { handle, here, all }): State<Desk>) -> Result<Respon
 
 async fn show_status(State(desk): State<Desk>) -> Result<Response, Failed> {
     let status = async {
+        let counters = counters(&desk.handle).await?;
         let attached = attached(&desk.handle).await?;
-        Ok(Status::new(&desk.handle.state(), &attached))
+        Ok(Status::new(&desk.handle.state(), &attached, &counters))
     };
     desk.json(status).await
 }
@@ -207,6 +210,15 @@ async fn trace(State(desk): State<Desk>) -> Result<Response, Failed> {
         Some((line, (records, place)))
     });
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+/// While the daemon starts there is nobody to ask.
+fn is_started(handle: &Handle) -> bool {
+    handle.state().features.is_some()
+}
+
+async fn counters(handle: &Handle) -> Result<Vec<CounterValue>> {
+    if is_started(handle) { handle.counters().await } else { Ok(Vec::new()) }
 }
 
 /// Whether each of the workloads is attached, as the kernel tells it.

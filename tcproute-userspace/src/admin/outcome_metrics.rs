@@ -94,6 +94,7 @@ impl OutcomeMetrics {
                 ("aborted", outcomes.aborted),
                 ("unsent", outcomes.unsent),
                 ("failed", outcomes.failed),
+                ("elsewhere", outcomes.elsewhere),
                 ("no_endpoint", outcomes.no_endpoint),
             ];
             for (outcome, count) in ends {

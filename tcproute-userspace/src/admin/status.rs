@@ -12,8 +12,8 @@ use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    agent::{DrainState, EjectedState, State, WaitingState, WorkloadState},
-    bpf::attached,
+    agent::{DrainState, EjectedState, State, WaitingState, WorkloadState, noticed},
+    bpf::{CounterValue, attached},
     outcomes::timestamp,
     privileges,
     sources::{
@@ -229,7 +229,7 @@ pub struct MapUse {
 }
 
 impl Status {
-    pub(super) fn new(state: &State, attached: &[bool]) -> Self {
+    pub(super) fn new(state: &State, attached: &[bool], counters: &[CounterValue]) -> Self {
         let error = state
             .kernel_error
             .as_ref()
@@ -240,8 +240,7 @@ impl Status {
             started: started(),
             kernel: uname()
                 .map_or_else(|_| "unknown".to_owned(), |name| name.release().to_string_lossy().into_owned()),
-            // They cannot be told where /proc is not mounted.
-            capabilities: privileges::held().unwrap_or_default(),
+            capabilities: privileges::effective().map(|all| privileges::names(&all)).unwrap_or_default(),
             features: state.features.map(|features| Features {
                 refuses_with_econnrefused: features.refuses_with_econnrefused,
                 names_mptcp_peers: features.names_mptcp_peers,
@@ -271,6 +270,7 @@ impl Status {
                 .chain(state.unattached.iter().cloned())
                 .chain(state.missing.iter().cloned())
                 .chain(state.workloads.values().filter_map(|workload| beyond(workload)))
+                .chain(noticed(counters).into_iter().map(|(_, line)| line))
                 .chain(state.warnings.iter().cloned())
                 .collect(),
             maps: maps(state),

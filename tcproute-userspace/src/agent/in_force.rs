@@ -53,6 +53,8 @@ pub(super) struct InForce<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Applied {
     pub(super) changed: Vec<Changed>,
+    /// Whether any workload has other routes, be it only by what there is to say of them.
+    pub(super) renewed: bool,
     /// Entries of `outcomes` that have counted nothing yet.
     pub(super) fresh: FxHashSet<u32>,
     pub(super) attached: Vec<CgroupId>,
@@ -276,6 +278,7 @@ impl<'a> InForce<'a> {
             workload.out = out;
             workload.beyond = beyond;
         }
+        applied.renewed = true;
         Ok(())
     }
 

@@ -7,7 +7,7 @@
 //! - `eject`, `drain`: endpoints that do not answer, and connections to endpoints that have left.
 //! - `outcomes`, `trace`: what the kernel has counted, and what it tells.
 //! - `follow`: the task that listens to the sources.
-//! - `state`, `told`, `reconciles`, `warnings`: what others may know of it.
+//! - `state`, `told`, `reconciles`, `warnings`, `noticed`: what others may know of it.
 //!
 //! The agent itself is the loop that drives them. None of the others knows it.
 
@@ -16,6 +16,7 @@ mod eject;
 mod follow;
 mod in_force;
 mod members;
+mod noticed;
 mod outcomes;
 mod reconciles;
 mod settle;
@@ -26,12 +27,7 @@ mod trace;
 mod wanted;
 mod warnings;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    future::Future,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use aya_log::EbpfLogger;
@@ -67,7 +63,9 @@ use state::Question;
 use told::{Beside, Told};
 use trace::Tracing;
 use wanted::LocalDataplanes;
+use warnings::Remarks;
 
+pub use noticed::noticed;
 pub use reconciles::{Outcome, Reconciles};
 pub use shares::{SharesState, WorkloadShare};
 pub use state::{
@@ -117,6 +115,8 @@ const LOG_INTERVAL: Duration = Duration::from_millis(100);
 /// How often to try again what has failed, and to give back what is not used any more.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often to look whether the programs have met with anything that has to be told.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
 /// How often to look whether all is still pinned.
 const PINS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -227,7 +227,7 @@ impl<'a> Agent<'a> {
         }
         agent.told.waiting(agent.local.waiting());
         let routes = warnings::distinct_routes(&agent.in_force.workloads);
-        agent.take_warnings(warnings::warnings(&routes, agent.settings.selection));
+        agent.take_remarks(warnings::remarks(&routes, agent.settings.selection));
         agent.publish();
         Ok(agent)
     }
@@ -251,10 +251,11 @@ impl<'a> Agent<'a> {
         let mut pins_ticks = interval(PINS_INTERVAL);
         let mut trace_ticks = interval(TRACE_INTERVAL);
         let mut eject_ticks = interval(eject::INTERVAL);
-        for ticks in [&mut retry_ticks, &mut pins_ticks, &mut trace_ticks, &mut eject_ticks] {
+        let mut notice_ticks = interval(NOTICE_INTERVAL);
+        for ticks in [&mut retry_ticks, &mut pins_ticks, &mut trace_ticks, &mut eject_ticks, &mut notice_ticks] {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
-        let mut warnings: Option<JoinHandle<BTreeSet<String>>> = None;
+        let mut remarks: Option<JoinHandle<Remarks>> = None;
         tokio::pin!(until);
         loop {
             let mut grown = false;
@@ -293,9 +294,13 @@ impl<'a> Agent<'a> {
                 _ = pins_ticks.tick() => grown = self.keep_pinned(),
                 _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
                 _ = eject_ticks.tick(), if self.ejecting.is_some() => grown = self.look_after_endpoints(),
+                _ = notice_ticks.tick() => match self.in_force.datapath.counters() {
+                    Ok(counters) => self.told.noticed(noticed(&counters)),
+                    Err(error) => warn!("cannot read the counters: {error:#}"),
+                },
                 _ = trace_ticks.tick(), if self.tracing.is_some() => self.serve_listeners(),
                 step = drain::step(&mut self.draining) => self.drain(step),
-                Some(found) = finished(&mut warnings) => self.take_warnings(found),
+                Some(found) = finished(&mut remarks) => self.take_remarks(found),
                 Some(ended) = self.feeds.tasks.join_next() => {
                     let why = ended.err().map_or_else(|| "they were given up".to_owned(), |error| error.to_string());
                     error!("changes outside are not followed any more, start tcproute anew: {why}");
@@ -305,11 +310,11 @@ impl<'a> Agent<'a> {
                 // The programs that write it are others now.
                 log = self.log()?;
             }
-            if self.warnings_due && warnings.is_none() {
+            if self.warnings_due && remarks.is_none() {
                 self.warnings_due = false;
                 let routes = warnings::distinct_routes(&self.in_force.workloads);
                 let selection = self.settings.selection;
-                warnings = Some(spawn_blocking(move || warnings::warnings(&routes, selection)));
+                remarks = Some(spawn_blocking(move || warnings::remarks(&routes, selection)));
             }
         }
     }
@@ -457,7 +462,7 @@ impl<'a> Agent<'a> {
         self.tables.clean_up();
         let changed = applied.changed.len();
         let any = changed > 0 || !applied.attached.is_empty() || !applied.forgotten.is_empty();
-        self.warnings_due |= any;
+        self.warnings_due |= any || applied.renewed;
         self.told.missing(&self.local);
         self.retries = applied.failures.iter().any(|failed| failed.cgroup.is_some());
         let outcome = match self.told.applied(&applied, refused, &mut self.in_force) {
@@ -469,8 +474,8 @@ impl<'a> Agent<'a> {
     }
 
     /// Takes what the operator should know of the routes.
-    fn take_warnings(&mut self, warnings: BTreeSet<String>) {
-        self.told.warnings(warnings);
+    fn take_remarks(&mut self, remarks: Remarks) {
+        self.told.remarks(remarks);
         self.publish();
     }
 
@@ -513,7 +518,7 @@ fn first_limits(local: &LocalDataplanes, tables: &mut RouteTables, memory: Memor
 }
 
 /// What a task gave, once it has ended. What has failed is done anew the next time.
-async fn finished(task: &mut Option<JoinHandle<BTreeSet<String>>>) -> Option<BTreeSet<String>> {
+async fn finished(task: &mut Option<JoinHandle<Remarks>>) -> Option<Remarks> {
     let Some(running) = task else { return std::future::pending().await };
     let ended = running.await;
     *task = None;

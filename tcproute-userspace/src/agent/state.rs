@@ -2,6 +2,7 @@
 //! what only the kernel knows.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -20,7 +21,7 @@ use crate::{
     bpf::{CounterValue, requirements::Features},
     outcomes::WorkloadOutcomes,
     plan::Limits,
-    resources::MeshName,
+    resources::{Denial, MeshName},
     routing::DataplaneRoutes,
     sources::{
         SourceState,
@@ -59,6 +60,8 @@ pub struct State {
     pub missing: Vec<String>,
     /// What the operator should know.
     pub warnings: Vec<String>,
+    /// How many addresses of resources do not count, by why.
+    pub denied: BTreeMap<Denial, u32>,
     /// How many entries of the maps are taken, and how many there are.
     pub maps: Option<(Limits, Limits)>,
     /// What all maps take at most, in bytes, and what they may.

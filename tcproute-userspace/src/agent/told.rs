@@ -1,8 +1,9 @@
 //! What the agent tells of itself: the state that others see, and its log, which has each thing once, when it comes up.
 
-use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use anyhow::Result;
+use tcproute_common::Counter;
 use tokio::{sync::watch, time::Instant};
 use tracing::{error, info, warn};
 
@@ -14,6 +15,7 @@ use super::{
     reconciles::{Outcome, Reconciles},
     state::{Failure, Reconcile, State, WaitingState, WorkloadState},
     wanted::LocalDataplanes,
+    warnings::Remarks,
 };
 use crate::{
     bpf::{Missing, requirements::Features},
@@ -29,6 +31,8 @@ pub(super) struct Told {
     state: State,
     published: watch::Sender<Arc<State>>,
     reconciles: Reconciles,
+    /// Counters of which the log has it that they have counted.
+    noticed: Vec<Counter>,
 }
 
 /// What only has to be looked at when something is told.
@@ -39,6 +43,12 @@ pub(super) struct Beside<'a> {
     pub(super) listeners: usize,
 }
 
+/// As many as are logged at a time, and how many more there are.
+fn logged(all: impl ExactSizeIterator<Item = String>) -> impl Iterator<Item = String> {
+    let more = all.len().saturating_sub(LOGGED);
+    all.take(LOGGED).chain((more > 0).then(|| format!("and {more} more: see tcproute status")))
+}
+
 impl Told {
     /// Nothing yet but what the kernel can do.
     pub(super) fn new(
@@ -46,7 +56,12 @@ impl Told {
         published: watch::Sender<Arc<State>>,
         reconciles: Reconciles,
     ) -> Self {
-        Self { state: State { features: Some(features), ..State::default() }, published, reconciles }
+        Self {
+            state: State { features: Some(features), ..State::default() },
+            published,
+            reconciles,
+            noticed: Vec::new(),
+        }
     }
 
     /// As it will be published next.
@@ -100,7 +115,7 @@ impl Told {
         for cgroup in &applied.forgotten {
             self.state.workloads.remove(cgroup);
         }
-        if !applied.changed.is_empty() || !applied.attached.is_empty() {
+        if applied.renewed || !applied.attached.is_empty() {
             self.routes(in_force);
         }
         if applied.grown || self.state.programs.is_empty() {
@@ -153,12 +168,8 @@ impl Told {
         if routing.is_empty() {
             self.state.kernel_error = None;
         } else if self.state.kernel_error.as_ref().is_none_or(|before| before.violations != routing) {
-            for why in routing.iter().take(LOGGED) {
-                error!("the routes before stay in force: {why}");
-            }
-            if routing.len() > LOGGED {
-                error!("and {} more: see tcproute status", routing.len() - LOGGED);
-            }
+            let told = routing.iter().map(|why| format!("the routes before stay in force: {why}"));
+            logged(told).for_each(|line| error!("{line}"));
             self.state.kernel_error = Some(Failure::new(routing));
         }
         self.state.kernel_error.is_none()
@@ -184,17 +195,23 @@ impl Told {
     }
 
     /// What the operator should know of the routes.
-    pub(super) fn warnings(&mut self, warnings: BTreeSet<String>) {
+    pub(super) fn remarks(&mut self, Remarks { warnings, denied }: Remarks) {
+        self.state.denied = denied;
         let before = &self.state.warnings;
         let new: Vec<&String> =
             warnings.iter().filter(|warning| before.binary_search(warning).is_err()).collect();
-        for warning in new.iter().take(LOGGED) {
-            warn!("{warning}");
-        }
-        if new.len() > LOGGED {
-            warn!("and {} more: see tcproute status", new.len() - LOGGED);
-        }
+        logged(new.iter().map(ToString::to_string)).for_each(|line| warn!("{line}"));
         self.state.warnings = warnings.into_iter().collect();
+    }
+
+    /// What the programs have counted that has to be told.
+    pub(super) fn noticed(&mut self, lines: Vec<(Counter, String)>) {
+        for (counter, line) in lines {
+            if !self.noticed.contains(&counter) {
+                warn!("{line}");
+                self.noticed.push(counter);
+            }
+        }
     }
 
     /// A change outside was followed up to the kernel.

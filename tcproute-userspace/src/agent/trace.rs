@@ -122,7 +122,7 @@ impl Tracing {
         let time = timestamp(self.boot + Duration::from_nanos(event.time));
         let cookie = event.cookie;
         let outcome = match EventKind::new(event.kind)? {
-            EventKind::Routed | EventKind::NoEndpoint => {
+            EventKind::Routed | EventKind::NoEndpoint | EventKind::SourceBound => {
                 return Some(Record::Decision(self.names.decision(event, time, in_force)));
             }
             EventKind::Established => Outcome::Established,
@@ -132,8 +132,10 @@ impl Tracing {
             EventKind::Aborted => Outcome::Aborted,
             EventKind::Unsent => Outcome::Unsent,
             EventKind::Failed => Outcome::Failed,
+            EventKind::Elsewhere => Outcome::Elsewhere,
         };
-        let microseconds = (outcome != Outcome::Unsent).then_some(event.latency);
+        let had_syn = !matches!(outcome, Outcome::Unsent | Outcome::Elsewhere);
+        let microseconds = had_syn.then_some(event.latency);
         let (dialled, endpoint) = (event.dialled.into(), event.chosen.into());
         Some(Record::End { cookie, time, dialled, endpoint, outcome, microseconds })
     }
@@ -160,6 +162,7 @@ impl Names {
             policies: destination.map(|destination| destination.policies.clone()).unwrap_or_default(),
             backend: backends.get(&event.outcomes).cloned(),
             endpoint: (event.chosen != SocketAddress::NOWHERE).then(|| event.chosen.into()),
+            source_bound: EventKind::new(event.kind) == Some(EventKind::SourceBound),
         }
     }
 }

@@ -42,7 +42,7 @@ struct LocalDataplane {
 impl LocalDataplanes {
     /// Of these workloads, which come and go; or, for a cgroup that is there for good, of this name alone.
     pub(super) fn new(settings: Settings, named: Vec<Named>, others: Vec<Found>) -> Self {
-        let resolver = Resolver::new(Resources::default(), DnsAnswers::new(), settings.routing);
+        let resolver = Resolver::new(Resources::default(), DnsAnswers::new(), settings.routing.clone());
         let names =
             named.iter().map(|named| &named.dataplane).chain(others.iter().map(|found| &found.dataplane));
         let dataplanes = names.map(|name| (Arc::clone(name), LocalDataplane::default())).collect();

@@ -1,5 +1,7 @@
 //! Which cgroups the kernel has links to: another way to see that one is gone.
 
+use std::io;
+
 use super::{attach_types::HOOKS, pins::LinkDirectories, sys};
 use crate::{known::Known, workloads::cgroups::CgroupId};
 
@@ -19,10 +21,13 @@ impl PinnedLinks {
     pub fn cgroup(&self, cgroup: CgroupId) -> Known<()> {
         for (hook, _) in HOOKS {
             for place in self.directories.places(cgroup, hook) {
-                let asked = sys::pinned(&place).and_then(sys::cgroup_of_link);
-                match Known::of(asked) {
-                    Known::There(0) | Known::Gone => {}
-                    Known::There(_) => return Known::There(()),
+                match Known::of(sys::pinned(&place).and_then(sys::cgroup_link)) {
+                    Known::There(Some(link)) if link.cgroup == 0 => {}
+                    Known::Gone => {}
+                    Known::There(Some(_)) => return Known::There(()),
+                    Known::There(None) => {
+                        return Known::Unknown(io::Error::other("it is no link to a cgroup"));
+                    }
                     Known::Unknown(error) => return Known::Unknown(error),
                 }
             }

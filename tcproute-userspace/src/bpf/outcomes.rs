@@ -187,6 +187,7 @@ fn plus(mut a: OutcomeCounts, b: &OutcomeCounts) -> OutcomeCounts {
         aborted,
         unsent,
         failed,
+        elsewhere,
         closed,
         reset,
         no_endpoint,
@@ -201,6 +202,7 @@ fn plus(mut a: OutcomeCounts, b: &OutcomeCounts) -> OutcomeCounts {
     *aborted += b.aborted;
     *unsent += b.unsent;
     *failed += b.failed;
+    *elsewhere += b.elsewhere;
     *closed += b.closed;
     *reset += b.reset;
     *no_endpoint += b.no_endpoint;

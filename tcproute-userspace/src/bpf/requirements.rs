@@ -1,8 +1,8 @@
 //! What the node must offer, checked before anything is loaded, each with its remedy.
 
-use std::{fmt, fs};
+use std::fmt;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use aya::{
     programs::ProgramType,
     sys::{BpfHelper, is_helper_supported},
@@ -11,6 +11,7 @@ use nix::sys::{resource, utsname::uname};
 use tracing::debug;
 
 use super::kernel_btf;
+use crate::privileges::{can_load, effective};
 
 /// The oldest kernel that has all that is used: 5.10, the oldest one that is tested.
 pub const OLDEST: KernelVersion = KernelVersion { major: 5, minor: 10 };
@@ -84,7 +85,7 @@ pub fn check() -> Result<()> {
         Some(_) => {}
         None => debug!("cannot read a version out of the kernel release {release:?}; going on"),
     }
-    if !can_load(capabilities()?) {
+    if !can_load(&effective()?) {
         bail!(
             "loading eBPF programs needs root, or {CAPABILITIES}: run it with sudo, or in a privileged container"
         );
@@ -95,34 +96,10 @@ pub fn check() -> Result<()> {
 /// What it takes, in words.
 pub const CAPABILITIES: &str = "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 
-/// Whether these capabilities are enough to load programs and to attach them. The kernel takes CAP_SYS_ADMIN for all three.
-pub const fn can_load(capabilities: u64) -> bool {
-    const ALL: u64 = CAP_BPF | CAP_NET_ADMIN | CAP_PERFMON;
-    capabilities & CAP_SYS_ADMIN != 0 || capabilities & ALL == ALL
-}
-
 /// Raises the limits of open files and of locked memory as far as they go. A failure is told where it matters.
 pub fn raise_limits() {
     let _ = raise_open_files();
     let _ = raise_memlock();
-}
-
-/// A bit of capabilities(7).
-pub const CAP_NET_ADMIN: u64 = 1 << 12;
-/// A bit of capabilities(7).
-pub const CAP_SYS_ADMIN: u64 = 1 << 21;
-/// A bit of capabilities(7).
-pub const CAP_PERFMON: u64 = 1 << 38;
-/// A bit of capabilities(7).
-pub const CAP_BPF: u64 = 1 << 39;
-
-/// The effective capabilities of this process, as a set of bits.
-pub fn capabilities() -> Result<u64> {
-    let path = "/proc/self/status";
-    let status = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let bits = line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
-    bits.with_context(|| format!("{path} does not tell"))
 }
 
 /// Maps and programs count against RLIMIT_MEMLOCK before this kernel. Later ones charge the memory cgroup, and a

@@ -165,7 +165,7 @@ pub(super) struct MapInfo {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LinkInfo {
-    pub(super) link_type: u32,
+    link_type: u32,
     pub(super) id: u32,
     pub(super) program: u32,
     padding: u32,
@@ -176,7 +176,7 @@ pub(super) struct LinkInfo {
 }
 
 /// `BPF_LINK_TYPE_CGROUP`
-pub(super) const CGROUP_LINK: u32 = 3;
+const CGROUP_LINK: u32 = 3;
 
 /// What the kernel tells of a map, a link or a program.
 ///
@@ -215,9 +215,10 @@ pub(super) fn map_info(map: impl AsFd) -> io::Result<MapInfo> {
     info(map)
 }
 
-/// Of a file descriptor that is a link's.
-pub(super) fn link_info(link: impl AsFd) -> io::Result<LinkInfo> {
-    info(link)
+/// Of a file descriptor that is a link's. `None` if it is no link to a cgroup.
+pub(super) fn cgroup_link(link: impl AsFd) -> io::Result<Option<LinkInfo>> {
+    let info: LinkInfo = info(link)?;
+    Ok((info.link_type == CGROUP_LINK).then_some(info))
 }
 
 /// The member of `union bpf_attr` for `BPF_LINK_GET_NEXT_ID` and `BPF_LINK_GET_FD_BY_ID`.
@@ -271,15 +272,6 @@ pub(super) fn update_link(link: impl AsFd, program: impl AsFd) -> io::Result<()>
     };
     // SAFETY: nothing but numbers.
     unsafe { bpf(LINK_UPDATE, &mut update) }.map(drop)
-}
-
-/// The cgroup that a link belongs to: 0 when the kernel has removed it.
-pub(super) fn cgroup_of_link(link: impl AsFd) -> io::Result<u64> {
-    let info = link_info(link)?;
-    if info.link_type != CGROUP_LINK {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no link to a cgroup"));
-    }
-    Ok(info.cgroup)
 }
 
 /// The member of `union bpf_attr` for `BPF_LINK_DETACH`.

@@ -19,6 +19,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
 use tokio::runtime::Runtime;
 use tracing::level_filters::LevelFilter;
 
@@ -27,7 +28,7 @@ use crate::{
     logging::{self, Writing},
     plan::{Room, Selection},
     policy::Compat,
-    resources::MeshName,
+    resources::{Guard, MeshName, cidr},
     routing, sources,
 };
 use failure::{BadUsage, FAILED, report};
@@ -75,11 +76,35 @@ struct Routing {
     /// Route past the proxy even where the mesh has mTLS on: such connections are plaintext.
     #[arg(long)]
     allow_mtls_bypass: bool,
+    #[command(flatten)]
+    guard: GuardArguments,
 }
 
 impl Routing {
-    const fn options(&self) -> routing::Options {
-        routing::Options { allow_mtls_bypass: self.allow_mtls_bypass, compat: self.compat }
+    fn options(&self) -> routing::Options {
+        let guard = self.guard.guard();
+        routing::Options { allow_mtls_bypass: self.allow_mtls_bypass, compat: self.compat, guard }
+    }
+}
+
+/// Which addresses count. Unspecified, multicast, broadcast and link-local ones never do.
+#[derive(Debug, Args)]
+struct GuardArguments {
+    /// No connection goes to an address in this network, and no route begins at one. May be given several times.
+    #[arg(long, value_name = "CIDR", value_parser = cidr)]
+    deny_cidr: Vec<IpNet>,
+    /// VIPs of MeshServices, MeshExternalServices and MeshMultiZoneServices count in this network only, such as the range of the
+    /// cluster's Services. May be given several times [default: 240.0.0.0/4]
+    #[arg(long, value_name = "CIDR", value_parser = cidr)]
+    vip_cidr: Vec<IpNet>,
+    /// Whether loopback addresses count, as endpoints and as what is dialled [default: those in files do]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    allow_loopback: Option<bool>,
+}
+
+impl GuardArguments {
+    fn guard(&self) -> Guard {
+        Guard::new(self.deny_cidr.clone(), self.vip_cidr.clone(), self.allow_loopback)
     }
 }
 

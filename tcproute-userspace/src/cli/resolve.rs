@@ -169,6 +169,12 @@ fn explanation_table(explanation: &Explanation) -> Text {
     ));
     text.line(format_args!("{action}: {}", destination.reason));
     text.gap();
+    for denied in &destination.denied {
+        text.line(format_args!("warning: {denied}"));
+    }
+    if !destination.denied.is_empty() {
+        text.gap();
+    }
     if policies.is_empty() {
         text.line("there are no policies");
         return text;

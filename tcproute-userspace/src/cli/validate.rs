@@ -11,8 +11,8 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{ReadingArguments, output, text::Text};
-use crate::sources::{self, InputError, Reading, Strictness};
+use super::{GuardArguments, ReadingArguments, output, text::Text};
+use crate::sources::{self, InputError, Reading, Rules, Strictness};
 
 #[derive(Debug, Args)]
 pub(super) struct Validate {
@@ -21,6 +21,8 @@ pub(super) struct Validate {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     reading: ReadingArguments,
+    #[command(flatten)]
+    guard: GuardArguments,
     /// How the violations are written to standard output.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Output,
@@ -50,7 +52,8 @@ impl Validate {
         };
         let standard_input = |path: PathBuf| if path == Path::new("-") { "/dev/stdin".into() } else { path };
         let paths: Vec<PathBuf> = self.paths.into_iter().map(standard_input).collect();
-        let mut reading = sources::read(&paths, strictness);
+        let guard = Some(self.guard.guard());
+        let mut reading = sources::read(&paths, Rules { strictness, guard });
         if reading.count == 0 {
             // Beside resources it is of no concern what is none; alone it is nothing that was meant.
             let (strange, notes) = reading.notes.into_iter().partition(|note| note.path.is_empty());

@@ -2,13 +2,17 @@
 
 use std::fmt::Write as _;
 
+use caps::Capability;
 use serde::Serialize;
 
 use super::node::Node;
-use crate::bpf::{
-    AttachMode,
-    attached::{Attached, AttachedProgram},
-    requirements::{CAP_NET_ADMIN, CAPABILITIES, OLDEST, WITHOUT_MEMLOCK, can_load},
+use crate::{
+    bpf::{
+        AttachMode,
+        attached::{Attached, AttachedProgram},
+        requirements::{CAPABILITIES, OLDEST, WITHOUT_MEMLOCK},
+    },
+    privileges::can_load,
 };
 
 /// How something stands.
@@ -150,8 +154,8 @@ fn privilege(node: &Node) -> Check {
     const ID: &str = "privilege";
     let remedy = "run it with sudo, or in a privileged container";
     let who = if node.root { "root" } else { "not root" };
-    match node.capabilities {
-        Ok(bits) if can_load(bits) => Check::new(
+    match &node.capabilities {
+        Ok(capabilities) if can_load(capabilities) => Check::new(
             ID,
             Status::Ok,
             format!(
@@ -159,7 +163,7 @@ fn privilege(node: &Node) -> Check {
             ),
         ),
         Ok(_) => Check::new(ID, Status::Missing, format!("{who}, without {CAPABILITIES}")).remedy(remedy),
-        Err(ref reason) => Check::new(ID, Status::Unknown, format!("{who}; capabilities: {reason}")),
+        Err(reason) => Check::new(ID, Status::Unknown, format!("{who}; capabilities: {reason}")),
     }
 }
 
@@ -262,7 +266,7 @@ fn features(node: &Node) -> Vec<Check> {
 fn drain(node: &Node) -> Check {
     const ID: &str = "drain";
     match (&node.drain, &node.capabilities) {
-        (Ok(()), Ok(bits)) if bits & CAP_NET_ADMIN == 0 => Check::new(
+        (Ok(()), Ok(capabilities)) if !capabilities.contains(&Capability::CAP_NET_ADMIN) => Check::new(
             ID,
             Status::Fallback,
             "run --drain is refused, since this process may not close connections: that needs CAP_NET_ADMIN",

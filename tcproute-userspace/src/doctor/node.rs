@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Result;
+use caps::CapsHashSet;
 use flate2::read::GzDecoder;
 use nix::{
     sys::{
@@ -22,10 +23,11 @@ use crate::{
         Datapath, LoadedProgram, Options,
         attached::{self, Attached},
         pins,
-        requirements::{self, Features, KernelVersion, can_load},
+        requirements::{self, Features, KernelVersion},
     },
     drain,
     plan::Limits,
+    privileges::{can_load, effective},
     workloads::cgroups::Cgroup2,
 };
 
@@ -54,8 +56,8 @@ pub(super) struct Node {
     pub(super) btf: bool,
     /// Whether this process is root.
     pub(super) root: bool,
-    /// The effective capabilities, as a set of bits (capabilities(7)).
-    pub(super) capabilities: Known<u64>,
+    /// The effective capabilities (capabilities(7)).
+    pub(super) capabilities: Known<CapsHashSet>,
     /// Bytes of memory that this process may lock; `None` without limit.
     pub(super) memlock: Known<Option<u64>>,
     /// Whether that could be raised.
@@ -89,8 +91,8 @@ impl Node {
             .map_err(|error| error.to_string());
         let memlock_raised = requirements::raise_memlock().is_ok();
         let cgroup2 = Cgroup2::find().map_err(|error| format!("{error:#}"));
-        let capabilities = requirements::capabilities().map_err(|error| format!("{error:#}"));
-        let may_load = root || capabilities.as_ref().is_ok_and(|&bits| can_load(bits));
+        let capabilities = effective().map_err(|error| format!("{error:#}"));
+        let may_load = root || capabilities.as_ref().is_ok_and(can_load);
         let privileged = |what: &str| if may_load { Ok(()) } else { Err(format!("{what} needs root")) };
         let features = privileged("asking the kernel for features")
             .and_then(|()| Features::probe().map_err(|error| format!("{error:#}")));

@@ -13,18 +13,13 @@ mod sockets;
 use std::{collections::BTreeMap, future, path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
+use caps::Capability;
 use tokio::{
     task::{JoinError, JoinHandle, spawn_blocking},
     time::{Instant, sleep_until},
 };
 
-use crate::{
-    bpf::{
-        RoutedSockets,
-        requirements::{self, CAP_NET_ADMIN},
-    },
-    workloads::cgroups::CgroupId,
-};
+use crate::{bpf::RoutedSockets, privileges, workloads::cgroups::CgroupId};
 use closing::{Gone, close};
 use departures::Departures;
 use sockets::SockDiag;
@@ -36,7 +31,7 @@ pub use sockets::Unsupported;
 /// Fails, with the remedy, if this process cannot close connections.
 pub fn check() -> Result<()> {
     probe()?;
-    if requirements::capabilities()? & CAP_NET_ADMIN == 0 {
+    if !privileges::effective()?.contains(&Capability::CAP_NET_ADMIN) {
         bail!("closing connections needs CAP_NET_ADMIN: give it to this process");
     }
     Ok(())

@@ -37,6 +37,8 @@ pub struct Outcomes {
     pub unsent: u64,
     /// Failed before the handshake was complete for any other reason, or, where the kernel has no BTF, for any.
     pub failed: u64,
+    /// Led elsewhere by another program after the choice. What became of them there is not known.
+    pub elsewhere: u64,
     /// Established, and TCP has come to its end.
     pub closed: u64,
     /// Established and not closed.
@@ -97,6 +99,7 @@ impl Outcomes {
             aborted: sum(|counts| counts.aborted),
             unsent: sum(|counts| counts.unsent),
             failed: sum(|counts| counts.failed),
+            elsewhere: sum(|counts| counts.elsewhere),
             closed,
             open: established.saturating_sub(closed),
             reset: sum(|counts| counts.reset),
@@ -117,7 +120,7 @@ impl Outcomes {
 
     /// Attempts of which there is no end yet.
     pub const fn pending(&self) -> u64 {
-        let ended = self.established + self.unsuccessful();
+        let ended = self.established + self.unsuccessful() + self.elsewhere;
         self.attempted.saturating_sub(ended)
     }
 
@@ -137,6 +140,7 @@ impl AddAssign for Outcomes {
         self.aborted += other.aborted;
         self.unsent += other.unsent;
         self.failed += other.failed;
+        self.elsewhere += other.elsewhere;
         self.closed += other.closed;
         self.open += other.open;
         self.reset += other.reset;
@@ -158,6 +162,7 @@ impl fmt::Display for Outcomes {
             (self.aborted, "aborted"),
             (self.unsent, "unsent"),
             (self.failed, "failed"),
+            (self.elsewhere, "led elsewhere"),
             (self.closed, "closed"),
             (self.open, "open"),
             (self.reset, "reset"),

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::{
     address::parse_ip,
+    guard::Provenance,
     header::{Header, Key},
     wire,
 };
@@ -17,6 +18,8 @@ pub struct ClusterService {
     pub addresses: Vec<IpAddr>,
     /// Its TCP ports.
     pub ports: Vec<u16>,
+    /// Who may have written it.
+    pub provenance: Provenance,
 }
 
 impl ClusterService {
@@ -38,7 +41,9 @@ impl ClusterService {
         };
         let tcp = ports.into_iter().filter(|port| port.protocol.as_deref().is_none_or(|kind| kind == "TCP"));
         let ports = tcp.filter_map(|port| u16::try_from(port.port?).ok()).filter(|&port| port > 0);
-        Some(Self { key: header?.key(), addresses, ports: ports.collect() })
+        let header = header?;
+        let provenance = header.meta.provenance;
+        Some(Self { key: header.key(), addresses, ports: ports.collect(), provenance })
     }
 
     /// The value of the tag `kuma.io/service` of the inbounds behind a port.

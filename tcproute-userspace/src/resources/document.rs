@@ -11,6 +11,7 @@ use super::{
     cluster_service::ClusterService,
     dataplane::Dataplane,
     external_service::ExternalService,
+    guard::Provenance,
     header::{Header, read_name},
     identity::Identity,
     kinds::{Form, Kind},
@@ -78,6 +79,26 @@ impl Resource {
             (Self::ClusterService(a), Self::ClusterService(b)) => Arc::ptr_eq(a, b),
             (Self::OtherPolicy(a), Self::OtherPolicy(b)) => Arc::ptr_eq(a, b),
             _ => false,
+        }
+    }
+
+    /// Tells who may have written it: a source says so of all that it has. Of files it is so already.
+    pub fn set_provenance(&mut self, provenance: Provenance) {
+        match self {
+            Self::Dataplane(dataplane) => Arc::make_mut(dataplane).meta.provenance = provenance,
+            Self::ExternalService(service) => Arc::make_mut(service).provenance = provenance,
+            Self::MeshService(service) => Arc::make_mut(service).meta.provenance = provenance,
+            Self::MeshExternalService(service) => Arc::make_mut(service).meta.provenance = provenance,
+            Self::MeshMultiZoneService(service) => Arc::make_mut(service).meta.provenance = provenance,
+            Self::ClusterService(service) => Arc::make_mut(service).provenance = provenance,
+            // No address is in these.
+            Self::Mesh(_)
+            | Self::TcpRoute(_)
+            | Self::HttpRoute(_)
+            | Self::MeshIdentity(_)
+            | Self::MeshTls(_)
+            | Self::TrafficRoute(_)
+            | Self::OtherPolicy(_) => {}
         }
     }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    guard::Provenance,
     header::{Header, Key},
     names::{MeshName, ResourceName, ServiceName, Tags},
     tags,
@@ -28,6 +29,8 @@ pub struct ExternalService {
     pub address: ExternalAddress,
     /// Whether the proxy originates TLS to it.
     pub tls: bool,
+    /// Who may have written it.
+    pub provenance: Provenance,
 }
 
 /// Where an ExternalService is.
@@ -69,8 +72,9 @@ impl ExternalService {
             found.add(format!("{path}.tls.serverName"), "must not be empty");
         }
         let tls = tls.and_then(|tls| tls.enabled).unwrap_or(false);
-        let Header { mesh, name, .. } = header?;
-        Some(Self { mesh, name, service: service?, tags: Arc::new(tags), address: address?, tls })
+        let Header { mesh, name, meta, .. } = header?;
+        let provenance = meta.provenance;
+        Some(Self { mesh, name, service: service?, tags: Arc::new(tags), address: address?, tls, provenance })
     }
 }
 

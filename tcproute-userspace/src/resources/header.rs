@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
+    guard::Provenance,
     names::{Labels, MeshName, ResourceName},
     target_ref::{ProxyType, ServiceBy, ServiceKind, ServiceRef},
     violation::Violations,
@@ -52,6 +53,8 @@ pub struct Meta {
     pub display_name: String,
     /// When it was made, if that is known.
     pub created: Option<Timestamp>,
+    /// Who may have written it.
+    pub provenance: Provenance,
 }
 
 /// The part of a mesh that a resource belongs to.
@@ -163,7 +166,8 @@ impl Header {
         let name = ResourceName { name: read_name(name, "name", found)?, namespace: None };
         let labels = labels.unwrap_or_default();
         let display_name = display_name(&labels, None, &name);
-        let meta = Meta { labels, display_name, created: created.and_then(|created| created.0) };
+        let created = created.and_then(|created| created.0);
+        let meta = Meta { labels, display_name, created, provenance: Provenance::default() };
         Some(Self { mesh: mesh?, name, meta, labels_path: "labels" })
     }
 
@@ -187,7 +191,7 @@ impl Header {
             labels.entry(NAMESPACE_LABEL.to_owned()).or_insert_with(|| namespace.clone());
         }
         let created = metadata.creation_timestamp.and_then(|created| created.0);
-        let meta = Meta { labels, display_name, created };
+        let meta = Meta { labels, display_name, created, provenance: Provenance::default() };
         Some(Self { mesh: mesh?, name, meta, labels_path: "metadata.labels" })
     }
 

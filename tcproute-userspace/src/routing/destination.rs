@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    Action, Destination, Options, ResolvedBackend, endpoints::Chosen, policies::Entry, references::Nowhere,
-    service::ServiceId, services::Services,
+    Action, AddressRole, DeniedAddress, Destination, Options, ResolvedBackend, endpoints::Chosen,
+    policies::Entry, references::Nowhere, service::ServiceId, services::Services,
 };
 use crate::{
     policy::{Compat, Conf, Referrer, merge},
@@ -81,7 +81,7 @@ pub(super) enum Dependency {
 pub(super) struct World<'a> {
     pub(super) services: &'a Services,
     pub(super) resources: &'a Resources,
-    pub(super) options: Options,
+    pub(super) options: &'a Options,
 }
 
 /// A backendRef that counts, and where it leads.
@@ -155,7 +155,9 @@ impl World<'_> {
             policies,
             backends: Vec::new(),
             warnings: Vec::new(),
+            denied: Vec::new(),
         };
+        let mut denied = BTreeSet::new();
         let mut warnings = BTreeSet::new();
         let reason = self
             .reason_of_policies(key, protocol, &mut depends)
@@ -176,10 +178,11 @@ impl World<'_> {
                 } else {
                     "MeshTCPRoute".to_owned()
                 };
-                destination.backends = self.backends(key, &backends, &mut warnings);
+                destination.backends = self.backends(key, &backends, &mut warnings, &mut denied);
             }
         }
         destination.warnings = warnings.into_iter().collect();
+        destination.denied = denied.into_iter().collect();
         (destination, depends)
     }
 
@@ -241,6 +244,7 @@ impl World<'_> {
         key: &DestinationKey,
         backends: &Backends<'_>,
         warnings: &mut BTreeSet<String>,
+        denied: &mut BTreeSet<DeniedAddress>,
     ) -> Vec<ResolvedBackend> {
         let service = self.services.name(key.dialled.service);
         for dropped in &backends.dropped {
@@ -265,7 +269,7 @@ impl World<'_> {
                     reason = "a sum above 2^53 is off by less than one part in 2^53"
                 )]
                 share: if sum == 0 { 0.0 } else { f64::from(weight.get()) / sum as f64 },
-                endpoints: self.endpoints(key, backend, warnings),
+                endpoints: self.endpoints(key, backend, warnings, denied),
             }
         };
         backends.all.iter().map(resolve).collect()
@@ -277,6 +281,7 @@ impl World<'_> {
         key: &DestinationKey,
         backend: &Backend<'_>,
         warnings: &mut BTreeSet<String>,
+        denied: &mut BTreeSet<DeniedAddress>,
     ) -> Vec<SocketAddr> {
         let reference = &backend.reference.target.service;
         let service = self.services.name(key.dialled.service);
@@ -284,8 +289,19 @@ impl World<'_> {
         let mut out_of_reach = BTreeSet::new();
         for endpoint in backend.chosen.iter().flat_map(|chosen| chosen.with(backend.subset)) {
             // A socket that dials IPv4 cannot connect to IPv6; one that dials IPv6 can connect to both.
+            let mut addresses_of: Vec<SocketAddr> = self.services.addresses(endpoint).collect();
+            addresses_of.retain(|to| match self.options.guard.judge(to.ip(), endpoint.provenance) {
+                Ok(()) => true,
+                Err(why) => {
+                    let (role, address) = (AddressRole::Endpoint, *to);
+                    let of = endpoint.source.identity();
+                    let service = backend.service.map_or(service, |id| self.services.name(id)).clone();
+                    denied.insert(DeniedAddress { role, address, service, of, why });
+                    false
+                }
+            });
             let (within, beyond): (Vec<SocketAddr>, Vec<SocketAddr>) =
-                self.services.addresses(endpoint).partition(|to| to.is_ipv4() || key.dialled.over_ipv6);
+                addresses_of.into_iter().partition(|to| to.is_ipv4() || key.dialled.over_ipv6);
             // A name with addresses of both kinds can be reached, and that is what counts.
             if within.is_empty() {
                 out_of_reach.extend(beyond);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::protocol;
 use crate::{
     policy::{Compat, includes},
-    resources::{ExternalAddress, Key, MtlsMode, PROTOCOL_TAG, Tags},
+    resources::{
+        Dataplane, ExternalAddress, ExternalService, Identity, Key, MtlsMode, PROTOCOL_TAG, Provenance, Tags,
+    },
 };
 
 /// The resource that an endpoint is of.
@@ -15,10 +17,22 @@ pub(super) enum Source {
     ExternalService(Key),
 }
 
+impl Source {
+    pub(super) fn identity(&self) -> Identity {
+        let (kind, key) = match self {
+            Self::Dataplane(key) => (Dataplane::KIND, key),
+            Self::ExternalService(key) => (ExternalService::KIND, key),
+        };
+        Identity { kind, key: key.clone() }
+    }
+}
+
 /// An endpoint of a service.
 #[derive(Debug, Clone)]
 pub(super) struct Endpoint {
     pub(super) source: Source,
+    /// Who may have written that.
+    pub(super) provenance: Provenance,
     pub(super) address: ExternalAddress,
     pub(super) tags: Arc<Tags>,
     /// The zone that it is in, if that is said.

@@ -11,6 +11,7 @@ use super::{
     find::find,
     policies::Entry,
     protocol,
+    resolver::LeftOut,
 };
 use crate::{
     policy::{Compat, Referrer, applies, merge, reaches_namespace, reaches_zone, selects},
@@ -90,7 +91,8 @@ impl Resolver {
         service: &str,
     ) -> Result<Vec<Explanation>, UnknownService> {
         let dataplane = Arc::clone(find(self.resources(), mesh, dataplane)?);
-        let outbounds = self.outbounds(&dataplane, &mut BTreeSet::new());
+        let mut left_out = LeftOut::default();
+        let outbounds = self.outbounds(&dataplane, &mut left_out);
         let wanted: Vec<(SocketAddr, Dialled)> = outbounds
             .iter()
             .filter(|(_, dialled)| **self.services.name(dialled.service) == *service)
@@ -98,7 +100,11 @@ impl Resolver {
             .collect();
         if wanted.is_empty() {
             let known = outbounds.iter().map(|(_, dialled)| &**self.services.name(dialled.service));
-            let hint = nearest(service, known).map(|near| format!(", did you mean {near:?}?"));
+            let denied = left_out.denied.iter().find(|denied| *denied.service == *service);
+            let hint = match denied {
+                Some(denied) => Some(format!(": {denied}")),
+                None => nearest(service, known).map(|near| format!(", did you mean {near:?}?")),
+            };
             return Err(UnknownService::Service {
                 dataplane: dataplane.name.to_string(),
                 service: service.to_owned(),

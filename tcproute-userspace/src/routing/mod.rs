@@ -3,6 +3,7 @@
 
 mod cache;
 mod changes;
+mod denied;
 mod destination;
 mod difference;
 mod endpoints;
@@ -27,6 +28,7 @@ mod vips;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+pub use denied::{AddressRole, DeniedAddress};
 pub use difference::{DataplaneDifference, Fate, RouteDifference, Shift, difference};
 pub use explain::{Considered, Explanation, UnknownService, Verdict};
 pub use find::UnknownDataplane;
@@ -36,18 +38,20 @@ pub use resolver::Resolver;
 pub use routes::Routes;
 pub use update::{Refreshed, Update};
 
-use crate::policy::Compat;
+use crate::{policy::Compat, resources::Guard};
 
 /// The addresses of DNS names, as they were last answered.
 pub type DnsAnswers = BTreeMap<String, Vec<IpAddr>>;
 
 /// What an operator may decide about resolution.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// Route past the proxy although the mesh has mTLS on.
     pub allow_mtls_bypass: bool,
     /// The order of policies.
     pub compat: Compat,
+    /// Which addresses count.
+    pub guard: Guard,
 }
 
 #[cfg(test)]

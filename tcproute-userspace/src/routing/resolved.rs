@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::Routes;
+use super::{DeniedAddress, Routes};
 use crate::{
     policy::Compat,
     resources::{BackendTarget, Labels, MeshName, PortRef, ServiceBy, Tags, Weight},
@@ -27,6 +27,8 @@ pub struct DataplaneRoutes {
     pub routes: Routes,
     /// Outbounds that contradict each other.
     pub(crate) conflicts: Vec<String>,
+    /// Addresses that applications may not dial, though a resource has them.
+    pub(crate) denied: Vec<DeniedAddress>,
     /// The policies of other kinds that the Dataplane's proxy enforces.
     pub(crate) other_policies: Arc<[String]>,
 }
@@ -57,6 +59,8 @@ pub struct Destination {
     pub backends: Vec<ResolvedBackend>,
     /// What the operator should know: unknown services, destinations left to the proxy, and the like.
     pub warnings: Vec<String>,
+    /// Endpoints that no connection may go to.
+    pub denied: Vec<DeniedAddress>,
 }
 
 /// What the kernel does with a connection to an outbound.
@@ -84,10 +88,17 @@ pub struct ResolvedBackend {
 
 impl DataplaneRoutes {
     /// What the operator should know, sorted.
-    pub fn warnings(&self) -> Vec<&str> {
+    pub fn warnings(&self) -> Vec<String> {
         let of_routes = self.routes.iter().flat_map(|route| &route.destination.warnings);
-        let all: BTreeSet<&str> = self.conflicts.iter().chain(of_routes).map(String::as_str).collect();
+        let all = self.conflicts.iter().chain(of_routes).cloned();
+        let all: BTreeSet<String> = all.chain(self.denied().into_iter().map(ToString::to_string)).collect();
         all.into_iter().collect()
+    }
+
+    /// The addresses that do not count, each once.
+    pub fn denied(&self) -> BTreeSet<&DeniedAddress> {
+        let of_routes = self.routes.iter().flat_map(|route| &route.destination.denied);
+        self.denied.iter().chain(of_routes).collect()
     }
 
     /// The policies of other kinds, as `kind name`, that the proxy would have enforced on connections that now
@@ -108,7 +119,7 @@ impl Serialize for DataplaneRoutes {
             compat: Compat,
             routes: &'a Routes,
             #[serde(skip_serializing_if = "Vec::is_empty")]
-            warnings: Vec<&'a str>,
+            warnings: Vec<String>,
             #[serde(skip_serializing_if = "<[_]>::is_empty")]
             not_enforced: &'a [String],
         }
@@ -137,7 +148,7 @@ impl Serialize for ResolvedRoute {
             policies: &'a [String],
             backends: &'a [ResolvedBackend],
         }
-        let Destination { service, protocol, action, reason, policies, backends, warnings: _ } =
+        let Destination { service, protocol, action, reason, policies, backends, warnings: _, denied: _ } =
             &*self.destination;
         Shown {
             service,

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::{
-    DataplaneRoutes, Destination, DnsAnswers, Options, ResolvedRoute, UnknownDataplane,
+    AddressRole, DataplaneRoutes, DeniedAddress, Destination, DnsAnswers, Options, ResolvedRoute,
+    UnknownDataplane,
     cache::Destinations,
     destination::{DestinationKey, Dialled, Same, World},
     find::find,
@@ -17,8 +18,8 @@ use super::{
 use crate::{
     policy::{Compat, Referrer, enforces},
     resources::{
-        Dataplane, Gateway, Inbound, MeshHttpRoute, MeshName, MeshTcpRoute, Outbound, Resources, Rule,
-        ServiceBy, ServiceRef, Tags,
+        Dataplane, Gateway, Identity, Inbound, MeshHttpRoute, MeshName, MeshTcpRoute, Outbound, Resources,
+        Rule, ServiceBy, ServiceRef, Tags,
     },
 };
 
@@ -32,6 +33,14 @@ pub struct Resolver {
     pub(super) destinations: Destinations,
 }
 
+/// What a Dataplane does not dial, though resources say so.
+#[derive(Default)]
+pub(super) struct LeftOut {
+    /// What contradicts itself or others.
+    conflicts: BTreeSet<String>,
+    pub(super) denied: BTreeSet<DeniedAddress>,
+}
+
 /// Who dials, and what of it is the same for all that it dials.
 pub(super) struct Dialler<'a> {
     pub(super) dataplane: &'a Dataplane,
@@ -42,7 +51,7 @@ pub(super) struct Dialler<'a> {
 impl Resolver {
     /// Prepares what all Dataplanes share.
     pub fn new(resources: Resources, dns: DnsAnswers, options: Options) -> Self {
-        let mut services = Services::new(options.compat, &resources, dns);
+        let mut services = Services::new(&options, &resources, dns);
         let mut policies = Policies::default();
         for policy in resources.tcp_routes.values() {
             policies.replace_tcp(None, Some(policy));
@@ -62,15 +71,15 @@ impl Resolver {
     }
 
     /// How it is resolved.
-    pub const fn options(&self) -> Options {
-        self.options
+    pub const fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The routes of the Dataplane with this name, or, on Kubernetes, `name.namespace`.
     pub fn resolve(&mut self, mesh: &MeshName, name: &str) -> Result<DataplaneRoutes, UnknownDataplane> {
         let dataplane = Arc::clone(find(&self.resources, mesh, name)?);
-        let mut conflicts = BTreeSet::new();
-        let outbounds = self.outbounds(&dataplane, &mut conflicts);
+        let mut left_out = LeftOut::default();
+        let outbounds = self.outbounds(&dataplane, &mut left_out);
         let resources = self.resources.clone();
         let dialler = self.dialler(&resources, &dataplane);
         let route = |(address, dialled): (SocketAddr, Dialled)| {
@@ -83,7 +92,8 @@ impl Resolver {
             dataplane: dataplane.name.to_string(),
             compat: self.options.compat,
             routes,
-            conflicts: conflicts.into_iter().collect(),
+            conflicts: left_out.conflicts.into_iter().collect(),
+            denied: left_out.denied.into_iter().collect(),
             other_policies: self.other_policies(&dataplane),
         })
     }
@@ -100,9 +110,10 @@ impl Resolver {
     pub(super) fn outbounds(
         &mut self,
         dataplane: &Dataplane,
-        conflicts: &mut BTreeSet<String>,
+        LeftOut { conflicts, denied }: &mut LeftOut,
     ) -> Vec<(SocketAddr, Dialled)> {
         let Dataplane { mesh, name, .. } = dataplane;
+        let provenance = dataplane.meta.provenance;
         let mut outbounds = Vec::with_capacity(dataplane.outbounds.len());
         // In later versions whoever is redirected to the proxy has the addresses of services only.
         let written = if self.options.compat.is_later() && dataplane.transparent {
@@ -120,8 +131,18 @@ impl Resolver {
             };
             match dialled {
                 Some((service, tags, by_number)) => {
-                    let over_ipv6 = address.is_ipv6();
-                    outbounds.push((*address, Dialled { service, tags, by_number, over_ipv6 }));
+                    match self.options.guard.judge(address.ip(), provenance) {
+                        Ok(()) => {
+                            let over_ipv6 = address.is_ipv6();
+                            outbounds.push((*address, Dialled { service, tags, by_number, over_ipv6 }));
+                        }
+                        Err(why) => {
+                            let service = Arc::clone(self.services.name(service));
+                            let of = Identity { kind: Dataplane::KIND, key: dataplane.key() };
+                            let (role, address) = (AddressRole::Dialled, *address);
+                            denied.insert(DeniedAddress { role, address, service, of, why });
+                        }
+                    }
                 }
                 None => {
                     conflicts.insert(format!(
@@ -130,6 +151,7 @@ impl Resolver {
                 }
             }
         }
+        denied.extend(self.services.denied_vips(mesh).iter().cloned());
         // A pod does not reach itself through the proxy.
         let own: BTreeSet<SocketAddr> = dataplane.inbounds.iter().filter_map(Inbound::socket).collect();
         let vips = self.services.vips(mesh).iter().filter(|(address, _)| !own.contains(address));
@@ -189,7 +211,7 @@ impl Resolver {
     /// What a key leads to.
     pub(super) fn destination_of(&mut self, key: DestinationKey) -> Arc<Destination> {
         let Self { resources, options, services, destinations, .. } = self;
-        destinations.get(key, &World { services, resources, options: *options })
+        destinations.get(key, &World { services, resources, options })
     }
 
     /// All that decides where a Dataplane gets to.
@@ -217,7 +239,7 @@ impl Resolver {
     }
 
     pub(super) const fn world(&self) -> World<'_> {
-        World { services: &self.services, resources: &self.resources, options: self.options }
+        World { services: &self.services, resources: &self.resources, options: &self.options }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use imbl::OrdMap;
 
 use super::{
-    DnsAnswers,
+    DeniedAddress, DnsAnswers, Options,
     endpoints::{Chosen, Endpoint, Source},
     identities::Identities,
     pairs::PairIndex,
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     policy::{Compat, is_ready},
     resources::{
-        ClusterService, Dataplane, ExternalAddress, ExternalService, Inbound, MeshName, MtlsMode,
+        ClusterService, Dataplane, ExternalAddress, ExternalService, Guard, Inbound, MeshName, MtlsMode,
         ResourceName, Resources, ServiceKind, ServiceName, ServiceRef, ServiceResources, Tags, ZONE_LABEL,
         Zone,
     },
@@ -37,6 +37,8 @@ pub(super) struct Mesh {
     pub(super) selectors: Selectors,
     identities: Identities,
     pub(super) vips: Vec<(SocketAddr, ServiceId)>,
+    /// Addresses at which services are not dialled, though their resources say so.
+    pub(super) denied: Vec<DeniedAddress>,
     /// Whether the addresses may be others by now.
     pub(super) vips_are_stale: bool,
 }
@@ -44,6 +46,7 @@ pub(super) struct Mesh {
 /// All services of all meshes.
 pub(super) struct Services {
     pub(super) compat: Compat,
+    pub(super) guard: Guard,
     services: Vec<Service>,
     ids: HashMap<ServiceKey, ServiceId>,
     pub(super) meshes: HashMap<MeshName, Mesh>,
@@ -54,9 +57,11 @@ pub(super) struct Services {
 }
 
 impl Services {
-    pub(super) fn new(compat: Compat, resources: &Resources, dns: DnsAnswers) -> Self {
+    pub(super) fn new(options: &Options, resources: &Resources, dns: DnsAnswers) -> Self {
+        let compat = options.compat;
         let mut all = Self {
             compat,
+            guard: options.guard.clone(),
             services: Vec::new(),
             ids: HashMap::new(),
             meshes: HashMap::new(),
@@ -222,6 +227,7 @@ impl Services {
         let id = self.tagged(&service.mesh, &service.service);
         let endpoint = Endpoint {
             source: Source::ExternalService(service.key()),
+            provenance: service.provenance,
             address: service.address.clone(),
             tags: Arc::clone(&service.tags),
             zone: None,
@@ -324,10 +330,10 @@ impl Services {
         self.get(id).inbounds > 0
     }
 
-    /// Where its own endpoints are, but for those with a DNS name.
-    pub(super) fn sockets(&self, id: ServiceId) -> impl Iterator<Item = SocketAddr> {
+    /// Its own endpoints, and where they are, but for those with a DNS name.
+    pub(super) fn sockets(&self, id: ServiceId) -> impl Iterator<Item = (&Endpoint, SocketAddr)> {
         self.get(id).endpoints.values().flatten().filter_map(|endpoint| match &endpoint.address {
-            ExternalAddress::Socket(socket) => Some(*socket),
+            ExternalAddress::Socket(socket) => Some((endpoint, *socket)),
             ExternalAddress::Host(..) => None,
         })
     }
@@ -378,6 +384,7 @@ pub(super) fn zone_of<'a>(dataplane: &'a Dataplane, tags: &'a Tags) -> Option<&'
 fn endpoint(dataplane: &Dataplane, inbound: &Inbound, identity: Option<MtlsMode>) -> Endpoint {
     Endpoint {
         source: Source::Dataplane(dataplane.key()),
+        provenance: dataplane.meta.provenance,
         address: inbound.address.clone(),
         tags: Arc::clone(&inbound.tags),
         zone: zone_of(dataplane, &inbound.tags).map(Arc::from),

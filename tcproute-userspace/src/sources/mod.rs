@@ -8,7 +8,7 @@ pub mod merge;
 pub mod snapshot;
 mod together;
 
-pub use documents::Strictness;
+pub use documents::{Rules, Strictness};
 pub use error::{InputError, InputErrors};
 pub use files::{Reading, load, parse, read};
 pub use together::{SourceState, Sources};

@@ -49,6 +49,9 @@ impl Joiner {
             Record::Decision(decision) if decision.endpoint.is_none() => {
                 vec![Connection { decision, outcome: Outcome::NoEndpoint, microseconds: None }]
             }
+            Record::Decision(decision) if decision.source_bound => {
+                vec![Connection { decision, outcome: Outcome::SourceBound, microseconds: None }]
+            }
             Record::Decision(decision) => {
                 let cookie = decision.cookie;
                 // Of a socket that is used again the end before has been told; if it was lost, so is the decision.
@@ -101,6 +104,7 @@ mod tests {
             policies: Vec::new(),
             backend: None,
             endpoint: Some(([127, 0, 0, 2], 5432).into()),
+            source_bound: false,
         })
     }
 

@@ -64,6 +64,9 @@ pub struct Decision {
     pub backend: Option<String>,
     /// Where the connection goes; absent if it was refused, since the backendRef has no endpoint.
     pub endpoint: Option<SocketAddr>,
+    /// Whether the connection is left to the dialled address, since its source is bound where it cannot reach the endpoint.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub source_bound: bool,
 }
 
 /// What comes of a decision.
@@ -88,6 +91,10 @@ pub enum Outcome {
     Unsent,
     /// Failed otherwise.
     Failed,
+    /// Left to the dialled address: the socket is bound where it cannot reach the endpoint.
+    SourceBound,
+    /// Another program has led it elsewhere after the decision.
+    Elsewhere,
 }
 
 impl Outcome {
@@ -103,6 +110,8 @@ impl Outcome {
             Self::Aborted => "aborted",
             Self::Unsent => "unsent",
             Self::Failed => "failed",
+            Self::SourceBound => "left: its source is bound",
+            Self::Elsewhere => "led elsewhere by another program",
         }
     }
 }

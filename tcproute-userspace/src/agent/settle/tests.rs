@@ -130,6 +130,7 @@ fn destination(service: u16, (routed, backends): &Shape) -> Arc<Destination> {
         policies: Vec::new(),
         backends: backends.iter().map(backend).collect(),
         warnings: Vec::new(),
+        denied: Vec::new(),
     })
 }
 
@@ -163,6 +164,7 @@ fn any_wanted() -> impl Strategy<Value = Wanted> {
                 compat: Compat::default(),
                 routes: dials.into_iter().map(route).collect(),
                 conflicts: Vec::new(),
+                denied: Vec::new(),
                 other_policies: [].into(),
             })
         };
@@ -194,6 +196,7 @@ fn a_workload_is_routed_before_it_is_attached_and_detached_before_its_routes_go(
             .into_iter()
             .collect(),
         conflicts: Vec::new(),
+        denied: Vec::new(),
         other_policies: [].into(),
     };
     let workload = WantedWorkload { path: "/a".into(), routes: routes.into() };

@@ -76,13 +76,7 @@ impl Claimed {
     pub(super) fn claim(root: &Directory) -> Result<Self> {
         for _ in 0..TRIES {
             match whose(root)? {
-                Whose::Nobodys => match root.make(NAME) {
-                    Ok(()) | Err(Errno::EEXIST) => {}
-                    Err(error) => {
-                        return Err(error)
-                            .with_context(|| format!("cannot make {}", root.shown(NAME).display()));
-                    }
-                },
+                Whose::Nobodys => root.make(NAME)?,
                 Whose::Others(why) => move_aside(root, &why)?,
                 Whose::Covered => {
                     let at = root.shown(NAME);

@@ -85,17 +85,17 @@ impl Directory {
     /// A directory in it. It is made if there is none.
     pub(super) fn make_child(&self, name: impl AsRef<OsStr>) -> Result<Self> {
         let name = name.as_ref();
-        match self.make(name) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot make {}", self.shown(name).display()));
-            }
-        }
+        self.make(name)?;
         self.child(name)?.with_context(|| format!("{} has vanished", self.shown(name).display()))
     }
 
-    pub(super) fn make(&self, name: impl AsRef<OsStr>) -> nix::Result<()> {
-        mkdirat(&self.file, name.as_ref(), Mode::S_IRWXU)
+    /// Makes a directory in it, unless there is something of that name.
+    pub(super) fn make(&self, name: impl AsRef<OsStr>) -> Result<()> {
+        let name = name.as_ref();
+        match mkdirat(&self.file, name, Mode::S_IRWXU) {
+            Ok(()) | Err(Errno::EEXIST) => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("cannot make {}", self.shown(name).display())),
+        }
     }
 
     /// All names in it, sorted.

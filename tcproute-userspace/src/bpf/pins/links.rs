@@ -42,10 +42,11 @@ pub(in crate::bpf) struct Linked {
 
 /// `None` if it is no link to a cgroup.
 pub(in crate::bpf) fn linked(link: &OwnedFd) -> Result<Option<Linked>> {
-    let info = sys::link_info(link).context("cannot ask what a link attaches")?;
-    let sys::LinkInfo { id, link_type, program, cgroup, attach_type, .. } = info;
-    let cgroup = CgroupId::of_link(cgroup);
-    Ok((link_type == sys::CGROUP_LINK).then_some(Linked { id, cgroup, attach_type, program }))
+    let info = sys::cgroup_link(link).context("cannot ask what a link attaches")?;
+    Ok(info.map(|sys::LinkInfo { id, program, cgroup, attach_type, .. }| {
+        let cgroup = CgroupId::of_link(cgroup);
+        Linked { id, cgroup, attach_type, program }
+    }))
 }
 
 /// The cgroups that have a directory there.

@@ -1,10 +1,12 @@
 use std::path::PathBuf;
 
+use caps::Capability::{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN};
+
 use super::*;
 use crate::{
     bpf::{
         LoadedProgram,
-        requirements::{CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, Features, KernelVersion},
+        requirements::{Features, KernelVersion},
     },
     drain::Unsupported,
 };
@@ -30,7 +32,7 @@ fn good() -> Node {
         bpffs_mounted: true,
         btf: true,
         root: true,
-        capabilities: Ok(u64::MAX),
+        capabilities: Ok(caps::all()),
         memlock: Ok(None),
         memlock_raised: true,
         jit: Some(1),
@@ -65,7 +67,7 @@ fn what_is_missing_is_told_with_its_remedy() {
     node.config = Ok(["CONFIG_INET".to_owned()].into());
     node.cgroup2 = Err("none".to_owned());
     node.bpffs_mounted = false;
-    node.capabilities = Ok(!(CAP_SYS_ADMIN | CAP_BPF));
+    node.capabilities = Ok(&caps::all() - &[CAP_SYS_ADMIN, CAP_BPF].into());
     node.programs = Err("the kernel refuses the program connect4".to_owned());
     let missing = ["kernel", "kernel-config", "cgroup2", "bpffs", "privilege", "programs"];
     assert_eq!(complaints(&node), missing.map(|id| (id, Status::Missing)));
@@ -74,16 +76,16 @@ fn what_is_missing_is_told_with_its_remedy() {
 #[test]
 fn one_capability_stands_for_three() {
     let mut node = good();
-    for enough in [CAP_SYS_ADMIN | CAP_NET_ADMIN, CAP_BPF | CAP_NET_ADMIN | CAP_PERFMON] {
-        node.capabilities = Ok(enough);
+    for enough in [&[CAP_SYS_ADMIN, CAP_NET_ADMIN][..], &[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON]] {
+        node.capabilities = Ok(enough.iter().copied().collect());
         assert_eq!(complaints(&node), []);
     }
-    for too_little in [CAP_NET_ADMIN, CAP_BPF | CAP_NET_ADMIN] {
-        node.capabilities = Ok(too_little);
+    for too_little in [&[CAP_NET_ADMIN][..], &[CAP_BPF, CAP_NET_ADMIN]] {
+        node.capabilities = Ok(too_little.iter().copied().collect());
         assert_eq!(complaints(&node), [("privilege", Status::Missing)]);
     }
-    for too_little in [0, CAP_BPF] {
-        node.capabilities = Ok(too_little);
+    for too_little in [&[][..], &[CAP_BPF]] {
+        node.capabilities = Ok(too_little.iter().copied().collect());
         assert_eq!(complaints(&node), [("privilege", Status::Missing), ("drain", Status::Fallback)]);
     }
 }
@@ -167,7 +169,7 @@ fn without_a_way_to_close_connections_only_drain_does_not_work() {
 fn without_privilege_much_is_unknown() {
     let mut node = good();
     node.root = false;
-    node.capabilities = Ok(CAP_NET_ADMIN);
+    node.capabilities = Ok([CAP_NET_ADMIN].into());
     node.config = Err("no file".to_owned());
     let reason = || "needs root".to_owned();
     (node.features, node.programs, node.attached) = (Err(reason()), Err(reason()), Err(reason()));

@@ -43,6 +43,7 @@ fn route(dialled: u16, action: Action, backends: &[(u32, Vec<u16>)]) -> Resolved
         policies: Vec::new(),
         backends: backends.iter().map(backend).collect(),
         warnings: Vec::new(),
+        denied: Vec::new(),
     };
     ResolvedRoute { dialled: address(dialled), destination: destination.into() }
 }
@@ -55,6 +56,7 @@ fn routes(routes: Vec<ResolvedRoute>) -> Routes {
         compat: Compat::default(),
         routes: routes.into_iter().collect(),
         conflicts: Vec::new(),
+        denied: Vec::new(),
         other_policies: [].into(),
     };
     Routes::from([(CgroupId::new(1), routes.into())])

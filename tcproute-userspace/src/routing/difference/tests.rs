@@ -23,6 +23,7 @@ fn routes(backends: &[(f64, &[u8])]) -> DataplaneRoutes {
         policies: Vec::new(),
         backends: backends.iter().map(backend).collect(),
         warnings: Vec::new(),
+        denied: Vec::new(),
     };
     DataplaneRoutes {
         mesh: MeshName::default(),
@@ -32,6 +33,7 @@ fn routes(backends: &[(f64, &[u8])]) -> DataplaneRoutes {
             .into_iter()
             .collect(),
         conflicts: Vec::new(),
+        denied: Vec::new(),
         other_policies: [].into(),
     }
 }

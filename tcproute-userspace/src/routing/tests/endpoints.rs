@@ -114,7 +114,7 @@ fn further_tags_of_an_outbound_choose_where_no_policy_does() {
     let web = WEB.replace("{kuma.io/service: db}", "{kuma.io/service: db, v: a}");
     let texts = [web, db(&[(1, ", v: a"), (2, ", v: b")]), route("r", MESH, &to("db"))];
     for options in [Options::default(), LATEST] {
-        assert_eq!(backends(&resolve_with(&[&texts[0], &texts[1]], options))[0].2, ["10.0.1.1:5432"]);
+        assert_eq!(backends(&resolve_with(&[&texts[0], &texts[1]], options.clone()))[0].2, ["10.0.1.1:5432"]);
         let routes = resolve_with(&[&texts[0], &texts[1], &texts[2]], options);
         assert_eq!(backends(&routes)[0].2, ["10.0.1.1:5432", "10.0.1.2:5432"]);
     }

@@ -67,7 +67,7 @@ fn a_shadow_policy_is_shown_as_such_and_never_in_force() {
         route("s", SERVICE_SUBSET, &to("other")).replace("spec:", "labels: {kuma.io/effect: shadow}\nspec:");
     for options in [Options::default(), LATEST, V3] {
         let texts = [WEB, &db(&[(1, "")]), &shadow];
-        assert_eq!(first_backend(&resolve_with(&texts, options)), "db");
+        assert_eq!(first_backend(&resolve_with(&texts, options.clone())), "db");
         let [(name, verdict, _)] = &explain(&texts, options)[..] else { panic!("one policy") };
         assert_eq!((name.as_str(), *verdict), ("s", Verdict::Shadow));
     }

@@ -174,7 +174,7 @@ fn the_share_of_what_is_not_there_goes_to_the_others() {
         let backends = format!("{gone}, {{kind: MeshService, name: pg, port: 5432}}");
         let texts = [WEB, SERVICES, &policy(MESH, "{kind: MeshService, name: pg}", &backends)];
         let routes = resolve(&texts);
-        let is_told = |warning: &&str| warning.ends_with("its share goes to the others");
+        let is_told = |warning: &String| warning.ends_with("its share goes to the others");
         assert!(routes.warnings().iter().any(is_told), "{:?}", routes.warnings());
         at(&routes, "241.0.0.1:5432")
     };

@@ -3,6 +3,7 @@
 mod backends;
 mod endpoints;
 mod explanations;
+mod guard;
 mod identities;
 mod json;
 mod kubernetes;
@@ -61,7 +62,9 @@ fn refresh(
 ) -> Result<bool, UnknownDataplane> {
     let refreshed = resolver.refresh(routes, update)?;
     let touched = refreshed.is_touched();
-    *routes = refreshed.routes().unwrap_or_else(|| routes.clone());
+    if let Some(after) = refreshed.routes() {
+        *routes = after;
+    }
     Ok(touched)
 }
 
@@ -126,8 +129,8 @@ const SUBSET: &str = "{kind: MeshSubset, tags: {team: a}}";
 const SERVICE: &str = "{kind: MeshService, name: web}";
 const SERVICE_SUBSET: &str = "{kind: MeshServiceSubset, name: web, tags: {team: a}}";
 
-const LATEST: Options = Options { compat: Compat::Latest, allow_mtls_bypass: false };
-const V3: Options = Options { compat: Compat::V3, allow_mtls_bypass: false };
+const LATEST: Options = Options { compat: Compat::Latest, allow_mtls_bypass: false, guard: Guard::DEFAULT };
+const V3: Options = Options { compat: Compat::V3, allow_mtls_bypass: false, guard: Guard::DEFAULT };
 
 const EXTERNAL: &str = "
 type: ExternalService

@@ -143,7 +143,7 @@ fn what_is_outside_a_mesh_with_mtls_is_dialled_in_plaintext_by_the_proxy_too() {
     let mtls = "type: Mesh\nname: default\nmtls: {enabledBackend: ca, backends: [{name: ca, type: builtin}]}";
     let texts = [WEB, mtls, EXTERNAL, &db(&[(1, "")]), &route("r", MESH, &to("outside"))];
     for options in [Options::default(), LATEST] {
-        assert_eq!(backends(&resolve_with(&texts, options))[0].2, ["192.0.2.7:5432"]);
+        assert_eq!(backends(&resolve_with(&texts, options.clone()))[0].2, ["192.0.2.7:5432"]);
         let both = route("r", MESH, &format!("{}, {}", to("outside"), to("db")));
         let routes = resolve_with(&[&texts[..4], &[&both]].concat(), options);
         assert_eq!(routes.routes[0].destination.action, Action::Passthrough);

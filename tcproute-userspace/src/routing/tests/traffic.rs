@@ -24,14 +24,17 @@ fn is_left(texts: &[&str], options: Options) -> bool {
 #[test]
 fn one_that_leads_elsewhere_is_left_to_the_proxy_and_told() {
     for options in [Options::default(), LATEST] {
-        assert!(is_left(&[&traffic("pin", "web", "db", PINNED)], options));
+        assert!(is_left(&[&traffic("pin", "web", "db", PINNED)], options.clone()));
         let split = "{split: [{weight: 9, destination: {kuma.io/service: db}}, {weight: 1, destination: {kuma.io/service: next}}]}";
-        assert!(is_left(&[&traffic("split", "'*'", "'*'", split)], options));
+        assert!(is_left(&[&traffic("split", "'*'", "'*'", split)], options.clone()));
         for itself in ["{destination: {kuma.io/service: '*'}}", "{destination: {kuma.io/service: db}}"] {
-            assert!(!is_left(&[&traffic("route-all-default", "'*'", "'*'", itself)], options), "{itself}");
+            assert!(
+                !is_left(&[&traffic("route-all-default", "'*'", "'*'", itself)], options.clone()),
+                "{itself}"
+            );
         }
-        assert!(!is_left(&[&traffic("others", "api", "db", PINNED)], options));
-        assert!(!is_left(&[&traffic("others", "web", "cache", PINNED)], options));
+        assert!(!is_left(&[&traffic("others", "api", "db", PINNED)], options.clone()));
+        assert!(!is_left(&[&traffic("others", "web", "cache", PINNED)], options.clone()));
     }
     assert!(!is_left(&[&traffic("pin", "web", "db", PINNED)], V3));
 }

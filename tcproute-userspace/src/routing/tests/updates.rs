@@ -215,7 +215,7 @@ proptest! {
             });
             resources(&texts.collect::<Vec<_>>())
         };
-        let mut resolver = Resolver::new(read(&world), dns(), options);
+        let mut resolver = Resolver::new(read(&world), dns(), options.clone());
         let mut routes = resolver.resolve(&mesh, "web").unwrap();
         for (i, next) in worlds.iter().enumerate().skip(1) {
             let changed: Vec<usize> = changes[i].iter().map(|index| index.index(pool.len())).collect();
@@ -229,7 +229,7 @@ proptest! {
             let before = routes.clone();
             let touched = refresh(&mut resolver, &mut routes, &update).unwrap();
             prop_assert!(touched || before == routes);
-            let mut afresh = Resolver::new(read(&world), answers, options);
+            let mut afresh = Resolver::new(read(&world), answers, options.clone());
             prop_assert_eq!(&routes, &afresh.resolve(&mesh, "web").unwrap());
         }
     }

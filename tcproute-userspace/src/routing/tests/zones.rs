@@ -7,10 +7,10 @@ fn dataplanes_of_other_zones_are_no_endpoints() {
     let east = WEB.replace("team: a}", "team: a, kuma.io/zone: east}");
     let endpoints = db(&[(1, ""), (2, ", kuma.io/zone: east"), (3, ", kuma.io/zone: west")]);
     for options in [Options::default(), LATEST] {
-        let routes = resolve_with(&[&east, &endpoints], options);
+        let routes = resolve_with(&[&east, &endpoints], options.clone());
         assert_eq!(backends(&routes)[0].2, ["10.0.1.1:5432", "10.0.1.2:5432"]);
         // Who is of no zone that is known has all there are: the control plane of a zone has no others.
-        assert_eq!(backends(&resolve_with(&[WEB, &endpoints], options))[0].2.len(), 3);
+        assert_eq!(backends(&resolve_with(&[WEB, &endpoints], options.clone()))[0].2.len(), 3);
     }
     let label = "labels: {kuma.io/zone: west}";
     let labelled = db(&[(1, "")]).replace("name: db-1\n", &format!("name: db-1\n{label}\n"));
@@ -26,12 +26,15 @@ fn a_policy_of_another_zone_does_not_apply_in_later_versions() {
         first_backend(&resolve_with(&[&web, &policy], options)) == "other"
     };
     for options in [LATEST, V3] {
-        assert!(!applies("kuma.io/origin: zone, kuma.io/zone: west", options));
-        assert!(applies("kuma.io/origin: zone, kuma.io/zone: east", options));
-        assert!(applies("kuma.io/origin: zone", options));
-        assert!(applies("kuma.io/origin: global", options));
+        assert!(!applies("kuma.io/origin: zone, kuma.io/zone: west", options.clone()));
+        assert!(applies("kuma.io/origin: zone, kuma.io/zone: east", options.clone()));
+        assert!(applies("kuma.io/origin: zone", options.clone()));
+        assert!(applies("kuma.io/origin: global", options.clone()));
         // That of a producer is meant for all that consume.
-        assert!(applies("kuma.io/origin: zone, kuma.io/zone: west, kuma.io/policy-role: producer", options));
+        assert!(applies(
+            "kuma.io/origin: zone, kuma.io/zone: west, kuma.io/policy-role: producer",
+            options.clone()
+        ));
     }
     assert!(applies("kuma.io/origin: zone, kuma.io/zone: west", Options::default()));
 }

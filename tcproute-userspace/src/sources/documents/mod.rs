@@ -1,5 +1,6 @@
 //! Documents to objects: what each is, and whether it can be used.
 
+mod guarded;
 mod lenient;
 pub(super) mod limits;
 mod merge_key;
@@ -21,8 +22,23 @@ use self::{
     yaml::Documents,
 };
 use crate::resources::{
-    Encoding, Form, Identity, Kind, MESH_LABEL, Reader, Resource, WrongKind, wire::Envelope,
+    Encoding, Form, Guard, Identity, Kind, MESH_LABEL, Reader, Resource, WrongKind, wire::Envelope,
 };
+
+/// How documents are judged.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// How strictly.
+    pub strictness: Strictness,
+    /// Which addresses count, if those that do not are to be noted.
+    pub guard: Option<Guard>,
+}
+
+impl From<Strictness> for Rules {
+    fn from(strictness: Strictness) -> Self {
+        Self { strictness, guard: None }
+    }
+}
 
 /// What there is to say of a text beside its objects.
 pub(super) struct Ending {
@@ -41,6 +57,8 @@ pub(super) struct Object {
     /// Where its name is, or should be.
     pub(super) name: Mark,
     pub(super) outcome: Outcome,
+    /// What of it does not count, though it can be used.
+    pub(super) remarks: Vec<Note>,
 }
 
 /// What came of an object.
@@ -54,9 +72,10 @@ pub(super) enum Outcome {
 
 /// Reads all documents of a text and hands out each object, in the order of the text, before the next is read. The items of lists
 /// are objects of their own. JSON is YAML.
-pub(super) fn read(text: &str, strictness: Strictness, take: &mut dyn FnMut(Object)) -> Ending {
-    let strictness = strictness.of(text.trim_start().starts_with('{'));
-    let mut reading = Reading { take, notes: Notes::new(strictness), strictness };
+pub(super) fn read(text: &str, rules: &Rules, take: &mut dyn FnMut(Object)) -> Ending {
+    let strictness = rules.strictness.of(text.trim_start().starts_with('{'));
+    let mut reading =
+        Reading { take, notes: Notes::new(strictness), strictness, guard: rules.guard.as_ref() };
     let mut faults = Vec::new();
     for document in Documents::new(text) {
         match document {
@@ -76,6 +95,7 @@ struct Reading<'t> {
     take: &'t mut dyn FnMut(Object),
     notes: Notes,
     strictness: Strictness,
+    guard: Option<&'t Guard>,
 }
 
 impl Reading<'_> {
@@ -144,14 +164,20 @@ impl Reading<'_> {
     fn end(&mut self, node: &Node, reader: Option<Reader>, resource: Option<Resource>) {
         let wrong = self.notes.end_object();
         let name = reader.map_or(node.at, |reader| follow(node, reader.form.name_path()));
+        let mut remarks = Vec::new();
         let (identity, outcome) = match (wrong, resource) {
-            (None, Some(resource)) => (Some(resource.identity()), Outcome::Read(resource)),
+            (None, Some(resource)) => {
+                if let (Some(guard), Some(reader)) = (self.guard, reader) {
+                    remarks = guarded::remarks(guard, &resource, reader.form, node);
+                }
+                (Some(resource.identity()), Outcome::Read(resource))
+            }
             (wrong, _) => (
                 reader.and_then(|reader| identity(node, reader)),
                 Outcome::Refused(wrong.unwrap_or_default()),
             ),
         };
-        (self.take)(Object { identity, at: node.at, name, outcome });
+        (self.take)(Object { identity, at: node.at, name, outcome, remarks });
     }
 
     /// Kuma's schemas take no null, whatever the field.
@@ -176,7 +202,7 @@ impl Reading<'_> {
 
     fn pass(&mut self, node: &Node, note: Option<Note>) {
         let outcome = Outcome::Passed(note);
-        (self.take)(Object { identity: None, at: node.at, name: node.at, outcome });
+        (self.take)(Object { identity: None, at: node.at, name: node.at, outcome, remarks: Vec::new() });
     }
 
     /// Reads the items of a list, which may be without a kind of their own.

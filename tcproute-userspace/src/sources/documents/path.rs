@@ -40,6 +40,16 @@ pub(super) fn prefixes(path: &str) -> impl Iterator<Item = &str> {
     [""].into_iter().chain(ends.map(|end| &path[..end]))
 }
 
+/// The value at a path.
+pub(super) fn find<'n>(node: &'n Node, path: &str) -> Option<&'n Node> {
+    let mut node = node;
+    let mut rest = path;
+    while let Some((next, behind)) = step(node, rest) {
+        (node, rest) = (next, behind);
+    }
+    rest.is_empty().then_some(node)
+}
+
 /// Where the value at a path is, or else the nearest one on the way there.
 pub(super) fn follow(node: &Node, path: &str) -> Mark {
     let mut node = node;

@@ -30,7 +30,7 @@ spec:
 
 fn all_of(text: &str, strictness: Strictness) -> (Vec<Object>, Ending) {
     let mut objects = Vec::new();
-    let ending = read(text, strictness, &mut |object| objects.push(object));
+    let ending = read(text, &strictness.into(), &mut |object| objects.push(object));
     (objects, ending)
 }
 
@@ -474,7 +474,7 @@ fn json_is_read() {
 }
 
 fn outline(text: &str) -> Vec<String> {
-    let outline = |Object { identity, at, name, outcome }: Object| {
+    let outline = |Object { identity, at, name, outcome, .. }: Object| {
         let what = match outcome {
             Outcome::Read(_) => "read".to_owned(),
             Outcome::Refused(notes) => format!("refused: {}", notes[0].message),

@@ -13,7 +13,7 @@ use nix::libc::O_NONBLOCK;
 
 use super::{
     super::{
-        documents::{self, Ending, Mark, Object, Outcome, Strictness, limits},
+        documents::{self, Ending, Mark, Object, Outcome, Rules, limits},
         error::InputError,
         snapshot::Subject,
     },
@@ -88,12 +88,12 @@ impl FileContent {
     pub(super) fn read(
         path: &Path,
         patience: Patience,
-        strictness: Strictness,
+        rules: &Rules,
         before: &[Held],
         alike: &mut Alike,
     ) -> Self {
         match bytes(path, patience) {
-            Ok(Some(bytes)) => Self::of(path, &bytes, strictness, before, alike),
+            Ok(Some(bytes)) => Self::of(path, &bytes, rules, before, alike),
             Ok(None) => {
                 let message = format!("is larger than {} MiB", limits::FILE >> 20);
                 Self::unreadable(InputError::new(path, None, message), false)
@@ -104,13 +104,7 @@ impl FileContent {
     }
 
     /// What is in these bytes.
-    pub(super) fn of(
-        path: &Path,
-        bytes: &[u8],
-        strictness: Strictness,
-        before: &[Held],
-        alike: &mut Alike,
-    ) -> Self {
+    pub(super) fn of(path: &Path, bytes: &[u8], rules: &Rules, before: &[Held], alike: &mut Alike) -> Self {
         let text = match text(path, bytes) {
             Ok(text) => text,
             Err(error) => return Self::unreadable(error, false),
@@ -124,7 +118,7 @@ impl FileContent {
             more: false,
             objects: Objects::default(),
         };
-        let Ending { faults, more } = documents::read(text, strictness, &mut |object| reading.take(object));
+        let Ending { faults, more } = documents::read(text, rules, &mut |object| reading.take(object));
         let objects = reading.end(more);
         if faults.is_empty() {
             return Self::Whole(objects);
@@ -164,7 +158,8 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn take(&mut self, Object { identity, at, name, outcome }: Object) {
+    fn take(&mut self, Object { identity, at, name, outcome, remarks }: Object) {
+        self.objects.notes.extend(remarks.into_iter().map(|note| InputError::noted(self.file, note)));
         match outcome {
             Outcome::Read(resource) => {
                 self.objects.count += 1;

@@ -81,7 +81,7 @@ struct Follower {
 
 impl Follower {
     fn start(paths: Vec<PathBuf>, strictness: Strictness) -> Self {
-        Self { watch: Watch::start(paths.clone()), files: SettledFiles::new(paths, strictness) }
+        Self { watch: Watch::start(paths.clone()), files: SettledFiles::new(paths, strictness.into()) }
     }
 
     fn read(&mut self) -> Arc<Snapshot> {

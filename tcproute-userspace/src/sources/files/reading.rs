@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     super::{
-        documents::Strictness,
+        documents::{Rules, Strictness},
         error::{InputError, InputErrors},
     },
     alike::Alike,
@@ -17,22 +17,22 @@ use crate::resources::Resources;
 
 /// Reads all resources of these files and directories, or tells everything that is wrong with them.
 pub fn load(paths: &[PathBuf], strictness: Strictness) -> Result<Resources, InputErrors> {
-    read(paths, strictness).finish()
+    read(paths, strictness.into()).finish()
 }
 
 /// As [`load`], from the bytes of one file, which `name` stands for in errors.
 pub fn parse(name: &Path, bytes: &[u8]) -> Result<Resources, InputErrors> {
     let mut store = Store::default();
     let place = Place { named: 0, path: name.to_path_buf() };
-    let content =
-        FileContent::of(name, bytes, Strictness::Strict, &[], &mut Alike::default()).up_to_its_fault(name);
+    let content = FileContent::of(name, bytes, &Strictness::Strict.into(), &[], &mut Alike::default())
+        .up_to_its_fault(name);
     store.put(&place, State::Gone, content);
     Reading::new(store).finish()
 }
 
 /// Reads as much as can be read.
-pub fn read(paths: &[PathBuf], strictness: Strictness) -> Reading {
-    Reading::new(SettledFiles::new(paths.to_vec(), strictness).load_now())
+pub fn read(paths: &[PathBuf], rules: Rules) -> Reading {
+    Reading::new(SettledFiles::new(paths.to_vec(), rules).load_now())
 }
 
 /// What was found in files.

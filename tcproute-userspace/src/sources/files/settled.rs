@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    super::{documents::Strictness, snapshot::Snapshot},
+    super::{documents::Rules, snapshot::Snapshot},
     alike::Alike,
     content::{FileContent, Patience},
     list::{FileStamp, Look, Nothing, Place, Stamp, State, look},
@@ -33,7 +33,7 @@ const RESTLESS: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct SettledFiles {
     paths: Vec<PathBuf>,
-    strictness: Strictness,
+    rules: Rules,
     patience: Patience,
     unfinished: Unfinished,
     store: Store,
@@ -47,10 +47,10 @@ type Fresh = BTreeMap<Place, (State, FileContent)>;
 
 impl SettledFiles {
     /// Of these files and directories.
-    pub(super) fn new(paths: Vec<PathBuf>, strictness: Strictness) -> Self {
+    pub(super) fn new(paths: Vec<PathBuf>, rules: Rules) -> Self {
         let (unfinished, store, last) = (Unfinished::default(), Store::default(), Snapshot::default());
         let patience = Patience::None;
-        Self { paths, strictness, patience, unfinished, store, last, read: 0 }
+        Self { paths, rules, patience, unfinished, store, last, read: 0 }
     }
 
     /// What is in the files. That is no mix of some files before and some after a change, no file that is being written, as far
@@ -112,8 +112,7 @@ impl SettledFiles {
             if !was_read && !self.store.has(place, *state) {
                 self.read += 1;
                 let before = self.store.good(place).map(|good| &*good.held).unwrap_or_default();
-                let content =
-                    FileContent::read(&place.path, self.patience, self.strictness, before, &mut alike);
+                let content = FileContent::read(&place.path, self.patience, &self.rules, before, &mut alike);
                 fresh.insert(place.clone(), (*state, content));
             }
         }

@@ -12,7 +12,7 @@ use super::{
     store::Store,
     *,
 };
-use crate::resources::Resources;
+use crate::{resources::Resources, sources::Rules};
 
 /// A directory of files, and what is read of it.
 struct Directory {
@@ -26,7 +26,7 @@ impl Directory {
         for (name, text) in files {
             fs::write(directory.path().join(name), text).unwrap();
         }
-        let files = SettledFiles::new(vec![directory.path().to_path_buf()], Strictness::Strict);
+        let files = SettledFiles::new(vec![directory.path().to_path_buf()], Rules::default());
         Self { directory, files }
     }
 
@@ -239,7 +239,7 @@ fn a_directory_that_cannot_be_reached_is_not_empty() {
 fn a_path_that_is_not_there_is_taken_when_it_comes() {
     let directory = Directory::new(&[("a.yaml", &service("a", 1))]);
     let paths = vec![directory.path("b.yaml"), directory.path("a.yaml")];
-    let mut directory = Directory { files: SettledFiles::new(paths, Strictness::Strict), ..directory };
+    let mut directory = Directory { files: SettledFiles::new(paths, Rules::default()), ..directory };
     let missing = "b.yaml: b.yaml: cannot read: No such file or directory (os error 2)";
     assert_eq!(directory.load(), ("a=1".to_owned(), one(missing)));
     directory.write("b.yaml", &service("b", 1));
@@ -311,7 +311,7 @@ fn put(store: &mut Store, file: u8, text: &str) {
     let place = place(file);
     let before = store.good(&place).map(|good| &*good.held).unwrap_or_default();
     let content =
-        FileContent::of(&place.path, text.as_bytes(), Strictness::Strict, before, &mut Alike::default());
+        FileContent::of(&place.path, text.as_bytes(), &Rules::default(), before, &mut Alike::default());
     store.put(&place, State::Gone, content);
 }
 
@@ -388,7 +388,7 @@ fn a_pipe_is_not_waited_for() {
     let pipe = directory.path("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     directory.files =
-        SettledFiles::new(vec![directory.directory.path().to_path_buf(), pipe], Strictness::Strict);
+        SettledFiles::new(vec![directory.directory.path().to_path_buf(), pipe], Rules::default());
     let (services, rejected) = directory.load();
     assert_eq!(
         (services.as_str(), rejected),

@@ -154,7 +154,7 @@ fn files_that_are_no_resources_are_noted_beside_resources() {
         ("mesh.yaml", "total: 1\nitems: [{type: Mesh, name: a}]\nnext: null\n"),
         ("values.yaml", "image: {tag: v2}\nreplicas: 2\n"),
     ]);
-    let reading = read(&[files.path("")], Strictness::Strict);
+    let reading = read(&[files.path("")], Rules::default());
     assert_eq!((reading.count, reading.errors.len(), reading.notes.len()), (1, 0, 2));
     assert_eq!(reading.finish().unwrap().meshes.len(), 1);
 }

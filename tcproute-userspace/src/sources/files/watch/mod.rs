@@ -41,7 +41,7 @@ pub(super) struct Watch {
     places: Places,
     watched: BTreeMap<PathBuf, Identity>,
     burst: Option<Burst>,
-    /// Files that somebody writes and has not closed, and since when.
+    /// Files of concern that somebody writes and has not closed, and since when.
     written: BTreeMap<PathBuf, Instant>,
     blind: Option<String>,
 }
@@ -85,16 +85,16 @@ impl Watch {
     /// Waits until something may have changed and its writers have come to rest. When it began to change. Can be
     /// dropped while waiting: no change gets lost.
     pub(super) async fn changed(&mut self) -> Instant {
-        let again = Instant::now() + INTERVAL;
+        let mut again = None;
         loop {
-            // Of what is written for long others are told.
+            // Of what is written for long others are told. Counted from when that began, not from the last change.
             let looks_again = self.blind.is_some() || !self.written.is_empty();
-            let until = self.burst.as_ref().map(Burst::over).or(looks_again.then_some(again));
+            again = looks_again.then(|| again.unwrap_or_else(|| Instant::now() + INTERVAL));
+            let until = self.burst.as_ref().map(Burst::over).or(again);
             tokio::select! {
                 Some((at, event)) = self.events.recv() => self.take(at, event),
-                () = sleep_until(until.unwrap_or(again)), if until.is_some() => {
-                    let first = self.burst.take().map_or(again, |burst| burst.first());
-                    return first;
+                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                    return self.burst.take().map(|burst| burst.first()).or(again).unwrap_or_else(Instant::now);
                 }
             }
         }
@@ -171,38 +171,28 @@ impl Watch {
             Sign::Other
         } else {
             self.forget_moved(&event);
-            self.note_written(at, &event);
             match self.sign(&event) {
                 Some(sign) => sign,
                 None => return,
             }
         };
+        match &sign {
+            Sign::Written(path) => drop(self.written.entry(path.clone()).or_insert(at)),
+            Sign::Closed(path) => drop(self.written.remove(path)),
+            Sign::Other => {}
+        }
         match &mut self.burst {
             Some(burst) => burst.add(at, sign),
             None => self.burst = Some(Burst::begin(at, sign)),
         }
     }
 
-    fn note_written(&mut self, at: Instant, event: &Event) {
-        for path in &event.paths {
-            match event.kind {
-                EventKind::Modify(ModifyKind::Data(_)) => {
-                    self.written.entry(path.clone()).or_insert(at);
-                }
-                EventKind::Access(AccessKind::Close(AccessMode::Write))
-                | EventKind::Remove(_)
-                | EventKind::Modify(ModifyKind::Name(_)) => {
-                    self.written.retain(|written, _| !written.starts_with(path));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// A directory that was moved or removed may come back, and then is not watched.
+    /// A directory that was moved or removed may come back, and then is not watched. Of a file nothing tells any more when it is
+    /// closed.
     fn forget_moved(&mut self, event: &Event) {
         if matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
             for path in &event.paths {
+                self.written.retain(|written, _| !written.starts_with(path));
                 for (directory, _) in self.watched.extract_if(.., |directory, _| directory.starts_with(path))
                 {
                     if let Some(watcher) = &mut self.watcher {

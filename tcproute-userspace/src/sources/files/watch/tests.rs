@@ -116,6 +116,28 @@ async fn a_file_that_is_being_written_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_change_after_a_quiet_time_is_not_told_as_an_older_one() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("mesh.yaml");
+    fs::write(&file, "a").unwrap();
+    let mut watch = watch(&file);
+    // As one writes a file that is to be put in place by renaming.
+    let aside = root.path().join("mesh.new");
+    let write = async {
+        tokio::time::sleep(INTERVAL + Duration::from_millis(100)).await;
+        let begun = Instant::now();
+        let mut writing = File::create(&aside).unwrap();
+        writing.write_all(b"b").unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(writing);
+        fs::rename(&aside, &file).unwrap();
+        begun
+    };
+    let (first, begun) = tokio::join!(timeout(Duration::from_secs(20), watch.changed()), write);
+    assert!(first.unwrap() >= begun);
+}
+
+#[tokio::test]
 async fn while_watching_does_not_work_it_looks_at_an_interval() {
     let root = tempfile::tempdir().unwrap();
     let mut watch = watch(&root.path().join("mesh.yaml"));
