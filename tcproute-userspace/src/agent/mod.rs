@@ -252,7 +252,9 @@ impl<'a> Agent<'a> {
         let mut trace_ticks = interval(TRACE_INTERVAL);
         let mut eject_ticks = interval(eject::INTERVAL);
         let mut notice_ticks = interval(NOTICE_INTERVAL);
-        for ticks in [&mut retry_ticks, &mut pins_ticks, &mut trace_ticks, &mut eject_ticks, &mut notice_ticks] {
+        for ticks in
+            [&mut retry_ticks, &mut pins_ticks, &mut trace_ticks, &mut eject_ticks, &mut notice_ticks]
+        {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         let mut remarks: Option<JoinHandle<Remarks>> = None;
