@@ -8,6 +8,8 @@ use std::{
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
+use crate::cgroup::TestCgroup;
+
 /// What the scripts share.
 const PRELUDE: &str = r"
 import collections, errno, os, select, socket, struct, sys, time
@@ -70,6 +72,22 @@ for _ in range({count}):
 for n, c in sorted(names.items()): print(n, c)
 "
     ))
+}
+
+/// Who answers how often, when somebody in this cgroup dials.
+pub fn ask(cgroup: &TestCgroup, dialled: SocketAddr, count: u32) -> BTreeMap<String, u64> {
+    counts(&dial(cgroup, dialled, count))
+}
+
+/// Whether a connection from this cgroup gets to the server of that name.
+pub fn reaches(cgroup: &TestCgroup, dialled: SocketAddr, name: &str) -> bool {
+    let output = dial(cgroup, dialled, 1);
+    output.status.success() && counts(&output) == BTreeMap::from([(name.to_owned(), 1)])
+}
+
+fn dial(cgroup: &TestCgroup, dialled: SocketAddr, count: u32) -> Output {
+    let mut client = cgroup.command("python3");
+    client.args(["-SEc", &counting(dialled, count)]).output().expect("python3 can be started")
 }
 
 /// Reads what [`counting`] printed.

@@ -4,14 +4,14 @@ use std::{
     fs::File,
     io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::atomic::{AtomicU8, Ordering},
     thread,
 };
 
 use nix::sched::{CloneFlags, setns};
 
-use crate::cgroup::TestCgroup;
+use crate::{cgroup::TestCgroup, process::Process};
 
 /// A client and a server. The server is the client's router as well, so that what it does with packets for others
 /// is what a network would do.
@@ -102,7 +102,7 @@ impl Hosts {
     }
 
     /// Runs a program on the server until the answer is dropped. It must print a line once it is ready.
-    pub fn serve(&self, program: &str, arguments: &[&str]) -> Serving {
+    pub fn serve(&self, program: &str, arguments: &[&str]) -> Process {
         let mut command = self.server.command(program);
         let child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut child = child.expect("the server can be started");
@@ -110,17 +110,7 @@ impl Hosts {
         let output = child.stdout.take().expect("it is piped");
         BufReader::new(output).read_line(&mut line).expect("it prints a line");
         assert!(!line.is_empty(), "the server does not start");
-        Serving(child)
-    }
-}
-
-/// A program on the server.
-pub struct Serving(Child);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        Process(child)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod load;
 pub mod maps;
 pub mod mesh;
 pub mod node;
+pub mod process;
 pub mod rewriter;
 pub mod routes;
 pub mod server;
@@ -17,7 +18,9 @@ pub mod steps;
 pub mod tcproute;
 
 use std::{
+    fs,
     net::Ipv4Addr,
+    path::Path,
     sync::atomic::{AtomicU8, Ordering},
     thread,
     time::{Duration, Instant},
@@ -69,6 +72,13 @@ pub fn is_slow() -> bool {
 fn divisor() -> u32 {
     let divisor = std::env::var("TCPROUTE_TEST_DIVISOR").ok().and_then(|divisor| divisor.parse().ok());
     divisor.unwrap_or(1).max(1)
+}
+
+/// Puts a file with this text in the place of what is there, in one step.
+pub fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).expect("a file can be written");
+    fs::rename(&new, path).expect("a file can be renamed");
 }
 
 /// Waits until the condition holds, at most a minute.

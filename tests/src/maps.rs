@@ -1,13 +1,25 @@
 //! The maps that a daemon has pinned.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 use anyhow::Result;
 use aya::maps::{Array, HashMap, Map, MapData};
 
+use crate::client::stdout;
+
 /// The map `routes`, as bytes.
 pub fn routes(pins: &Path) -> Result<HashMap<MapData, [u8; 24], [u8; 20]>> {
     Ok(Map::HashMap(MapData::from_pin(pins.join("routes"))?).try_into()?)
+}
+
+/// What `bpftool map create` makes a map of that is none of ours.
+pub const FOREIGN: &str = "type array key 4 value 4 entries 1 name x";
+
+/// Pins a new map there, as `bpftool map create` is told of it.
+pub fn create(at: &Path, what: &str) {
+    let mut bpftool = Command::new("bpftool");
+    let created = bpftool.args(["map", "create"]).arg(at).args(what.split(' ')).output();
+    stdout(&created.expect("bpftool can be started"));
 }
 
 /// A slot of `connections`: a lock and the phase, the cookie of the socket that has it, and the rest.

@@ -13,7 +13,7 @@ use tempfile::{NamedTempFile, TempDir};
 
 use crate::{
     cgroup::TestCgroup,
-    client::{counting, counts, stdout},
+    client::{self, stdout},
     mesh::Mesh,
     tcproute::{Bpffs, ask, ask_json, binary, run_arguments},
     wait_for,
@@ -184,8 +184,7 @@ impl Node {
 
     /// Who answers how often.
     pub fn ask(&self, dialled: SocketAddr, count: u32) -> BTreeMap<String, u64> {
-        let mut client = self.cgroup.command("python3");
-        counts(&client.args(["-SEc", &counting(dialled, count)]).output().expect("python3 can be started"))
+        client::ask(&self.cgroup, dialled, count)
     }
 
     /// `tcproute detach`, and what it says.

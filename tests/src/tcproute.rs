@@ -5,19 +5,17 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Output, Stdio},
     rc::Rc,
     sync::mpsc::{self, Receiver},
     thread,
     time::{Duration, Instant},
 };
 
-use nix::{
-    mount::{MntFlags, MsFlags, mount, umount2},
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::Value;
+
+use crate::{process::Process, wait_for};
 
 /// The binary: `TCPROUTE_BIN`, or the release build of this workspace.
 pub fn binary() -> PathBuf {
@@ -116,7 +114,7 @@ pub fn get(arguments: &[&OsStr], url: &str) -> (u16, String) {
 }
 
 /// Asks an admin endpoint: the status code and the body. Not by curl, which takes long to start.
-pub(crate) fn ask(socket: &Path, path: &str) -> (u16, String) {
+pub fn ask(socket: &Path, path: &str) -> (u16, String) {
     let mut stream = UnixStream::connect(socket).expect("the admin endpoint is open");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket takes a timeout");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -128,6 +126,14 @@ pub(crate) fn ask(socket: &Path, path: &str) -> (u16, String) {
     (code.unwrap_or_else(|| panic!("{head}")), body.to_owned())
 }
 
+/// Waits until a daemon with this admin endpoint is ready.
+pub fn wait_ready(daemon: &mut Process, socket: &Path) {
+    wait_for("it is ready", || {
+        assert!(!daemon.has_ended(), "it has ended");
+        socket.exists() && ask(socket, "/readyz").0 == 200
+    });
+}
+
 /// Asks an admin endpoint, which must answer with 200 and JSON.
 pub(crate) fn ask_json(socket: &Path, path: &str) -> Value {
     let (code, body) = ask(socket, path);
@@ -137,7 +143,7 @@ pub(crate) fn ask_json(socket: &Path, path: &str) -> Value {
 
 /// A running `tcproute run`. It is stopped by SIGTERM when this is dropped.
 pub struct Daemon {
-    child: Child,
+    process: Process,
     stderr: Receiver<String>,
     /// Where its maps are pinned.
     pub bpffs: Rc<Bpffs>,
@@ -185,14 +191,14 @@ impl Daemon {
                 let _ = sender.send(line);
             }
         });
-        let daemon = Self { child, stderr, bpffs, run };
+        let daemon = Self { process: Process(child), stderr, bpffs, run };
         daemon.wait_for_line("routes in force");
         daemon
     }
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.0.id()
     }
 
     /// Waits for a line of its log.
@@ -248,12 +254,7 @@ impl Daemon {
 
     /// Stops it as systemd would, and answers with its exit code.
     pub fn stop(&mut self) -> Option<i32> {
-        if let Ok(pid) = i32::try_from(self.child.id())
-            && matches!(self.child.try_wait(), Ok(None))
-        {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
-        self.child.wait().ok().and_then(|status| status.code())
+        self.process.stop()
     }
 }
 

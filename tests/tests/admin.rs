@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{counting, counts, script, stdout},
+    client::{ask, script, stdout},
     is_root,
+    process::Process,
     routes::OneBackend,
     tcproute::{Bpffs, Daemon, binary, get},
     wait_for,
@@ -43,9 +44,10 @@ impl World {
     }
 
     fn connect(&self, count: u32) {
-        let client = counting(self.route.dialled, count);
-        let output = self.cgroup.command("python3").args(["-SEc", &client]).output().unwrap();
-        assert_eq!(counts(&output), [("backend".to_owned(), u64::from(count))].into());
+        assert_eq!(
+            ask(&self.cgroup, self.route.dialled, count),
+            [("backend".to_owned(), u64::from(count))].into()
+        );
     }
 
     fn be_refused(&self, count: u32) {
@@ -231,21 +233,11 @@ fn a_stale_socket_is_replaced_and_nothing_else() {
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists(), "a socket that nobody answers");
     let mut command = run(&world, &bpffs, &["--admin-socket", path.to_str().unwrap()]);
-    let mut child = Killed(command.stderr(Stdio::null()).spawn().unwrap());
+    let mut child = Process(command.stderr(Stdio::null()).spawn().unwrap());
     let answers = || {
         let status = Command::new(binary()).arg("status").arg("--admin-socket").arg(&path).output();
-        status.unwrap().status.success() || child.0.try_wait().unwrap().is_some()
+        status.unwrap().status.success() || child.has_ended()
     };
     wait_for("the new daemon answers", answers);
-    assert!(child.0.try_wait().unwrap().is_none(), "it has ended");
-}
-
-/// A process that is killed when this is dropped.
-struct Killed(std::process::Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    assert!(!child.has_ended(), "it has ended");
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{counting, counts, script},
+    client::{ask, script},
     is_root, is_slow,
     load::Load,
     maps::Slots,
@@ -232,9 +232,7 @@ fn a_workload_that_is_not_named_any_more_is_detached_and_the_others_keep_their_n
     let mut node = Node::new();
     let argument = format!("batch={}", batch.path().display());
     node.run(&mesh, &["--workload", &argument]);
-    let ask = |cgroup: &TestCgroup| {
-        counts(&cgroup.command("python3").args(["-SEc", &counting(split.dialled, 5)]).output().unwrap())
-    };
+    let ask = |cgroup: &TestCgroup| ask(cgroup, split.dialled, 5);
     assert_eq!(ask(&batch), [("v2".to_owned(), 5)].into());
     node.kill();
 

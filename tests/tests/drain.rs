@@ -7,8 +7,8 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    path::PathBuf,
+    process::{ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use serde_json::{Value, json};
@@ -20,19 +20,11 @@ use tcproute_tests::{
     hosts::Hosts,
     is_root,
     mesh::Mesh,
+    process::Process,
+    replace,
     tcproute::{Bpffs, Daemon, binary, run_arguments},
     wait_for,
 };
-
-/// Ends with this.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A process that keeps connections, and does as it is told.
 struct Client {
@@ -153,12 +145,6 @@ impl World {
     fn client(&self) -> Client {
         Client::start(&mut self.cgroup.command("python3"))
     }
-}
-
-fn replace(path: &Path, text: &str) {
-    let new = path.with_extension("new");
-    fs::write(&new, text).unwrap();
-    fs::rename(&new, path).unwrap();
 }
 
 /// Waits until so many endpoints have left.

@@ -11,7 +11,13 @@ use std::{
 };
 
 use tcproute_tests::{
-    client::stdout, is_root, is_slow, maps::routes, node::Node, routes::Split, tcproute::binary, wait_for,
+    client::stdout,
+    is_root, is_slow,
+    maps::{FOREIGN, create, routes},
+    node::Node,
+    routes::Split,
+    tcproute::binary,
+    wait_for,
 };
 
 /// What has been done to the pins that a killed daemon has left.
@@ -32,12 +38,6 @@ impl Damage<'_> {
     fn bpftool(&self, arguments: &str) {
         let mut bpftool = Command::new("bpftool");
         stdout(&bpftool.args(arguments.split(' ')).current_dir(self.pins).output().unwrap());
-    }
-
-    /// A map in the place of whatever is there.
-    fn map(&self, at: &Path, what: &str) {
-        remove(at);
-        self.bpftool(&format!("map create {} {what}", at.display()));
     }
 
     /// The value of the only route, with another number at this place.
@@ -68,6 +68,12 @@ fn remove(at: &Path) {
         Ok(_) => fs::remove_file(at).unwrap(),
         Err(_) => {}
     }
+}
+
+/// A map in the place of whatever is there.
+fn put_map(at: &Path, what: &str) {
+    remove(at);
+    create(at, what);
 }
 
 type Row = (&'static str, fn(&Damage));
@@ -111,31 +117,31 @@ const MAPS: [Row; 19] = [
     ("outcomes is missing", |it| remove(&it.pin("outcomes"))),
     ("endpoints is missing", |it| remove(&it.pin("endpoints"))),
     ("connections: an array of 16 without BTF", |it| {
-        it.map(&it.pin("connections"), "type array key 4 value 64 entries 16 name connections");
+        put_map(&it.pin("connections"), "type array key 4 value 64 entries 16 name connections");
     }),
     ("connections: as it is, but without BTF", |it| {
-        it.map(
+        put_map(
             &it.pin("connections"),
             "type array key 4 value 64 entries 65536 name connections flags 0x400",
         );
     }),
     ("connections: a hash of the same sizes", |it| {
-        it.map(&it.pin("connections"), "type hash key 4 value 64 entries 65536 name connections");
+        put_map(&it.pin("connections"), "type hash key 4 value 64 entries 65536 name connections");
     }),
     ("outcomes: an array", |it| {
-        it.map(&it.pin("outcomes"), "type array key 4 value 296 entries 512 name outcomes");
+        put_map(&it.pin("outcomes"), "type array key 4 value 296 entries 512 name outcomes");
     }),
     ("routes: read-only for programs", |it| {
-        it.map(&it.pin("routes"), "type hash key 24 value 20 entries 4096 name routes flags 0x80");
+        put_map(&it.pin("routes"), "type hash key 24 value 20 entries 4096 name routes flags 0x80");
     }),
     ("routes: an LRU hash", |it| {
-        it.map(&it.pin("routes"), "type lru_hash key 24 value 20 entries 4096 name routes");
+        put_map(&it.pin("routes"), "type lru_hash key 24 value 20 entries 4096 name routes");
     }),
     ("counters: one entry", |it| {
-        it.map(&it.pin("counters"), "type percpu_array key 4 value 8 entries 1 name counters");
+        put_map(&it.pin("counters"), "type percpu_array key 4 value 8 entries 1 name counters");
     }),
     ("before-1 is another map", |it| {
-        it.map(&it.pin("before-1"), "type array key 4 value 4 entries 1 name x");
+        put_map(&it.pin("before-1"), FOREIGN);
     }),
     ("routes: a symbolic link to another map", |it| {
         remove(&it.pin("routes"));
@@ -148,7 +154,7 @@ const MAPS: [Row; 19] = [
     ("backends is a directory with something in it", |it| {
         remove(&it.pin("backends"));
         fs::create_dir_all(it.pin("backends/a/b")).unwrap();
-        it.map(&it.pin("backends/a/map"), "type array key 4 value 4 entries 1 name x");
+        put_map(&it.pin("backends/a/map"), FOREIGN);
     }),
     ("routes is a link", |it| {
         remove(&it.pin("routes"));
@@ -158,14 +164,14 @@ const MAPS: [Row; 19] = [
 
 const LINKS: [Row; 12] = [
     ("links/junk", |it| fs::create_dir(it.pin("links/junk")).unwrap()),
-    ("links/junk is a map", |it| it.map(&it.pin("links/junk"), "type array key 4 value 4 entries 1 name x")),
+    ("links/junk is a map", |it| put_map(&it.pin("links/junk"), FOREIGN)),
     ("links/2^64-1", |it| fs::create_dir(it.pin("links/18446744073709551615")).unwrap()),
     ("links/77/connect4 is a map", |it| {
         fs::create_dir(it.pin("links/77")).unwrap();
-        it.map(&it.pin("links/77/connect4"), "type array key 4 value 4 entries 1 name x");
+        put_map(&it.pin("links/77/connect4"), FOREIGN);
     }),
     ("the link connect4 is a map", |it| {
-        it.map(&it.link("connect4"), "type array key 4 value 4 entries 1 name x");
+        put_map(&it.link("connect4"), FOREIGN);
     }),
     ("the link connect4 is a directory", |it| {
         remove(&it.link("connect4"));
@@ -182,7 +188,7 @@ const LINKS: [Row; 12] = [
         it.rename(&of_cgroup, "links/77");
     }),
     ("links is renamed", |it| it.rename(&it.pin("links"), "x")),
-    ("links is a map", |it| it.map(&it.pin("links"), "type array key 4 value 4 entries 1 name x")),
+    ("links is a map", |it| put_map(&it.pin("links"), FOREIGN)),
     ("some links are missing", |it| {
         remove(&it.link("connect4"));
         remove(&it.link("sock_ops"));
@@ -196,7 +202,7 @@ const LAYOUTS: [Row; 8] = [
     ("generation 300", |it| it.rename(&it.layout(), "layout-2-2-300")),
     ("the layout is a map", |it| {
         let layout = it.layout();
-        it.map(&layout, "type array key 4 value 4 entries 1 name x");
+        put_map(&layout, FOREIGN);
     }),
     ("two next layouts", |it| {
         fs::create_dir(it.pin("next-layout-2-2-1")).unwrap();
@@ -389,14 +395,7 @@ fn what_root_has_put_there_is_moved_aside() {
     }
     let split = Split::new();
     let mut node = Node::new();
-    let mut bpftool = Command::new("bpftool");
-    bpftool.args(["map", "create"]).arg(node.pins());
-    stdout(
-        &bpftool
-            .args(["type", "array", "key", "4", "value", "4", "entries", "1", "name", "x"])
-            .output()
-            .unwrap(),
-    );
+    create(&node.pins(), FOREIGN);
     assert_runs_and_detaches(&mut node, &split, "tcproute is a map");
     let left = fs::read_dir(node.bpffs.path()).unwrap();
     let left: Vec<String> = left.map(|entry| name(&entry.unwrap().path())).collect();

@@ -7,20 +7,12 @@ use std::{collections::BTreeSet, fs, path::Path};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tcproute_tests::{
-    Loopback,
-    cgroup::TestCgroup,
-    client::{counting, counts},
-    is_root,
-    routes::OneBackend,
-    tcproute::Daemon,
-    wait_for,
+    Loopback, cgroup::TestCgroup, client::reaches, is_root, routes::OneBackend, tcproute::Daemon, wait_for,
 };
 
 /// Whether a connection from this cgroup gets to the backend.
 fn is_routed(cgroup: &TestCgroup, route: &OneBackend) -> bool {
-    let mut client = cgroup.command("python3");
-    let output = client.args(["-SEc", &counting(route.dialled, 1)]).output().unwrap();
-    output.status.success() && counts(&output).contains_key("backend")
+    reaches(cgroup, route.dialled, "backend")
 }
 
 /// The first number that no open file has. Some are open for a moment only.

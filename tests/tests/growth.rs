@@ -2,17 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{
-    collections::BTreeMap, fmt::Write as _, fs, net::Ipv4Addr, path::Path, process::Command, time::Instant,
-};
+use std::{collections::BTreeMap, fmt::Write as _, fs, net::Ipv4Addr, process::Command, time::Instant};
 
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
     chi_square::assert_split,
-    client::{counting, counts},
+    client::{self, ask},
     is_root, is_slow,
     load::Load,
+    replace,
     routes::Split,
     server::Server,
     tcproute::{Daemon, binary},
@@ -112,12 +111,6 @@ fn resources(Stage { services, endpoints, .. }: Stage, real: &Server) -> String 
     text
 }
 
-fn replace(path: &Path, text: &str) {
-    let new = path.with_extension("new");
-    fs::write(&new, text).unwrap();
-    fs::rename(&new, path).unwrap();
-}
-
 /// Entries and capacity of the maps, by name.
 fn maps(daemon: &Daemon) -> BTreeMap<String, (u64, u64)> {
     let status = daemon.json("/v1/status");
@@ -174,10 +167,8 @@ fn maps_grow_and_no_connection_notices() {
         load.wait_for_more(if is_slow() { 10 } else { 500 });
         // The last that has come is routed, too.
         let last = light.last().or(heavy.last()).unwrap();
-        let mut client = last.command("python3");
         let address = format!("{}:80", dialled(1 << 20)).parse().unwrap();
-        let seen = counts(&client.args(["-SEc", &counting(address, 3)]).output().unwrap());
-        assert_eq!(seen, BTreeMap::from([("real".to_owned(), 3)]));
+        assert_eq!(ask(last, address, 3), BTreeMap::from([("real".to_owned(), 3)]));
         println!(
             "{stage:?}: {routes} routes, {workloads} workloads after {took:.1?}; maps {:?}",
             maps(&daemon)
@@ -258,9 +249,7 @@ impl Crowded {
 
 /// Whether a connection from this cgroup gets to the server.
 fn reaches(cgroup: &TestCgroup, dialled: &str) -> bool {
-    let address = dialled.parse().unwrap();
-    let output = cgroup.command("python3").args(["-SEc", &counting(address, 1)]).output().unwrap();
-    output.status.success() && counts(&output) == BTreeMap::from([("db".to_owned(), 1)])
+    client::reaches(cgroup, dialled.parse().unwrap(), "db")
 }
 
 #[test]

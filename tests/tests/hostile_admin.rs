@@ -7,14 +7,16 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{counting, counts, script, stdout},
+    client::{ask, script, stdout},
     is_root,
+    process::Process,
+    replace,
     routes::Split,
     tcproute::{Daemon, binary, get},
     wait_for,
@@ -67,7 +69,7 @@ def hold(said='ready'):
             command.args(["-SEc", &program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        Nobody { child, said: said.trim().to_owned() }
+        Nobody { _process: Process(child), said: said.trim().to_owned() }
     }
 
     fn tcp(&self, what: &str) -> u64 {
@@ -89,29 +91,15 @@ def hold(said='ready'):
     fn works(&self, version: &str) {
         let status = stdout(&self.daemon.status(&[]));
         assert!(status.contains(": ready"), "{status}");
-        let ask = || {
-            let client = counting(self.split.dialled, 1);
-            counts(&self.cgroup.command("python3").args(["-SEc", &client]).output().unwrap())
-        };
-        let text = self.split.mesh(&[(version, 1)]).text();
-        let path = self.mesh.file_path();
-        fs::write(path.with_extension("new"), text).unwrap();
-        fs::rename(path.with_extension("new"), path).unwrap();
+        replace(&self.mesh.file_path(), &self.split.mesh(&[(version, 1)]).text());
         let expected = [(format!("v{version}"), 1)].into();
-        wait_for("the change is in force", || ask() == expected);
+        wait_for("the change is in force", || ask(&self.cgroup, self.split.dialled, 1) == expected);
     }
 }
 
 struct Nobody {
-    child: Child,
+    _process: Process,
     said: String,
-}
-
-impl Drop for Nobody {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]
@@ -200,8 +188,7 @@ hold(' '.join(sorted(s.recv(12).decode()[9:] for s in all)))
     assert_eq!(codes.iter().filter(|code| **code == "200").count(), limit, "{codes:?}");
     assert_eq!(codes.iter().filter(|code| **code == "503").count(), 20 - limit, "{codes:?}");
     let memory = world.memory();
-    let client = counting(world.split.dialled, 5000);
-    let made = counts(&world.cgroup.command("python3").args(["-SEc", &client]).output().unwrap());
+    let made = ask(&world.cgroup, world.split.dialled, 5000);
     assert_eq!(made, [("v1".to_owned(), 5000)].into());
     println!("memory {memory} -> {} KiB", world.memory());
     assert!(world.memory() < memory + 32 * 1024);

@@ -15,8 +15,10 @@ use tcproute_tests::{
     cgroup::TestCgroup,
     client::{script, stdout},
     is_root,
+    process::Process,
+    replace,
     routes::Split,
-    tcproute::{Bpffs, binary, get, run_arguments},
+    tcproute::{self, Bpffs, binary, run_arguments, wait_ready},
     wait_for,
 };
 
@@ -129,22 +131,18 @@ fn a_daemon_and_those_who_ask_it_show_them_escaped() {
     let log = tempfile::NamedTempFile::new().unwrap();
     let child =
         command.arg("--log-decisions").stdin(Stdio::null()).stderr(log.reopen().unwrap()).spawn().unwrap();
-    let mut daemon = Ended(child);
-    let at =
-        |path: &str| get(&["--unix-socket".as_ref(), socket.as_os_str()], &format!("http://localhost{path}"));
-    wait_for("it is ready", || {
-        assert!(daemon.0.try_wait().unwrap().is_none(), "it has ended");
-        socket.exists() && at("/readyz").0 == 200
-    });
+    let mut daemon = Process(child);
+    wait_ready(&mut daemon, &socket);
+    let at = |path: &str| tcproute::ask(&socket, path);
     let ask = |arguments: &[&str]| {
         let mut command = Command::new(binary());
         command.args(arguments).arg("--admin-socket").arg(&socket).stdin(Stdio::null());
         command
     };
 
-    let mut trace = Ended(ask(&["trace", "--count", "30"]).stdout(Stdio::piped()).spawn().unwrap());
+    let mut trace = Process(ask(&["trace", "--count", "30"]).stdout(Stdio::piped()).spawn().unwrap());
     let mut json =
-        Ended(ask(&["trace", "--count", "30", "--output", "json"]).stdout(Stdio::piped()).spawn().unwrap());
+        Process(ask(&["trace", "--count", "30", "--output", "json"]).stdout(Stdio::piped()).spawn().unwrap());
     wait_for("both listen", || at("/metrics").1.contains("tcproute_trace_listeners 2\n"));
     let (ip, port) = (split.dialled.ip(), split.dialled.port());
     let client = script(&format!(
@@ -156,9 +154,7 @@ for _ in range(40):
 "
     ));
     stdout(&cgroup.command("python3").args(["-SEc", &client]).output().unwrap());
-    wait_for("both have seen it", || {
-        trace.0.try_wait().unwrap().is_some() && json.0.try_wait().unwrap().is_some()
-    });
+    wait_for("both have seen it", || trace.has_ended() && json.has_ended());
     let mut text = String::new();
     trace.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     println!("{text}");
@@ -178,8 +174,7 @@ for _ in range(40):
 
     // A policy that is rejected, with the name in what is wrong with it.
     let wrong = mesh(&split).replacen("weight:", &format!("{}:", quoted()), 1);
-    fs::write(directory.path().join("new"), wrong).unwrap();
-    fs::rename(directory.path().join("new"), &resources).unwrap();
+    replace(&resources, &wrong);
     wait_for("it is rejected", || {
         !serde_json::from_str::<Value>(&at("/v1/status").1).unwrap()["rejected"]
             .as_array()
@@ -208,24 +203,4 @@ for _ in range(40):
     assert_honest("log", &text);
     assert!(text.contains("cannot be used") && text.contains("forged line"), "{text}");
     assert!(text.lines().all(|line| line.starts_with("20")), "each line is an event");
-}
-
-/// A process that is ended when this is dropped.
-struct Ended(std::process::Child);
-
-impl Ended {
-    /// As systemd would.
-    fn stop(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap());
-        if matches!(self.0.try_wait(), Ok(None)) {
-            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-        }
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.stop();
-    }
 }

@@ -6,7 +6,7 @@ use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
     chi_square::assert_split,
-    client::{counting, counts},
+    client::ask,
     is_root,
     mesh::Mesh,
     sample,
@@ -60,8 +60,7 @@ fn vips_labels_and_ports_split_in_the_order_of_later_versions() {
             &[("web", workload.path())],
             &["--compat", compat, "--vip-cidr", "127.0.0.0/8"],
         );
-        let client = workload.command("python3").args(["-SEc", &counting(vip, sample(4000))]).output();
-        let seen = counts(&client.expect("python3 can be started"));
+        let seen = ask(&workload, vip, sample(4000));
         let of = |name: &str| seen.get(name).copied().unwrap_or(0);
         assert_split(compat, &[(of("new"), new_share), (of("old"), 1.0 - new_share)]);
     }

@@ -8,7 +8,7 @@ use std::{array, collections::BTreeSet, fs, process::Command};
 use tcproute_tests::{
     Loopback, cgroup,
     cgroup::TestCgroup,
-    client::{counting, counts, stdout},
+    client::{ask, stdout},
     is_root,
     routes::OneBackend,
     tcproute::{Daemon, binary, exec},
@@ -73,8 +73,7 @@ fn nothing_is_left_behind() {
         println!("{kind}: {made:?}");
         assert_eq!(made.len(), if *kind == "map" { 8 } else { 6 }, "{kind}");
     }
-    let output = cgroup.command("python3").args(["-SEc", &counting(dialled, 100)]).output().unwrap();
-    assert_eq!(counts(&output), [("backend".to_owned(), 100)].into());
+    assert_eq!(ask(&cgroup, dialled, 100), [("backend".to_owned(), 100)].into());
     assert_eq!(daemon.stop(), Some(0));
     let mut detach = Command::new(binary());
     stdout(&detach.arg("detach").arg("--bpffs").arg(daemon.bpffs.path()).output().unwrap());

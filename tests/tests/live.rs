@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{counting, counts, script, stdout},
+    client::{ask, counts, script, stdout},
     is_root,
     mesh::Mesh,
-    pause,
+    pause, replace,
     routes::Split,
     sample,
     server::Server,
@@ -67,13 +67,6 @@ for n, c in sorted(names.items()): print(n, c)
         pause().as_secs_f64(),
         sample(CONNECTIONS)
     ))
-}
-
-/// As an editor or a configuration agent does it.
-fn replace(path: &Path, text: &str) {
-    let new = path.with_extension("new");
-    fs::write(&new, text).unwrap();
-    fs::rename(&new, path).unwrap();
 }
 
 /// Clients that are stopped also when a test fails.
@@ -132,9 +125,8 @@ fn every_connection_goes_by_the_state_before_or_after() {
         daemon.wait_for_line("new routes in force");
         latencies.push(begun.elapsed());
         replace(&reported, &number.to_string());
-        let output =
-            cgroup.command("python3").args(["-SEc", &counting(dialled, sample(400))]).output().unwrap();
-        assert_only(counts(&output).keys().map(String::as_str), &names_of(number), number);
+        let seen = ask(&cgroup, dialled, sample(400));
+        assert_only(seen.keys().map(String::as_str), &names_of(number), number);
     }
     println!("from the write to the report: {latencies:?}");
     fs::write(&stop, "").unwrap();
@@ -196,9 +188,7 @@ impl World {
     }
 
     fn reaches(&self, name: &str) {
-        let client = counting(self.dialled, 20);
-        let output = self.cgroup.command("python3").args(["-SEc", &client]).output().unwrap();
-        assert_eq!(counts(&output), [(name.to_owned(), 20)].into());
+        assert_eq!(ask(&self.cgroup, self.dialled, 20), [(name.to_owned(), 20)].into());
     }
 }
 
@@ -395,10 +385,7 @@ fn a_file_that_a_slow_writer_holds_comes_in_force_when_it_is_closed() {
     fs::write(&slow, first + &rest).unwrap();
     let web = TestCgroup::create();
     let daemon = Daemon::start(directory.path(), &[("web", web.path())]);
-    let ask = || {
-        let mut client = web.command("python3");
-        counts(&client.args(["-SEc", &counting(split.dialled, 20)]).output().unwrap())
-    };
+    let ask = || ask(&web, split.dialled, 20);
     assert_eq!(ask(), [("v1".to_owned(), 20)].into());
     // As scp and curl do it.
     let mut writer = fs::File::create(&slow).unwrap();

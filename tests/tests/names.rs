@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{counting, counts},
+    client::ask,
     is_root,
     mesh::Mesh,
     server::Server,
@@ -106,11 +106,7 @@ fn a_silent_resolver_holds_nothing_back() {
     let daemon =
         Daemon::start_with(&mut command, &file, &[("web", cgroup.path())], &["--dns-interval", "0.2"]);
     println!("started {:?} after it began, with a name that is not answered", begun.elapsed());
-    let ask = |dialled| {
-        let client = counting(dialled, 20);
-        let output = cgroup.command("python3").args(["-SEc", &client]).output().unwrap();
-        counts(&output).into_keys().collect::<Vec<_>>()
-    };
+    let ask = |dialled| ask(&cgroup, dialled, 20).into_keys().collect::<Vec<_>>();
     assert_eq!(ask(dialled), ["old"]);
     // New names beside another change: that is in force at once.
     let begun = Instant::now();

@@ -6,9 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tcproute_tests::{
     client::{script, stdout},
-    hosts::{Hosts, Serving},
+    hosts::Hosts,
     is_root,
     mesh::Mesh,
+    process::Process,
     tcproute::binary,
 };
 
@@ -38,7 +39,7 @@ impl World {
     }
 
     /// A server that waits for a byte, and then sends its name or, if `reset`, resets the connection.
-    fn serve(&self, reset: bool) -> Serving {
+    fn serve(&self, reset: bool) -> Process {
         let ending = if reset {
             "s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))"
         } else {

@@ -5,19 +5,16 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{counting, counts},
+    client::reaches,
     is_root,
+    process::Process,
     routes::OneBackend,
     tcproute::{Bpffs, Daemon, binary, run_arguments},
     wait_for,
@@ -42,9 +39,7 @@ fn of_threads(pid: u32, field: &str) -> Vec<u64> {
 }
 
 fn is_routed(cgroup: &TestCgroup, route: &OneBackend) -> bool {
-    let mut client = cgroup.command("python3");
-    let output = client.args(["-SEc", &counting(route.dialled, 1)]).output().unwrap();
-    output.status.success() && counts(&output).contains_key("backend")
+    reaches(cgroup, route.dialled, "backend")
 }
 
 #[test]
@@ -94,16 +89,6 @@ fn the_daemon_keeps_no_privilege_that_it_does_not_need() {
     }
 }
 
-/// It ends with this.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn another_user_with_three_capabilities_will_do() {
     if !is_root("another_user_with_three_capabilities_will_do") {
@@ -131,15 +116,14 @@ fn another_user_with_three_capabilities_will_do() {
     let socket = at("run/admin.sock");
     run_arguments(&mut command, &at("mesh.yaml"), bpffs.path(), &socket, &[("web", web.path())]);
     let log = fs::File::create(at("log")).unwrap();
-    let mut daemon = Running(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
+    let mut daemon = Process(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
     wait_for("the routes are in force", || {
         let log = fs::read_to_string(at("log")).unwrap();
-        assert!(daemon.0.try_wait().unwrap().is_none(), "{log}");
+        assert!(!daemon.has_ended(), "{log}");
         log.contains("routes in force")
     });
     assert!(is_routed(&web, &route));
-    kill(Pid::from_raw(daemon.0.id().cast_signed()), Signal::SIGTERM).unwrap();
-    assert_eq!(daemon.0.wait().unwrap().code(), Some(0));
+    assert_eq!(daemon.stop(), Some(0));
     assert!(is_routed(&web, &route), "what is in force stays");
     // The pins are that user's, and nobody else's.
     let mut detach = Command::new("setpriv");

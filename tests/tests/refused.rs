@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{counting, counts, stdout},
+    client::{ask, stdout},
     is_root,
     mesh::Mesh,
+    replace,
     server::Server,
     tcproute::{Bpffs, Daemon, binary, run_arguments},
     wait_for,
@@ -49,9 +50,7 @@ impl World {
     }
 
     fn write(&self, name: &str, text: &str) {
-        let new = self.directory.path().join("new");
-        fs::write(&new, text).unwrap();
-        fs::rename(&new, self.directory.path().join(name)).unwrap();
+        replace(&self.directory.path().join(name), text);
     }
 
     fn route(&self, version: &str) {
@@ -77,9 +76,7 @@ impl World {
     }
 
     fn names(&self) -> Vec<String> {
-        let client = counting(self.dialled, 40);
-        let output = self.cgroup.command("python3").args(["-SEc", &client]).output().unwrap();
-        counts(&output).into_keys().collect()
+        ask(&self.cgroup, self.dialled, 40).into_keys().collect()
     }
 }
 

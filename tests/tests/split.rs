@@ -6,7 +6,7 @@ use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
     chi_square::assert_split,
-    client::{counting, counts},
+    client::{ask, counting, counts},
     is_root,
     mesh::Mesh,
     sample,
@@ -91,9 +91,7 @@ fn a_thousand_routes_and_a_thousand_backend_refs() {
     mesh.outbound("wide", dialled).split("wide", &weights);
     let cgroup = TestCgroup::create();
     let _daemon = Daemon::start(&mesh.file(), &[("web", cgroup.path())]);
-    let dial = |address, count| {
-        counts(&cgroup.command("python3").args(["-SEc", &counting(address, count)]).output().unwrap())
-    };
+    let dial = |address, count| ask(&cgroup, address, count);
     let seen = dial(dialled, sample(4000));
     assert_split("1000 backendRefs", &[(seen["even"], 0.5), (seen["odd"], 0.5)]);
     for (port, name) in [(2000, "even"), (2999, "odd")] {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{counting, counts, script, stdout},
+    client::{ask, script, stdout},
     is_root,
     mesh::Mesh,
     server::Server,
@@ -41,8 +41,7 @@ impl World {
     }
 
     fn connect(&self, count: u32) -> BTreeMap<String, u64> {
-        let client = counting(self.dialled, count);
-        counts(&self.cgroup.command("python3").args(["-SEc", &client]).output().unwrap())
+        ask(&self.cgroup, self.dialled, count)
     }
 }
 

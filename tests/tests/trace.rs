@@ -5,7 +5,7 @@
 use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{ChildStdout, Command, Stdio},
 };
 
 use serde_json::Value;
@@ -15,6 +15,7 @@ use tcproute_tests::{
     client::{script, stdout},
     is_root,
     mesh::Mesh,
+    process::Process,
     server::Server,
     tcproute::{Daemon, binary},
     wait_for,
@@ -52,7 +53,7 @@ impl World {
         command.arg("trace").arg("--admin-socket").arg(self.daemon.admin_socket()).args(more);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        let trace = Trace { child, output };
+        let trace = Trace { process: Process(child), output };
         wait_for("it listens", || self.listeners() == before + 1);
         trace
     }
@@ -74,7 +75,7 @@ impl World {
 }
 
 struct Trace {
-    child: Child,
+    process: Process,
     output: BufReader<ChildStdout>,
 }
 
@@ -87,13 +88,6 @@ impl Trace {
 
     fn json(&mut self) -> Value {
         serde_json::from_str(&self.line()).unwrap()
-    }
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -127,7 +121,7 @@ fn every_decision_is_a_line_with_what_came_of_it() {
     assert_eq!(of("up")["policies"], serde_json::json!(["split-up"]));
     assert!(of("up")["backend"].as_str().unwrap().contains("up"));
     assert!(of("up")["microseconds"].is_u64());
-    assert!(trace.child.wait().unwrap().success(), "it ends after three");
+    assert!(trace.process.0.wait().unwrap().success(), "it ends after three");
     wait_for("nobody listens any more", || world.listeners() == 0);
     world.dial(&[world.nobody]);
     let mut again = world.trace(&["--output", "json"]);

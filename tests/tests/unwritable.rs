@@ -7,27 +7,18 @@ use std::{
     fs::{self, File},
     os::fd::OwnedFd,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use nix::fcntl::{FcntlArg, fcntl};
 use tcproute_tests::{
     cgroup::TestCgroup,
-    client::{counting, counts},
-    is_root,
+    client, is_root,
+    process::Process,
     routes::Split,
-    tcproute::{Bpffs, binary, get, run_arguments},
+    tcproute::{self, Bpffs, binary, run_arguments, wait_ready},
     wait_for,
 };
-
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn full() -> Stdio {
     File::options().write(true).open("/dev/full").unwrap().into()
@@ -48,22 +39,14 @@ fn goes_on(stderr: Stdio) -> u64 {
     let mut command = Command::new(binary());
     run_arguments(&mut command, &mesh.file(), bpffs.path(), &socket, &[("web", cgroup.path())]);
     let child = command.arg("--log-decisions").stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
-    let mut daemon = Killed(child);
-    let at =
-        |path: &str| get(&["--unix-socket".as_ref(), socket.as_os_str()], &format!("http://localhost{path}"));
-    wait_for("it is ready", || {
-        assert!(daemon.0.try_wait().unwrap().is_none(), "it has ended");
-        socket.exists() && at("/readyz").0 == 200
-    });
-    let ask = |count| {
-        let client = counting(split.dialled, count);
-        counts(&cgroup.command("python3").args(["-SEc", &client]).output().unwrap())
-    };
+    let mut daemon = Process(child);
+    wait_ready(&mut daemon, &socket);
+    let ask = |count| client::ask(&cgroup, split.dialled, count);
     assert_eq!(ask(2000), [("v1".to_owned(), 2000)].into());
     fs::write(mesh.file_path(), split.mesh(&[("2", 1)]).text()).unwrap();
     wait_for("the change is in force", || ask(1) == [("v2".to_owned(), 1)].into());
     let lost = || {
-        let (code, text) = at("/metrics");
+        let (code, text) = tcproute::ask(&socket, "/metrics");
         assert_eq!(code, 200, "{text}");
         let value = text.lines().find_map(|line| line.strip_prefix("tcproute_log_lines_lost_total "));
         value.unwrap().parse::<u64>().unwrap()
@@ -73,7 +56,7 @@ fn goes_on(stderr: Stdio) -> u64 {
         ask(500);
         lost() > 100
     });
-    assert!(daemon.0.try_wait().unwrap().is_none(), "it has ended");
+    assert!(!daemon.has_ended(), "it has ended");
     lost()
 }
 

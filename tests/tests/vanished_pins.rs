@@ -11,7 +11,14 @@ use std::{
     time::Instant,
 };
 
-use tcproute_tests::{client::stdout, is_root, load::Load, node::Node, routes::Split, sample, wait_for};
+use tcproute_tests::{
+    is_root,
+    load::Load,
+    maps::{FOREIGN, create},
+    node::Node,
+    routes::Split,
+    sample, wait_for,
+};
 
 /// Every name below the pins, with the kernel's number of what is pinned there.
 fn pinned(node: &Node) -> BTreeSet<(PathBuf, u64)> {
@@ -107,14 +114,7 @@ const ROWS: [Row; 9] = [
     }),
     ("a map is in the place of another", |node| {
         fs::remove_file(node.pins().join("routes")).unwrap();
-        let mut bpftool = Command::new("bpftool");
-        bpftool.args(["map", "create"]).arg(node.pins().join("routes"));
-        stdout(
-            &bpftool
-                .args(["type", "array", "key", "4", "value", "4", "entries", "1", "name", "x"])
-                .output()
-                .unwrap(),
-        );
+        create(&node.pins().join("routes"), FOREIGN);
     }),
 ];
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{counting, counts, script, stdout},
+    client::{ask, script, stdout},
     is_root,
     mesh::Mesh,
     routes::OneBackend,
@@ -140,8 +140,7 @@ fn the_same_address_may_lead_elsewhere_for_another_workload() {
     let (web, batch) = (TestCgroup::create(), TestCgroup::create());
     let _daemon = Daemon::start(&mesh.file(), &[("web", web.path()), ("batch", batch.path())]);
     for (cgroup, name) in [(&web, "one"), (&batch, "two")] {
-        let output = cgroup.command("python3").args(["-SEc", &counting(dialled, 50)]).output().unwrap();
-        assert_eq!(counts(&output), [(name.to_owned(), 50)].into());
+        assert_eq!(ask(cgroup, dialled, 50), [(name.to_owned(), 50)].into());
     }
 }
 
