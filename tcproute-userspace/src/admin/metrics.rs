@@ -62,7 +62,7 @@ struct Snapshot {
     /// By source and kind.
     rejected: BTreeMap<(&'static str, &'static str), u32>,
     denied: Vec<(&'static str, u32)>,
-    gauges: [(&'static str, &'static str, u64); 12],
+    gauges: [(&'static str, &'static str, u64); 16],
     last_reconcile: f64,
     events_lost: u64,
     led_elsewhere: u64,
@@ -99,6 +99,7 @@ impl Snapshot {
         for (subject, rejection) in &state.rejected {
             *rejected.entry((rejection.source, subject.kind().unwrap_or("unknown"))).or_default() += 1;
         }
+        let keeping = || state.sources.iter().filter_map(|source| source.kept.keeping.as_ref());
         Self {
             decisions,
             states,
@@ -112,6 +113,18 @@ impl Snapshot {
                     "Whether anything of the resources cannot be used.",
                     flag(!state.missing.is_empty() || !state.rejected.is_empty()),
                 ),
+                (
+                    "stale_resources",
+                    "Resources that are as an earlier daemon has read them: their source has not told them since.",
+                    count(state.sources.iter().map(|source| source.kept.stale).sum()),
+                ),
+                (
+                    "last_good_kept",
+                    "Whether all that sources have said is kept for the next start.",
+                    flag(keeping().all(|keeping| keeping.whole)),
+                ),
+                ("last_good_bytes", "What is kept for the next start.", keeping().map(|it| it.bytes.0).sum()),
+                ("last_good_most_bytes", "What may be kept.", keeping().map(|it| it.bytes.1).sum()),
                 ("workloads", "Local workloads.", count(state.workloads.len())),
                 (
                     "workloads_attached",

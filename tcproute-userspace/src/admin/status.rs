@@ -18,6 +18,7 @@ use crate::{
     privileges,
     sources::{
         SourceState,
+        last_good::Keeping,
         snapshot::{Health, Rejection, Subject},
     },
 };
@@ -116,6 +117,24 @@ pub struct Source {
     pub changed: Timestamp,
     /// Why it does not answer, or only in part, if so. What it said last stands.
     pub failing: Option<Failing>,
+    /// So many of the resources are as an earlier daemon has read them: the source has not told them since.
+    pub stale: usize,
+    /// What is kept of it for the next start; absent if nothing is.
+    pub kept: Option<Kept>,
+}
+
+/// What is kept for the next start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// Whether all is kept that the source has said.
+    pub whole: bool,
+    /// How much it takes.
+    pub bytes: u64,
+    /// What it may take.
+    pub most_bytes: u64,
+    /// Why not all is kept, if that has failed.
+    pub error: Option<String>,
 }
 
 /// Why a source does not answer, or only in part.
@@ -282,13 +301,25 @@ impl Status {
 fn source(source: &SourceState) -> Source {
     let failing = match &source.health {
         Health::Failing { why, since } => Some(Failing { since: timestamp(*since), why: why.clone() }),
+        Health::Awaited => {
+            let why = "it has not answered since the start".to_owned();
+            Some(Failing { since: timestamp(source.changed), why })
+        }
         Health::Well | Health::Late { .. } => None,
     };
+    let kept = source.kept.keeping.as_ref().map(|Keeping { bytes: (bytes, most_bytes), whole, error }| Kept {
+        whole: *whole,
+        bytes: *bytes,
+        most_bytes: *most_bytes,
+        error: error.clone(),
+    });
     Source {
         name: source.name.to_owned(),
         resources: source.resources,
         changed: timestamp(source.changed),
         failing,
+        stale: source.kept.stale,
+        kept,
     }
 }
 

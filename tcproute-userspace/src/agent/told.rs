@@ -75,7 +75,7 @@ impl Told {
         self.state.sources.clone_from(sources);
         self.state.blind = match &snapshot.health {
             Health::Late { why } => Some(why.clone()),
-            Health::Well | Health::Failing { .. } => None,
+            Health::Well | Health::Awaited | Health::Failing { .. } => None,
         };
     }
 

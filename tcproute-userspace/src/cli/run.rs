@@ -4,7 +4,10 @@ use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, s
 
 use anyhow::{Context, Result};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
 use tracing::{info, warn};
 
 use super::{BadUsage, Input};
@@ -19,7 +22,12 @@ use crate::{
     drain,
     plan::EjectionPolicy,
     privileges,
-    sources::{Sources, dns::Dns, files},
+    sources::{
+        Sources,
+        dns::Dns,
+        files,
+        last_good::{LastGood, StateDirectory},
+    },
     workloads::{
         cgroups::{Cgroup2, CgroupPattern},
         named::{Named, NamedCgroups},
@@ -50,6 +58,14 @@ pub(super) struct Run {
     /// Where bpffs is mounted: maps and links are pinned in its folder `tcproute`.
     #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
     bpffs: PathBuf,
+    /// Where the last good form of all that is in force is kept, for a start at which its source is away or holds something that
+    /// cannot be used. Made if need be; one daemon only may use it.
+    #[arg(long, default_value = "/var/lib/tcproute", value_name = "DIR", overrides_with = "state_dir")]
+    state_dir: PathBuf,
+    /// So long sources may keep a start waiting that do not answer and of which nothing was kept. Until then all stays in force
+    /// that an earlier daemon has left.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = super::seconds)]
+    start_timeout: Duration,
     #[command(flatten)]
     admin: super::AdminSocket,
     /// Serve the admin endpoint at this loopback address, too, such as 127.0.0.1:9901. Whoever is on this node may
@@ -103,14 +119,19 @@ impl Run {
             ))
             .into());
         }
-        let files = files::follow(self.input.resources.clone(), self.input.reading.strictness()).await;
-        let files = files.context("cannot follow files")?;
-        let sources = Sources::new(vec![(files::NAME, files)]);
-        let first = Arc::clone(sources.snapshot());
-        if self.strict && !first.rejected.is_empty() {
-            return Err(first.errors().into());
+        let patience = Instant::now() + self.start_timeout;
+        let state = StateDirectory::open(&self.state_dir);
+        if let Err(error) = &state {
+            warn!("what is in force is not kept for the next start: {error:#}");
         }
-        let dns = Dns::start(first.resources.external_host_names(), self.input.dns_interval);
+        let state = state.map_err(|error| format!("{error:#}"));
+        let last_good = LastGood::open(state.as_ref(), files::NAME);
+        let files = files::follow(self.input.resources.clone(), self.input.reading.strictness(), last_good);
+        let mut sources = Sources::new(vec![(files::NAME, files.context("cannot follow files")?)]);
+        sources.answered(patience, false).await;
+        if self.strict && !sources.snapshot().rejected.is_empty() {
+            return Err(sources.snapshot().errors().into());
+        }
         let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
         let settings = Settings { ejection, drain: self.drain, ..self.input.settings() };
 
@@ -136,6 +157,18 @@ impl Run {
         let (desk, handle) = agent::desk();
         let admin = Admin::open(&self.admin.admin_socket, self.admin_listen, &handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
+        // What is in force is not taken back before it is known what takes its place.
+        let answered = tokio::select! {
+            answered = sources.answered(patience, !is_first) => answered,
+            _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+            _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
+        };
+        if !answered {
+            let seconds = self.start_timeout.as_secs();
+            warn!("not all sources have answered within {seconds} s: going on with what there is of them");
+        }
+        let first = Arc::clone(sources.snapshot());
+        let dns = Dns::start(first.resources.external_host_names(), self.input.dns_interval);
         let links = PinnedLinks::new(pins.link_directories()?);
         let named = NamedCgroups::new(hierarchy, named, Arc::new(move |cgroup| links.cgroup(cgroup)));
         let inputs = Inputs { first, sources: Some(sources), dns, named: Some(named), fixed: Vec::new() };

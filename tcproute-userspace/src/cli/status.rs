@@ -139,10 +139,16 @@ fn head(report: &Report) -> Text {
             format!("change   {result} at {at:.0}, {:.1} ms after it was made", duration_seconds * 1000.0)
         }
     });
-    for Source { name, resources, changed, failing } in &report.sources {
+    for Source { name, resources, changed, failing, stale, kept } in &report.sources {
         lines.push(format!("source   {name}: {resources} resources, changed at {changed:.0}"));
         if let Some(Failing { since, why }) = failing {
             lines.push(format!("         it does not answer, or only in part, since {since:.0}: {why}"));
+        }
+        if *stale > 0 {
+            lines.push(format!("         stale: {stale} of them are as they were before this daemon's start"));
+        }
+        if let Some(why) = kept.as_ref().and_then(|kept| kept.error.as_ref()) {
+            lines.push(format!("         it is not all kept for the next start: {why}"));
         }
     }
     if let Some(Drain { grace_seconds, waiting_endpoints, closed_connections }) = drain {

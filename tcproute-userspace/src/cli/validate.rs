@@ -53,7 +53,7 @@ impl Validate {
         let standard_input = |path: PathBuf| if path == Path::new("-") { "/dev/stdin".into() } else { path };
         let paths: Vec<PathBuf> = self.paths.into_iter().map(standard_input).collect();
         let guard = Some(self.guard.guard());
-        let mut reading = sources::read(&paths, Rules { strictness, guard });
+        let mut reading = sources::read(&paths, Rules { guard, ..strictness.into() });
         if reading.count == 0 {
             // Beside resources it is of no concern what is none; alone it is nothing that was meant.
             let (strange, notes) = reading.notes.into_iter().partition(|note| note.path.is_empty());

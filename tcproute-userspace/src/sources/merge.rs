@@ -6,7 +6,7 @@ use imbl::OrdMap;
 
 use super::{
     InputError,
-    snapshot::{Health, Rejection, Snapshot, SourceName, Subject},
+    snapshot::{Health, Kept, Rejection, Snapshot, SourceName, Subject},
 };
 use crate::resources::{
     ClusterService, Dataplane, ExternalService, Identity, Key, Mesh, MeshExternalService, MeshHttpRoute,
@@ -23,7 +23,8 @@ pub fn merge(sources: &Sources, before: &Snapshot, now: SystemTime) -> Arc<Snaps
     if later.is_empty() {
         return Arc::clone(first);
     }
-    let mut merged = Snapshot { health: named(name, &first.health), ..Snapshot::clone(first) };
+    let (health, kept) = (named(name, &first.health), Kept::default());
+    let mut merged = Snapshot { health, kept, ..Snapshot::clone(first) };
     for (place, (source, snapshot)) in (1..).zip(later) {
         for (subject, rejection) in &snapshot.rejected {
             reject(&mut merged.rejected, subject.clone(), rejection);
@@ -61,6 +62,7 @@ fn reject(all: &mut OrdMap<Subject, Arc<Rejection>>, subject: Subject, new: &Arc
 fn named(source: SourceName, health: &Health) -> Health {
     match health {
         Health::Well => Health::Well,
+        Health::Awaited => Health::Awaited,
         Health::Late { why } => Health::Late { why: format!("{source}: {why}") },
         Health::Failing { why, since } => Health::Failing { why: format!("{source}: {why}"), since: *since },
     }
@@ -71,6 +73,7 @@ fn worse(a: Health, b: Health) -> Health {
         Health::Well => 0,
         Health::Late { .. } => 1,
         Health::Failing { .. } => 2,
+        Health::Awaited => 3,
     };
     if rank(&b) > rank(&a) { b } else { a }
 }

@@ -4,6 +4,7 @@ pub mod dns;
 mod documents;
 mod error;
 pub mod files;
+pub mod last_good;
 pub mod merge;
 pub mod snapshot;
 mod together;

@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 use imbl::OrdMap;
 use tokio::{sync::watch, time::Instant};
 
-use super::InputError;
+use super::{InputError, last_good::Keeping};
 use crate::resources::{Identity, Mesh, MtlsMode, Resources};
 
 /// A source by its name, such as `files`.
@@ -37,6 +37,17 @@ pub struct Snapshot {
     pub notes: Vec<InputError>,
     /// How the source is.
     pub health: Health,
+    /// What is kept of it for the next start. That of all sources together has none.
+    pub kept: Kept,
+}
+
+/// What a source has from an earlier daemon, and keeps for the next one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// So many of its resources are as an earlier daemon has read them: the source has not told them yet.
+    pub stale: usize,
+    /// How it goes; `None` if nothing is kept.
+    pub keeping: Option<Keeping>,
 }
 
 impl Snapshot {
@@ -103,6 +114,8 @@ pub enum Health {
     /// Its last answer was whole.
     #[default]
     Well,
+    /// It has not answered since the start.
+    Awaited,
     /// Its answers are whole, but changes are only found by looking at an interval.
     Late {
         /// Why.

@@ -8,13 +8,13 @@ use std::{
 };
 
 use imbl::OrdMap;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use super::{
     InputError, InputErrors,
     merge::merge,
-    snapshot::{Health, Latest, Rejection, Snapshot, SourceName, Stream, Subject},
+    snapshot::{Health, Kept, Latest, Rejection, Snapshot, SourceName, Stream, Subject},
 };
 
 /// So many rejections and notes are logged at a time.
@@ -45,6 +45,8 @@ pub struct SourceState {
     pub resources: usize,
     /// When it last said something.
     pub changed: SystemTime,
+    /// What it has from an earlier daemon, and keeps for the next one.
+    pub kept: Kept,
 }
 
 impl Sources {
@@ -64,11 +66,31 @@ impl Sources {
     /// How each of them is.
     pub fn states(&self) -> Vec<SourceState> {
         let state = |source: &Source| {
-            let Snapshot { resources, health, .. } = &*source.stream.borrow().snapshot;
+            let Snapshot { resources, health, kept, .. } = &*source.stream.borrow().snapshot;
             let Source { name, changed, .. } = *source;
-            SourceState { name, health: health.clone(), resources: resources.count(), changed }
+            let (health, kept) = (health.clone(), kept.clone());
+            SourceState { name, health, resources: resources.count(), changed, kept }
         };
         self.all.iter().map(state).collect()
+    }
+
+    /// Waits until each has answered, or for so long. Where something may be lost, an answer that tells of nothing but a failure is
+    /// none, unless there is something from before in its stead.
+    pub async fn answered(&mut self, until: Instant, may_lose: bool) -> bool {
+        let has_answered = |source: &Source| {
+            let Snapshot { health, kept, .. } = &*source.stream.borrow().snapshot;
+            match health {
+                Health::Awaited => false,
+                Health::Failing { .. } => !may_lose || kept.stale > 0,
+                Health::Well | Health::Late { .. } => true,
+            }
+        };
+        while !self.all.iter().all(has_answered) {
+            if !matches!(timeout_at(until, self.changed()).await, Ok(Some(_))) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Waits until one of them says something new; since when that was so. `None` if one has ended, which none should.

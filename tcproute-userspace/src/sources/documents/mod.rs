@@ -1,6 +1,7 @@
 //! Documents to objects: what each is, and whether it can be used.
 
 mod guarded;
+mod json;
 mod lenient;
 pub(super) mod limits;
 mod merge_key;
@@ -32,11 +33,13 @@ pub struct Rules {
     pub strictness: Strictness,
     /// Which addresses count, if those that do not are to be noted.
     pub guard: Option<Guard>,
+    /// Whether each object that can be used is handed out as JSON, too.
+    pub as_json: bool,
 }
 
 impl From<Strictness> for Rules {
     fn from(strictness: Strictness) -> Self {
-        Self { strictness, guard: None }
+        Self { strictness, guard: None, as_json: false }
     }
 }
 
@@ -63,7 +66,8 @@ pub(super) struct Object {
 
 /// What came of an object.
 pub(super) enum Outcome {
-    Read(Resource),
+    /// As JSON, too, if [`Rules::as_json`] says so.
+    Read(Resource, Option<Box<str>>),
     /// What is wrong with it, in the order of places; empty if too much was told already of the objects before.
     Refused(Vec<Note>),
     /// Of no concern to routes. The note, if any, says why it is told: a kind that is not known, no resource at all.
@@ -75,7 +79,7 @@ pub(super) enum Outcome {
 pub(super) fn read(text: &str, rules: &Rules, take: &mut dyn FnMut(Object)) -> Ending {
     let strictness = rules.strictness.of(text.trim_start().starts_with('{'));
     let mut reading =
-        Reading { take, notes: Notes::new(strictness), strictness, guard: rules.guard.as_ref() };
+        Reading { take, notes: Notes::new(strictness), strictness, guard: rules.guard.as_ref(), as_json: rules.as_json };
     let mut faults = Vec::new();
     for document in Documents::new(text) {
         match document {
@@ -96,20 +100,22 @@ struct Reading<'t> {
     notes: Notes,
     strictness: Strictness,
     guard: Option<&'t Guard>,
+    as_json: bool,
 }
 
 impl Reading<'_> {
     /// Reads a document, or an item of a list in one, which has the kind that the list says unless it has its own.
     fn object(&mut self, node: &Node, path: &Path<'_>, of_list: Option<&Envelope>) {
         let Some(envelope) = self.envelope(node, path) else { return self.end(node, None, None) };
-        let envelope = match of_list {
-            Some(of_list) if envelope == Envelope::default() => of_list,
-            _ => &envelope,
-        };
+        let of_list = of_list.filter(|_| envelope == Envelope::default());
+        let envelope = of_list.unwrap_or(&envelope);
         match Kind::of(envelope) {
             Ok((Kind::List, _)) => self.list(node, path, envelope.item().as_ref()),
             Ok((Kind::Irrelevant, _)) => self.pass(node, None),
-            Ok((kind, form)) => self.resource(Reader { kind, form, strictness: self.strictness }, node, path),
+            Ok((kind, form)) => {
+                let reader = Reader { kind, form, strictness: self.strictness };
+                self.resource(reader, node, path, of_list);
+            }
             Err(_) if is_rest_list(node) => self.list(node, path, None),
             Err(wrong) if wrong.is_foreign && !has_lost_its_kind(node, envelope) => {
                 let note = note(node, path, wrong);
@@ -123,7 +129,7 @@ impl Reading<'_> {
         }
     }
 
-    fn resource(&mut self, reader: Reader, node: &Node, path: &Path<'_>) {
+    fn resource(&mut self, reader: Reader, node: &Node, path: &Path<'_>, of_list: Option<&Envelope>) {
         let encoding = reader.kind.encoding();
         let is_others = reader.kind.is_read_in_part();
         self.notes.begin_object(encoding, if is_others { Judging::Nothing } else { Judging::Everything });
@@ -139,7 +145,9 @@ impl Reading<'_> {
                 let message = "is for builtin gateways only: it concerns no sidecar".to_owned();
                 return self.pass(node, Some(Note { at, path, message, suggestion }));
             }
-            Ok(Ok(resource)) => resource,
+            Ok(Ok(resource)) => {
+                resource.map(|resource| (resource, self.as_json.then(|| json::json(node, of_list)).flatten()))
+            }
             Ok(Err(violations)) => {
                 for violation in violations {
                     let whole = path.join(&violation.path);
@@ -161,16 +169,16 @@ impl Reading<'_> {
     }
 
     /// Ends an object that is of concern.
-    fn end(&mut self, node: &Node, reader: Option<Reader>, resource: Option<Resource>) {
+    fn end(&mut self, node: &Node, reader: Option<Reader>, resource: Option<(Resource, Option<Box<str>>)>) {
         let wrong = self.notes.end_object();
         let name = reader.map_or(node.at, |reader| follow(node, reader.form.name_path()));
         let mut remarks = Vec::new();
         let (identity, outcome) = match (wrong, resource) {
-            (None, Some(resource)) => {
+            (None, Some((resource, json))) => {
                 if let (Some(guard), Some(reader)) = (self.guard, reader) {
                     remarks = guarded::remarks(guard, &resource, reader.form, node);
                 }
-                (Some(resource.identity()), Outcome::Read(resource))
+                (Some(resource.identity()), Outcome::Read(resource, json))
             }
             (wrong, _) => (
                 reader.and_then(|reader| identity(node, reader)),

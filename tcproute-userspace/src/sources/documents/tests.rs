@@ -47,7 +47,7 @@ fn names(text: &str) -> Vec<String> {
 
 pub(in crate::sources) fn resources(text: &str) -> Vec<Resource> {
     let read = |Object { outcome, .. }| match outcome {
-        Outcome::Read(resource) => Some(resource),
+        Outcome::Read(resource, _) => Some(resource),
         _ => None,
     };
     read_all(text).into_iter().filter_map(read).collect()
@@ -476,7 +476,7 @@ fn json_is_read() {
 fn outline(text: &str) -> Vec<String> {
     let outline = |Object { identity, at, name, outcome, .. }: Object| {
         let what = match outcome {
-            Outcome::Read(_) => "read".to_owned(),
+            Outcome::Read(..) => "read".to_owned(),
             Outcome::Refused(notes) => format!("refused: {}", notes[0].message),
             Outcome::Passed(note) => {
                 note.map_or("passed".to_owned(), |note| format!("passed: {}", note.message))
@@ -618,5 +618,5 @@ fn what_follows_more_violations_than_are_told_is_read() {
     let [first, second, third] = objects.try_into().ok().unwrap();
     assert!(matches!(first.outcome, Outcome::Refused(notes) if notes.len() == 20_000));
     assert!(matches!(second.outcome, Outcome::Refused(notes) if notes.is_empty()));
-    assert!(matches!(third.outcome, Outcome::Read(_)));
+    assert!(matches!(third.outcome, Outcome::Read(..)));
 }

@@ -57,6 +57,10 @@ pub(super) struct Held {
     pub(super) resource: Resource,
     /// Where its name is.
     pub(super) name: Mark,
+    /// As JSON, until that is kept for the next start.
+    pub(super) json: Option<Box<str>>,
+    /// Whether it is from an earlier daemon, and this one has not read it yet.
+    pub(super) stale: bool,
 }
 
 /// The one of this identity, among those that are in order.
@@ -161,9 +165,9 @@ impl Reading<'_> {
     fn take(&mut self, Object { identity, at, name, outcome, remarks }: Object) {
         self.objects.notes.extend(remarks.into_iter().map(|note| InputError::noted(self.file, note)));
         match outcome {
-            Outcome::Read(resource) => {
+            Outcome::Read(resource, json) => {
                 self.objects.count += 1;
-                self.good(resource, name);
+                self.good(resource, name, json);
             }
             Outcome::Refused(notes) => {
                 self.objects.count += usize::from(identity.is_some());
@@ -180,7 +184,7 @@ impl Reading<'_> {
         }
     }
 
-    fn good(&mut self, mut resource: Resource, name: Mark) {
+    fn good(&mut self, mut resource: Resource, name: Mark, json: Option<Box<str>>) {
         let identity = resource.identity();
         if let Some(&first) = self.first.get(&identity) {
             // One that is there very often is told of often enough.
@@ -194,10 +198,12 @@ impl Reading<'_> {
             return;
         }
         let held = match find(self.before, &identity) {
-            Some(before) if before.resource == resource => Held { name, ..before.clone() },
+            Some(Held { identity, resource: before, .. }) if *before == resource => {
+                Held { identity: Arc::clone(identity), resource: before.clone(), name, json, stale: false }
+            }
             _ => {
                 self.alike.share(&mut resource);
-                Held { identity: Arc::new(resource.identity()), resource, name }
+                Held { identity: Arc::new(resource.identity()), resource, name, json, stale: false }
             }
         };
         self.first.insert(Arc::clone(&held.identity), name);

@@ -36,6 +36,11 @@ pub(super) enum Reach {
 }
 
 impl Good {
+    /// What an earlier daemon has read, by identity.
+    pub(super) fn of(held: Vec<Held>) -> Self {
+        Self { held, ..Self::default() }
+    }
+
     /// What counts after this was read.
     pub(super) fn next(self, file: &Path, content: FileContent) -> Self {
         match content {

@@ -4,6 +4,7 @@
 //! - `alike`: what is alike is one in memory.
 //! - `content`: what is in one file.
 //! - `good`: what counts of it after what it had before.
+//! - `kept`: what is kept of it for the next start.
 //! - `store`: all files together.
 //! - `settled`: files as they stood at one moment.
 //! - `watch`: when something may have changed.
@@ -12,6 +13,7 @@
 mod alike;
 mod content;
 mod good;
+mod kept;
 mod list;
 mod reading;
 mod settled;
@@ -29,12 +31,13 @@ use std::{
 
 use tokio::{
     runtime,
-    sync::{oneshot, watch as channel},
+    sync::watch as channel,
     time::{Instant, sleep},
 };
 
 use super::{
-    documents::Strictness,
+    documents::{Rules, Strictness},
+    last_good::{Keeper, LastGood},
     snapshot::{Health, Latest, Snapshot, SourceName, Stream},
 };
 use settled::SettledFiles;
@@ -48,23 +51,24 @@ const RETRY: Duration = Duration::from_secs(1);
 /// This source in what is told of it.
 pub const NAME: SourceName = "files";
 
-/// Reads these files and directories, and follows them for as long as somebody listens.
+/// Reads these files and directories, and follows them for as long as somebody listens. What it says first is what an earlier
+/// daemon has kept, if any is.
 ///
 /// On a thread of its own: file systems may take their time, and what one thread gives back it takes again, while the memory
 /// that many threads have given back adds up.
-pub async fn follow(paths: Vec<PathBuf>, strictness: Strictness) -> io::Result<Stream> {
+pub fn follow(paths: Vec<PathBuf>, strictness: Strictness, last_good: LastGood) -> io::Result<Stream> {
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-    let (sender, first) = oneshot::channel();
+    let since = Instant::now();
+    let before = Snapshot { health: Health::Awaited, ..Snapshot::default() };
+    let (told, stream) = channel::channel(Latest { since, snapshot: Arc::new(before) });
     thread::Builder::new().name("files".to_owned()).spawn(move || {
-        let since = Instant::now();
         // Watched before they are read, so that no change is missed.
-        let mut follower = Follower::start(paths, strictness);
-        let (told, stream) = channel::channel(Latest { since, snapshot: follower.read() });
-        if sender.send(stream).is_ok() {
-            runtime.block_on(follower.follow(told));
-        }
+        let mut follower = Follower::start(paths, strictness, last_good, &told);
+        let snapshot = follower.read();
+        told.send_replace(Latest { since, snapshot });
+        runtime.block_on(follower.follow(told));
     })?;
-    first.await.map_err(io::Error::other)
+    Ok(stream)
 }
 
 /// Whoever writes longer is told of.
@@ -77,11 +81,21 @@ fn is_written(path: &Path, written: &BTreeMap<PathBuf, Instant>) -> bool {
 struct Follower {
     watch: Watch,
     files: SettledFiles,
+    keeper: Keeper,
 }
 
 impl Follower {
-    fn start(paths: Vec<PathBuf>, strictness: Strictness) -> Self {
-        Self { watch: Watch::start(paths.clone()), files: SettledFiles::new(paths, strictness.into()) }
+    fn start(
+        paths: Vec<PathBuf>,
+        strictness: Strictness,
+        LastGood { records, keeper }: LastGood,
+        told: &channel::Sender<Latest>,
+    ) -> Self {
+        let rules = Rules { as_json: true, ..strictness.into() };
+        let mut files = SettledFiles::new(paths.clone(), rules);
+        let before = Arc::new(files.begin_with(records));
+        told.send_modify(|latest| latest.snapshot = before);
+        Self { watch: Watch::start(paths), files, keeper }
     }
 
     fn read(&mut self) -> Arc<Snapshot> {
@@ -101,6 +115,8 @@ impl Follower {
         if let (Health::Well, Some(why)) = (&snapshot.health, late) {
             snapshot.health = Health::Late { why };
         }
+        self.keeper.keep(self.files.take_changes());
+        snapshot.kept.keeping = Some(self.keeper.keeping());
         Arc::new(snapshot)
     }
 
@@ -111,6 +127,10 @@ impl Follower {
             let since = tokio::select! {
                 since = self.watch.changed() => since,
                 () = sleep(RETRY), if failing => Instant::now(),
+                keeping = self.keeper.changed() => {
+                    told.send_modify(|latest| Arc::make_mut(&mut latest.snapshot).kept.keeping = Some(keeping));
+                    continue;
+                }
                 () = told.closed() => return,
             };
             let snapshot = self.read();

@@ -9,9 +9,14 @@ use std::{
 };
 
 use super::{
-    super::{documents::Rules, snapshot::Snapshot},
+    super::{
+        documents::Rules,
+        last_good::{Change, Record},
+        snapshot::{Health, Snapshot},
+    },
     alike::Alike,
     content::{FileContent, Patience},
+    kept,
     list::{FileStamp, Look, Nothing, Place, Stamp, State, look},
     store::Store,
 };
@@ -38,6 +43,8 @@ pub(super) struct SettledFiles {
     unfinished: Unfinished,
     store: Store,
     last: Snapshot,
+    /// The named paths that have led to a file since the start. Of the others it is not known whether they are empty or away.
+    answered: BTreeSet<usize>,
     /// How many files were read.
     pub(super) read: usize,
 }
@@ -49,9 +56,27 @@ impl SettledFiles {
     /// Of these files and directories.
     pub(super) fn new(paths: Vec<PathBuf>, rules: Rules) -> Self {
         let (unfinished, store, last) = (Unfinished::default(), Store::default(), Snapshot::default());
-        let patience = Patience::None;
-        Self { paths, rules, patience, unfinished, store, last, read: 0 }
+        let (patience, answered) = (Patience::None, BTreeSet::new());
+        Self { paths, rules, patience, unfinished, store, last, answered, read: 0 }
     }
+
+    /// Begins with what an earlier daemon has read, which stays until it is read anew or known to be gone.
+    pub(super) fn begin_with(&mut self, records: Vec<Record>) -> Snapshot {
+        let mut alike = Alike::default();
+        for record in records {
+            if let Some((place, held)) = kept::held(&record, &self.paths, &self.rules, &mut alike) {
+                self.store.seed(place, held);
+            }
+        }
+        self.last = self.store.snapshot(&Snapshot::default(), SystemTime::now());
+        Snapshot { health: Health::Awaited, ..self.last.clone() }
+    }
+
+    /// What is to be kept of files that have changed since this was asked last.
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+        self.store.take_changes()
+    }
+
 
     /// What is in the files. That is no mix of some files before and some after a change, no file that is being written, as far
     /// as that is known, and none of which a writer has not got further than to truncate it.
@@ -79,6 +104,10 @@ impl SettledFiles {
     /// What is seen of the files. Those that are being written are as they were read last.
     fn look(&self, is_written: &dyn Fn(&Path) -> bool) -> Look {
         let mut look = look(&self.paths);
+        for nothing in look.nothing.iter_mut().filter(|nothing| !self.answered.contains(&nothing.named)) {
+            // After a reboot it may not be mounted yet. If nothing was kept of it, there is nothing to be lost.
+            nothing.certain = false;
+        }
         look.files.retain_mut(|Stamp { place, state }| {
             if self.store.has(place, *state) || !is_written(&place.path) {
                 return true;
@@ -119,6 +148,7 @@ impl SettledFiles {
     }
 
     fn take(&mut self, look: Look, fresh: Fresh) -> Snapshot {
+        self.answered.extend(look.files.iter().map(|stamp| stamp.place.named));
         let places: BTreeSet<&Place> = look.files.iter().map(|stamp| &stamp.place).collect();
         // First those that come: what has only moved to another file is there all the time.
         for (place, (state, content)) in fresh {

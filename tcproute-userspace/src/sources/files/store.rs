@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     sync::Arc,
     time::SystemTime,
 };
@@ -14,11 +15,13 @@ use rustc_hash::FxHashMap;
 use super::{
     super::{
         error::InputError,
-        snapshot::{Health, Rejection, Snapshot, Subject},
+        last_good::Change,
+        snapshot::{Health, Kept, Rejection, Snapshot, Subject},
     },
     NAME,
     content::{FileContent, Held, already_defined},
     good::{Good, Pair, Reach, pairs},
+    kept,
     list::{Nothing, Place, State},
 };
 use crate::resources::{Identity, Resources};
@@ -33,6 +36,8 @@ pub(super) struct Store {
     holders: FxHashMap<Arc<Identity>, Arc<Place>>,
     /// What is in several files, with all of them.
     contested: BTreeMap<Arc<Identity>, BTreeSet<Arc<Place>>>,
+    /// Of which not everything is handed out yet that is to be kept for the next start.
+    unkept: BTreeSet<Arc<Place>>,
 }
 
 #[derive(Debug)]
@@ -64,6 +69,30 @@ impl Store {
         self.files.keys().map(|place| place.named).collect()
     }
 
+    /// Takes what a file had when an earlier daemon read it.
+    pub(super) fn seed(&mut self, place: Place, held: Vec<Held>) {
+        let place = Arc::new(place);
+        let good = Good::of(held);
+        if self.files.insert(Arc::clone(&place), File { state: State::Gone, good }).is_none() {
+            self.replace(&place, &[]);
+        }
+    }
+
+    fn stale(&self) -> usize {
+        self.files.values().flat_map(|file| &file.good.held).filter(|held| held.stale).count()
+    }
+
+    /// What there is of files that have changed since this was asked last, for who keeps it.
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+        let change = |place: Arc<Place>| {
+            let held = self.files.get_mut(&place).map(|file| &mut file.good.held);
+            let entry = |held: &mut Held| (kept::key(&held.identity), held.json.take());
+            let entries = held.into_iter().flatten().map(entry).collect();
+            Change { place: place.path.to_string_lossy().into_owned(), entries }
+        };
+        mem::take(&mut self.unkept).into_iter().map(change).collect()
+    }
+
     /// Takes what is in a file.
     pub(super) fn put(&mut self, place: &Place, state: State, content: FileContent) {
         let (place, before) = match self.files.remove_entry(place) {
@@ -75,6 +104,7 @@ impl Store {
         let good = before.next(&place.path, content);
         self.files.insert(Arc::clone(&place), File { state, good });
         self.replace(&place, &old);
+        self.unkept.insert(place);
     }
 
     /// Forgets all files but these, and those of named paths of which nothing can be told.
@@ -85,6 +115,7 @@ impl Store {
         for place in gone {
             if let Some(file) = self.files.remove(&place) {
                 self.replace(&place, &file.good.held);
+                self.unkept.insert(place);
             }
         }
         self.nothing = nothing;
@@ -100,12 +131,14 @@ impl Store {
                     continue;
                 }
                 let Some(resource) = before.get(identity) else { continue };
-                let held = Held { identity: Arc::new(identity.clone()), resource, name: refused.place() };
+                let (identity, name) = (Arc::new(identity.clone()), refused.place());
+                let held = Held { identity, resource, name, json: None, stale: false };
                 refused.kept = true;
                 moved.push((Arc::clone(place), held));
             }
         }
         for (place, held) in moved {
+            self.unkept.insert(Arc::clone(&place));
             if let Some(file) = self.files.get_mut(&place)
                 && file.good.add(held.clone())
                 && self.claim(held.identity, &place)
@@ -208,7 +241,8 @@ impl Store {
             reject(Subject::Resource(Identity::clone(identity)), &[errors], false);
         }
         let notes = self.files.values().flat_map(|file| &file.good.notes).cloned().collect();
-        Snapshot { resources: self.resources.clone(), rejected, notes, health: self.health(before, now) }
+        let (resources, health) = (self.resources.clone(), self.health(before, now));
+        Snapshot { resources, rejected, notes, health, kept: Kept { stale: self.stale(), keeping: None } }
     }
 
     /// Resources that an earlier file has.
@@ -237,7 +271,7 @@ impl Store {
         };
         let since = match before.health {
             Health::Failing { since, .. } => since,
-            Health::Well | Health::Late { .. } => now,
+            Health::Well | Health::Awaited | Health::Late { .. } => now,
         };
         Health::Failing { why, since }
     }

@@ -1,0 +1,147 @@
+//! Writes what is to be kept, on a thread of its own: changes wait for no disk.
+
+use std::{
+    future,
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use super::{
+    MOST,
+    directory::SourceDirectory,
+    pending::{Change, Pending},
+    record::Entry,
+};
+
+/// How often what could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How it goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keeping {
+    /// What is kept, in bytes, and may be.
+    pub bytes: (u64, u64),
+    /// Whether everything is kept that was to be.
+    pub whole: bool,
+    /// Why not.
+    pub error: Option<String>,
+}
+
+/// Takes what is to be kept. With the last of them ends the thread, when all is written that can be.
+#[derive(Debug)]
+pub struct Keeper {
+    /// `None` if nothing can be kept.
+    changes: Option<Sender<Vec<Change>>>,
+    keeping: watch::Receiver<Keeping>,
+}
+
+impl Keeper {
+    /// Keeps nothing, and tells why.
+    pub(super) fn none(why: String) -> Self {
+        let keeping = Keeping { bytes: (0, MOST), whole: false, error: Some(why) };
+        Self { changes: None, keeping: watch::channel(keeping).1 }
+    }
+
+    pub(super) fn start(directory: SourceDirectory) -> Result<Self> {
+        let (changes, receiver) = mpsc::channel();
+        let now = Keeping { bytes: (directory.bytes(), MOST), whole: true, error: None };
+        let (told, keeping) = watch::channel(now);
+        let writer = Writer { directory, pending: Pending::default(), told };
+        let thread = thread::Builder::new().name("state-dir".to_owned());
+        thread.spawn(move || writer.serve(&receiver)).context("cannot start a thread")?;
+        Ok(Self { changes: Some(changes), keeping })
+    }
+
+    /// Keeps what these places have. What moves from one to another is in both.
+    pub fn keep(&self, changes: Vec<Change>) {
+        if let (Some(thread), false) = (&self.changes, changes.is_empty()) {
+            // It ends after this only.
+            let _ = thread.send(changes);
+        }
+    }
+
+    /// How it goes.
+    pub fn keeping(&self) -> Keeping {
+        self.keeping.borrow().clone()
+    }
+
+    /// Waits until it goes otherwise.
+    pub async fn changed(&mut self) -> Keeping {
+        if self.keeping.changed().await.is_err() {
+            return future::pending().await;
+        }
+        self.keeping.borrow_and_update().clone()
+    }
+}
+
+struct Writer {
+    directory: SourceDirectory,
+    pending: Pending,
+    told: watch::Sender<Keeping>,
+}
+
+impl Writer {
+    fn serve(mut self, changes: &Receiver<Vec<Change>>) {
+        let mut goes_on = true;
+        while goes_on {
+            let next = if self.pending.is_empty() {
+                changes.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                changes.recv_timeout(RETRY)
+            };
+            match next {
+                Ok(next) => self.pending.add(next),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => goes_on = false,
+            }
+            for more in changes.try_iter() {
+                self.pending.add(more);
+            }
+            if !self.pending.is_empty() {
+                let error = self.write().err().map(|error| format!("{error:#}"));
+                self.tell(error);
+            }
+        }
+    }
+
+    /// Writes what it can, and tells the first that it cannot.
+    fn write(&mut self) -> Result<()> {
+        let open = self.pending.open();
+        if !open.is_empty() {
+            let kept = self.pending.places().flat_map(|place| self.directory.entries(place));
+            let known = kept.filter(|entry| open.contains(&entry.key)).map(|Entry { key, value }| (key, value));
+            let known = known.collect();
+            self.pending.close(&known);
+        }
+        let mut first = Ok(());
+        let mut failed = Vec::new();
+        while let Some(record) = self.pending.pop() {
+            if let Err(error) = self.directory.write(&record) {
+                first = first.and(Err(error));
+                failed.push(record);
+            }
+        }
+        for record in failed {
+            self.pending.put_back(record);
+        }
+        first.and(self.directory.sync())
+    }
+
+    fn tell(&self, error: Option<String>) {
+        let before = self.told.borrow().error.clone();
+        match (&before, &error) {
+            (Some(_), None) => info!("what is in force is kept for the next start"),
+            (before, Some(why)) if before.as_ref() != Some(why) => {
+                error!("what is in force cannot be kept for the next start: {why}");
+            }
+            _ => {}
+        }
+        let bytes = (self.directory.bytes(), MOST);
+        self.told.send_replace(Keeping { bytes, whole: self.pending.is_empty() && error.is_none(), error });
+    }
+}

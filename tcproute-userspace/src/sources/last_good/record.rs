@@ -1,0 +1,151 @@
+//! What is kept of one place: a header, and a line for each entry. Pure.
+//!
+//! A line is the CRC-32 of its JSON in eight hexadecimal digits, a space and the JSON. That of the header is
+//! `{"version":1,"place":"…","entries":2}`, that of an entry `[["MeshService","default","backend"],{…}]`.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// What a place has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Such as the path of a file.
+    pub place: String,
+    /// Each key is there once.
+    pub entries: Vec<Entry>,
+}
+
+/// Something that a source has said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is, such as kind, mesh and name.
+    pub key: Vec<String>,
+    /// What was said of it: JSON on one line.
+    pub value: Box<str>,
+}
+
+/// What cannot be read of a record. The first line is 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub(super) line: usize,
+    pub(super) why: &'static str,
+}
+
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    place: String,
+    entries: usize,
+}
+
+impl Record {
+    /// The text of its file.
+    pub(super) fn encode(&self) -> String {
+        let header = Header { version: VERSION, place: self.place.clone(), entries: self.entries.len() };
+        let mut text = String::new();
+        // Neither strings nor lists of them can fail.
+        line(&mut text, &serde_json::to_string(&header).unwrap_or_default());
+        for Entry { key, value } in &self.entries {
+            let key = serde_json::to_string(key).unwrap_or_default();
+            line(&mut text, &format!("[{key},{value}]"));
+        }
+        text
+    }
+
+    /// What can be read of a file, and what cannot. `None` if not even whose it is.
+    pub(super) fn decode(text: &[u8]) -> (Option<Self>, Vec<Broken>) {
+        let mut lines = (1..).zip(text.split_inclusive(|byte| *byte == b'\n'));
+        let header = lines.next().and_then(|(_, line)| serde_json::from_slice::<Header>(checked(line)?).ok());
+        let Some(Header { version: VERSION, place, entries: count }) = header else {
+            return (None, vec![Broken { line: 1, why: "it does not begin as a file of this version does" }]);
+        };
+        let mut entries = Vec::new();
+        let mut broken = Vec::new();
+        let mut last = 1;
+        for (line, text) in lines {
+            last = line;
+            match checked(text).and_then(entry) {
+                Some(entry) => entries.push(entry),
+                None => broken.push(Broken { line, why: "it is not as it was written" }),
+            }
+        }
+        if last != count + 1 {
+            broken.push(Broken { line: last, why: "it ends too early or too late" });
+        }
+        (Some(Self { place, entries }), broken)
+    }
+}
+
+fn line(text: &mut String, json: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{:08x} {json}", crc32fast::hash(json.as_bytes()));
+}
+
+/// The JSON of a whole line that is as it was written.
+fn checked(line: &[u8]) -> Option<&[u8]> {
+    let (sum, json) = line.strip_suffix(b"\n")?.split_at_checked(8)?;
+    let json = json.strip_prefix(b" ")?;
+    let sum = u32::from_str_radix(str::from_utf8(sum).ok()?, 16).ok()?;
+    (crc32fast::hash(json) == sum).then_some(json)
+}
+
+fn entry(json: &[u8]) -> Option<Entry> {
+    let (key, value): (Vec<String>, &RawValue) = serde_json::from_slice(json).ok()?;
+    Some(Entry { key, value: value.get().into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn record(entries: usize) -> Record {
+        let entry = |i| Entry { key: vec!["Mesh".into(), format!("m{i}\n\"")], value: format!("{{\"i\":{i}}}").into() };
+        Record { place: "/etc/mesh/a b\n.yaml".into(), entries: (0..entries).map(entry).collect() }
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        for entries in [0, 1, 3] {
+            let record = record(entries);
+            let text = record.encode();
+            assert_eq!(text.lines().count(), entries + 1, "{text}");
+            assert_eq!(Record::decode(text.as_bytes()), (Some(record), vec![]));
+        }
+    }
+
+    #[test]
+    fn half_a_record_is_what_is_whole_of_it() {
+        let text = record(3).encode();
+        let (read, broken) = Record::decode(&text.as_bytes()[..text.len() - 1]);
+        assert_eq!(read.map(|read| read.entries.len()), Some(2));
+        assert_eq!(broken, [Broken { line: 4, why: "it is not as it was written" }]);
+        let (read, broken) = Record::decode(&text.as_bytes()[..text.rfind("[[").unwrap() - 9]);
+        assert_eq!(read.map(|read| read.entries.len()), Some(2));
+        assert_eq!(broken, [Broken { line: 3, why: "it ends too early or too late" }]);
+        assert_eq!(Record::decode(b"").0, None);
+    }
+
+    proptest! {
+        /// Whatever becomes of its bytes: nothing is read that was not written.
+        #[test]
+        fn a_broken_record_says_nothing_new(at in any::<prop::sample::Index>(), with in vec(any::<u8>(), 0..5), less in 0..9usize) {
+            let whole = record(3);
+            let mut text = whole.encode().into_bytes();
+            let at = at.index(text.len());
+            let end = (at + less).min(text.len());
+            text.splice(at..end, with);
+            let (read, broken) = Record::decode(&text);
+            if let Some(read) = read {
+                prop_assert_eq!(&read.place, &whole.place);
+                prop_assert!(read.entries.iter().all(|entry| whole.entries.contains(entry)));
+                prop_assert!(!broken.is_empty() || read.entries.len() >= whole.entries.len());
+            }
+        }
+    }
+}
