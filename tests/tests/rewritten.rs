@@ -72,8 +72,9 @@ for _ in range({times}):
     );
     assert_eq!(daemon.metric("tcproute_connections_led_elsewhere_total"), 2);
     assert_eq!(daemon.metric("tcproute_connections_total{decision=\"routed\"}"), 8);
-    let warnings = daemon.json("/v1/status")["warnings"].to_string();
-    assert!(warnings.contains("2 connections were led elsewhere"), "{warnings}");
+    wait_for("the status tells it", || {
+        daemon.json("/v1/status")["warnings"].to_string().contains("2 connections were led elsewhere")
+    });
     daemon.wait_for_line("connections were led elsewhere after tcproute had chosen an endpoint");
 }
 

@@ -139,8 +139,11 @@ fn what_is_bound_to_loopback_goes_where_it_dials() {
     let attempted: Vec<(String, u64)> = attempted.collect();
     let expected = [("four", 2), ("mixed", 1), ("near", 2), ("six", 1)];
     assert_eq!(attempted, expected.map(|(service, count)| (service.to_owned(), count)));
-    let warnings = daemon.json("/v1/status")["warnings"].to_string();
-    assert!(warnings.contains("8 connections were left to the addresses that they dialled"), "{warnings}");
+    wait_for("the status tells it", || {
+        daemon.json("/v1/status")["warnings"]
+            .to_string()
+            .contains("8 connections were left to the addresses that they dialled")
+    });
     let traced = stdout(&trace.wait_with_output().unwrap());
     assert_eq!(traced.lines().count(), 8, "{traced}");
     daemon.wait_for_line("connections were left to the addresses that they dialled");

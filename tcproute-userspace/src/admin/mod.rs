@@ -46,7 +46,6 @@ use tracing::{debug, info};
 
 use crate::{
     agent::{Handle, SharesState},
-    bpf::CounterValue,
     escaped::{self, Escaped},
     trace::Record,
 };
@@ -157,12 +156,11 @@ async fn readyz(State(Desk { handle, .. }): State<Desk>) -> Response {
 
 async fn scrape(State(Desk { handle, here, all }): State<Desk>) -> Result<Response, Failed> {
     let text = async {
-        let counters = counters(&handle).await?;
         // While the daemon starts there is nobody to ask.
-        let (outcomes, shares) = if is_started(&handle) {
-            (handle.outcomes().await?, handle.shares().await?)
+        let (counters, outcomes, shares) = if handle.state().features.is_some() {
+            (handle.counters().await?, handle.outcomes().await?, handle.shares().await?)
         } else {
-            (Vec::new(), SharesState::default())
+            (Vec::new(), Vec::new(), SharesState::default())
         };
         let attached = attached(&handle).await?;
         metrics::text(&handle, &counters, &outcomes, shares, &attached, all)
@@ -172,9 +170,8 @@ async fn scrape(State(Desk { handle, here, all }): State<Desk>) -> Result<Respon
 
 async fn show_status(State(desk): State<Desk>) -> Result<Response, Failed> {
     let status = async {
-        let counters = counters(&desk.handle).await?;
         let attached = attached(&desk.handle).await?;
-        Ok(Status::new(&desk.handle.state(), &attached, &counters))
+        Ok(Status::new(&desk.handle.state(), &attached))
     };
     desk.json(status).await
 }
@@ -213,14 +210,6 @@ async fn trace(State(desk): State<Desk>) -> Result<Response, Failed> {
 }
 
 /// While the daemon starts there is nobody to ask.
-fn is_started(handle: &Handle) -> bool {
-    handle.state().features.is_some()
-}
-
-async fn counters(handle: &Handle) -> Result<Vec<CounterValue>> {
-    if is_started(handle) { handle.counters().await } else { Ok(Vec::new()) }
-}
-
 /// Whether each of the workloads is attached, as the kernel tells it.
 async fn attached(handle: &Handle) -> Result<Vec<bool>> {
     let state = handle.state();

@@ -12,8 +12,8 @@ use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    agent::{DrainState, EjectedState, State, WaitingState, WorkloadState, noticed},
-    bpf::{CounterValue, attached},
+    agent::{DrainState, EjectedState, State, WaitingState, WorkloadState},
+    bpf::attached,
     outcomes::timestamp,
     privileges,
     sources::{
@@ -248,7 +248,7 @@ pub struct MapUse {
 }
 
 impl Status {
-    pub(super) fn new(state: &State, attached: &[bool], counters: &[CounterValue]) -> Self {
+    pub(super) fn new(state: &State, attached: &[bool]) -> Self {
         let error = state
             .kernel_error
             .as_ref()
@@ -289,7 +289,7 @@ impl Status {
                 .chain(state.unattached.iter().cloned())
                 .chain(state.missing.iter().cloned())
                 .chain(state.workloads.values().filter_map(|workload| beyond(workload)))
-                .chain(noticed(counters).into_iter().map(|(_, line)| line))
+                .chain(state.noticed.iter().map(|(_, line)| line.clone()))
                 .chain(state.warnings.iter().cloned())
                 .collect(),
             maps: maps(state),

@@ -65,7 +65,6 @@ use trace::Tracing;
 use wanted::LocalDataplanes;
 use warnings::Remarks;
 
-pub use noticed::noticed;
 pub use reconciles::{Outcome, Reconciles};
 pub use shares::{SharesState, WorkloadShare};
 pub use state::{
@@ -116,7 +115,7 @@ const LOG_INTERVAL: Duration = Duration::from_millis(100);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often to look whether the programs have met with anything that has to be told.
-const NOTICE_INTERVAL: Duration = Duration::from_secs(10);
+const NOTICE_INTERVAL: Duration = Duration::from_secs(2);
 /// How often to look whether all is still pinned.
 const PINS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -296,10 +295,7 @@ impl<'a> Agent<'a> {
                 _ = pins_ticks.tick() => grown = self.keep_pinned(),
                 _ = log_ticks.tick(), if log.is_some() => log.iter_mut().for_each(EbpfLogger::flush),
                 _ = eject_ticks.tick(), if self.ejecting.is_some() => grown = self.look_after_endpoints(),
-                _ = notice_ticks.tick() => match self.in_force.datapath.counters() {
-                    Ok(counters) => self.told.noticed(noticed(&counters)),
-                    Err(error) => warn!("cannot read the counters: {error:#}"),
-                },
+                _ = notice_ticks.tick() => self.notice(),
                 _ = trace_ticks.tick(), if self.tracing.is_some() => self.serve_listeners(),
                 step = drain::step(&mut self.draining) => self.drain(step),
                 Some(found) = finished(&mut remarks) => self.take_remarks(found),
@@ -392,6 +388,17 @@ impl<'a> Agent<'a> {
     }
 
     /// Pins again what is not pinned any more. Whether the maps were made larger meanwhile.
+    fn notice(&mut self) {
+        match self.in_force.datapath.counters() {
+            Ok(counters) => {
+                if self.told.noticed(noticed::noticed(&counters)) {
+                    self.publish();
+                }
+            }
+            Err(error) => warn!("cannot read the counters: {error:#}"),
+        }
+    }
+
     fn keep_pinned(&mut self) -> bool {
         let found = self.in_force.keep_pinned();
         let is_lost = found.as_ref().is_ok_and(|missing| !missing.lost.is_empty());

@@ -5,7 +5,7 @@ use tcproute_common::Counter;
 use crate::bpf::CounterValue;
 
 /// A line for each such counter that has counted anything.
-pub fn noticed(counters: &[CounterValue]) -> Vec<(Counter, String)> {
+pub(super) fn noticed(counters: &[CounterValue]) -> Vec<(Counter, String)> {
     let line = |&CounterValue { counter, value }: &CounterValue| {
         let text = match counter {
             Counter::SourceBound => {

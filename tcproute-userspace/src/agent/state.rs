@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use imbl::OrdMap;
+use tcproute_common::Counter;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
@@ -60,6 +61,8 @@ pub struct State {
     pub missing: Vec<String>,
     /// What the operator should know.
     pub warnings: Vec<String>,
+    /// What the programs have met with that he should know, too.
+    pub noticed: Vec<(Counter, String)>,
     /// How many addresses of resources do not count, by why.
     pub denied: BTreeMap<Denial, u32>,
     /// How many entries of the maps are taken, and how many there are.

@@ -31,8 +31,6 @@ pub(super) struct Told {
     state: State,
     published: watch::Sender<Arc<State>>,
     reconciles: Reconciles,
-    /// Counters of which the log has it that they have counted.
-    noticed: Vec<Counter>,
 }
 
 /// What only has to be looked at when something is told.
@@ -56,12 +54,7 @@ impl Told {
         published: watch::Sender<Arc<State>>,
         reconciles: Reconciles,
     ) -> Self {
-        Self {
-            state: State { features: Some(features), ..State::default() },
-            published,
-            reconciles,
-            noticed: Vec::new(),
-        }
+        Self { state: State { features: Some(features), ..State::default() }, published, reconciles }
     }
 
     /// As it will be published next.
@@ -204,14 +197,14 @@ impl Told {
         self.state.warnings = warnings.into_iter().collect();
     }
 
-    /// What the programs have counted that has to be told.
-    pub(super) fn noticed(&mut self, lines: Vec<(Counter, String)>) {
-        for (counter, line) in lines {
-            if !self.noticed.contains(&counter) {
-                warn!("{line}");
-                self.noticed.push(counter);
-            }
-        }
+    /// What the programs have counted that has to be told: the log has it once. Whether that is news.
+    pub(super) fn noticed(&mut self, lines: Vec<(Counter, String)>) -> bool {
+        let before = &self.state.noticed;
+        let is_new = |(counter, _): &&(Counter, String)| !before.iter().any(|(known, _)| known == counter);
+        lines.iter().filter(is_new).for_each(|(_, line)| warn!("{line}"));
+        let is_news = lines != *before;
+        self.state.noticed = lines;
+        is_news
     }
 
     /// A change outside was followed up to the kernel.
