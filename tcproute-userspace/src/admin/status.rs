@@ -307,11 +307,8 @@ fn source(source: &SourceState) -> Source {
         }
         Health::Well | Health::Late { .. } => None,
     };
-    let kept = source.kept.keeping.as_ref().map(|Keeping { bytes: (bytes, most_bytes), whole, error }| Kept {
-        whole: *whole,
-        bytes: *bytes,
-        most_bytes: *most_bytes,
-        error: error.clone(),
+    let kept = source.kept.keeping.as_ref().map(|Keeping { bytes: (bytes, most_bytes), whole, error }| {
+        Kept { whole: *whole, bytes: *bytes, most_bytes: *most_bytes, error: error.clone() }
     });
     Source {
         name: source.name.to_owned(),

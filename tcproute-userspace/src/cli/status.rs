@@ -145,7 +145,8 @@ fn head(report: &Report) -> Text {
             lines.push(format!("         it does not answer, or only in part, since {since:.0}: {why}"));
         }
         if *stale > 0 {
-            lines.push(format!("         stale: {stale} of them are as they were before this daemon's start"));
+            lines
+                .push(format!("         stale: {stale} of them are as they were before this daemon's start"));
         }
         if let Some(why) = kept.as_ref().and_then(|kept| kept.error.as_ref()) {
             lines.push(format!("         it is not all kept for the next start: {why}"));

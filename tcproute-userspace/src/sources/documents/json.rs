@@ -24,7 +24,9 @@ impl Serialize for Node {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.value {
             Value::Sequence(items) => serializer.collect_seq(items.iter()),
-            Value::Mapping(entries) => serializer.collect_map(entries.iter().map(|(key, value)| (Key(key), value))),
+            Value::Mapping(entries) => {
+                serializer.collect_map(entries.iter().map(|(key, value)| (Key(key), value)))
+            }
             Value::Quoted(text) => serializer.serialize_str(text),
             Value::Plain(text) => match Scalar::plain(text) {
                 Scalar::Null => serializer.serialize_unit(),
@@ -66,5 +68,55 @@ impl Serialize for Item<'_> {
             map.serialize_entry(&Key(key), value)?;
         }
         map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        resources::Resource,
+        sources::documents::{Object, Outcome, Rules, read},
+    };
+
+    fn read_with_json(text: &str) -> Vec<(Resource, String)> {
+        let mut all = Vec::new();
+        let rules = Rules { as_json: true, ..Rules::default() };
+        let ending = read(text, &rules, &mut |Object { outcome, .. }| match outcome {
+            Outcome::Read(resource, json) => all.push((resource, json.unwrap().into())),
+            Outcome::Refused(notes) => panic!("{:?}", notes[0].message),
+            Outcome::Passed(_) => {}
+        });
+        assert!(ending.faults.is_empty());
+        all
+    }
+
+    #[test]
+    fn what_is_read_of_the_json_is_the_same() {
+        let text = r#"
+type: Mesh
+name: m
+---
+type: Dataplane
+mesh: m
+name: '007'
+networking:
+  address: &own 192.0.2.1
+  inbound:
+    - {port: 0x50, servicePort: 8080, tags: {kuma.io/service: web, version: "1", "true": "no"}}
+  outbound:
+    - {port: 5432, address: *own, tags: {kuma.io/service: db}}
+---
+apiVersion: kuma.io/v1alpha1
+kind: MeshTCPRouteList
+items:
+  - metadata: {name: a, namespace: x, labels: {kuma.io/mesh: m}}
+    spec: {targetRef: {kind: Mesh}, to: [{targetRef: {kind: MeshService, name: db}, rules: [{default: {backendRefs: [{kind: MeshService, name: db, weight: 3}]}}]}]}
+"#;
+        let all = read_with_json(text);
+        assert_eq!(all.len(), 3);
+        for (resource, json) in all {
+            assert!(!json.contains('\n'), "{json}");
+            assert_eq!(read_with_json(&json), [(resource, json.clone())], "{json}");
+        }
     }
 }

@@ -78,8 +78,13 @@ pub(super) enum Outcome {
 /// are objects of their own. JSON is YAML.
 pub(super) fn read(text: &str, rules: &Rules, take: &mut dyn FnMut(Object)) -> Ending {
     let strictness = rules.strictness.of(text.trim_start().starts_with('{'));
-    let mut reading =
-        Reading { take, notes: Notes::new(strictness), strictness, guard: rules.guard.as_ref(), as_json: rules.as_json };
+    let mut reading = Reading {
+        take,
+        notes: Notes::new(strictness),
+        strictness,
+        guard: rules.guard.as_ref(),
+        as_json: rules.as_json,
+    };
     let mut faults = Vec::new();
     for document in Documents::new(text) {
         match document {

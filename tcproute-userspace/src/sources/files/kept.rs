@@ -2,10 +2,7 @@
 //!
 //! A resource is kept by kind, mesh, name and, if it has one, namespace.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use tracing::warn;
 

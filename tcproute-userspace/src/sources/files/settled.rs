@@ -77,7 +77,6 @@ impl SettledFiles {
         self.store.take_changes()
     }
 
-
     /// What is in the files. That is no mix of some files before and some after a change, no file that is being written, as far
     /// as that is known, and none of which a writer has not got further than to truncate it.
     pub(super) fn load(&mut self, is_written: &dyn Fn(&Path) -> bool) -> Snapshot {

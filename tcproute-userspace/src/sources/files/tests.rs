@@ -1,5 +1,7 @@
 //! Files that change: what stays, what goes, and what is read for it.
 
+mod restarted;
+
 use std::{collections::BTreeMap, fmt::Write as _, fs, os::unix::fs::symlink, time::SystemTime};
 
 use proptest::{collection::vec, prelude::*};
@@ -279,12 +281,14 @@ fn what_is_read_is_what_was_written_last() {
 async fn changes_are_told_until_nobody_listens() {
     const SOON: Duration = Duration::from_secs(20);
     let directory = Directory::new(&[("a.yaml", &service("a", 1))]);
-    let mut stream =
-        follow(vec![directory.directory.path().to_path_buf()], Strictness::Strict).await.unwrap();
-    assert_eq!(services(&stream.borrow_and_update().snapshot.resources), "a=1");
-    directory.write("a.yaml", &service("a", 2));
-    let is_new = |latest: &Latest| services(&latest.snapshot.resources) == "a=2";
-    timeout(SOON, stream.wait_for(is_new)).await.unwrap().unwrap();
+    let nothing = LastGood::open(Err(&"a test".to_owned()), NAME);
+    let paths = vec![directory.directory.path().to_path_buf()];
+    let mut stream = follow(paths, Strictness::Strict, nothing).unwrap();
+    for number in [1, 2] {
+        let is_new = |latest: &Latest| services(&latest.snapshot.resources) == format!("a={number}");
+        timeout(SOON, stream.wait_for(is_new)).await.unwrap().unwrap();
+        directory.write("a.yaml", &service("a", 2));
+    }
 }
 
 /// What is in a directory, as file by file it is written.

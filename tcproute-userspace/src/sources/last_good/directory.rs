@@ -43,7 +43,8 @@ impl StateDirectory {
     pub fn open(path: &Path) -> Result<Self> {
         make(path)?;
         let mut options = OpenOptions::new();
-        let file = options.read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(path).with_context(at(path))?;
+        let file =
+            options.read(true).custom_flags(O_DIRECTORY | O_NOFOLLOW).open(path).with_context(at(path))?;
         let metadata = file.metadata().with_context(at(path))?;
         if metadata.uid() != geteuid().as_raw() {
             bail!("{} is of the user {}, and must be of {}", path.display(), metadata.uid(), geteuid());
@@ -64,7 +65,11 @@ impl StateDirectory {
 }
 
 fn make(path: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| format!("cannot make {}", path.display()))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make {}", path.display()))
 }
 
 /// The files of one source.
@@ -177,10 +182,17 @@ impl SourceDirectory {
         }
         let all = self.bytes - before.map_or(0, |before| before.bytes) + bytes;
         if all > MOST {
-            bail!("{} has its {} MiB already, so nothing of {place} is kept", self.path.display(), MOST >> 20);
+            bail!(
+                "{} has its {} MiB already, so nothing of {place} is kept",
+                self.path.display(),
+                MOST >> 20
+            );
         }
         if before.is_none() && self.files.len() == MOST_RECORDS {
-            bail!("{} has its {MOST_RECORDS} files already, so nothing of {place} is kept", self.path.display());
+            bail!(
+                "{} has its {MOST_RECORDS} files already, so nothing of {place} is kept",
+                self.path.display()
+            );
         }
         let number = before.map_or(self.next, |before| before.number);
         let path = self.file(number);
@@ -230,7 +242,8 @@ fn number(name: &OsStr) -> Option<u64> {
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).custom_flags(O_NOFOLLOW).open(&new)?;
+    let mut file =
+        options.write(true).create(true).truncate(true).mode(0o600).custom_flags(O_NOFOLLOW).open(&new)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&new, path));
     if written.is_err() {
         // On a full disk every byte counts. If that fails, too, it is removed at the next start.

@@ -114,7 +114,8 @@ impl Writer {
         let open = self.pending.open();
         if !open.is_empty() {
             let kept = self.pending.places().flat_map(|place| self.directory.entries(place));
-            let known = kept.filter(|entry| open.contains(&entry.key)).map(|Entry { key, value }| (key, value));
+            let known =
+                kept.filter(|entry| open.contains(&entry.key)).map(|Entry { key, value }| (key, value));
             let known = known.collect();
             self.pending.close(&known);
         }

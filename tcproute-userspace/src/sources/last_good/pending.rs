@@ -113,7 +113,8 @@ mod tests {
         let pending = || {
             let mut pending = Pending::default();
             assert!(pending.is_empty());
-            pending.add(vec![change("a", &[("x", Some("1")), ("y", Some("1"))]), change("b", &[("z", None)])]);
+            pending
+                .add(vec![change("a", &[("x", Some("1")), ("y", Some("1"))]), change("b", &[("z", None)])]);
             pending.add(vec![change("a", &[("x", None), ("y", Some("2")), ("w", None)])]);
             pending
         };

@@ -105,7 +105,10 @@ mod tests {
     use super::*;
 
     fn record(entries: usize) -> Record {
-        let entry = |i| Entry { key: vec!["Mesh".into(), format!("m{i}\n\"")], value: format!("{{\"i\":{i}}}").into() };
+        let entry = |i| Entry {
+            key: vec!["Mesh".into(), format!("m{i}\n\"")],
+            value: format!("{{\"i\":{i}}}").into(),
+        };
         Record { place: "/etc/mesh/a b\n.yaml".into(), entries: (0..entries).map(entry).collect() }
     }
 
