@@ -38,6 +38,11 @@ pub fn exec_command(resources: &Path, dataplane: &str, command: &[&str]) -> Comm
     exec
 }
 
+/// Where a daemon with this admin socket keeps what it has read.
+pub fn state_directory(admin_socket: &Path) -> PathBuf {
+    admin_socket.with_extension("state")
+}
+
 /// Adds the arguments of `tcproute run` for these `(dataplane, cgroup)`.
 pub fn run_arguments<'a>(
     command: &'a mut Command,
@@ -48,6 +53,7 @@ pub fn run_arguments<'a>(
 ) -> &'a mut Command {
     command.arg("run").arg("--resources").arg(resources).arg("--bpffs").arg(bpffs);
     command.arg("--admin-socket").arg(admin_socket);
+    command.arg("--state-dir").arg(state_directory(admin_socket));
     for (dataplane, cgroup) in workloads {
         command.arg("--workload").arg(format!("{dataplane}={}", cgroup.display()));
     }

@@ -188,6 +188,7 @@ fn loopback_is_served_when_asked_for() {
 fn run(world: &World, bpffs: &Bpffs, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.arg("run").arg("--resources").arg(world.route.mesh.file()).arg("--bpffs").arg(bpffs.path());
+    command.arg("--state-dir").arg(bpffs.path().join("none"));
     command.arg("--workload").arg(format!("web={}", world.cgroup.path().display())).args(arguments);
     command
 }

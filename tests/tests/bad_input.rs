@@ -74,6 +74,7 @@ fn a_dataplane_that_does_not_exist() {
 fn run(through: &mut Command, bpffs: &Path, cgroup: &Path) -> Output {
     let mesh = good();
     through.arg("run").arg("--resources").arg(mesh.file()).arg("--bpffs").arg(bpffs);
+    through.arg("--state-dir").arg(bpffs.join("none"));
     through.arg("--workload").arg(format!("web={}", cgroup.display())).output().unwrap()
 }
 

@@ -119,19 +119,6 @@ impl Run {
             ))
             .into());
         }
-        let patience = Instant::now() + self.start_timeout;
-        let state = StateDirectory::open(&self.state_dir);
-        if let Err(error) = &state {
-            warn!("what is in force is not kept for the next start: {error:#}");
-        }
-        let state = state.map_err(|error| format!("{error:#}"));
-        let last_good = LastGood::open(state.as_ref(), files::NAME);
-        let files = files::follow(self.input.resources.clone(), self.input.reading.strictness(), last_good);
-        let mut sources = Sources::new(vec![(files::NAME, files.context("cannot follow files")?)]);
-        sources.answered(patience, false).await;
-        if self.strict && !sources.snapshot().rejected.is_empty() {
-            return Err(sources.snapshot().errors().into());
-        }
         let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
         let settings = Settings { ejection, drain: self.drain, ..self.input.settings() };
 
@@ -140,16 +127,16 @@ impl Run {
             drain::check().context("--drain does not work here; without it connections are kept")?;
         }
         let hierarchy = Cgroup2::find()?;
-        let named = self
-            .workloads
-            .iter()
-            .map(|WorkloadArgument { dataplane, cgroup }| {
-                let pattern = CgroupPattern::new(&hierarchy, cgroup)
-                    .map_err(|error| BadUsage(format!("--workload {dataplane}: {error}")))?;
-                Ok(Named { dataplane: dataplane.as_str().into(), pattern })
-            })
-            .collect::<Result<Vec<Named>, BadUsage>>()?;
+        let named = self.named(&hierarchy)?;
         refuse_overlap(&named)?;
+
+        let patience = Instant::now() + self.start_timeout;
+        let state = StateDirectory::open(&self.state_dir);
+        let mut sources = self.follow_sources(&state)?;
+        sources.answered(patience, false).await;
+        if self.strict && !sources.snapshot().rejected.is_empty() {
+            return Err(sources.snapshot().errors().into());
+        }
 
         let pins = PinDirectory::claim(&self.bpffs, self.spare)?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -159,13 +146,22 @@ impl Run {
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
         // What is in force is not taken back before it is known what takes its place.
         let answered = tokio::select! {
-            answered = sources.answered(patience, !is_first) => answered,
-            _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
-            _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
+            answered = sources.answered(patience, !is_first) => Some(answered),
+            _ = interrupt.recv() => None,
+            _ = terminate.recv() => None,
         };
-        if !answered {
-            let seconds = self.start_timeout.as_secs();
-            warn!("not all sources have answered within {seconds} s: going on with what there is of them");
+        match answered {
+            Some(true) => {}
+            Some(false) => {
+                let seconds = self.start_timeout.as_secs();
+                warn!(
+                    "not all sources have answered within {seconds} s: going on with what there is of them"
+                );
+            }
+            None => {
+                admin.close().await;
+                return Ok(ExitCode::SUCCESS);
+            }
         }
         let first = Arc::clone(sources.snapshot());
         let dns = Dns::start(first.resources.external_host_names(), self.input.dns_interval);
@@ -203,6 +199,27 @@ impl Run {
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Run {
+    fn named(&self, hierarchy: &Cgroup2) -> Result<Vec<Named>, BadUsage> {
+        let named = |WorkloadArgument { dataplane, cgroup }: &WorkloadArgument| {
+            let pattern = CgroupPattern::new(hierarchy, cgroup)
+                .map_err(|error| BadUsage(format!("--workload {dataplane}: {error}")))?;
+            Ok(Named { dataplane: dataplane.as_str().into(), pattern })
+        };
+        self.workloads.iter().map(named).collect()
+    }
+
+    /// Without a directory for what is in force, the daemon does all but keep it.
+    fn follow_sources(&self, state: &Result<StateDirectory>) -> Result<Sources> {
+        if let Err(error) = state {
+            warn!("what is in force is not kept for the next start: {error:#}");
+        }
+        let last_good = LastGood::open(state.as_ref(), files::NAME);
+        let files = files::follow(self.input.resources.clone(), self.input.reading.strictness(), last_good);
+        Ok(Sources::new(vec![(files::NAME, files.context("cannot follow files")?)]))
     }
 }
 

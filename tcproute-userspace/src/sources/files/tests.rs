@@ -281,7 +281,7 @@ fn what_is_read_is_what_was_written_last() {
 async fn changes_are_told_until_nobody_listens() {
     const SOON: Duration = Duration::from_secs(20);
     let directory = Directory::new(&[("a.yaml", &service("a", 1))]);
-    let nothing = LastGood::open(Err(&"a test".to_owned()), NAME);
+    let nothing = LastGood::open(Err(&anyhow::anyhow!("a test")), NAME);
     let paths = vec![directory.directory.path().to_path_buf()];
     let mut stream = follow(paths, Strictness::Strict, nothing).unwrap();
     for number in [1, 2] {

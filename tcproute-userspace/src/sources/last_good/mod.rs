@@ -34,13 +34,11 @@ pub struct LastGood {
 
 impl LastGood {
     /// Reads what was kept of a source. What is broken is logged and left out. Without a directory nothing was and is kept.
-    pub fn open(state: Result<&StateDirectory, &String>, source: SourceName) -> Self {
-        let opened = state.map_err(Clone::clone).and_then(|state| {
-            let open = || {
-                let (directory, records) = state.source(source)?;
-                Ok(Self { records, keeper: Keeper::start(directory)? })
-            };
-            open().map_err(|error: anyhow::Error| format!("{error:#}"))
+    pub fn open(state: Result<&StateDirectory, &anyhow::Error>, source: SourceName) -> Self {
+        let opened = state.map_err(|why| format!("{why:#}")).and_then(|state| {
+            let (directory, records) = state.source(source).map_err(|error| format!("{error:#}"))?;
+            let keeper = Keeper::start(directory).map_err(|error| format!("{error:#}"))?;
+            Ok(Self { records, keeper })
         });
         opened.unwrap_or_else(|why| Self { records: Vec::new(), keeper: Keeper::none(why) })
     }
