@@ -69,6 +69,7 @@ fn the_daemon_keeps_no_privilege_that_it_does_not_need() {
             ("CapInh", 0),
             ("CapAmb", 0),
             ("NoNewPrivs", 1),
+            ("Seccomp", 2),
         ] {
             let all = of_threads(daemon.pid(), field);
             assert!(
@@ -79,6 +80,7 @@ fn the_daemon_keeps_no_privilege_that_it_does_not_need() {
         let told = daemon.json("/v1/status")["capabilities"].clone();
         let told: Vec<&str> = told.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
         assert_eq!(told.join(" "), names);
+        assert_eq!(daemon.json("/v1/status")["confined"], true);
         assert!(is_routed(&first, &route));
         // What comes later is attached, and what goes is detached, with what is left.
         let second = parent.child("web-2");

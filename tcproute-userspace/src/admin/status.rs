@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     agent::{DrainState, EjectedState, State, WaitingState, WorkloadState},
     bpf::attached,
+    confined::is_confined,
     outcomes::timestamp,
     privileges,
     sources::{
@@ -38,6 +39,9 @@ pub struct Status {
     /// The capabilities that the daemon has (capabilities(7)).
     #[serde(default)]
     pub capabilities: Vec<String>,
+    /// Whether the kernel refuses it the system calls that it never makes.
+    #[serde(default)]
+    pub confined: bool,
     /// What the kernel can do; absent while the daemon starts.
     pub features: Option<Features>,
     /// Whether the kernel holds what was last resolved.
@@ -259,6 +263,7 @@ impl Status {
             started: started(),
             kernel: uname()
                 .map_or_else(|_| "unknown".to_owned(), |name| name.release().to_string_lossy().into_owned()),
+            confined: is_confined(),
             capabilities: privileges::effective().map(|all| privileges::names(&all)).unwrap_or_default(),
             features: state.features.map(|features| Features {
                 refuses_with_econnrefused: features.refuses_with_econnrefused,

@@ -19,7 +19,7 @@ use crate::{
         pins::{PinDirectory, SpareBpffs},
         requirements,
     },
-    drain,
+    confined, drain,
     plan::EjectionPolicy,
     privileges,
     sources::{
@@ -107,7 +107,8 @@ impl Run {
     pub(super) fn prepare(&mut self) -> Result<()> {
         requirements::raise_limits();
         self.spare = SpareBpffs::mount();
-        privileges::keep_needed(self.drain.is_some())
+        privileges::keep_needed(self.drain.is_some())?;
+        confined::confine(self.drain.is_some())
     }
 
     pub(super) async fn run(self) -> Result<ExitCode> {
