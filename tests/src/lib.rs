@@ -81,9 +81,9 @@ pub fn replace(path: &Path, text: &str) {
     fs::rename(&new, path).expect("a file can be renamed");
 }
 
-/// Waits until the condition holds, at most a minute.
+/// Waits until the condition holds, at most a minute, or five on a slow machine.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + Duration::from_mins(if is_slow() { 5 } else { 1 });
     let mut pause = Duration::from_millis(5);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");

@@ -27,7 +27,7 @@ mod trace;
 mod wanted;
 mod warnings;
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, mem, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use aya_log::EbpfLogger;
@@ -142,6 +142,8 @@ pub struct Agent<'a> {
     told: Told,
     questions: mpsc::Receiver<Question>,
     feeds: Feeds,
+    /// What the sources have said, as far as it was followed up.
+    said: Arc<Snapshot>,
 }
 
 /// What was done.
@@ -210,6 +212,7 @@ impl<'a> Agent<'a> {
             told: Told::new(features, state, reconciles),
             questions,
             feeds,
+            said: Arc::clone(&said.snapshot),
             settings,
         };
         agent.told.sources(&said);
@@ -265,8 +268,13 @@ impl<'a> Agent<'a> {
                 Ok(()) = self.feeds.said.changed() => {
                     let said = Arc::clone(&self.feeds.said.borrow_and_update());
                     self.told.sources(&said);
-                    let touched = self.local.take_resources(said.snapshot.for_routing());
-                    grown = self.follow_up(touched, said.since, "the resources");
+                    let before = mem::replace(&mut self.said, Arc::clone(&said.snapshot));
+                    if Arc::ptr_eq(&before, &said.snapshot) {
+                        self.publish();
+                    } else {
+                        let touched = self.local.take_resources(said.snapshot.for_routing());
+                        grown = self.follow_up(touched, said.since, "the resources");
+                    }
                 }
                 Ok(()) = self.feeds.answers.changed() => {
                     let answers = Arc::clone(&self.feeds.answers.borrow_and_update().addresses);

@@ -6,7 +6,7 @@ use imbl::OrdMap;
 
 use super::{
     InputError,
-    snapshot::{Health, Kept, Rejection, Snapshot, SourceName, Subject},
+    snapshot::{Health, Rejection, Snapshot, SourceName, Subject},
 };
 use crate::resources::{
     ClusterService, Dataplane, ExternalService, Identity, Key, Mesh, MeshExternalService, MeshHttpRoute,
@@ -23,8 +23,7 @@ pub fn merge(sources: &Sources, before: &Snapshot, now: SystemTime) -> Arc<Snaps
     if later.is_empty() {
         return Arc::clone(first);
     }
-    let (health, kept) = (named(name, &first.health), Kept::default());
-    let mut merged = Snapshot { health, kept, ..Snapshot::clone(first) };
+    let mut merged = Snapshot { health: named(name, &first.health), ..Snapshot::clone(first) };
     for (place, (source, snapshot)) in (1..).zip(later) {
         for (subject, rejection) in &snapshot.rejected {
             reject(&mut merged.rejected, subject.clone(), rejection);

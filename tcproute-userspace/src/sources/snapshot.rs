@@ -24,6 +24,8 @@ pub struct Latest {
     pub since: Instant,
     /// What it said.
     pub snapshot: Arc<Snapshot>,
+    /// What it has from an earlier daemon, and keeps for the next one.
+    pub kept: Kept,
 }
 
 /// Everything that a source, or all of them together, has.
@@ -37,8 +39,6 @@ pub struct Snapshot {
     pub notes: Vec<InputError>,
     /// How the source is.
     pub health: Health,
-    /// What is kept of it for the next start. That of all sources together has none.
-    pub kept: Kept,
 }
 
 /// What a source has from an earlier daemon, and keeps for the next one.

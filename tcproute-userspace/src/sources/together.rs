@@ -31,6 +31,8 @@ pub struct Sources {
 struct Source {
     name: SourceName,
     stream: Stream,
+    /// What it said last.
+    said: Arc<Snapshot>,
     changed: SystemTime,
 }
 
@@ -52,9 +54,12 @@ pub struct SourceState {
 impl Sources {
     /// Of these sources, and what they have at present. What is wrong is logged.
     pub fn new(sources: Vec<(SourceName, Stream)>) -> Self {
-        let source = |(name, stream)| Source { name, stream, changed: SystemTime::now() };
+        let source = |(name, stream): (SourceName, Stream)| {
+            let said = Arc::clone(&stream.borrow().snapshot);
+            Source { name, stream, said, changed: SystemTime::now() }
+        };
         let mut this = Self { all: sources.into_iter().map(source).collect(), merged: Arc::default() };
-        this.take();
+        this.merge();
         this
     }
 
@@ -66,7 +71,8 @@ impl Sources {
     /// How each of them is.
     pub fn states(&self) -> Vec<SourceState> {
         let state = |source: &Source| {
-            let Snapshot { resources, health, kept, .. } = &*source.stream.borrow().snapshot;
+            let Latest { snapshot, kept, .. } = &*source.stream.borrow();
+            let Snapshot { resources, health, .. } = &**snapshot;
             let Source { name, changed, .. } = *source;
             let (health, kept) = (health.clone(), kept.clone());
             SourceState { name, health, resources: resources.count(), changed, kept }
@@ -78,8 +84,8 @@ impl Sources {
     /// none, unless there is something from before in its stead.
     pub async fn answered(&mut self, until: Instant, may_lose: bool) -> bool {
         let has_answered = |source: &Source| {
-            let Snapshot { health, kept, .. } = &*source.stream.borrow().snapshot;
-            match health {
+            let Latest { snapshot, kept, .. } = &*source.stream.borrow();
+            match snapshot.health {
                 Health::Awaited => false,
                 Health::Failing { .. } => !may_lose || kept.stale > 0,
                 Health::Well | Health::Late { .. } => true,
@@ -93,29 +99,35 @@ impl Sources {
         true
     }
 
-    /// Waits until one of them says something new; since when that was so. `None` if one has ended, which none should.
-    /// What comes up and what is mended is logged.
+    /// Waits until one of them says something new, or how it is; since when that was so. `None` if one has ended, which none
+    /// should. What comes up and what is mended is logged.
     pub async fn changed(&mut self) -> Option<Instant> {
-        let woken = self.any().await?;
+        self.any().await?;
         let now = SystemTime::now();
         let mut since = Instant::now();
-        for (number, source) in self.all.iter_mut().enumerate() {
-            if number == woken || source.stream.has_changed().ok()? {
+        let mut is_new = false;
+        for source in &mut self.all {
+            let latest = source.stream.borrow_and_update();
+            if !Arc::ptr_eq(&latest.snapshot, &source.said) {
+                source.said = Arc::clone(&latest.snapshot);
                 source.changed = now;
-                since = since.min(source.stream.borrow().since);
+                since = since.min(latest.since);
+                is_new = true;
             }
         }
-        self.take();
+        if is_new {
+            self.merge();
+        }
         Some(since)
     }
 
     /// Waits for any source.
-    async fn any(&mut self) -> Option<usize> {
+    async fn any(&mut self) -> Option<()> {
         let mut waits: Vec<_> = self.all.iter_mut().map(|source| Box::pin(source.stream.changed())).collect();
         poll_fn(|context| {
-            for (number, wait) in waits.iter_mut().enumerate() {
+            for wait in &mut waits {
                 if let Poll::Ready(changed) = wait.as_mut().poll(context) {
-                    return Poll::Ready(changed.ok().map(|()| number));
+                    return Poll::Ready(changed.ok());
                 }
             }
             Poll::Pending
@@ -123,12 +135,8 @@ impl Sources {
         .await
     }
 
-    fn take(&mut self) {
-        let said = |source: &mut Source| {
-            let Latest { snapshot, .. } = &*source.stream.borrow_and_update();
-            (source.name, Arc::clone(snapshot))
-        };
-        let all: Vec<_> = self.all.iter_mut().map(said).collect();
+    fn merge(&mut self) {
+        let all: Vec<_> = self.all.iter().map(|source| (source.name, Arc::clone(&source.said))).collect();
         let merged = merge(&all, &self.merged, SystemTime::now());
         tell(&self.merged, &merged);
         self.merged = merged;

@@ -21,7 +21,7 @@ use tcproute::{
     sources::{
         self, Sources,
         dns::Dns,
-        snapshot::{Latest, Snapshot},
+        snapshot::{Kept, Latest, Snapshot},
     },
     workloads::{
         cgroups::{Cgroup2, CgroupPattern},
@@ -114,7 +114,8 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         };
         let first = snapshot(&resources);
         let since = tokio::time::Instant::now();
-        let (told, stream) = watch::channel(Latest { since, snapshot: Arc::clone(&first) });
+        let (told, stream) =
+            watch::channel(Latest { since, snapshot: Arc::clone(&first), kept: Kept::default() });
         let (desk, handle) = agent::desk();
         let inputs = Inputs {
             first,
@@ -133,7 +134,7 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
             let driver = scope.spawn(move || {
                 let send = |resources: &Resources| {
                     let (since, snapshot) = (tokio::time::Instant::now(), snapshot(resources));
-                    told.send_replace(Latest { since, snapshot });
+                    told.send_replace(Latest { since, snapshot, kept: Kept::default() });
                 };
                 let measured = changes(&handle, &resources, send, parent);
                 let _ = done.send(());

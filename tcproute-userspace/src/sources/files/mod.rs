@@ -38,7 +38,7 @@ use tokio::{
 use super::{
     documents::{Rules, Strictness},
     last_good::{Keeper, LastGood},
-    snapshot::{Health, Latest, Snapshot, SourceName, Stream},
+    snapshot::{Health, Kept, Latest, Snapshot, SourceName, Stream},
 };
 use settled::SettledFiles;
 use watch::Watch;
@@ -60,12 +60,12 @@ pub fn follow(paths: Vec<PathBuf>, strictness: Strictness, last_good: LastGood) 
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
     let since = Instant::now();
     let before = Snapshot { health: Health::Awaited, ..Snapshot::default() };
-    let (told, stream) = channel::channel(Latest { since, snapshot: Arc::new(before) });
+    let (told, stream) =
+        channel::channel(Latest { since, snapshot: Arc::new(before), kept: Kept::default() });
     thread::Builder::new().name("files".to_owned()).spawn(move || {
         // Watched before they are read, so that no change is missed.
         let mut follower = Follower::start(paths, strictness, last_good, &told);
-        let snapshot = follower.read();
-        told.send_replace(Latest { since, snapshot });
+        told.send_replace(follower.read(since));
         runtime.block_on(follower.follow(told));
     })?;
     Ok(stream)
@@ -94,11 +94,14 @@ impl Follower {
         let rules = Rules { as_json: true, ..strictness.into() };
         let mut files = SettledFiles::new(paths.clone(), rules);
         let before = Arc::new(files.begin_with(records));
-        told.send_modify(|latest| latest.snapshot = before);
+        told.send_modify(|latest| {
+            latest.snapshot = before;
+            latest.kept.stale = files.stale();
+        });
         Self { watch: Watch::start(paths), files, keeper }
     }
 
-    fn read(&mut self) -> Arc<Snapshot> {
+    fn read(&mut self, since: Instant) -> Latest {
         self.watch.renew();
         let written = self.watch.written();
         let mut snapshot = self.files.load(&|path| is_written(path, written));
@@ -116,8 +119,8 @@ impl Follower {
             snapshot.health = Health::Late { why };
         }
         self.keeper.keep(self.files.take_changes());
-        snapshot.kept.keeping = Some(self.keeper.keeping());
-        Arc::new(snapshot)
+        let kept = Kept { stale: self.files.stale(), keeping: Some(self.keeper.keeping()) };
+        Latest { since, snapshot: Arc::new(snapshot), kept }
     }
 
     /// Until nobody listens.
@@ -128,13 +131,12 @@ impl Follower {
                 since = self.watch.changed() => since,
                 () = sleep(RETRY), if failing => Instant::now(),
                 keeping = self.keeper.changed() => {
-                    told.send_modify(|latest| Arc::make_mut(&mut latest.snapshot).kept.keeping = Some(keeping));
+                    told.send_modify(|latest| latest.kept.keeping = Some(keeping));
                     continue;
                 }
                 () = told.closed() => return,
             };
-            let snapshot = self.read();
-            told.send_replace(Latest { since, snapshot });
+            told.send_replace(self.read(since));
         }
     }
 }

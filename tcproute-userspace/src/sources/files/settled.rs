@@ -72,6 +72,11 @@ impl SettledFiles {
         Snapshot { health: Health::Awaited, ..self.last.clone() }
     }
 
+    /// How much is as an earlier daemon has read it.
+    pub(super) fn stale(&self) -> usize {
+        self.store.stale()
+    }
+
     /// What is to be kept of files that have changed since this was asked last.
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         self.store.take_changes()

@@ -16,7 +16,7 @@ use super::{
     super::{
         error::InputError,
         last_good::Change,
-        snapshot::{Health, Kept, Rejection, Snapshot, Subject},
+        snapshot::{Health, Rejection, Snapshot, Subject},
     },
     NAME,
     content::{FileContent, Held, already_defined},
@@ -78,7 +78,8 @@ impl Store {
         }
     }
 
-    fn stale(&self) -> usize {
+    /// How much is as an earlier daemon has read it.
+    pub(super) fn stale(&self) -> usize {
         self.files.values().flat_map(|file| &file.good.held).filter(|held| held.stale).count()
     }
 
@@ -241,8 +242,7 @@ impl Store {
             reject(Subject::Resource(Identity::clone(identity)), &[errors], false);
         }
         let notes = self.files.values().flat_map(|file| &file.good.notes).cloned().collect();
-        let (resources, health) = (self.resources.clone(), self.health(before, now));
-        Snapshot { resources, rejected, notes, health, kept: Kept { stale: self.stale(), keeping: None } }
+        Snapshot { resources: self.resources.clone(), rejected, notes, health: self.health(before, now) }
     }
 
     /// Resources that an earlier file has.

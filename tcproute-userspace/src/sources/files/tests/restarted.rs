@@ -46,7 +46,8 @@ impl Directory {
     }
 
     fn stale(&mut self) -> usize {
-        self.files.load(&|_| false).kept.stale
+        self.files.load(&|_| false);
+        self.files.stale()
     }
 }
 
