@@ -1,6 +1,7 @@
 //! What the kernel tests share: a daemon, cgroups, servers and clients that clean up after themselves, also
 //! when a test fails.
 
+pub mod bpftool;
 pub mod cgroup;
 pub mod chi_square;
 pub mod client;
@@ -81,9 +82,14 @@ pub fn replace(path: &Path, text: &str) {
     fs::rename(&new, path).expect("a file can be renamed");
 }
 
+/// How long anything may take.
+fn patience() -> Duration {
+    Duration::from_mins(if is_slow() { 5 } else { 1 })
+}
+
 /// Waits until the condition holds, at most a minute, or five on a slow machine.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(if is_slow() { 5 } else { 1 });
+    let deadline = Instant::now() + patience();
     let mut pause = Duration::from_millis(5);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");

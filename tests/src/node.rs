@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -12,6 +11,7 @@ use std::{
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::{
+    bpftool::links_at,
     cgroup::TestCgroup,
     client::{self, stdout},
     mesh::Mesh,
@@ -137,13 +137,8 @@ impl Node {
 
     /// The programs that are attached to the cgroup of `web`, by the kernel's numbers.
     pub fn programs(&self) -> BTreeSet<u64> {
-        // `bpftool cgroup show` fails on kernels that do not know all the kinds of programs that it knows.
-        let list = Command::new("bpftool").args(["-j", "link", "list"]).output();
-        let text = stdout(&list.expect("bpftool can be started"));
-        let links: Vec<serde_json::Value> = serde_json::from_str(&text).expect("bpftool shows JSON");
-        let id = fs::metadata(self.cgroup.path()).expect("the cgroup is there").ino();
-        let own = links.iter().filter(|link| link["cgroup_id"] == id);
-        own.map(|link| link["prog_id"].as_u64().expect("a link has a program")).collect()
+        let links = links_at(self.cgroup.path());
+        links.iter().map(|link| link["prog_id"].as_u64().expect("a link has a program")).collect()
     }
 
     /// kill -9

@@ -7,7 +7,10 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
-use nix::libc;
+use nix::{
+    libc,
+    sys::resource::{RLIM_INFINITY, Resource, setrlimit},
+};
 
 use crate::cgroup::TestCgroup;
 
@@ -54,6 +57,8 @@ struct Link {
 impl Rewriter {
     /// Attaches it to a cgroup.
     pub fn attach(cgroup: &TestCgroup, from: SocketAddrV4, to: SocketAddrV4) -> Self {
+        // Before 5.11 programs count against it; later it does not matter.
+        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
         let program = load(&program(from, to)).expect("the kernel takes the program");
         let directory = File::open(cgroup.path()).expect("the cgroup is there");
         let mut attributes = Link {

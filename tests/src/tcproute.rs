@@ -15,7 +15,7 @@ use std::{
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::Value;
 
-use crate::{process::Process, wait_for};
+use crate::{patience, process::Process, wait_for};
 
 /// The binary: `TCPROUTE_BIN`, or the release build of this workspace.
 pub fn binary() -> PathBuf {
@@ -209,7 +209,7 @@ impl Daemon {
 
     /// Waits for a line of its log.
     pub fn wait_for_line(&self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_mins(1);
+        let deadline = Instant::now() + patience();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.stderr.recv_timeout(left) {

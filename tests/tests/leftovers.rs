@@ -5,8 +5,11 @@
 
 use std::{array, collections::BTreeSet, fs, process::Command};
 
+use serde_json::Value;
 use tcproute_tests::{
-    Loopback, cgroup,
+    Loopback,
+    bpftool::list,
+    cgroup,
     cgroup::TestCgroup,
     client::{ask, stdout},
     is_root,
@@ -19,31 +22,31 @@ const KINDS: [&str; 3] = ["prog", "map", "link"];
 
 /// The ids of the programs, maps and links of ours that the kernel has. Ids, not a count: it may still be freeing
 /// those of the test that ran before.
-fn in_kernel() -> [BTreeSet<u32>; 3] {
-    let ids = |kind: &str, names: &[&str]| {
-        let list = stdout(&Command::new("bpftool").args([kind, "list"]).output().unwrap());
-        let ours = list.lines().filter(|line| names.iter().any(|name| line.contains(name)));
-        ours.map(|line| line.split(':').next().unwrap().parse().unwrap()).collect()
+fn in_kernel() -> [BTreeSet<u64>; 3] {
+    let ids = |kind: &str, is_ours: &dyn Fn(&Value) -> bool| {
+        let all = list(kind);
+        all.iter().filter(|it| is_ours(it)).map(|it| it["id"].as_u64().unwrap()).collect()
     };
+    let named = |names: &'static [&str]| move |it: &Value| names.iter().any(|name| it["name"] == *name);
     [
         ids(
             KINDS[0],
-            &["name connect4 ", "name connect6 ", "name getpeername", "name sock_release ", "name sock_ops "],
+            &named(&["connect4", "connect6", "getpeername4", "getpeername6", "sock_release", "sock_ops"]),
         ),
         ids(
             KINDS[1],
-            &[
-                "name routes ",
-                "name backends ",
-                "name endpoints ",
-                "name connections ",
-                "name workloads ",
-                "name outcomes ",
-                "name turns ",
-                "name cursors ",
-            ],
+            &named(&[
+                "routes",
+                "backends",
+                "endpoints",
+                "connections",
+                "workloads",
+                "outcomes",
+                "turns",
+                "cursors",
+            ]),
         ),
-        ids(KINDS[2], &[": cgroup "]),
+        ids(KINDS[2], &|it| it["type"] == "cgroup"),
     ]
 }
 
@@ -68,7 +71,7 @@ fn nothing_is_left_behind() {
     let cgroup = TestCgroup::create();
     let mut daemon = Daemon::start(&file, &[("web", cgroup.path())]);
     let during = in_kernel();
-    let made: [BTreeSet<u32>; 3] = array::from_fn(|kind| &during[kind] - &before[kind]);
+    let made: [BTreeSet<u64>; 3] = array::from_fn(|kind| &during[kind] - &before[kind]);
     for (kind, made) in KINDS.iter().zip(&made) {
         println!("{kind}: {made:?}");
         assert_eq!(made.len(), if *kind == "map" { 8 } else { 6 }, "{kind}");

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{fs, net::SocketAddr, os::unix::fs::MetadataExt, path::Path, process::Command};
+use std::{fs, net::SocketAddr, path::Path, process::Command};
 
-use serde_json::Value;
 use tcproute_tests::{
     Loopback,
+    bpftool::links_at,
     cgroup::TestCgroup,
     client::{ask, script, stdout},
     is_root,
@@ -76,14 +76,10 @@ fn only_the_workloads_processes_are_routed() {
     assert_eq!(name_at(Some(&workload), dialled), "backend");
 }
 
-/// Where in the cgroup the kernel has programs attached by links. `bpftool cgroup show` would tell as well, but fails on
-/// kernels that do not know all the attach types that it knows.
+/// Where in the cgroup the kernel has programs attached by links.
 fn attached_to(cgroup: &Path) -> Vec<String> {
-    let output = stdout(&Command::new("bpftool").args(["-j", "link", "list"]).output().unwrap());
-    let links: Vec<Value> = serde_json::from_str(&output).unwrap();
-    let id = fs::metadata(cgroup).unwrap().ino();
-    let own = links.iter().filter(|link| link["cgroup_id"] == id);
-    own.map(|link| link["attach_type"].as_str().unwrap_or_default().to_owned()).collect()
+    let links = links_at(cgroup);
+    links.iter().map(|link| link["attach_type"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 #[test]
