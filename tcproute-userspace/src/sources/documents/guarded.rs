@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{node::Node, notes::Note, path::find};
+use super::{node::Node, notes::Note, path::Places};
 use crate::resources::{Dataplane, ExternalAddress, Form, Guard, Provenance, Resource};
 
 /// What an address is for.
@@ -21,28 +21,29 @@ struct Written {
 }
 
 /// Notes each address that the guard leaves out.
-pub(super) fn remarks(guard: &Guard, resource: &Resource, form: Form, node: &Node) -> Vec<Note> {
+pub(super) fn remarks(guard: &Guard, resource: &Resource, form: Form, node: Node<'_>) -> Vec<Note> {
     let (from, addresses) = addresses(resource, form, node);
     let mut remarks: Vec<Note> = Vec::new();
+    let mut places = Places::new(node);
     for Written { role, ip, fields } in addresses {
         let judged = match role {
             Role::Endpoint | Role::Dialled => guard.judge(ip, from),
             Role::Vip => guard.judge_vip(ip, from),
         };
         let Err(why) = judged else { continue };
-        let place = fields.into_iter().find_map(|field| Some((find(node, &field)?, field)));
+        let place = fields.into_iter().find_map(|field| Some((places.value(&field)?, field)));
         let Some((value, path)) = place else { continue };
         let then = if role == Role::Endpoint { "no connection goes there" } else { "it is not dialled" };
         let message = format!("{ip} {why}: {then}");
         // Several inbounds may have the address of their Dataplane.
         if !remarks.iter().any(|other| other.path == path) {
-            remarks.push(Note { at: value.at, path, message, suggestion: None });
+            remarks.push(Note { at: value.at(), path, message, suggestion: None });
         }
     }
     remarks
 }
 
-fn addresses(resource: &Resource, form: Form, node: &Node) -> (Provenance, Vec<Written>) {
+fn addresses(resource: &Resource, form: Form, node: Node<'_>) -> (Provenance, Vec<Written>) {
     let spec = match form {
         Form::Universal => "",
         Form::Kubernetes => "spec.",
@@ -95,10 +96,11 @@ fn of_dataplane(dataplane: &Dataplane, spec: &str) -> Vec<Written> {
     inbounds.chain(outbounds).collect()
 }
 
-fn vips(node: &Node) -> Vec<Written> {
+fn vips(node: Node<'_>) -> Vec<Written> {
     let field = |i: usize| format!("status.vips[{i}].ip");
-    let written = (0..).map(field).map_while(|field| Some((find(node, &field)?, field)));
-    let vip = |(value, field): (&Node, String)| {
+    let mut places = Places::new(node);
+    let written = (0..).map(field).map_while(|field| Some((places.value(&field)?, field)));
+    let vip = |(value, field): (Node<'_>, String)| {
         let ip = value.text()?.parse().ok()?;
         Some(Written { role: Role::Vip, ip, fields: vec![field] })
     };

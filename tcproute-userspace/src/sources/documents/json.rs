@@ -5,43 +5,40 @@ use serde::{
     ser::{SerializeMap, Serializer},
 };
 
-use super::{
-    node::{Node, Value},
-    scalar::Scalar,
-};
+use super::{node::Node, scalar::Scalar};
 use crate::resources::wire::Envelope;
 
 /// An object, with what its list says of its kind.
-pub(super) fn json(node: &Node, of_list: Option<&Envelope>) -> Option<Box<str>> {
-    let json = match (&node.value, of_list) {
-        (Value::Mapping(entries), Some(envelope)) => serde_json::to_string(&Item { entries, envelope }),
-        _ => serde_json::to_string(node),
+pub(super) fn json(node: Node<'_>, of_list: Option<&Envelope>) -> Option<Box<str>> {
+    let json = match of_list {
+        Some(envelope) if node.is_mapping() => serde_json::to_string(&Item { node, envelope }),
+        _ => serde_json::to_string(&node),
     };
     json.ok().map(Into::into)
 }
 
-impl Serialize for Node {
+impl Serialize for Node<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.value {
-            Value::Sequence(items) => serializer.collect_seq(items.iter()),
-            Value::Mapping(entries) => {
-                serializer.collect_map(entries.iter().map(|(key, value)| (Key(key), value)))
-            }
-            Value::Quoted(text) => serializer.serialize_str(text),
-            Value::Plain(text) => match Scalar::plain(text) {
-                Scalar::Null => serializer.serialize_unit(),
-                Scalar::Bool(value) => serializer.serialize_bool(value),
-                Scalar::Integer(number) => serializer.serialize_i128(number),
-                Scalar::Float(number) if number.is_finite() => serializer.serialize_f64(number),
-                Scalar::Float(_) => serializer.serialize_str(text),
-                Scalar::Text(text) => serializer.serialize_str(text),
-            },
+        let Some(scalar) = self.scalar() else {
+            return if self.is_mapping() {
+                serializer.collect_map(self.entries().map(|(key, value)| (Key(key), value)))
+            } else {
+                serializer.collect_seq(self.items())
+            };
+        };
+        match scalar {
+            Scalar::Null => serializer.serialize_unit(),
+            Scalar::Bool(value) => serializer.serialize_bool(value),
+            Scalar::Integer(number) => serializer.serialize_i128(number),
+            Scalar::Float(number) if number.is_finite() => serializer.serialize_f64(number),
+            Scalar::Float(_) => serializer.serialize_str(self.text().unwrap_or_default()),
+            Scalar::Text(text) => serializer.serialize_str(text),
         }
     }
 }
 
 /// A key as it is written: `8080:` is the text `8080`.
-struct Key<'a>(&'a Node);
+struct Key<'t>(Node<'t>);
 
 impl Serialize for Key<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -50,9 +47,9 @@ impl Serialize for Key<'_> {
 }
 
 /// An item without a kind of its own.
-struct Item<'a> {
-    entries: &'a [(Node, Node)],
-    envelope: &'a Envelope,
+struct Item<'t> {
+    node: Node<'t>,
+    envelope: &'t Envelope,
 }
 
 impl Serialize for Item<'_> {
@@ -64,8 +61,8 @@ impl Serialize for Item<'_> {
                 map.serialize_entry(name, value)?;
             }
         }
-        for (key, value) in self.entries {
-            map.serialize_entry(&Key(key), value)?;
+        for (key, value) in self.node.entries() {
+            map.serialize_entry(&Key(key), &value)?;
         }
         map.end()
     }

@@ -4,7 +4,7 @@
 //! Instead of a value of the wrong type the struct gets an empty one. What comes of it must not be used, which
 //! the note sees to.
 
-use std::{collections::HashSet, fmt, slice};
+use std::{collections::HashSet, fmt};
 
 use serde::{
     de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor, value::StrDeserializer},
@@ -12,7 +12,7 @@ use serde::{
 };
 
 use super::{
-    node::{Mark, Node, Value},
+    node::{Entries as Pairs, Inside, Mark, Node},
     notes::Notes,
     path::Path,
     scalar::Scalar,
@@ -20,7 +20,7 @@ use super::{
 
 /// Reads one value.
 pub(super) struct Lenient<'a> {
-    pub(super) node: &'a Node,
+    pub(super) node: Node<'a>,
     pub(super) path: &'a Path<'a>,
     pub(super) notes: &'a mut Notes,
 }
@@ -73,24 +73,18 @@ impl<'a> Lenient<'a> {
     }
 
     fn elements(self, expected: &str) -> Elements<'a> {
-        let items = match &self.node.value {
-            Value::Sequence(items) => items.iter(),
-            _ => [].iter(),
-        };
+        let items = self.node.items();
         let mut this = self;
-        if !matches!(this.node.value, Value::Sequence(_)) && !this.is_empty() {
+        if !this.node.is_sequence() && !this.is_empty() {
             this.wrong_type(expected);
         }
         Elements { items, index: 0, path: this.path, notes: this.notes }
     }
 
     fn entries(self, known: Option<&'static [&'static str]>) -> Entries<'a> {
-        let rest = match &self.node.value {
-            Value::Mapping(entries) => entries.iter(),
-            _ => [].iter(),
-        };
+        let rest = self.node.entries();
         let mut this = self;
-        if !matches!(this.node.value, Value::Mapping(_)) && !this.is_empty() {
+        if !this.node.is_mapping() && !this.is_empty() {
             // Not "struct Inbound": the names of our structs mean nothing to who wrote the document.
             this.wrong_type("a mapping");
         }
@@ -112,9 +106,10 @@ impl<'de> Deserializer<'de> for Lenient<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         let Some(scalar) = self.node.scalar() else {
-            return match &self.node.value {
-                Value::Mapping(_) => visitor.visit_map(self.entries(None)),
-                _ => visitor.visit_seq(self.elements("a sequence")),
+            return if self.node.is_mapping() {
+                visitor.visit_map(self.entries(None))
+            } else {
+                visitor.visit_seq(self.elements("a sequence"))
             };
         };
         match scalar {
@@ -175,7 +170,7 @@ impl<'de> Deserializer<'de> for Lenient<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refused> {
-        let (at, path) = (self.node.at, self.path);
+        let (at, path) = (self.node.at(), self.path);
         visitor.visit_map(self.entries(Some(fields))).map_err(|mut refused: Refused| {
             refused.place.get_or_insert_with(|| (at, path.to_string()));
             refused
@@ -194,7 +189,7 @@ impl<'de> Deserializer<'de> for Lenient<'_> {
 }
 
 struct Elements<'a> {
-    items: slice::Iter<'a, Node>,
+    items: Inside<'a>,
     index: usize,
     path: &'a Path<'a>,
     notes: &'a mut Notes,
@@ -212,29 +207,29 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
 }
 
 struct Entries<'a> {
-    rest: slice::Iter<'a, (Node, Node)>,
+    rest: Pairs<'a>,
     /// The fields of a struct; `None` for a map with free keys.
     known: Option<&'static [&'static str]>,
     seen: HashSet<&'a str>,
     /// What belongs to the key that was told last.
-    value: Option<(&'a str, &'a Node)>,
+    value: Option<(&'a str, Node<'a>)>,
     path: &'a Path<'a>,
     notes: &'a mut Notes,
 }
 
 impl<'a> Entries<'a> {
     /// Whether the struct can be given this key.
-    fn accept(&mut self, key: &'a Node) -> Option<&'a str> {
+    fn accept(&mut self, key: Node<'a>) -> Option<&'a str> {
         let Some(name) = key.text() else {
             self.notes.wrong_key(key, self.path);
             return None;
         };
         if !self.seen.insert(name) {
-            self.notes.repeated_key(key.at, self.path, name);
+            self.notes.repeated_key(key.at(), self.path, name);
             return None;
         }
         if let Some(known) = self.known.filter(|known| !known.contains(&name)) {
-            self.notes.unknown_field(key.at, self.path, name, known);
+            self.notes.unknown_field(key.at(), self.path, name, known);
             return None;
         }
         Some(name)

@@ -1,13 +1,11 @@
-//! How much input is read at most, so that no file can take all of the node's time or memory.
+//! How much input is read at most, so that no file can take all of the node's time or memory. A file's reading takes no more than
+//! eight times its size, from [`SMALL`] on.
 
 /// Bytes in a file. A Dataplane has some 250, so this is room for 250,000 of them.
 pub(in crate::sources) const FILE: usize = 64 << 20;
 
 /// Collections inside each other. Resources need less than 20; what the YAML parser does grows with the square.
 pub(super) const DEPTH: usize = 128;
-
-/// Values and keys in a document. One may need some 200 bytes on its way to a resource.
-pub(super) const VALUES: usize = 4_000_000;
 
 /// Values that the aliases of a document stand for: a few lines of aliases to aliases could stand for billions.
 pub(super) const ALIASED_VALUES: usize = 500_000;
@@ -17,3 +15,26 @@ pub(super) const ALIASED_TEXT: usize = 16 << 20;
 
 /// Violations that are told. Nobody reads more, and a wrong file might have millions.
 pub(in crate::sources) const VIOLATIONS: usize = 20_000;
+
+/// What depends on how large the text is. Small ones may have as much as one of [`SMALL`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// Values and keys of one object. A resource has some tens, and each takes 8 bytes or more in the text and up to 70 on its way
+    /// to a resource.
+    pub(super) values: usize,
+    /// Signs that the parser looks ahead for the end of what is in braces or brackets. Each takes 100 bytes.
+    pub(super) ahead: usize,
+    /// Anchors in a document. Each takes 200 bytes.
+    pub(super) anchors: usize,
+}
+
+/// Bytes of a text that counts as small.
+const SMALL: usize = 1 << 20;
+
+impl Limits {
+    /// For a text of so many bytes.
+    pub(super) fn of(text: usize) -> Self {
+        let size = text.max(SMALL);
+        Self { values: size / 16, ahead: size / 28, anchors: size / 128 }
+    }
+}

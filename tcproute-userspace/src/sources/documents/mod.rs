@@ -1,6 +1,8 @@
 //! Documents to objects: what each is, and whether it can be used.
 
+mod grow;
 mod guarded;
+mod input;
 mod json;
 mod lenient;
 pub(super) mod limits;
@@ -9,6 +11,8 @@ mod node;
 mod notes;
 mod path;
 mod scalar;
+mod segments;
+mod tree;
 mod yaml;
 
 pub use crate::resources::Strictness;
@@ -17,10 +21,10 @@ pub(super) use notes::Note;
 
 use self::{
     lenient::{Lenient, Refused},
-    node::{Node, Value},
+    node::Node,
     notes::{Judging, Notes},
-    path::{Path, follow},
-    yaml::Documents,
+    path::{Path, Places, follow},
+    yaml::{Content, Document, Documents, Fault},
 };
 use crate::resources::{
     Encoding, Form, Guard, Identity, Kind, MESH_LABEL, Reader, Resource, WrongKind, wire::Envelope,
@@ -86,15 +90,8 @@ pub(super) fn read(text: &str, rules: &Rules, take: &mut dyn FnMut(Object)) -> E
         as_json: rules.as_json,
     };
     let mut faults = Vec::new();
-    for document in Documents::new(text) {
-        match document {
-            Ok(node) if node.is_null() => {}
-            Ok(node) => reading.object(&node, &Path::Root, None),
-            Err(fault) => {
-                let (path, suggestion) = (String::new(), None);
-                faults.push(Note { at: fault.at, path, message: fault.message, suggestion });
-            }
-        }
+    if let Err(Fault { at, message }) = reading.documents(text) {
+        faults.push(Note { at, path: String::new(), message, suggestion: None });
     }
     let more = reading.notes.overflowed();
     Ending { faults, more }
@@ -109,8 +106,62 @@ struct Reading<'t> {
 }
 
 impl Reading<'_> {
+    fn documents(&mut self, text: &str) -> Result<(), Fault> {
+        let mut documents = Documents::new(text);
+        while let Some(document) = documents.next()? {
+            let content = match document {
+                Document::Whole(content) => content,
+                Document::WithItems(head) => match head.root().and_then(list) {
+                    Some(of_list) if head.beyond.is_none() => {
+                        self.items(&mut documents, &of_list)?;
+                        continue;
+                    }
+                    _ => documents.whole()?.unwrap_or(head),
+                },
+            };
+            if !content.root().is_some_and(Node::is_null) {
+                self.content(&content, &Path::Root, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the items of a list, of which one is there at a time.
+    fn items(&mut self, documents: &mut Documents<'_>, of_list: &Envelope) -> Result<(), Fault> {
+        let path = Path::Field(&Path::Root, "items");
+        let mut number = 0;
+        while let Some(item) = documents.item()? {
+            self.content(item, &Path::Index(&path, number), Some(of_list));
+            number += 1;
+        }
+        Ok(())
+    }
+
+    fn content(&mut self, content: &Content, path: &Path<'_>, of_list: Option<&Envelope>) {
+        let Some(node) = content.root() else { return };
+        match content.beyond {
+            Some(most) if node.is_mapping() => self.beginning(node, path, of_list, most),
+            _ => self.object(node, path, of_list),
+        }
+    }
+
+    /// Tells of an object of which only the beginning was read, since it has too many values.
+    fn beginning(&mut self, node: Node<'_>, path: &Path<'_>, of_list: Option<&Envelope>, most: usize) {
+        let envelope = envelope(node).filter(|envelope| *envelope != Envelope::default());
+        let kind = envelope.as_ref().or(of_list).map(Kind::of);
+        let reader = match kind {
+            Some(Ok((Kind::Irrelevant, _))) => return self.pass(node, None),
+            Some(Ok((kind, form))) if kind != Kind::List => {
+                Some(Reader { kind, form, strictness: self.strictness })
+            }
+            _ => None,
+        };
+        self.notes.add(node.at(), path.to_string(), format!("has more than {most} values"), None);
+        self.end(node, reader, None);
+    }
+
     /// Reads a document, or an item of a list in one, which has the kind that the list says unless it has its own.
-    fn object(&mut self, node: &Node, path: &Path<'_>, of_list: Option<&Envelope>) {
+    fn object(&mut self, node: Node<'_>, path: &Path<'_>, of_list: Option<&Envelope>) {
         let Some(envelope) = self.envelope(node, path) else { return self.end(node, None, None) };
         let of_list = of_list.filter(|_| envelope == Envelope::default());
         let envelope = of_list.unwrap_or(&envelope);
@@ -134,7 +185,7 @@ impl Reading<'_> {
         }
     }
 
-    fn resource(&mut self, reader: Reader, node: &Node, path: &Path<'_>, of_list: Option<&Envelope>) {
+    fn resource(&mut self, reader: Reader, node: Node<'_>, path: &Path<'_>, of_list: Option<&Envelope>) {
         let encoding = reader.kind.encoding();
         let is_others = reader.kind.is_read_in_part();
         self.notes.begin_object(encoding, if is_others { Judging::Nothing } else { Judging::Everything });
@@ -154,10 +205,11 @@ impl Reading<'_> {
                 resource.map(|resource| (resource, self.as_json.then(|| json::json(node, of_list)).flatten()))
             }
             Ok(Err(violations)) => {
+                let mut places = Places::new(node);
                 for violation in violations {
                     let whole = path.join(&violation.path);
                     if !self.notes.is_replaced(&whole) {
-                        let at = follow(node, &violation.path);
+                        let at = places.find(&violation.path);
                         let suggestion = violation.suggestion.map(str::to_owned);
                         self.notes.add(at, whole, violation.message, suggestion);
                     }
@@ -165,7 +217,7 @@ impl Reading<'_> {
                 None
             }
             Err(Refused { message, place }) => {
-                let (at, path) = place.unwrap_or_else(|| (node.at, path.to_string()));
+                let (at, path) = place.unwrap_or_else(|| (node.at(), path.to_string()));
                 self.notes.add(at, path, message, None);
                 None
             }
@@ -174,9 +226,14 @@ impl Reading<'_> {
     }
 
     /// Ends an object that is of concern.
-    fn end(&mut self, node: &Node, reader: Option<Reader>, resource: Option<(Resource, Option<Box<str>>)>) {
+    fn end(
+        &mut self,
+        node: Node<'_>,
+        reader: Option<Reader>,
+        resource: Option<(Resource, Option<Box<str>>)>,
+    ) {
         let wrong = self.notes.end_object();
-        let name = reader.map_or(node.at, |reader| follow(node, reader.form.name_path()));
+        let name = reader.map_or(node.at(), |reader| follow(node, reader.form.name_path()));
         let mut remarks = Vec::new();
         let (identity, outcome) = match (wrong, resource) {
             (None, Some((resource, json))) => {
@@ -190,50 +247,45 @@ impl Reading<'_> {
                 Outcome::Refused(wrong.unwrap_or_default()),
             ),
         };
-        (self.take)(Object { identity, at: node.at, name, outcome, remarks });
+        (self.take)(Object { identity, at: node.at(), name, outcome, remarks });
     }
 
     /// Kuma's schemas take no null, whatever the field.
-    fn no_nulls(&mut self, node: &Node, path: &Path<'_>) {
-        match &node.value {
-            Value::Sequence(items) => {
-                for (i, item) in items.iter().enumerate() {
-                    self.no_nulls(item, &Path::Index(path, i));
-                }
+    fn no_nulls(&mut self, node: Node<'_>, path: &Path<'_>) {
+        for (i, item) in node.items().enumerate() {
+            self.no_nulls(item, &Path::Index(path, i));
+        }
+        for (key, value) in node.entries() {
+            if let Some(name) = key.text() {
+                self.no_nulls(value, &Path::Field(path, name));
             }
-            Value::Mapping(entries) => {
-                for (key, value) in entries.iter() {
-                    if let Some(name) = key.text() {
-                        self.no_nulls(value, &Path::Field(path, name));
-                    }
-                }
-            }
-            _ if node.is_null() => self.notes.wrong_type(node, path, "a value"),
-            Value::Quoted(_) | Value::Plain(_) => {}
+        }
+        if node.is_null() {
+            self.notes.wrong_type(node, path, "a value");
         }
     }
 
-    fn pass(&mut self, node: &Node, note: Option<Note>) {
+    fn pass(&mut self, node: Node<'_>, note: Option<Note>) {
         let outcome = Outcome::Passed(note);
-        (self.take)(Object { identity: None, at: node.at, name: node.at, outcome, remarks: Vec::new() });
+        (self.take)(Object { identity: None, at: node.at(), name: node.at(), outcome, remarks: Vec::new() });
     }
 
     /// Reads the items of a list, which may be without a kind of their own.
-    fn list(&mut self, node: &Node, path: &Path<'_>, of_list: Option<&Envelope>) {
+    fn list(&mut self, node: Node<'_>, path: &Path<'_>, of_list: Option<&Envelope>) {
         let Some(items) = node.get("items").filter(|items| !items.is_null()) else { return };
         let path = Path::Field(path, "items");
-        let Value::Sequence(items) = &items.value else {
+        if !items.is_sequence() {
             self.notes.wrong_type(items, &path, "a list of objects");
             return self.end(node, None, None);
-        };
-        for (i, item) in items.iter().enumerate() {
+        }
+        for (i, item) in items.items().enumerate() {
             self.object(item, &Path::Index(&path, i), of_list);
         }
     }
 
     /// Enough of any object to tell what it is.
-    fn envelope(&mut self, node: &Node, path: &Path<'_>) -> Option<Envelope> {
-        if !matches!(node.value, Value::Mapping(_)) {
+    fn envelope(&mut self, node: Node<'_>, path: &Path<'_>) -> Option<Envelope> {
+        if !node.is_mapping() {
             self.notes.wrong_type(node, path, "a mapping");
             return None;
         }
@@ -251,7 +303,27 @@ impl Reading<'_> {
     }
 }
 
-fn note(node: &Node, path: &Path<'_>, wrong: WrongKind) -> Note {
+/// What the items of a list are without a kind of their own, if this is one.
+fn list(node: Node<'_>) -> Option<Envelope> {
+    let envelope = envelope(node)?;
+    match Kind::of(&envelope) {
+        Ok((Kind::List, _)) => Some(envelope.item().unwrap_or_default()),
+        Err(_) if is_rest_list(node) => Some(Envelope::default()),
+        _ => None,
+    }
+}
+
+/// What an object says it is, if nothing is wrong with that.
+fn envelope(node: Node<'_>) -> Option<Envelope> {
+    let field = |name: &str| match node.get(name).filter(|value| !value.is_null()) {
+        Some(value) => value.text().map(|text| Some(text.to_owned())),
+        None => Some(None),
+    };
+    let fields = node.is_mapping().then(|| (field("type"), field("kind"), field("apiVersion")))?;
+    Some(Envelope { r#type: fields.0?, kind: fields.1?, api_version: fields.2? })
+}
+
+fn note(node: Node<'_>, path: &Path<'_>, wrong: WrongKind) -> Note {
     let WrongKind { field, message, suggestion, .. } = wrong;
     Note {
         at: follow(node, field),
@@ -262,20 +334,20 @@ fn note(node: &Node, path: &Path<'_>, wrong: WrongKind) -> Note {
 }
 
 /// What `kumactl get` and Kuma's API print: `{total, items, next}`.
-fn is_rest_list(node: &Node) -> bool {
+fn is_rest_list(node: Node<'_>) -> bool {
     node.get("items").is_some() && (node.get("total").is_some() || node.get("next").is_some())
 }
 
 /// Whether something without a kind looks like a resource, which must not get lost silently.
-fn has_lost_its_kind(node: &Node, envelope: &Envelope) -> bool {
+fn has_lost_its_kind(node: Node<'_>, envelope: &Envelope) -> bool {
     let has = |field: &str| node.get(field).is_some();
     let named = has("name") || has("metadata");
     *envelope == Envelope::default() && named && (has("spec") || has("mesh") || has("networking"))
 }
 
 /// What a resource is that cannot be read.
-fn identity(node: &Node, Reader { kind, form, .. }: Reader) -> Option<Identity> {
-    let text = |node: &Node, field: &str| {
+fn identity(node: Node<'_>, Reader { kind, form, .. }: Reader) -> Option<Identity> {
+    let text = |node: Node<'_>, field: &str| {
         let text = node.get(field).filter(|value| !value.is_null()).and_then(Node::text);
         text.filter(|text| !text.is_empty()).map(str::to_owned)
     };

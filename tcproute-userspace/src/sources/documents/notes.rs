@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashSet, mem};
 
 use super::{
     limits,
-    node::{Mark, Node, Value},
+    node::{Mark, Node},
     path::{Path, prefixes},
     scalar::Scalar,
 };
@@ -70,17 +70,17 @@ impl Notes {
     }
 
     /// A value of the wrong type, instead of which the reader gets an empty one.
-    pub(super) fn wrong_type(&mut self, node: &Node, path: &Path<'_>, expected: &str) {
+    pub(super) fn wrong_type(&mut self, node: Node<'_>, path: &Path<'_>, expected: &str) {
         if self.is_to_tell() {
             self.replaced(path);
-            self.add(node.at, path.to_string(), wrong_type(node, expected), None);
+            self.add(node.at(), path.to_string(), wrong_type(node, expected), None);
         }
     }
 
     /// A key that is a collection: its value is left out.
-    pub(super) fn wrong_key(&mut self, key: &Node, parent: &Path<'_>) {
+    pub(super) fn wrong_key(&mut self, key: Node<'_>, parent: &Path<'_>) {
         if self.is_to_tell() {
-            self.add(key.at, parent.to_string(), wrong_type(key, "a string"), None);
+            self.add(key.at(), parent.to_string(), wrong_type(key, "a string"), None);
         }
     }
 
@@ -146,15 +146,15 @@ impl Notes {
 }
 
 /// As serde says it.
-fn wrong_type(node: &Node, expected: &str) -> String {
-    let found = match (node.scalar(), &node.value) {
+fn wrong_type(node: Node<'_>, expected: &str) -> String {
+    let found = match (node.scalar(), node.is_mapping()) {
         (Some(Scalar::Null), _) => "null".to_owned(),
         (Some(Scalar::Bool(value)), _) => format!("boolean `{value}`"),
         (Some(Scalar::Integer(number)), _) => format!("integer `{number}`"),
         (Some(Scalar::Float(_)), _) => format!("number `{}`", node.text().map(shortened).unwrap_or_default()),
         (Some(Scalar::Text(text)), _) => format!("string {:?}", shortened(text)),
-        (None, Value::Mapping(_)) => "mapping".to_owned(),
-        (None, _) => "sequence".to_owned(),
+        (None, true) => "mapping".to_owned(),
+        (None, false) => "sequence".to_owned(),
     };
     format!("invalid type: {found}, expected {expected}")
 }

@@ -1,8 +1,8 @@
 //! The path to a field, such as `spec.to[0].targetRef`: made on the way down, and followed again.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
-use super::node::{Mark, Node, Value};
+use super::node::{Inside, Mark, Node};
 
 /// A value's path; each is on the stack of who reads the value around it.
 #[derive(Debug, Clone, Copy)]
@@ -40,49 +40,78 @@ pub(super) fn prefixes(path: &str) -> impl Iterator<Item = &str> {
     [""].into_iter().chain(ends.map(|end| &path[..end]))
 }
 
-/// The value at a path.
-pub(super) fn find<'n>(node: &'n Node, path: &str) -> Option<&'n Node> {
-    let mut node = node;
-    let mut rest = path;
-    while let Some((next, behind)) = step(node, rest) {
-        (node, rest) = (next, behind);
-    }
-    rest.is_empty().then_some(node)
-}
-
 /// Where the value at a path is, or else the nearest one on the way there.
-pub(super) fn follow(node: &Node, path: &str) -> Mark {
-    let mut node = node;
-    let mut rest = path;
-    while let Some((next, behind)) = step(node, rest) {
-        (node, rest) = (next, behind);
-    }
-    node.at
+pub(super) fn follow(node: Node<'_>, path: &str) -> Mark {
+    Places::new(node).find(path)
 }
 
-fn step<'n, 'p>(node: &'n Node, path: &'p str) -> Option<(&'n Node, &'p str)> {
-    if path.is_empty() {
-        return None;
+/// Finds one place after the other. What is asked for in the order of the text is found without beginning anew.
+#[derive(Debug)]
+pub(super) struct Places<'t> {
+    root: Node<'t>,
+    /// By sequence: the item that was found last, and those that follow it.
+    last: HashMap<usize, (usize, Inside<'t>)>,
+}
+
+impl<'t> Places<'t> {
+    pub(super) fn new(root: Node<'t>) -> Self {
+        Self { root, last: HashMap::new() }
     }
-    match &node.value {
-        Value::Mapping(entries) => {
-            let path = path.strip_prefix('.').unwrap_or(path);
-            // A key may have dots itself.
-            let behind = |key: &Node| {
-                let name = key.text()?;
-                if let Some(quoted) = path.strip_prefix("[\"") {
-                    return quoted.strip_prefix(name)?.strip_prefix("\"]");
-                }
-                let rest = path.strip_prefix(name)?;
-                (rest.is_empty() || rest.starts_with(['.', '['])).then_some(rest)
-            };
-            entries.iter().find_map(|(key, value)| Some((value, behind(key)?)))
+
+    /// Where the value at a path is, or else the nearest one on the way there.
+    pub(super) fn find(&mut self, path: &str) -> Mark {
+        self.nearest(path).0.at()
+    }
+
+    /// The value at a path, if it is there.
+    pub(super) fn value(&mut self, path: &str) -> Option<Node<'t>> {
+        let (node, rest) = self.nearest(path);
+        rest.is_empty().then_some(node)
+    }
+
+    /// How far a path leads, and what is left of it.
+    fn nearest<'p>(&mut self, path: &'p str) -> (Node<'t>, &'p str) {
+        let mut node = self.root;
+        let mut rest = path;
+        while let Some((next, behind)) = self.step(node, rest) {
+            (node, rest) = (next, behind);
         }
-        Value::Sequence(items) => {
+        (node, rest)
+    }
+
+    fn step<'p>(&mut self, node: Node<'t>, path: &'p str) -> Option<(Node<'t>, &'p str)> {
+        if path.is_empty() {
+            return None;
+        }
+        if node.is_sequence() {
             let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
-            Some((items.get(index.parse::<usize>().ok()?)?, rest))
+            return Some((self.item(node, index.parse().ok()?)?, rest));
         }
-        Value::Quoted(_) | Value::Plain(_) => None,
+        let path = path.strip_prefix('.').unwrap_or(path);
+        // A key may have dots itself.
+        let behind = |key: Node<'_>| {
+            let name = key.text()?;
+            if let Some(quoted) = path.strip_prefix("[\"") {
+                return quoted.strip_prefix(name)?.strip_prefix("\"]");
+            }
+            let rest = path.strip_prefix(name)?;
+            (rest.is_empty() || rest.starts_with(['.', '['])).then_some(rest)
+        };
+        node.entries().find_map(|(key, value)| Some((value, behind(key)?)))
+    }
+
+    fn item(&mut self, sequence: Node<'t>, number: usize) -> Option<Node<'t>> {
+        // What is anchored may be the same sequence by another path, which does no harm: it has the same items.
+        let place = self.last.entry(sequence.number()).or_insert_with(|| (0, sequence.items()));
+        if number < place.0 {
+            *place = (0, sequence.items());
+        }
+        while place.0 < number {
+            place.1.next()?;
+            place.0 += 1;
+        }
+        // It may be asked for again.
+        place.1.clone().next()
     }
 }
 

@@ -325,7 +325,8 @@ fn ten_thousand_violations_are_reported_and_more_than_can_be_read_are_cut() {
     let errors = errors_of(&text(10_000));
     assert_eq!(errors.len(), 10_000);
     assert_eq!(errors[9_999], "f.yaml:10004:25: spec.to[9999].targetRef.kind: value is not supported");
-    let errors = errors_of(&text(30_000));
+    let text = format!("type: MeshTCPRoute\nname: a\nspec:\n  to:\n{}", "    - {}\n".repeat(30_000));
+    let errors = errors_of(&text);
     assert_eq!(errors.len(), 20_001);
     assert_eq!(errors[20_000], "f.yaml: has more than 20000 violations; the others are not told");
 }
@@ -609,7 +610,7 @@ fn unknown_fields_pass_where_reading_is_lenient_and_nothing_else_does() {
 
 #[test]
 fn what_follows_more_violations_than_are_told_is_read() {
-    let to = "    - targetRef: {kind: Mesh}\n".repeat(30_000);
+    let to = "    - {}\n".repeat(30_000);
     let text = format!(
         "type: MeshTCPRoute\nname: a\nspec:\n  to:\n{to}---\ntype: Mesh\nnam: b\n---\ntype: Mesh\nname: c\n"
     );

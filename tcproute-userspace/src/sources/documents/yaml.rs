@@ -1,19 +1,17 @@
-//! YAML text to documents as trees. The only file that knows the crate that parses YAML.
+//! YAML text to documents. The only file that knows the crate that parses YAML, beside `input`.
 //!
-//! The parser hands out one event after the other, so what is too deep or too much is refused before it takes time
-//! and memory.
+//! The parser hands out one event after the other, so what is too deep or too much is refused before it takes time and memory.
+//! Of a list, which may be nearly all of a file, one item is there at a time.
 
-use std::{
-    collections::{HashMap, HashSet},
-    rc::Rc,
-};
-
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
+use saphyr_parser::{Event, Marker, Parser};
 
 use super::{
-    limits,
-    merge_key::merged,
-    node::{Mark, Node, Value},
+    grow::Growing,
+    input::{Ahead, Bounded},
+    limits::Limits,
+    node::{Mark, Node},
+    segments::{Segment, segments},
+    tree::Tree,
 };
 
 /// What keeps a document from being read.
@@ -23,222 +21,190 @@ pub(super) struct Fault {
     pub(super) message: String,
 }
 
-/// The documents of a text; JSON is YAML. Nothing can be said of what follows a fault.
-pub(super) struct Documents<'t> {
-    events: Parser<'t, StrInput<'t>>,
-    done: bool,
+/// A document or an item of a list.
+#[derive(Debug, Clone)]
+pub(super) struct Content {
+    pub(super) tree: Tree,
+    /// So many values it may have, and has more: the others are not there.
+    pub(super) beyond: Option<usize>,
 }
 
-/// A document, or what is wrong with it.
-pub(super) type Document = Result<Node, Fault>;
+/// A document as far as it is read.
+pub(super) enum Document {
+    Whole(Content),
+    /// One with `items`, which are left out. They can be had one by one, or all together with the rest.
+    WithItems(Content),
+}
+
+/// The documents of a text; JSON is YAML. Nothing can be said of what follows a fault.
+pub(super) struct Documents<'t> {
+    segments: Box<dyn Iterator<Item = Segment<'t>> + 't>,
+    limits: Limits,
+    events: Option<Events<'t>>,
+    /// The document whose items are still to be read, and where they begin.
+    open: Option<(Growing, Mark)>,
+}
+
+impl Content {
+    pub(super) fn root(&self) -> Option<Node<'_>> {
+        self.tree.root()
+    }
+}
 
 impl<'t> Documents<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { events: Parser::new_from_str(text), done: false }
+        Self { segments: Box::new(segments(text)), limits: Limits::of(text.len()), events: None, open: None }
     }
 
-    /// The next document; `None` behind the last.
-    fn document(&mut self) -> Result<Option<Node>, Fault> {
-        let mut tree = Tree::default();
-        while let Some(event) = self.events.next_event() {
-            let (event, span) = event.map_err(|error| fault(&error))?;
-            match event {
-                Event::StreamEnd => return Ok(None),
-                Event::DocumentEnd => return Ok(tree.root),
-                event => tree.take(event, mark(span.start))?,
+    /// The next document; `None` behind the last. To be called until then, or until there is a fault.
+    pub(super) fn next(&mut self) -> Result<Option<Document>, Fault> {
+        loop {
+            let Some(events) = &mut self.events else {
+                let Some(segment) = self.segments.next() else { return Ok(None) };
+                self.events = Some(Events::new(segment, self.limits));
+                continue;
+            };
+            match events.document(Growing::new(self.limits))? {
+                Some((content, None)) => return Ok(Some(Document::Whole(content))),
+                Some((head, open)) => {
+                    self.open = open;
+                    return Ok(Some(Document::WithItems(head)));
+                }
+                None => self.events = None,
             }
         }
+    }
+
+    /// All of the document with items, as one.
+    pub(super) fn whole(&mut self) -> Result<Option<Content>, Fault> {
+        let (Some((mut growing, at)), Some(events)) = (self.open.take(), &mut self.events) else {
+            return Ok(None);
+        };
+        growing.take(Event::SequenceStart(0, None), at)?;
+        events.rest(growing).map(Some)
+    }
+
+    /// The next item of the document with items; `None` behind the last.
+    pub(super) fn item(&mut self) -> Result<Option<&Content>, Fault> {
+        let (Some((growing, _)), Some(events)) = (&mut self.open, &mut self.events) else { return Ok(None) };
+        growing.next_item();
+        let around = growing.depth();
+        while let Some((event, at)) = events.next()? {
+            if growing.depth() == around && matches!(event, Event::SequenceEnd) {
+                events.skip_document()?;
+                break;
+            }
+            growing.take(event, at)?;
+            if growing.depth() == around {
+                return Ok(self.open.as_ref().map(|(growing, _)| growing.content()));
+            }
+        }
+        self.open = None;
         Ok(None)
     }
 }
 
-impl Iterator for Documents<'_> {
-    type Item = Document;
+/// A document, and what is before its items if they are left out, with the place of those.
+type Read = (Content, Option<(Growing, Mark)>);
 
-    fn next(&mut self) -> Option<Document> {
-        if self.done {
-            return None;
-        }
-        let document = self.document().transpose();
-        self.done = !matches!(document, Some(Ok(_)));
-        document
-    }
+/// What the parser says of a segment.
+#[derive(Clone)]
+struct Events<'t> {
+    segment: Segment<'t>,
+    parser: Parser<'t, Bounded<'t>>,
+    ahead: Ahead,
+    limits: Limits,
 }
 
-fn fault(error: &ScanError) -> Fault {
-    Fault { at: mark(*error.marker()), message: error.info().to_owned() }
-}
-
-/// Files have fewer lines than 2^32.
-fn mark(marker: Marker) -> Mark {
-    Mark { line: marker.line() as u32, column: marker.col() as u32 + 1 }
-}
-
-/// A document as it grows.
-#[derive(Default)]
-struct Tree {
-    /// The collections that are not at their end, from the outermost inwards.
-    open: Vec<Collection>,
-    root: Option<Node>,
-    /// By the parser's number of the anchor.
-    anchors: HashMap<usize, Anchored>,
-    size: Size,
-    /// Short texts, such as keys: they are there again and again, above all in a list, which is one document.
-    texts: HashSet<Rc<str>>,
-    /// How much of it aliases stand for.
-    aliased: Size,
-}
-
-struct Collection {
-    at: Mark,
-    anchor: usize,
-    /// The size of the document at its start.
-    before: Size,
-    content: Content,
-}
-
-enum Content {
-    Sequence(Vec<Node>),
-    /// The key is one that has no value yet.
-    Mapping(Vec<(Node, Node)>, Option<Node>),
-}
-
-/// What an alias stands for.
-struct Anchored {
-    node: Node,
-    size: Size,
-}
-
-/// How much there is, aliases written out.
-#[derive(Debug, Clone, Copy, Default)]
-struct Size {
-    values: usize,
-    text: usize,
-}
-
-impl Size {
-    fn add(&mut self, more: Self) {
-        self.values += more.values;
-        self.text += more.text;
-    }
-}
-
-impl Tree {
-    fn take(&mut self, event: Event<'_>, at: Mark) -> Result<(), Fault> {
-        match event {
-            Event::Alias(anchor) => self.alias(anchor, at),
-            Event::Scalar(text, style, anchor, tag) => {
-                let before = self.size;
-                self.grow(Size { values: 1, text: text.len() }, at)?;
-                let plain = is_plain(style == ScalarStyle::Plain, tag.as_deref());
-                let text = self.shared(&text);
-                let value = if plain { Value::Plain(text) } else { Value::Quoted(text) };
-                self.complete(Node { at, value }, anchor, before);
-                Ok(())
-            }
-            Event::SequenceStart(anchor, _) => self.open(at, anchor, Content::Sequence(Vec::new())),
-            Event::MappingStart(anchor, _) => self.open(at, anchor, Content::Mapping(Vec::new(), None)),
-            Event::SequenceEnd | Event::MappingEnd => {
-                if let Some(Collection { at, anchor, before, content }) = self.open.pop() {
-                    let value = match content {
-                        Content::Sequence(items) => Value::Sequence(items.into()),
-                        Content::Mapping(entries, _) => Value::Mapping(merged(entries).into()),
-                    };
-                    self.complete(Node { at, value }, anchor, before);
-                }
-                Ok(())
-            }
-            Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentStart(_)
-            | Event::DocumentEnd => Ok(()),
-        }
+impl<'t> Events<'t> {
+    fn new(segment: Segment<'t>, limits: Limits) -> Self {
+        let ahead = Ahead::new(limits.ahead);
+        let input = Bounded::new(segment.text, segment.is_collection, ahead.clone());
+        Self { segment, parser: Parser::new(input), ahead, limits }
     }
 
-    fn shared(&mut self, text: &str) -> Rc<str> {
-        const SHORT: usize = 32;
-        if text.len() > SHORT {
-            return text.into();
-        }
-        if let Some(known) = self.texts.get(text) {
-            return Rc::clone(known);
-        }
-        let text: Rc<str> = text.into();
-        self.texts.insert(Rc::clone(&text));
-        text
-    }
-
-    fn open(&mut self, at: Mark, anchor: usize, content: Content) -> Result<(), Fault> {
-        if self.open.len() == limits::DEPTH {
-            return Err(Fault { at, message: format!("is nested more than {} levels deep", limits::DEPTH) });
-        }
-        let before = self.size;
-        self.grow(Size { values: 1, text: 0 }, at)?;
-        self.open.push(Collection { at, anchor, before, content });
-        Ok(())
-    }
-
-    fn alias(&mut self, anchor: usize, at: Mark) -> Result<(), Fault> {
-        let Some(Anchored { node, size }) = self.anchors.get(&anchor) else {
-            // The parser knows the anchor, but it is in an earlier document or on what is not at its end.
-            let message = "the alias stands for nothing in its document, or for what it stands inside of";
-            return Err(Fault { at, message: message.to_owned() });
+    fn next(&mut self) -> Result<Option<(Event<'t>, Mark)>, Fault> {
+        let Some(event) = self.parser.next_event() else { return Ok(None) };
+        let place = |marker: &Marker| self.segment.place(marker.line() as u32, marker.col() as u32 + 1);
+        let at = match &event {
+            Ok((_, span)) => place(&span.start),
+            Err(error) => place(error.marker()),
         };
-        let (node, size) = (node.clone(), *size);
-        self.grow_by_alias(size, at)?;
-        self.add(node);
-        Ok(())
-    }
-
-    fn grow(&mut self, by: Size, at: Mark) -> Result<(), Fault> {
-        self.size.add(by);
-        if self.size.values > limits::VALUES {
-            let message = format!("the document has more than {} values", limits::VALUES);
+        if self.ahead.is_too_far() {
+            let most = self.limits.ahead;
+            let message = format!(
+                "is in braces or brackets, or inside of such, and has more than {most} values and signs between them: write it in lines"
+            );
             return Err(Fault { at, message });
         }
+        self.ahead.reset();
+        match event {
+            Ok((Event::StreamEnd, _)) => Ok(None),
+            Ok((event, _)) => Ok(Some((event, at))),
+            Err(error) => Err(Fault { at, message: error.info().to_owned() }),
+        }
+    }
+
+    /// The next document of the segment.
+    fn document(&mut self, mut growing: Growing) -> Result<Option<Read>, Fault> {
+        while let Some((event, at)) = self.next()? {
+            if matches!(event, Event::DocumentEnd) {
+                return Ok(Some((growing.finish(), None)));
+            }
+            if growing.is_at_items() && matches!(event, Event::SequenceStart(0, _)) {
+                let open = growing.clone();
+                growing.take(event, at)?;
+                // What is wrong behind the items is wrong with the document, and is known before any of them is read.
+                if let Some(head) = self.clone().head(growing.clone())? {
+                    return Ok(Some((head, Some((open, at)))));
+                }
+            } else {
+                growing.take(event, at)?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// A document that is at its items, without them; `None` if they have anchors, so that there may be aliases to them.
+    fn head(mut self, mut growing: Growing) -> Result<Option<Content>, Fault> {
+        let inside = growing.depth();
+        growing.pass(true);
+        while let Some((event, at)) = self.next()? {
+            match event {
+                Event::DocumentEnd => return Ok(Some(growing.finish())),
+                Event::Scalar(_, _, anchor, _)
+                | Event::SequenceStart(anchor, _)
+                | Event::MappingStart(anchor, _)
+                    if anchor > 0 && growing.depth() >= inside =>
+                {
+                    return Ok(None);
+                }
+                event => growing.take(event, at)?,
+            }
+            if growing.depth() < inside {
+                growing.pass(false);
+            }
+        }
+        Ok(Some(growing.finish()))
+    }
+
+    fn rest(&mut self, mut growing: Growing) -> Result<Content, Fault> {
+        while let Some((event, at)) = self.next()? {
+            if matches!(event, Event::DocumentEnd) {
+                break;
+            }
+            growing.take(event, at)?;
+        }
+        Ok(growing.finish())
+    }
+
+    fn skip_document(&mut self) -> Result<(), Fault> {
+        while let Some((event, _)) = self.next()? {
+            if matches!(event, Event::DocumentEnd) {
+                break;
+            }
+        }
         Ok(())
-    }
-
-    fn grow_by_alias(&mut self, by: Size, at: Mark) -> Result<(), Fault> {
-        self.aliased.add(by);
-        let limit = if self.aliased.values > limits::ALIASED_VALUES {
-            format!("{} values", limits::ALIASED_VALUES)
-        } else if self.aliased.text > limits::ALIASED_TEXT {
-            format!("{} MiB of text", limits::ALIASED_TEXT >> 20)
-        } else {
-            return self.grow(by, at);
-        };
-        Err(Fault { at, message: format!("the aliases of the document stand for more than {limit}") })
-    }
-
-    fn complete(&mut self, node: Node, anchor: usize, before: Size) {
-        // 0 stands for none.
-        if anchor > 0 {
-            let Size { values, text } = self.size;
-            let size = Size { values: values - before.values, text: text - before.text };
-            self.anchors.insert(anchor, Anchored { node: node.clone(), size });
-        }
-        self.add(node);
-    }
-
-    fn add(&mut self, node: Node) {
-        match self.open.last_mut().map(|collection| &mut collection.content) {
-            Some(Content::Sequence(items)) => items.push(node),
-            Some(Content::Mapping(entries, key)) => match key.take() {
-                Some(key) => entries.push((key, node)),
-                None => *key = Some(node),
-            },
-            None => self.root = Some(node),
-        }
-    }
-}
-
-/// Whether a scalar may stand for something else than its text: a tag of the core schema overrides the quotes.
-fn is_plain(unquoted: bool, tag: Option<&Tag>) -> bool {
-    match tag.filter(|tag| tag.is_yaml_core_schema()) {
-        Some(tag) => ["null", "bool", "int", "float"].contains(&tag.suffix.as_str()),
-        None => unquoted,
     }
 }
 
