@@ -4,8 +4,10 @@
 pub mod cgroup;
 pub mod chi_square;
 pub mod client;
+pub mod clock;
 pub mod echo;
 pub mod hosts;
+pub mod interrupt;
 pub mod load;
 pub mod maps;
 pub mod mesh;

@@ -1,0 +1,102 @@
+//! One attempt: a process is held, something is done, and in the end it is in step or has ended.
+
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    process::ExitStatus,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{
+    fault::{Calls, Fault},
+    strace::{Hit, Strace},
+    world::{PATIENCE, World},
+};
+
+/// So soon after a fault it is in step, or has ended.
+pub(crate) const IN_STEP: Duration = Duration::from_secs(5);
+
+/// What came of it.
+pub(crate) struct Attempt {
+    /// The calls that were made to fail.
+    pub(crate) hits: Vec<Hit>,
+    /// Those that were made, if they were listed.
+    pub(crate) calls: Calls,
+    /// How the process has ended, if it has.
+    pub(crate) ended: Option<ExitStatus>,
+}
+
+/// Holds the process of the world, does something, and waits until the condition holds or the process has ended, however
+/// it did. `least` is how long it is held if nothing fails meanwhile.
+pub(crate) fn attempt(
+    world: &mut World,
+    fault: Option<&Fault>,
+    least: Duration,
+    act: impl FnOnce(&mut World) -> Result<()>,
+    until: impl Fn(&World) -> bool,
+) -> Result<Attempt> {
+    let pid = world.process()?.pid();
+    let strace = fault.map_or_else(|| Strace::list(pid), |fault| Strace::inject(pid, fault))?;
+    act(world)?;
+    let begun = Instant::now();
+    let ended = loop {
+        let ended = world.process()?.ended()?;
+        if ended.is_some() {
+            break ended;
+        }
+        let hits = strace.hits();
+        let is_over = begun.elapsed() >= least || !hits.is_empty();
+        if is_over && until(world) {
+            break None;
+        }
+        let (since, patience) = hits.last().map_or((begun, PATIENCE), |hit| (hit.at, IN_STEP));
+        ensure!(since.elapsed() < patience, "not in step after {patience:?}: {:?}", world.differs());
+        thread::sleep(Duration::from_millis(2));
+    };
+    let (hits, calls) = strace.let_go();
+    Ok(Attempt { hits, calls, ended })
+}
+
+impl Attempt {
+    /// Until when it must be in step.
+    pub(crate) fn patience(&self) -> Duration {
+        let left = self.hits.last().map(|hit| IN_STEP.saturating_sub(hit.at.elapsed()));
+        // Being let go takes a moment.
+        left.unwrap_or(IN_STEP).max(Duration::from_secs(1))
+    }
+
+    /// Whether a call has failed that cannot: what waits within a process for itself knows no such errors.
+    pub(crate) fn is_impossible(&self) -> bool {
+        self.hits.iter().any(|hit| hit.line.contains("[eventfd]"))
+    }
+
+    /// Why it has ended, in its own words. It must have told that, with a code that is not 0.
+    pub(crate) fn reason(&self, status: ExitStatus, log: &[String], fault: &Fault) -> Result<String> {
+        if let Some(signal) = status.signal() {
+            bail!("it was ended by the signal {signal}: {}", log.join("\n"));
+        }
+        let code = status.code().context("it has no exit code")?;
+        ensure!(code != 0, "it has ended with the code 0: {}", log.join("\n"));
+        let told = log.iter().rev().find(|line| line.contains(says(fault.error)));
+        let is_mute = self.hits.iter().any(|hit| hit.line.starts_with("write(2<"));
+        match told {
+            Some(line) => Ok(line.clone()),
+            None if is_mute => Ok("its log could not be written".to_owned()),
+            None => bail!("it has ended with the code {code} and has not told why: {}", log.join("\n")),
+        }
+    }
+}
+
+/// How an error is told.
+fn says(error: &str) -> &'static str {
+    match error {
+        "EIO" => "Input/output error",
+        "ENOMEM" => "annot allocate memory",
+        "EMFILE" => "Too many open files",
+        "ENOSPC" => "No space left on device",
+        "EPERM" => "Operation not permitted",
+        _ => "Interrupted system call",
+    }
+}
