@@ -52,7 +52,12 @@ pub(crate) fn attempt(
             break None;
         }
         let (since, patience) = hits.last().map_or((begun, PATIENCE), |hit| (hit.at, IN_STEP));
-        ensure!(since.elapsed() < patience, "not in step after {patience:?}: {:?}", world.differs());
+        ensure!(
+            since.elapsed() < patience,
+            "not in step after {patience:?}: {:?}, {hits:?}, log:\n{}",
+            world.differs(),
+            world.process()?.log().join("\n")
+        );
         thread::sleep(Duration::from_millis(2));
     };
     let (hits, calls) = strace.let_go();
@@ -69,7 +74,15 @@ impl Attempt {
 
     /// Whether a call has failed that cannot: what waits within a process for itself knows no such errors.
     pub(crate) fn is_impossible(&self) -> bool {
-        self.hits.iter().any(|hit| hit.line.contains("[eventfd]"))
+        let is_own = |hit: &Hit| {
+            let line = &hit.line;
+            // The byte by which a signal is told, and where it arrives.
+            let is_told =
+                line.starts_with("write(") && line.contains("<socket:[") && line.contains("\"\\1\", 1)");
+            let arrives = line.starts_with("recvfrom(") && line.contains(", 128, 0");
+            line.contains("[eventfd]") || is_told || arrives
+        };
+        self.hits.iter().any(is_own)
     }
 
     /// Why it has ended, in its own words. It must have told that, with a code that is not 0.
@@ -79,7 +92,7 @@ impl Attempt {
         }
         let code = status.code().context("it has no exit code")?;
         ensure!(code != 0, "it has ended with the code 0: {}", log.join("\n"));
-        let told = log.iter().rev().find(|line| line.contains(says(fault.error)));
+        let told = log.iter().rev().find(|line| is_told(line, fault.error));
         let is_mute = self.hits.iter().any(|hit| hit.line.starts_with("write(2<"));
         match told {
             Some(line) => Ok(line.clone()),
@@ -89,8 +102,14 @@ impl Attempt {
     }
 }
 
-/// How an error is told.
-fn says(error: &str) -> &'static str {
+/// Whether a line tells of an error: by its text or, as some libraries do, by its name. The dynamic linker tells of none.
+fn is_told(line: &str, error: &str) -> bool {
+    let is_linker = line.contains("error while loading shared libraries:");
+    is_linker || line.contains(text(error)) || line.contains(&format!("{error}: "))
+}
+
+/// The text of an error.
+fn text(error: &str) -> &'static str {
     match error {
         "EIO" => "Input/output error",
         "ENOMEM" => "annot allocate memory",

@@ -26,6 +26,7 @@ const LEFT_OUT: [(&[&str], &str); 6] = [
             "uname",
             "clock_gettime",
             "sched_getaffinity",
+            "umask",
             "rt_sigaction",
             "rt_sigprocmask",
             "sigaltstack",

@@ -36,6 +36,7 @@ impl Process {
     /// Prepares a command, which is yet to begin.
     pub(crate) fn prepare(command: &Command) -> Result<Self> {
         let mut shell = Command::new("sh");
+        shell.env("RUST_BACKTRACE", "0");
         shell
             .args(["-c", "read gate; exec \"$0\" \"$@\""])
             .arg(command.get_program())

@@ -431,6 +431,7 @@ impl<'a> InForce<'a> {
         let edits: Vec<Edit> = gone.collect();
         let mut applied = Applied::default();
         self.put(id, &edits, &mut applied)?;
+        self.datapath.forget(id);
         Ok(applied.changed)
     }
 

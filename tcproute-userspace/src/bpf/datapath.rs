@@ -246,10 +246,9 @@ impl<'a> Datapath<'a> {
         Ok(())
     }
 
-    /// Detaches the programs from a pinned workload's cgroup, be it there or not, and forgets it.
+    /// Detaches the programs from a pinned workload's cgroup, be it there or not.
     pub fn detach(&mut self, cgroup: CgroupId, workload: WorkloadId) -> Result<()> {
         self.attached.remove(&workload);
-        self.filters.remove(&workload);
         self.behind.remove(&cgroup);
         self.pins.map_or(Ok(()), |pins| pins.remove_links(cgroup))
     }
@@ -399,6 +398,12 @@ impl<'a> Datapath<'a> {
             Some(&cgroup) => self.identify(cgroup, workload).context("cannot write the map workloads"),
             None => Ok(()),
         }
+    }
+
+    /// Forgets what a workload's programs have looked at. To be done when its routes are gone: whoever is attached anew with
+    /// routes of before needs it.
+    pub fn forget(&mut self, workload: WorkloadId) {
+        self.filters.remove(&workload);
     }
 
     fn identify(&mut self, cgroup: CgroupId, workload: WorkloadId) -> Result<(), MapError> {
