@@ -197,18 +197,22 @@ impl<'a> Datapath<'a> {
 
     /// The workload that this cgroup is to the programs already. What its routes have begun or ended at is kept. If the daemon
     /// before was killed while maps grew, the cgroup may still run the programs of before.
-    pub fn adopt(&mut self, cgroup: CgroupId) -> Option<WorkloadId> {
+    pub fn adopt(&mut self, cgroup: CgroupId) -> Result<Option<WorkloadId>> {
         if !self.reuse.states {
-            return None;
+            return Ok(None);
         }
         let key = CgroupStorageKey::new(cgroup.get(), INET4_CONNECT);
-        let identity = self.workloads.get(key, 0).ok()?;
-        let workload = WorkloadId::new(identity.workload)?;
+        let identity = match self.workloads.get(key, 0) {
+            Ok(identity) => identity,
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(error).context("cannot read the map workloads"),
+        };
+        let Some(workload) = WorkloadId::new(identity.workload) else { return Ok(None) };
         self.filters.entry(workload).or_insert(AddressFilter::EMPTY).extend(&identity.filter);
         if self.has_more_to_carry() {
             self.behind.insert(cgroup);
         }
-        Some(workload)
+        Ok(Some(workload))
     }
 
     /// The object, for the reader of its log.
@@ -324,7 +328,9 @@ impl<'a> Datapath<'a> {
             return Ok(());
         }
         self.tables.outcomes.carry(layout.slots().map(|(.., slot)| slot))?;
-        self.pins.map_or(Ok(()), PinDirectory::remove_before)
+        self.pins.map_or(Ok(()), PinDirectory::remove_before)?;
+        self.tables.outcomes.give_up_before();
+        Ok(())
     }
 
     /// Whether maps of outcomes that were too small are still there.
@@ -469,7 +475,11 @@ impl<'a> Datapath<'a> {
     }
 }
 
-/// Whether an identity cannot be written, since its cgroup is not there any more.
+/// Whether there is no identity to be read or written, since its cgroup is not there any more or was never attached.
 fn is_gone(error: &MapError) -> bool {
-    matches!(error, MapError::SyscallError(error) if error.io_error.kind() == std::io::ErrorKind::NotFound)
+    match error {
+        MapError::KeyNotFound => true,
+        MapError::SyscallError(error) => error.io_error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
 }
