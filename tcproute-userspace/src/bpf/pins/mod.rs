@@ -113,7 +113,7 @@ impl PinDirectory {
 
     /// What a daemon has left, in whatever state, to be removed. `None` if there is nothing of ours.
     pub fn claim_to_remove(bpffs: &Path) -> Result<Option<Self>> {
-        let Ok(root) = claim::root(bpffs) else { return Ok(None) };
+        let Some(root) = claim::find_root(bpffs)? else { return Ok(None) };
         match whose(&root)? {
             Whose::Ours => Self::lock(&root, bpffs).map(Some),
             Whose::Nobodys => Ok(None),
