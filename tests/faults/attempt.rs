@@ -51,6 +51,9 @@ pub(crate) fn attempt(
         if is_over && until(world) {
             break None;
         }
+        if hits.iter().any(is_impossible) {
+            break None;
+        }
         let (since, patience) = hits.last().map_or((begun, PATIENCE), |hit| (hit.at, IN_STEP));
         ensure!(
             since.elapsed() < patience,
@@ -72,17 +75,9 @@ impl Attempt {
         left.unwrap_or(IN_STEP).max(Duration::from_secs(1))
     }
 
-    /// Whether a call has failed that cannot: what waits within a process for itself knows no such errors.
-    pub(crate) fn is_impossible(&self) -> bool {
-        let is_own = |hit: &Hit| {
-            let line = &hit.line;
-            // The byte by which a signal is told, and where it arrives.
-            let is_told =
-                line.starts_with("write(") && line.contains("<socket:[") && line.contains("\"\\1\", 1)");
-            let arrives = line.starts_with("recvfrom(") && line.contains(", 128, 0");
-            line.contains("[eventfd]") || is_told || arrives
-        };
-        self.hits.iter().any(is_own)
+    /// Whether something has failed that cannot.
+    pub(crate) fn is_impossible(&self, log: &[String]) -> bool {
+        self.hits.iter().any(is_impossible) || log.iter().any(|line| is_left_behind(line))
     }
 
     /// Why it has ended, in its own words. It must have told that, with a code that is not 0.
@@ -102,10 +97,25 @@ impl Attempt {
     }
 }
 
+/// Whether a call has failed that cannot: what a process tells itself knows no such errors.
+fn is_impossible(Hit { line, .. }: &Hit) -> bool {
+    // The byte by which tokio is told of a signal, and where it arrives.
+    let tells = line.starts_with("sendto(") && line.contains("\"\\1\", 1,");
+    let arrives = line.starts_with("recvfrom(") && line.contains(", 128, 0");
+    line.contains("[eventfd]") || tells || arrives
+}
+
+/// Whether strace has let go between a call and its error: then the kernel says that there is no such call.
+fn is_left_behind(line: &str) -> bool {
+    line.contains("Function not implemented")
+}
+
 /// Whether a line tells of an error: by its text or, as some libraries do, by its name. The dynamic linker tells of none.
 fn is_told(line: &str, error: &str) -> bool {
     let is_linker = line.contains("error while loading shared libraries:");
-    is_linker || line.contains(text(error)) || line.contains(&format!("{error}: "))
+    // What is said of threads that cannot be made.
+    let is_thread = error == "ENOMEM" && line.contains("Resource temporarily unavailable");
+    is_linker || is_thread || line.contains(text(error)) || line.contains(&format!("{error}: "))
 }
 
 /// The text of an error.
