@@ -68,6 +68,10 @@ pub(crate) fn attempt(
 }
 
 impl Attempt {
+    fn is_first_map(&self) -> bool {
+        self.hits.iter().all(|hit| hit.line.starts_with("mmap(") && hit.line.contains("MAP_ANONYMOUS"))
+    }
+
     /// Until when it must be in step.
     pub(crate) fn patience(&self) -> Duration {
         let left = self.hits.last().map(|hit| IN_STEP.saturating_sub(hit.at.elapsed()));
@@ -83,6 +87,10 @@ impl Attempt {
     /// Why it has ended, in its own words. It must have told that, with a code that is not 0.
     pub(crate) fn reason(&self, status: ExitStatus, log: &[String], fault: &Fault) -> Result<String> {
         if let Some(signal) = status.signal() {
+            // Before it has begun, the dynamic linker does not look whether it gets memory.
+            if fault.error == "ENOMEM" && log.is_empty() && self.is_first_map() {
+                return Ok("the dynamic linker has no memory".to_owned());
+            }
             bail!("it was ended by the signal {signal}: {}", log.join("\n"));
         }
         let code = status.code().context("it has no exit code")?;

@@ -45,6 +45,8 @@ pub(crate) struct Hit {
 /// It takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+const LETTING_GO: Duration = Duration::from_secs(1);
+
 impl Strace {
     /// Whether it can be used here, or why not.
     pub(crate) fn check() -> Result<()> {
@@ -113,7 +115,14 @@ impl Strace {
         {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
-        let _ = self.child.wait();
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            // It may wait for ever for a process that has just ended. The kernel lets go of what it has held.
+            if begun.elapsed() > LETTING_GO {
+                let _ = self.child.kill();
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }

@@ -264,15 +264,15 @@ impl<'a> Datapath<'a> {
     /// What programs count in the old map of outcomes until they are replaced is kept: see [`Self::carry`].
     pub fn grow(&mut self, limits: Limits, layout: &Layout) -> Result<()> {
         let pins = self.pins.context("the maps of a single command do not grow")?;
-        let next = match self.larger(pins, limits, layout) {
+        let next = self.larger(pins, limits, layout).and_then(|next| next.commit().map(|()| next));
+        let next = match next {
             Ok(next) => next,
             Err(error) => {
-                // Else they would be put in place with the next ones.
+                // Else they would be put in place with the next ones. What is in place already is put right when pins are looked at.
                 pins.discard_next()?;
                 return Err(error);
             }
         };
-        next.commit()?;
         let before = std::mem::replace(self, next);
         self.tables.outcomes.follow(before.tables.outcomes)?;
         // What cannot be replaced now goes on with the routes of before, and is tried again.
