@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::{
     fault::{Calls, Fault},
@@ -86,21 +86,22 @@ impl Attempt {
 
     /// Why it has ended, in its own words. It must have told that, with a code that is not 0.
     pub(crate) fn reason(&self, status: ExitStatus, log: &[String], fault: &Fault) -> Result<String> {
-        if let Some(signal) = status.signal() {
+        if let Some(signal) = status.signal()
+            && !log.iter().any(|line| is_told(line, fault.error))
+        {
             // Before it has begun, the dynamic linker does not look whether it gets memory.
             if fault.error == "ENOMEM" && log.is_empty() && self.is_first_map() {
                 return Ok("the dynamic linker has no memory".to_owned());
             }
             bail!("it was ended by the signal {signal}: {}", log.join("\n"));
         }
-        let code = status.code().context("it has no exit code")?;
-        ensure!(code != 0, "it has ended with the code 0: {}", log.join("\n"));
+        ensure!(!status.success(), "it has ended with the code 0: {}", log.join("\n"));
         let told = log.iter().rev().find(|line| is_told(line, fault.error));
         let is_mute = self.hits.iter().any(|hit| hit.line.starts_with("write(2<"));
         match told {
             Some(line) => Ok(line.clone()),
             None if is_mute => Ok("its log could not be written".to_owned()),
-            None => bail!("it has ended with the code {code} and has not told why: {}", log.join("\n")),
+            None => bail!("it has ended with {status} and has not told why: {}", log.join("\n")),
         }
     }
 }

@@ -240,6 +240,8 @@ impl<'t> Suite<'t> {
         let log = self.world.process()?.log();
         if attempt.is_impossible(&log) {
             self.world.check()?;
+            // What is not pinned again yet ends with it.
+            self.world.allow_plain()?;
             self.world.daemon = None;
             return Ok(Became::Impossible);
         }
@@ -248,9 +250,19 @@ impl<'t> Suite<'t> {
         {
             bail!("{line}");
         }
-        let became = match attempt.ended {
+        let mut ended = attempt.ended;
+        if ended.is_none()
+            && let Err(error) = self.world.wait("after a fault", attempt.patience())
+        {
+            // Where its routes were in force already it may still end.
+            ended = self.world.process()?.ended()?;
+            if ended.is_none() {
+                return Err(error);
+            }
+        }
+        let log = self.world.process()?.log();
+        let became = match ended {
             None => {
-                self.world.wait("after a fault", attempt.patience())?;
                 self.world.settle()?;
                 Became::InStep
             }
@@ -267,7 +279,7 @@ impl<'t> Suite<'t> {
         };
         // Routes are in force after its end as well.
         self.world.check()?;
-        if attempt.ended.is_some() {
+        if ended.is_some() {
             self.world.daemon = None;
             match phase {
                 Phase::Detach => {
