@@ -11,6 +11,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     fault::{Calls, Fault},
+    process::shown,
     strace::{Hit, Strace},
     world::{PATIENCE, World},
 };
@@ -26,6 +27,8 @@ pub(crate) struct Attempt {
     pub(crate) calls: Calls,
     /// How the process has ended, if it has.
     pub(crate) ended: Option<ExitStatus>,
+    /// How many lines it had said before.
+    pub(crate) said: usize,
 }
 
 /// Holds the process of the world, does something, and waits until the condition holds or the process has ended, however
@@ -37,7 +40,7 @@ pub(crate) fn attempt(
     act: impl FnOnce(&mut World) -> Result<()>,
     until: impl Fn(&World) -> bool,
 ) -> Result<Attempt> {
-    let pid = world.process()?.pid();
+    let (pid, said) = (world.process()?.pid(), world.process()?.said());
     let strace = fault.map_or_else(|| Strace::list(pid), |fault| Strace::inject(pid, fault))?;
     act(world)?;
     let begun = Instant::now();
@@ -59,12 +62,12 @@ pub(crate) fn attempt(
             since.elapsed() < patience,
             "not in step after {patience:?}: {:?}, {hits:?}, log:\n{}",
             world.differs(),
-            world.process()?.log().join("\n")
+            shown(&world.process()?.log_since(said))
         );
         thread::sleep(Duration::from_millis(2));
     };
     let (hits, calls) = strace.let_go();
-    Ok(Attempt { hits, calls, ended })
+    Ok(Attempt { hits, calls, ended, said })
 }
 
 impl Attempt {
@@ -93,15 +96,15 @@ impl Attempt {
             if fault.error == "ENOMEM" && log.is_empty() && self.is_first_map() {
                 return Ok("the dynamic linker has no memory".to_owned());
             }
-            bail!("it was ended by the signal {signal}: {}", log.join("\n"));
+            bail!("it was ended by the signal {signal}: {}", shown(log));
         }
-        ensure!(!status.success(), "it has ended with the code 0: {}", log.join("\n"));
+        ensure!(!status.success(), "it has ended with the code 0: {}", shown(log));
         let told = log.iter().rev().find(|line| is_told(line, fault.error));
         let is_mute = self.hits.iter().any(|hit| hit.line.starts_with("write(2<"));
         match told {
             Some(line) => Ok(line.clone()),
             None if is_mute => Ok("its log could not be written".to_owned()),
-            None => bail!("it has ended with {status} and has not told why: {}", log.join("\n")),
+            None => bail!("it has ended with {status} and has not told why: {}", shown(log)),
         }
     }
 }

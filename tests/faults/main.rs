@@ -8,7 +8,7 @@
 //! | `fault`, `strace` | what fails, and how it is made to |
 //! | `client`, `clients` | the processes that connect, and what is to be thought of it |
 //! | `mesh`, `world`, `process` | the resources, the node, and the process that is held |
-//! | `phase`, `attempt`, `suite` | what it goes through, one of these with a fault in it, and all of them |
+//! | `phase`, `take`, `attempt`, `suite` | what it goes through, how, one of these with a fault in it, and all of them |
 //! | `tally` | what came of it |
 
 mod attempt;
@@ -20,6 +20,7 @@ mod phase;
 mod process;
 mod strace;
 mod suite;
+mod take;
 mod tally;
 mod world;
 

@@ -86,10 +86,14 @@ impl Process {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The end of what it has said.
-    pub(crate) fn log(&self) -> Vec<String> {
-        let lines = self.lines();
-        lines[lines.len().saturating_sub(SHOWN)..].to_vec()
+    /// How many lines it has said.
+    pub(crate) fn said(&self) -> usize {
+        self.lines().len()
+    }
+
+    /// What it has said since then.
+    pub(crate) fn log_since(&self, said: usize) -> Vec<String> {
+        self.lines().iter().skip(said).cloned().collect()
     }
 
     /// Asks its admin endpoint.
@@ -104,6 +108,11 @@ impl Process {
         ensure!(head.contains(" 200 "), "{path}: {answer}");
         serde_json::from_str(body).with_context(|| format!("{path}: {body}"))
     }
+}
+
+/// The end of a log.
+pub(crate) fn shown(log: &[String]) -> String {
+    log[log.len().saturating_sub(SHOWN)..].join("\n")
 }
 
 impl Drop for Process {

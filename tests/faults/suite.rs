@@ -1,31 +1,29 @@
 //! The suite of one thread: a world, and phases in it one after the other.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use fastrand::Rng;
 use tcproute_tests::interrupt;
 
 use crate::{
-    attempt::{Attempt, attempt},
+    attempt::Attempt,
     fault::{Calls, Fault},
     mesh::Mesh,
     phase::Phase,
+    process::shown,
     tally::{Became, Tally},
-    world::{PATIENCE, World, names_below},
+    world::{PATIENCE, World},
 };
 
 /// See the module.
 pub(crate) struct Suite<'t> {
-    world: World,
+    pub(crate) world: World,
     rng: Rng,
     tally: &'t Tally,
     /// The calls of each phase, when nothing fails.
     calls: BTreeMap<(Phase, u16), Calls>,
 }
-
-/// Timers of the daemon tick each second.
-const TICK: Duration = Duration::from_millis(1200);
 
 /// Outbounds that have the maps grow, each time.
 const SIZES: [u16; 3] = [1500, 3000, 6000];
@@ -64,10 +62,10 @@ impl<'t> Suite<'t> {
                     (Some(fault), attempt)
                 }
             };
-            let said = self.world.process()?.log();
+            let log = self.world.process()?.log_since(attempt.said);
             let became = self.judge(phase, fault.as_ref(), &attempt).with_context(|| {
                 let hits: Vec<&str> = attempt.hits.iter().map(|hit| hit.line.as_str()).collect();
-                format!("{phase:?}, {fault:?}, {hits:?}, log:\n{}", said.join("\n"))
+                format!("{phase:?}, {fault:?}, {hits:?}, log:\n{}", shown(&log))
             })?;
             match fault {
                 Some(fault) => self.tally.took(phase, &fault, attempt.hits.len(), became),
@@ -102,18 +100,18 @@ impl<'t> Suite<'t> {
     }
 
     /// `tcproute detach` that nothing fails, which leaves nothing.
-    fn detach(&mut self) -> Result<()> {
+    pub(crate) fn detach(&mut self) -> Result<()> {
         self.world.prepare_detach()?.begin();
         let status = self.world.wait_for_end(PATIENCE)?;
-        let log = self.world.process()?.log();
-        ensure!(status.success(), "detach: {status}: {}", log.join("\n"));
+        let log = self.world.process()?.log_since(0);
+        ensure!(status.success(), "detach: {status}: {}", shown(&log));
         self.world.daemon = None;
         ensure!(!self.world.pins().exists(), "pins are left");
         self.world.wait_plain()
     }
 
     /// Sees to it that there is a daemon in step, for a phase that needs one.
-    fn ensure_daemon(&mut self) -> Result<()> {
+    pub(crate) fn ensure_daemon(&mut self) -> Result<()> {
         if self.world.daemon.is_none() {
             let mesh = self.world.mesh;
             self.world.write(mesh)?;
@@ -123,121 +121,15 @@ impl<'t> Suite<'t> {
     }
 
     /// Sees to it that there is none: it was killed.
-    fn ensure_none(&mut self) -> Result<()> {
+    pub(crate) fn ensure_none(&mut self) -> Result<()> {
         self.ensure_daemon()?;
         self.world.daemon = None;
         Ok(())
     }
 
-    fn take(&mut self, phase: Phase, size: u16, fault: Option<&Fault>) -> Result<Attempt> {
-        if phase.is_of_a_daemon() {
-            self.ensure_daemon()?;
-        }
-        let mesh = self.world.mesh;
-        let world = &mut self.world;
-        let in_step = |world: &World| world.differs().is_none();
-        let none = Duration::ZERO;
-        match phase {
-            Phase::Weights => {
-                let mesh = Mesh { second: !mesh.second, ..mesh };
-                world.change(fault, none, mesh)
-            }
-            Phase::Endpoints => {
-                let mesh = Mesh { moved: !mesh.moved, ..mesh };
-                world.change(fault, none, mesh)
-            }
-            Phase::Reclaim => {
-                let mesh = Mesh { second: !mesh.second, moved: !mesh.moved, ..mesh };
-                world.change(fault, TICK, mesh)
-            }
-            Phase::Attach => attempt(world, fault, none, World::add_pod, |world| {
-                in_step(world) && world.has_links_of_its_own()
-            }),
-            Phase::Gone => {
-                if world.pods.is_empty() {
-                    world.add_pod()?;
-                    world.wait("a pod comes", PATIENCE)?;
-                    world.settle()?;
-                }
-                let take_away = |world: &mut World| {
-                    world.pods.pop();
-                    Ok(())
-                };
-                attempt(world, fault, none, take_away, World::has_links_of_its_own)
-            }
-            Phase::Pins => {
-                let pins = names_below(&world.pins());
-                let remove = |world: &mut World| {
-                    // Unless the daemon is faster.
-                    let _ = fs::remove_dir_all(world.pins());
-                    Ok(())
-                };
-                attempt(world, fault, none, remove, |world| names_below(&world.pins()) == pins)
-            }
-            Phase::Idle => attempt(world, fault, TICK, |_| Ok(()), in_step),
-            Phase::Asked => {
-                let ask = |world: &mut World| {
-                    world.ask_all();
-                    Ok(())
-                };
-                attempt(world, fault, none, ask, in_step)
-            }
-            Phase::Growth => {
-                let mesh = Mesh { more: size, ..mesh };
-                let last = world.dial_last(mesh)?;
-                let answers = mesh.answers();
-                let has_grown = |world: &World| {
-                    let of_before = |name: &std::path::PathBuf| {
-                        let name = name.file_name().unwrap_or_default().to_string_lossy();
-                        name.starts_with("before-") || name.starts_with("next-")
-                    };
-                    last.last().as_deref() == Some(answers)
-                        && !names_below(&world.pins()).iter().any(of_before)
-                };
-                let attempt = attempt(world, fault, none, |world| world.write(mesh), has_grown)?;
-                let wrong = last.wrong();
-                ensure!(wrong.is_empty(), "connections went wrong: {}", wrong.join("; "));
-                Ok(attempt)
-            }
-            Phase::Start => {
-                self.ensure_none()?;
-                self.world.allow_plain()?;
-                self.detach()?;
-                let mesh = Mesh { second: !mesh.second, ..mesh };
-                self.world.begin(fault, mesh)
-            }
-            Phase::Adoption => {
-                self.ensure_none()?;
-                let mesh = Mesh { second: !mesh.second, ..mesh };
-                self.world.begin(fault, mesh)
-            }
-            Phase::OtherTables | Phase::OtherStates => {
-                self.ensure_none()?;
-                let layout = if phase == Phase::OtherTables { "layout-0-2-0" } else { "layout-0-0-0" };
-                self.world.age(layout)?;
-                let mesh = Mesh { second: !mesh.second, ..mesh };
-                self.world.begin(fault, mesh)
-            }
-            Phase::Shutdown => {
-                let end = |world: &mut World| world.process()?.terminate();
-                attempt(world, fault, none, end, |_| false)
-            }
-            Phase::Detach => {
-                self.ensure_none()?;
-                self.world.allow_plain()?;
-                self.world.prepare_detach()?;
-                let begin = |world: &mut World| {
-                    world.process()?.begin();
-                    Ok(())
-                };
-                attempt(&mut self.world, fault, none, begin, |_| false)
-            }
-        }
-    }
-
     /// Checks what is in force after an attempt, and brings the world in order for the next one.
     fn judge(&mut self, phase: Phase, fault: Option<&Fault>, attempt: &Attempt) -> Result<Became> {
-        let log = self.world.process()?.log();
+        let log = self.world.process()?.log_since(attempt.said);
         if attempt.is_impossible(&log) {
             self.world.check()?;
             // What is not pinned again yet ends with it.
@@ -260,7 +152,7 @@ impl<'t> Suite<'t> {
                 return Err(error);
             }
         }
-        let log = self.world.process()?.log();
+        let log = self.world.process()?.log_since(attempt.said);
         let became = match ended {
             None => {
                 self.world.settle()?;

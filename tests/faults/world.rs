@@ -26,7 +26,7 @@ use crate::{
     clients::{Client, Names},
     fault::Fault,
     mesh::{Addresses, Mesh, SERVERS},
-    process::Process,
+    process::{Process, shown},
 };
 
 /// Fields are dropped in this order: what uses something before what is used.
@@ -140,6 +140,12 @@ impl World {
         self.daemon.as_mut().context("there is no process")
     }
 
+    /// Lets the process begin.
+    pub(crate) fn open_gate(&mut self) -> Result<()> {
+        self.process()?.begin();
+        Ok(())
+    }
+
     /// Other resources for a daemon that runs.
     pub(crate) fn change(&mut self, fault: Option<&Fault>, least: Duration, mesh: Mesh) -> Result<Attempt> {
         self.allow_in(mesh)?;
@@ -151,11 +157,7 @@ impl World {
         self.allow_in(mesh)?;
         self.write(mesh)?;
         self.prepare()?;
-        let begin = |world: &mut Self| {
-            world.process()?.begin();
-            Ok(())
-        };
-        attempt(self, fault, Duration::ZERO, begin, |world| world.differs().is_none())
+        attempt(self, fault, Duration::ZERO, Self::open_gate, |world| world.differs().is_none())
     }
 
     /// Has the next daemon believe that another build has made what is pinned.
@@ -284,7 +286,7 @@ impl World {
             let Some(differs) = differs else { return Ok(()) };
             let daemon = self.daemon.as_mut().context("there is no daemon")?;
             if let Some(status) = daemon.ended()? {
-                bail!("{what}: it has ended: {status}: {}", daemon.log().join("\n"));
+                bail!("{what}: it has ended: {status}: {}", shown(&daemon.log_since(0)));
             }
             ensure!(Instant::now() < deadline, "{what}: not in step: {differs}");
             thread::sleep(Duration::from_millis(10));

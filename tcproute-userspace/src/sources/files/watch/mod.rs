@@ -112,10 +112,9 @@ impl Watch {
         let (mut places, looked) = places(&self.paths);
         if looked.is_err() {
             // What is not seen may be there.
-            let before = std::mem::take(&mut self.places);
-            before
-                .into_iter()
-                .for_each(|(directory, interest)| drop(places.entry(directory).or_insert(interest)));
+            for (directory, interest) in std::mem::take(&mut self.places) {
+                places.entry(directory).or_insert(interest);
+            }
         }
         self.places = places;
         let mut result = looked.context("cannot tell what leads to the files");
