@@ -18,12 +18,9 @@ use nix::{
     libc,
     sys::socket::{setsockopt, sockopt::Linger},
 };
+use tcproute_tests::clock::{self, Time};
 
-use crate::{
-    clock,
-    connection::{Connection, Ended, Line, WrongPeer},
-    history::Time,
-};
+use crate::connection::{Connection, Ended, Line, WrongPeer};
 
 /// Connects until its standard input is closed.
 #[derive(Debug, clap::Args)]

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
-use crate::history::Time;
+use tcproute_tests::clock::Time;
 
 /// One connect() and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
+use tcproute_tests::clock::Time;
+
 use crate::{
     connection::{Connection, Ended, WrongPeer},
     mesh::{Addresses, Mesh, WORKLOADS},
     outcome::{Distribution, Outcome},
 };
-
-/// Nanoseconds of the monotonic clock, which all processes share.
-pub(crate) type Time = u64;
 
 /// Where connections lead, as long as nothing changes.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@
 //! | `outcome`, `history`, `shares` | what may become of a connection, when, and how often |
 //! | `growth` | what grows |
 //! | `client`, `clients`, `connection` | the processes that connect, and what they tell |
-//! | `node`, `daemon`, `servers`, `files`, `kernel`, `interrupt`, `clock` | the node |
+//! | `node`, `daemon`, `servers`, `files`, `kernel` | the node |
 //! | `run`, `tally`, `watch` | the run |
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
@@ -19,13 +19,11 @@ mod bulk;
 mod change;
 mod client;
 mod clients;
-mod clock;
 mod connection;
 mod daemon;
 mod files;
 mod growth;
 mod history;
-mod interrupt;
 mod kernel;
 mod mesh;
 mod node;
@@ -42,6 +40,8 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
+
+use tcproute_tests::interrupt;
 
 use run::Soak;
 

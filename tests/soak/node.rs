@@ -14,13 +14,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use tcproute_tests::{
     cgroup::TestCgroup,
+    interrupt,
     tcproute::{Bpffs, binary},
 };
 
 use crate::{
     daemon::Daemon,
     files::Files,
-    interrupt,
     mesh::{Addresses, Mesh, WORKLOADS, workload_name},
     outcome::{Distribution, Outcome},
     unusable::Rejected,

@@ -6,6 +6,7 @@ mod build_ebpf;
 mod command;
 mod compiler;
 mod demo;
+mod faults;
 mod linker;
 mod lint;
 mod matrix;
@@ -46,6 +47,8 @@ enum Task {
     VmTest(vm_test::Options),
     /// Change everything at random while clients connect, and check every connection; as root
     Soak(soak::Options),
+    /// Make system calls of the daemon fail, one after the other, while clients connect; as root
+    Faults(faults::Options),
     /// Measure what a connection costs beside its peers and how large meshes do (as root), and how long resolution takes
     Bench(bench::Options),
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::VmTest(options) => vm_test::run(&options),
         Task::Soak(options) => soak::run(&options),
+        Task::Faults(options) => faults::run(&options),
         Task::Bench(options) => bench::run(&options),
     };
     match result {

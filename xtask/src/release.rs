@@ -1,4 +1,4 @@
-//! Binaries in release mode: `tcproute` as users get it, and the soak test.
+//! Binaries in release mode: `tcproute` as users get it, and the tests that are programs of their own.
 
 use std::path::PathBuf;
 
@@ -14,16 +14,9 @@ pub(crate) fn build_release() -> Result<PathBuf> {
     Ok(workspace::target().join("release/tcproute"))
 }
 
-/// Builds the soak test, and tells where it is.
-pub(crate) fn build_soak() -> Result<PathBuf> {
-    command::run(command::cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "tcproute-tests",
-        "--bin",
-        "soak",
-    ]))
-    .context("cannot build the soak test")?;
-    Ok(workspace::target().join("release/soak"))
+/// Builds the soak test or the fault suite, and tells where it is.
+pub(crate) fn build_tests_binary(name: &str) -> Result<PathBuf> {
+    command::run(command::cargo().args(["build", "--release", "--package", "tcproute-tests", "--bin", name]))
+        .with_context(|| format!("cannot build {name}"))?;
+    Ok(workspace::target().join("release").join(name))
 }

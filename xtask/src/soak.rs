@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     command, provision,
-    release::{build_release, build_soak},
+    release::{build_release, build_tests_binary},
     vm_test::{self, Source},
 };
 
@@ -51,7 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("the soak test needs root; run: sudo -E env \"PATH=$PATH\" cargo xtask soak");
     }
     let binary = build_release()?;
-    command::run(Command::new(build_soak()?).args(&arguments).env("TCPROUTE_BIN", binary))
+    command::run(Command::new(build_tests_binary("soak")?).args(&arguments).env("TCPROUTE_BIN", binary))
 }
 
 impl Options {

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    build_ebpf, command, lint,
+    build_ebpf, command, faults, lint,
     matrix::{self, Column},
     outcome::Outcomes,
     provision,
@@ -80,6 +80,8 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
     });
     kernel_tests.here = Outcomes::read(&fs::read_to_string(log).unwrap_or_default());
     here?;
+    report
+        .optional_step("faults", || if no_root.is_some() { Ok(no_root.clone()) } else { faults::step() })?;
     report.optional_step("virtual machines", || {
         if options.local {
             return Ok(Some("--local".to_owned()));

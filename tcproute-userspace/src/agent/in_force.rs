@@ -34,6 +34,8 @@ pub(super) struct InForce<'a> {
     ids: WorkloadIds,
     /// What an earlier daemon has attached to cgroups of which is not known whether they are ours.
     unclaimed: BTreeMap<CgroupId, WorkloadId>,
+    /// Cgroups to which an earlier daemon has attached programs, those among them that are none of this build's workloads.
+    linked: BTreeSet<CgroupId>,
     /// Numbers of workloads whose routes and counts it has left, and no cgroup.
     orphans: BTreeSet<WorkloadId>,
     /// Whether there may be any of these.
@@ -133,6 +135,7 @@ impl<'a> InForce<'a> {
             workloads,
             ids,
             unclaimed: BTreeMap::new(),
+            linked: BTreeSet::new(),
             orphans: BTreeSet::new(),
             others: true,
             freed: Vec::new(),
@@ -146,9 +149,9 @@ impl<'a> InForce<'a> {
     /// Takes over the workloads of an earlier daemon among these cgroups, and detaches what it has attached to others, if it is
     /// known which those are.
     pub(super) fn adopt(&mut self, pins: Option<&PinDirectory>, local: &Local) -> Result<()> {
-        let linked = pins.map_or_else(|| Ok(BTreeSet::new()), PinDirectory::cgroups)?;
-        for cgroup in linked {
-            if let Some(id) = self.datapath.adopt(cgroup).filter(|&id| self.ids.keep(id)) {
+        self.linked = pins.map_or_else(|| Ok(BTreeSet::new()), PinDirectory::cgroups)?;
+        for &cgroup in &self.linked {
+            if let Some(id) = self.datapath.adopt(cgroup)?.filter(|&id| self.ids.keep(id)) {
                 self.unclaimed.insert(cgroup, id);
             }
         }
@@ -172,6 +175,7 @@ impl<'a> InForce<'a> {
         let ours: BTreeSet<CgroupId> = local.found.iter().map(|found| found.id).collect();
         // Before their numbers are given to others.
         self.datapath.detach_others(&ours)?;
+        self.linked.retain(|cgroup| ours.contains(cgroup));
         let others = self.unclaimed.extract_if(.., |cgroup, _| !ours.contains(cgroup));
         self.orphans.extend(others.map(|(_, id)| id));
         let unclaimed = self.unclaimed.values().map(|id| id.get());
@@ -284,9 +288,8 @@ impl<'a> InForce<'a> {
 
     /// A workload that has come, with what an earlier daemon has left it.
     fn admit(&mut self, cgroup: CgroupId, path: &Path) -> WorkloadId {
-        let inherited = self.unclaimed.remove(&cgroup);
-        let id = inherited.unwrap_or_else(|| self.ids.take());
-        self.insert(cgroup, path, id, inherited.is_some());
+        let id = self.unclaimed.remove(&cgroup).unwrap_or_else(|| self.ids.take());
+        self.insert(cgroup, path, id, self.linked.contains(&cgroup));
         id
     }
 
@@ -377,6 +380,7 @@ impl<'a> InForce<'a> {
                 }
                 workload.attached = true;
                 workload.inherited = false;
+                self.linked.remove(&cgroup);
                 applied.attached.push(cgroup);
                 Ok(())
             }
@@ -437,6 +441,7 @@ impl<'a> InForce<'a> {
         let edits: Vec<Edit> = gone.collect();
         let mut applied = Applied::default();
         self.put(id, &edits, &mut applied)?;
+        self.datapath.forget(id);
         Ok(applied.changed)
     }
 

@@ -202,18 +202,22 @@ impl<'a> Datapath<'a> {
 
     /// The workload that this cgroup is to the programs already. What its routes have begun or ended at is kept. If the daemon
     /// before was killed while maps grew, the cgroup may still run the programs of before.
-    pub fn adopt(&mut self, cgroup: CgroupId) -> Option<WorkloadId> {
+    pub fn adopt(&mut self, cgroup: CgroupId) -> Result<Option<WorkloadId>> {
         if !self.reuse.states {
-            return None;
+            return Ok(None);
         }
         let key = CgroupStorageKey::new(cgroup.get(), INET4_CONNECT);
-        let identity = self.workloads.get(key, 0).ok()?;
-        let workload = WorkloadId::new(identity.workload)?;
+        let identity = match self.workloads.get(key, 0) {
+            Ok(identity) => identity,
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(error).context("cannot read the map workloads"),
+        };
+        let Some(workload) = WorkloadId::new(identity.workload) else { return Ok(None) };
         self.filters.entry(workload).or_insert(AddressFilter::EMPTY).extend(&identity.filter);
         if self.has_more_to_carry() {
             self.behind.insert(cgroup);
         }
-        Some(workload)
+        Ok(Some(workload))
     }
 
     /// The object, for the reader of its log.
@@ -283,10 +287,9 @@ impl<'a> Datapath<'a> {
         self.shares.events_lost()
     }
 
-    /// Detaches the programs from a pinned workload's cgroup, be it there or not, and forgets it.
+    /// Detaches the programs from a pinned workload's cgroup, be it there or not.
     pub fn detach(&mut self, cgroup: CgroupId, workload: WorkloadId) -> Result<()> {
         self.attached.remove(&workload);
-        self.filters.remove(&workload);
         self.behind.remove(&cgroup);
         self.pins.map_or(Ok(()), |pins| pins.remove_links(cgroup))
     }
@@ -298,15 +301,15 @@ impl<'a> Datapath<'a> {
     /// What programs count in the old map of outcomes until they are replaced is kept: see [`Self::carry`].
     pub fn grow(&mut self, limits: Limits, layout: &Layout) -> Result<()> {
         let pins = self.pins.context("the maps of a single command do not grow")?;
-        let next = match self.larger(pins, limits, layout) {
+        let next = self.larger(pins, limits, layout).and_then(|next| next.commit().map(|()| next));
+        let next = match next {
             Ok(next) => next,
             Err(error) => {
-                // Else they would be put in place with the next ones.
+                // Else they would be put in place with the next ones. What is in place already is put right when pins are looked at.
                 pins.discard_next()?;
                 return Err(error);
             }
         };
-        next.commit()?;
         let before = std::mem::replace(self, next);
         self.tables.outcomes.follow(before.tables.outcomes)?;
         // What cannot be replaced now goes on with the routes of before, and is tried again.
@@ -365,7 +368,9 @@ impl<'a> Datapath<'a> {
             return Ok(());
         }
         self.tables.outcomes.carry(layout.slots().map(|(.., slot)| slot))?;
-        self.pins.map_or(Ok(()), PinDirectory::remove_before)
+        self.pins.map_or(Ok(()), PinDirectory::remove_before)?;
+        self.tables.outcomes.give_up_before();
+        Ok(())
     }
 
     /// Whether maps of outcomes that were too small are still there.
@@ -439,6 +444,12 @@ impl<'a> Datapath<'a> {
             Some(&cgroup) => self.identify(cgroup, workload).context("cannot write the map workloads"),
             None => Ok(()),
         }
+    }
+
+    /// Forgets what a workload's programs have looked at. To be done when its routes are gone: whoever is attached anew with
+    /// routes of before needs it.
+    pub fn forget(&mut self, workload: WorkloadId) {
+        self.filters.remove(&workload);
     }
 
     fn identify(&mut self, cgroup: CgroupId, workload: WorkloadId) -> Result<(), MapError> {
@@ -533,7 +544,11 @@ impl<'a> Datapath<'a> {
     }
 }
 
-/// Whether an identity cannot be written, since its cgroup is not there any more.
+/// Whether there is no identity to be read or written, since its cgroup is not there any more or was never attached.
 fn is_gone(error: &MapError) -> bool {
-    matches!(error, MapError::SyscallError(error) if error.io_error.kind() == std::io::ErrorKind::NotFound)
+    match error {
+        MapError::KeyNotFound => true,
+        MapError::SyscallError(error) => error.io_error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
 }

@@ -158,8 +158,8 @@ impl OutcomeMap {
         !self.before.is_empty()
     }
 
-    /// Keeps what smaller maps have counted, and gives them up. To be called when no program counts there any more. Wherever
-    /// it ends, each count is there once: what is carried says up to which map.
+    /// Keeps what smaller maps have counted. To be called when no program counts there any more. Wherever it ends, each count
+    /// is there once: what is carried says up to which map.
     pub(super) fn carry(&mut self, slots: impl Iterator<Item = u32>) -> Result<()> {
         for slot in slots {
             let carried = self.before(slot)?;
@@ -167,8 +167,12 @@ impl OutcomeMap {
                 self.put(slot, &carried)?;
             }
         }
-        self.before.clear();
         Ok(())
+    }
+
+    /// Gives smaller maps up whose counts are kept.
+    pub(super) fn give_up_before(&mut self) {
+        self.before.clear();
     }
 
     fn put(&mut self, slot: u32, counts: &CarriedCounts) -> Result<()> {

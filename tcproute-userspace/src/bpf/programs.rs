@@ -8,6 +8,7 @@ use aya::{
     programs::{CgroupAttachMode, Program, links::FdLink},
 };
 use nix::libc::ENOLINK;
+use tracing::warn;
 
 use super::{attach_types::HOOKS, pins::PinDirectory, sys};
 use crate::workloads::cgroups::{Cgroup, CgroupId};
@@ -147,7 +148,11 @@ impl Pinned<'_> {
         for hook in self.beside {
             self.pins.put_next_link(self.cgroup.id(), hook)?;
         }
-        self.pins.hold_links(self.cgroup.id())
+        // All of them run: what is not held is held when pins are looked at.
+        if let Err(error) = self.pins.hold_links(self.cgroup.id()) {
+            warn!("links to the cgroup {} are not held yet: {error:#}", self.cgroup.path().display());
+        }
+        Ok(())
     }
 }
 

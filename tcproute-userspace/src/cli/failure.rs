@@ -1,6 +1,10 @@
 //! What a command says on stderr when it ends with an error, and its exit code.
 
-use std::process::ExitCode;
+use std::{
+    panic,
+    process::{self, ExitCode},
+    thread,
+};
 
 use aya::programs::ProgramError;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -34,6 +38,21 @@ pub(super) fn report(error: &anyhow::Error) {
     } else {
         logging::say(text);
     }
+}
+
+/// Tells a panic as an error. One of the first thread ends the process at once: what unwinds there may wait for threads that were
+/// never started.
+pub(super) fn tell_panics() {
+    let first = thread::current().id();
+    panic::set_hook(Box::new(move |panic| {
+        let why = panic.payload_as_str().unwrap_or("it is not said why");
+        let at = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
+        logging::finish();
+        logging::say(format_args!("error: tcproute has come where it cannot go on: {why}{at}"));
+        if thread::current().id() == first {
+            process::exit(FAILED.into());
+        }
+    }));
 }
 
 pub(super) fn exit_code(error: &anyhow::Error) -> ExitCode {

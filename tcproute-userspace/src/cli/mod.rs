@@ -203,6 +203,7 @@ impl Cli {
     /// Runs the command that the arguments of this process tell. 0 done, 1 failed, 2 bad usage or invalid input; `exec` passes
     /// on its command's code.
     pub fn main() -> ExitCode {
+        failure::tell_panics();
         let cli = match Self::try_parse() {
             Ok(cli) => cli,
             Err(error) => return failure::usage(error),

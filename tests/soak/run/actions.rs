@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use tcproute_tests::clock;
 
 use super::Soak;
 use crate::{
-    change, clock,
+    change,
     files::{BROKEN, Style},
     history::State,
     mesh::{Mesh, WORKLOADS},

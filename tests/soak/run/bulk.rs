@@ -1,10 +1,10 @@
 //! Endpoints, services and outbounds by hundreds and thousands, and back: so the maps grow while clients connect.
 
 use anyhow::Result;
-use tcproute_tests::wait_for;
+use tcproute_tests::{clock, wait_for};
 
 use super::Soak;
-use crate::{bulk::Bulk, change, clock, files::Style, history::State, mesh::WORKLOADS};
+use crate::{bulk::Bulk, change, files::Style, history::State, mesh::WORKLOADS};
 
 impl Soak<'_> {
     /// Writes a state with other numbers of something.

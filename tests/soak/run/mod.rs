@@ -11,15 +11,13 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
-use tcproute_tests::{maps::Slots, server::Server, wait_for};
+use tcproute_tests::{clock, interrupt, maps::Slots, server::Server, wait_for};
 
 use crate::{
     Options, change,
     clients::Clients,
-    clock,
     files::Style,
     history::History,
-    interrupt,
     mesh::{Addresses, Mesh, WORKLOADS},
     node::Node,
     servers,

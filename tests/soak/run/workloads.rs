@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use tcproute_tests::clock;
 
 use super::Soak;
-use crate::clock;
 
 impl Soak<'_> {
     pub(super) fn add_workload(&mut self) -> Result<()> {

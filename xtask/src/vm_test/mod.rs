@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     matrix::{self, Column},
     provision,
-    release::{build_release, build_soak},
+    release::{build_release, build_tests_binary},
     verified, workspace,
 };
 use debian::Unreachable;
@@ -75,7 +75,7 @@ pub(crate) fn whole_matrix() -> Result<Matrix> {
 pub(crate) fn soak(source: &Source, arguments: &[String], patience: Duration) -> Result<()> {
     provide()?;
     let binary = build_release()?;
-    let soak = build_soak()?;
+    let soak = build_tests_binary("soak")?;
     let directory = workspace::target().join("vm");
     fs::create_dir_all(&directory)?;
     let content = guest::content(&binary, &[(soak, "/bin/soak".to_owned())])?;

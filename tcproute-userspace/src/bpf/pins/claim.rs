@@ -4,7 +4,7 @@
 //! not root can put nothing else in its place: bpffs is mounted with mode 1777, so nobody renames what others have made.
 
 use std::{
-    fs::File,
+    fs::{File, TryLockError},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
@@ -13,7 +13,6 @@ use std::{
 use anyhow::{Context, Result, bail};
 use nix::{
     errno::Errno,
-    fcntl::{Flock, FlockArg},
     sys::{
         stat::FileStat,
         statfs::{BPF_FS_MAGIC, fstatfs},
@@ -31,8 +30,18 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Claimed {
     pub(super) directory: Directory,
-    /// Dies with the process, however that ends: so a directory that can be locked has no daemon.
-    _lock: Flock<File>,
+    _lock: Lock,
+}
+
+/// Dies with the process, however that ends: so a directory that can be locked has no daemon.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Others may hold the directory open still. What cannot be unlocked now is when they do not.
+        let _ = self.0.unlock();
+    }
 }
 
 /// Others may make one again and again.
@@ -52,23 +61,23 @@ pub(super) enum Whose {
 /// The bpffs that is mounted there.
 pub(super) fn root(bpffs: &Path) -> Result<Directory> {
     let at = bpffs.display();
-    let opened = Directory::open(bpffs);
-    let mounted = match &opened {
-        Ok(root) => {
-            fstatfs(root.file())
-                .with_context(|| format!("cannot ask what is mounted at {at}"))?
-                .filesystem_type()
-                == BPF_FS_MAGIC
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-        Err(_) => true,
-    };
-    if !mounted {
-        bail!(
+    find_root(bpffs)?.with_context(|| {
+        format!(
             "no bpffs is mounted at {at}: mount it with `mount -t bpf bpf {at}`, or name another one with --bpffs"
-        );
-    }
-    opened.with_context(|| format!("cannot open {at}"))
+        )
+    })
+}
+
+/// The bpffs that is mounted there, if there is one.
+pub(super) fn find_root(bpffs: &Path) -> Result<Option<Directory>> {
+    let at = bpffs.display();
+    let root = match Directory::open(bpffs) {
+        Ok(root) => root,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot open {at}")),
+    };
+    let mounted = fstatfs(root.file()).with_context(|| format!("cannot ask what is mounted at {at}"))?;
+    Ok((mounted.filesystem_type() == BPF_FS_MAGIC).then_some(root))
 }
 
 impl Claimed {
@@ -97,14 +106,16 @@ impl Claimed {
     fn lock(root: &Directory) -> Result<Option<Self>> {
         let Some(directory) = root.child(NAME)? else { return Ok(None) };
         let file = directory.file().try_clone().with_context(|| format!("cannot open {directory}"))?;
-        let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => lock,
-            Err((_, Errno::EWOULDBLOCK)) => {
+        let lock = match file.try_lock() {
+            Ok(()) => Lock(file),
+            Err(TryLockError::WouldBlock) => {
                 let pid = daemon(root.shown("").as_path())
                     .map_or_else(String::new, |pid| format!(" with pid {pid}"));
                 bail!("another tcproute is running on this node{pid}: it holds {directory}");
             }
-            Err((_, error)) => return Err(error).with_context(|| format!("cannot lock {directory}")),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {directory}"));
+            }
         };
         let metadata = directory.file().metadata().with_context(|| format!("cannot look at {directory}"))?;
         let same =

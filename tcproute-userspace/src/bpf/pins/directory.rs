@@ -18,6 +18,7 @@ use anyhow::{Context, Result};
 use nix::{
     errno::Errno,
     fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2},
+    libc::{EACCES, EINVAL},
     sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat},
     unistd::{UnlinkatFlags, geteuid, unlinkat},
 };
@@ -131,10 +132,8 @@ impl Directory {
         }
         let object = match sys::pinned(Path::new(&format!("/proc/self/fd/{}", held.as_raw_fd()))) {
             Ok(object) => object,
-            // What is pinned there no user may open.
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) =>
-            {
+            // What is pinned there no user may open. EPERM is said of this process, and not of what is there.
+            Err(error) if matches!(error.raw_os_error(), Some(EINVAL | EACCES)) => {
                 return Ok(Entry::Foreign(format!("it cannot be opened: {error}")));
             }
             Err(error) => return Err(error).with_context(at),

@@ -113,7 +113,7 @@ impl PinDirectory {
 
     /// What a daemon has left, in whatever state, to be removed. `None` if there is nothing of ours.
     pub fn claim_to_remove(bpffs: &Path) -> Result<Option<Self>> {
-        let Ok(root) = claim::root(bpffs) else { return Ok(None) };
+        let Some(root) = claim::find_root(bpffs)? else { return Ok(None) };
         match whose(&root)? {
             Whose::Ours => Self::lock(&root, bpffs).map(Some),
             Whose::Nobodys => Ok(None),
@@ -256,9 +256,11 @@ impl PinDirectory {
         pinned.with_context(|| format!("cannot pin {}", of_cgroup.shown(hook).display())).map(drop)
     }
 
-    /// Pins one that is to take the place of another.
+    /// Pins one that is to take the place of another, instead of one that was to before and could not.
     pub(in crate::bpf) fn pin_next_link(&self, cgroup: CgroupId, hook: &str, link: FdLink) -> Result<()> {
-        self.pin_link(cgroup, &format!("{NEXT}{hook}"), link)
+        let next = format!("{NEXT}{hook}");
+        self.remove_link(cgroup, &next)?;
+        self.pin_link(cgroup, &next, link)
     }
 
     /// Puts it there.

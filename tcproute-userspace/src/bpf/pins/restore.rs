@@ -101,7 +101,7 @@ impl PinDirectory {
         Ok(again)
     }
 
-    /// Pins links of a cgroup again that are not there.
+    /// Pins links of a cgroup again that are not there, and holds those that could not be held before.
     pub(in crate::bpf) fn restore_links(&self, cgroup: CgroupId) -> Result<LinksAre> {
         let stamp = match self.directory().child(LINKS)? {
             Some(links) => links.stamp_of(cgroup.to_string())?,
@@ -111,7 +111,7 @@ impl PinDirectory {
             return Ok(LinksAre::There);
         }
         let of_cgroup = self.of_cgroup(cgroup)?;
-        let (mut again, mut is_lost) = (0, false);
+        let (mut again, mut is_lost, mut is_held) = (0, false, true);
         for (hook, attach_type) in HOOKS {
             let held = self.held_link(cgroup, hook)?;
             let held_linked = held.as_ref().map(linked).transpose()?.flatten();
@@ -124,7 +124,10 @@ impl PinDirectory {
             };
             match of_cgroup.entry(hook)? {
                 Entry::Nothing => {}
-                Entry::Link(link) if is_right(&link)? => continue,
+                Entry::Link(link) if is_right(&link)? => {
+                    is_held &= held.is_some();
+                    continue;
+                }
                 _ => self.move_broken(&of_cgroup, hook)?,
             }
             let Some(held) = held else {
@@ -141,6 +144,9 @@ impl PinDirectory {
         }
         if again > 0 {
             return Ok(LinksAre::Again(again));
+        }
+        if !is_held {
+            self.hold_links(cgroup)?;
         }
         if let Some(stamp) = stamp {
             self.settle(Some(cgroup), stamp);

@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
+use nix::{
+    errno::Errno,
+    sys::statfs::{CGROUP2_SUPER_MAGIC, statfs},
+};
 use thiserror::Error;
 
 use super::Cgroup;
@@ -43,9 +46,12 @@ impl Cgroup2 {
         &self.mount
     }
 
-    /// Whether it still is.
+    /// Whether it still is. Where that cannot be told, it is.
     pub fn is_mounted(&self) -> bool {
-        statfs(&self.mount).is_ok_and(|stat| stat.filesystem_type() == CGROUP2_SUPER_MAGIC)
+        match statfs(&self.mount) {
+            Ok(stat) => stat.filesystem_type() == CGROUP2_SUPER_MAGIC,
+            Err(error) => !matches!(error, Errno::ENOENT | Errno::ENOTDIR),
+        }
     }
 
     /// The path from the hierarchy's root to what a user names: an absolute path below a mount, or such a path.

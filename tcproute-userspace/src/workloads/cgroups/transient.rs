@@ -1,7 +1,7 @@
 //! A cgroup for one command, which ends with it.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     thread,
@@ -10,7 +10,6 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use nix::{
-    fcntl::{Flock, FlockArg},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -22,7 +21,7 @@ use super::{Cgroup, Cgroup2};
 pub struct TransientCgroup {
     cgroup: Cgroup,
     /// Dies with this process, however that ends: so one that can be locked is abandoned.
-    _lock: Flock<File>,
+    _lock: File,
 }
 
 const PREFIX: &str = "tcproute-exec-";
@@ -101,12 +100,13 @@ impl Drop for TransientCgroup {
 }
 
 /// `None` if another process holds the lock of this directory.
-fn lock(path: &Path) -> Result<Option<Flock<File>>> {
+fn lock(path: &Path) -> Result<Option<File>> {
     let cannot = || format!("cannot lock the cgroup {}", path.display());
-    match Flock::lock(File::open(path).with_context(cannot)?, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
-        Err((_, error)) => Err(error).with_context(cannot),
+    let directory = File::open(path).with_context(cannot)?;
+    match directory.try_lock() {
+        Ok(()) => Ok(Some(directory)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error).with_context(cannot),
     }
 }
 

@@ -9,7 +9,7 @@ mod places;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -109,25 +109,38 @@ impl Watch {
 
     /// Watches what leads to the files at present. What changed before a watch was there is found the next time.
     fn renew_once(&mut self) -> Result<()> {
-        self.places = places(&self.paths);
+        let (mut places, looked) = places(&self.paths);
+        if looked.is_err() {
+            // What is not seen may be there.
+            for (directory, interest) in std::mem::take(&mut self.places) {
+                places.entry(directory).or_insert(interest);
+            }
+        }
+        self.places = places;
+        let mut result = looked.context("cannot tell what leads to the files");
         let watcher = match &mut self.watcher {
             Some(watcher) => watcher,
             none => none.insert(watcher(self.sender.clone())?),
         };
-        let identity =
-            |directory: &Path| fs::metadata(directory).map(|metadata| (metadata.dev(), metadata.ino())).ok();
-        let wanted: BTreeMap<PathBuf, Identity> = self
-            .places
-            .keys()
-            .filter_map(|directory| Some((directory.clone(), identity(directory)?)))
-            .collect();
+        let mut wanted: BTreeMap<PathBuf, Identity> = BTreeMap::new();
+        for directory in self.places.keys() {
+            let identity = match fs::metadata(directory) {
+                Ok(metadata) => Some((metadata.dev(), metadata.ino())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                // As far as is known it is the one that it was.
+                Err(error) => {
+                    result = Err(error).with_context(|| format!("cannot look at {}", directory.display()));
+                    self.watched.get(directory).copied()
+                }
+            };
+            wanted.extend(identity.map(|identity| (directory.clone(), identity)));
+        }
         // First those that go: a directory that was moved is the same to the kernel.
         let gone = self.watched.extract_if(.., |directory, identity| wanted.get(directory) != Some(identity));
         for (directory, _) in gone {
             // One that was removed is not watched any more.
             let _ = watcher.unwatch(&directory);
         }
-        let mut result = Ok(());
         for (directory, identity) in wanted {
             let Entry::Vacant(entry) = self.watched.entry(directory) else { continue };
             match watcher.watch(entry.key(), RecursiveMode::NonRecursive) {

@@ -3,9 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     ffi::{OsStr, OsString},
-    fs,
+    fs, io,
     path::{Component, Path, PathBuf},
 };
+
+use nix::libc::{EINVAL, ELOOP, ENOENT, ENOTDIR};
 
 use super::super::list::look;
 
@@ -34,25 +36,51 @@ impl Interest {
 const MOST_LINKS: usize = 40;
 
 /// Where to look for changes of what these paths lead to. Of a path that leads nowhere: where it would go on.
-pub(super) fn places(paths: &[PathBuf]) -> Places {
+///
+/// If that cannot be told of all of them, the error says why. Then there may be more than those.
+pub(super) fn places(paths: &[PathBuf]) -> (Places, io::Result<()>) {
     let mut places = Places::new();
+    let mut result = Ok(());
     for path in paths {
-        follow(path, &mut places);
-        let directory = fs::canonicalize(path).ok().filter(|real| real.is_dir());
-        if let Some(directory) = directory {
-            places.insert(directory, Interest::All);
+        result = result.and(follow(path, &mut places));
+        let real = known(fs::canonicalize(path));
+        let is_directory =
+            |real: &PathBuf| known(fs::metadata(real)).map(|it| it.is_some_and(|it| it.is_dir()));
+        match real.and_then(|real| Ok((real.as_ref().map(is_directory).transpose()?, real))) {
+            Ok((Some(true), Some(directory))) => drop(places.insert(directory, Interest::All)),
+            Ok(_) => {}
+            Err(error) => result = Err(error),
         }
     }
-    // Entries of a directory may be links that lead elsewhere, as in a mounted ConfigMap.
+    // Entries of a directory may be links that lead elsewhere, as in a mounted ConfigMap. A directory that cannot be read is
+    // told of by who reads it.
     for file in look(paths).files {
-        follow(&file.place.path, &mut places);
+        result = result.and(follow(&file.place.path, &mut places));
     }
-    places
+    (places, result)
+}
+
+/// `None` if there is nothing; the error, if it is not known whether there is.
+fn known<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.raw_os_error(), Some(ENOENT | ENOTDIR | ELOOP)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where a symbolic link leads; `None` if it is none, or there is nothing.
+fn target(entry: &Path) -> io::Result<Option<PathBuf>> {
+    match known(fs::read_link(entry)) {
+        // It is no link.
+        Err(error) if error.raw_os_error() == Some(EINVAL) => Ok(None),
+        target => target,
+    }
 }
 
 /// Notes each symbolic link on the way, and the last entry or the one that is missing.
-fn follow(path: &Path, places: &mut Places) {
-    let Ok(path) = std::path::absolute(path) else { return };
+fn follow(path: &Path, places: &mut Places) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
     let mut ahead: VecDeque<OsString> = names(&path);
     let mut real = PathBuf::from("/");
     let mut links = 0;
@@ -62,8 +90,8 @@ fn follow(path: &Path, places: &mut Places) {
             continue;
         }
         let entry = real.join(&name);
-        let target = fs::read_link(&entry).ok();
-        let exists = target.is_some() || entry.symlink_metadata().is_ok();
+        let target = target(&entry)?;
+        let exists = target.is_some() || known(entry.symlink_metadata())?.is_some();
         if target.is_some() || !exists || ahead.is_empty() {
             note(places, &real, name);
         }
@@ -71,7 +99,7 @@ fn follow(path: &Path, places: &mut Places) {
             Some(target) => {
                 links += 1;
                 if links > MOST_LINKS {
-                    return;
+                    return Ok(());
                 }
                 if target.is_absolute() {
                     real = PathBuf::from("/");
@@ -81,9 +109,10 @@ fn follow(path: &Path, places: &mut Places) {
                 ahead = on;
             }
             None if exists => real = entry,
-            None => return,
+            None => return Ok(()),
         }
     }
+    Ok(())
 }
 
 fn names(path: &Path) -> VecDeque<OsString> {
@@ -115,6 +144,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let real = fs::canonicalize(directory.path()).unwrap();
         (directory, real)
+    }
+
+    fn places(paths: &[PathBuf]) -> Places {
+        let (places, result) = super::places(paths);
+        result.unwrap();
+        places
     }
 
     #[test]

@@ -14,7 +14,7 @@ use signal_hook::{
 static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// From now on. The second one ends this process at once.
-pub(crate) fn watch() -> Result<()> {
+pub fn watch() -> Result<()> {
     let interrupted = Arc::clone(INTERRUPTED.get_or_init(Arc::default));
     for signal in [SIGINT, SIGTERM] {
         // In this order: so it does nothing the first time.
@@ -25,6 +25,7 @@ pub(crate) fn watch() -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn is_interrupted() -> bool {
+/// Whether one has come.
+pub fn is_interrupted() -> bool {
     INTERRUPTED.get().is_some_and(|interrupted| interrupted.load(Ordering::Relaxed))
 }

@@ -1,0 +1,143 @@
+//! One attempt: a process is held, something is done, and in the end it is in step or has ended.
+
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    process::ExitStatus,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail, ensure};
+
+use crate::{
+    fault::{Calls, Fault},
+    process::shown,
+    strace::{Hit, Strace},
+    world::{PATIENCE, World},
+};
+
+/// So soon after a fault it is in step, or has ended.
+pub(crate) const IN_STEP: Duration = Duration::from_secs(5);
+
+/// What came of it.
+pub(crate) struct Attempt {
+    /// The calls that were made to fail.
+    pub(crate) hits: Vec<Hit>,
+    /// Those that were made, if they were listed.
+    pub(crate) calls: Calls,
+    /// How the process has ended, if it has.
+    pub(crate) ended: Option<ExitStatus>,
+    /// How many lines it had said before.
+    pub(crate) said: usize,
+}
+
+/// Holds the process of the world, does something, and waits until the condition holds or the process has ended, however
+/// it did. `least` is how long it is held if nothing fails meanwhile.
+pub(crate) fn attempt(
+    world: &mut World,
+    fault: Option<&Fault>,
+    least: Duration,
+    act: impl FnOnce(&mut World) -> Result<()>,
+    until: impl Fn(&World) -> bool,
+) -> Result<Attempt> {
+    let (pid, said) = (world.process()?.pid(), world.process()?.said());
+    let strace = fault.map_or_else(|| Strace::list(pid), |fault| Strace::inject(pid, fault))?;
+    act(world)?;
+    let begun = Instant::now();
+    let ended = loop {
+        let ended = world.process()?.ended()?;
+        if ended.is_some() {
+            break ended;
+        }
+        let hits = strace.hits();
+        let is_over = begun.elapsed() >= least || !hits.is_empty();
+        if is_over && until(world) {
+            break None;
+        }
+        if hits.iter().any(is_impossible) {
+            break None;
+        }
+        let (since, patience) = hits.last().map_or((begun, PATIENCE), |hit| (hit.at, IN_STEP));
+        ensure!(
+            since.elapsed() < patience,
+            "not in step after {patience:?}: {:?}, {hits:?}, log:\n{}",
+            world.differs(),
+            shown(&world.process()?.log_since(said))
+        );
+        thread::sleep(Duration::from_millis(2));
+    };
+    let (hits, calls) = strace.let_go();
+    Ok(Attempt { hits, calls, ended, said })
+}
+
+impl Attempt {
+    fn is_first_map(&self) -> bool {
+        self.hits.iter().all(|hit| hit.line.starts_with("mmap(") && hit.line.contains("MAP_ANONYMOUS"))
+    }
+
+    /// Until when it must be in step.
+    pub(crate) fn patience(&self) -> Duration {
+        let left = self.hits.last().map(|hit| IN_STEP.saturating_sub(hit.at.elapsed()));
+        // Being let go takes a moment.
+        left.unwrap_or(IN_STEP).max(Duration::from_secs(1))
+    }
+
+    /// Whether something has failed that cannot.
+    pub(crate) fn is_impossible(&self, log: &[String]) -> bool {
+        self.hits.iter().any(is_impossible) || log.iter().any(|line| is_left_behind(line))
+    }
+
+    /// Why it has ended, in its own words. It must have told that, with a code that is not 0.
+    pub(crate) fn reason(&self, status: ExitStatus, log: &[String], fault: &Fault) -> Result<String> {
+        if let Some(signal) = status.signal()
+            && !log.iter().any(|line| is_told(line, fault.error))
+        {
+            // Before it has begun, the dynamic linker does not look whether it gets memory.
+            if fault.error == "ENOMEM" && log.is_empty() && self.is_first_map() {
+                return Ok("the dynamic linker has no memory".to_owned());
+            }
+            bail!("it was ended by the signal {signal}: {}", shown(log));
+        }
+        ensure!(!status.success(), "it has ended with the code 0: {}", shown(log));
+        let told = log.iter().rev().find(|line| is_told(line, fault.error));
+        let is_mute = self.hits.iter().any(|hit| hit.line.starts_with("write(2<"));
+        match told {
+            Some(line) => Ok(line.clone()),
+            None if is_mute => Ok("its log could not be written".to_owned()),
+            None => bail!("it has ended with {status} and has not told why: {}", shown(log)),
+        }
+    }
+}
+
+/// Whether a call has failed that cannot: what a process tells itself knows no such errors.
+fn is_impossible(Hit { line, .. }: &Hit) -> bool {
+    // The byte by which tokio is told of a signal, and where it arrives.
+    let tells = line.starts_with("sendto(") && line.contains("\"\\1\", 1,");
+    let arrives = line.starts_with("recvfrom(") && line.contains(", 128, 0");
+    line.contains("[eventfd]") || tells || arrives
+}
+
+/// Whether strace has let go between a call and its error: then the kernel says that there is no such call.
+fn is_left_behind(line: &str) -> bool {
+    line.contains("Function not implemented")
+}
+
+/// Whether a line tells of an error: by its text or, as some libraries do, by its name. The dynamic linker tells of none.
+fn is_told(line: &str, error: &str) -> bool {
+    let is_linker = line.contains("error while loading shared libraries:");
+    // What is said of threads that cannot be made.
+    let is_thread = error == "ENOMEM" && line.contains("Resource temporarily unavailable");
+    is_linker || is_thread || line.contains(text(error)) || line.contains(&format!("{error}: "))
+}
+
+/// The text of an error.
+fn text(error: &str) -> &'static str {
+    match error {
+        "EIO" => "Input/output error",
+        "ENOMEM" => "annot allocate memory",
+        "EMFILE" => "Too many open files",
+        "ENOSPC" => "No space left on device",
+        "EPERM" => "Operation not permitted",
+        _ => "Interrupted system call",
+    }
+}
