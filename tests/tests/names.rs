@@ -5,6 +5,7 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    path::Path,
     process::Command,
     sync::{
         Arc,
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::ask,
+    client::{ask, reaches},
     is_root,
     mesh::Mesh,
     server::Server,
@@ -51,6 +52,10 @@ impl DnsServer {
     fn speak(&self) {
         self.answers.store(true, Ordering::SeqCst);
     }
+
+    fn fall_silent(&self) {
+        self.answers.store(false, Ordering::SeqCst);
+    }
 }
 
 /// RFC 1035: the header with the question as it was asked, and one A record if that was the question.
@@ -71,6 +76,15 @@ fn external(name: &str) -> String {
     format!(
         "type: ExternalService\nname: {name}\ntags: {{kuma.io/service: {name}}}\nnetworking: {{address: '{name}.example:5432'}}\n"
     )
+}
+
+/// A daemon that asks the name servers of this file.
+fn start(resolv: &Path, resources: &Path, cgroup: &TestCgroup, more: &[&str]) -> Daemon {
+    let mut command = Command::new("unshare");
+    let script = "[ -e /etc/resolv.conf ] || : > /etc/resolv.conf; mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+    command.args(["--mount", "sh", "-c", script]).arg(resolv).arg(binary());
+    let more = [&["--dns-interval", "0.2"], more].concat();
+    Daemon::start_with(&mut command, resources, &[("web", cgroup.path())], &more)
 }
 
 #[test]
@@ -99,12 +113,8 @@ fn a_silent_resolver_holds_nothing_back() {
     // Also a start does not wait for it for long.
     fs::write(&file, text(&old, 1)).unwrap();
     let cgroup = TestCgroup::create();
-    let mut command = Command::new("unshare");
-    let script = "[ -e /etc/resolv.conf ] || : > /etc/resolv.conf; mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
-    command.args(["--mount", "sh", "-c", script]).arg(&resolv).arg(binary());
     let begun = Instant::now();
-    let daemon =
-        Daemon::start_with(&mut command, &file, &[("web", cgroup.path())], &["--dns-interval", "0.2"]);
+    let daemon = start(&resolv, &file, &cgroup, &[]);
     println!("started {:?} after it began, with a name that is not answered", begun.elapsed());
     let ask = |dialled| ask(&cgroup, dialled, 20).into_keys().collect::<Vec<_>>();
     assert_eq!(ask(dialled), ["old"]);
@@ -123,4 +133,34 @@ fn a_silent_resolver_holds_nothing_back() {
     dns.speak();
     wait_for("its address is in force", || endpoints() == json!([format!("{}:5432", net.ip(1, 3))]));
     assert_eq!(ask(outside), ["named"]);
+}
+
+#[test]
+fn after_a_reboot_names_have_the_addresses_that_they_had() {
+    if !is_root("after_a_reboot_names_have_the_addresses_that_they_had") {
+        return;
+    }
+    let net = Loopback::claim();
+    let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
+    let _named = Server::start((net.ip(1, 3), 5432), "named");
+    let dns = DnsServer::start(net.ip(0, 53).into(), net.ip(1, 3));
+    let directory = tempfile::tempdir().unwrap();
+    let [file, resolv, state] = ["mesh.yaml", "resolv.conf", "state"].map(|name| directory.path().join(name));
+    fs::write(&resolv, format!("nameserver {}\n", net.ip(0, 53))).unwrap();
+    let mut mesh = Mesh::new();
+    mesh.outbound("name-0", dialled);
+    mesh.document(&external("name-0"));
+    fs::write(&file, mesh.text()).unwrap();
+    let cgroup = TestCgroup::create();
+    let more = ["--state-dir", state.to_str().unwrap()];
+    dns.speak();
+    let daemon = start(&resolv, &file, &cgroup, &more);
+    let reaches_it = || reaches(&cgroup, dialled, "named");
+    wait_for("it is answered", reaches_it);
+    wait_for("that is kept", || fs::read_dir(state.join("dns")).unwrap().count() == 1);
+    dns.fall_silent();
+    drop(daemon);
+    assert!(!reaches_it());
+    let _daemon = start(&resolv, &file, &cgroup, &more);
+    assert!(reaches_it(), "nobody has answered since");
 }

@@ -68,7 +68,7 @@ impl Exec {
         let resources = sources::load(&self.input.resources, self.input.reading.strictness())?;
         // A name that is not there is told before anything is done.
         find(&resources, &self.input.mesh, &self.dataplane)?;
-        let dns = Dns::start(resources.external_host_names(), self.input.dns_interval);
+        let dns = Dns::start(resources.external_host_names(), self.input.dns_interval, None);
         let first = Arc::new(Snapshot { resources, ..Snapshot::default() });
 
         requirements::raise_limits();

@@ -24,7 +24,7 @@ use crate::{
     privileges,
     sources::{
         Sources,
-        dns::Dns,
+        dns::{self, Dns},
         files,
         last_good::{LastGood, StateDirectory},
     },
@@ -165,7 +165,9 @@ impl Run {
             }
         }
         let first = Arc::clone(sources.snapshot());
-        let dns = Dns::start(first.resources.external_host_names(), self.input.dns_interval);
+        let answers = LastGood::open(state.as_ref(), dns::NAME);
+        let names = first.resources.external_host_names();
+        let dns = Dns::start(names, self.input.dns_interval, Some(answers));
         let links = PinnedLinks::new(pins.link_directories()?);
         let named = NamedCgroups::new(hierarchy, named, Arc::new(move |cgroup| links.cgroup(cgroup)));
         let inputs = Inputs { first, sources: Some(sources), dns, named: Some(named), fixed: Vec::new() };

@@ -3,6 +3,7 @@
 //! Nobody waits for an answer: a name that is new has no address until there is one, and a name that was known keeps its last
 //! addresses for as long as it is not answered.
 
+mod kept;
 mod schedule;
 
 use std::{
@@ -20,8 +21,15 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
+use super::{
+    last_good::{Keeper, LastGood},
+    snapshot::SourceName,
+};
 use crate::routing::DnsAnswers;
 use schedule::Schedule;
+
+/// What is kept of answers in the state directory.
+pub const NAME: SourceName = "dns";
 
 /// How long one name may take. The resolver's own limit can be half a minute.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -58,23 +66,37 @@ pub struct Dns {
 }
 
 impl Dns {
-    /// Looks these names up at once, and then at this interval. To be called inside of the runtime.
-    pub fn start(names: BTreeSet<String>, every: Duration) -> Self {
-        Self::with(names, every, ask_resolver)
+    /// Looks these names up at once, and then at this interval. Until they are answered their addresses are those that an earlier
+    /// daemon has kept. To be called inside of the runtime.
+    pub fn start(names: BTreeSet<String>, every: Duration, last_good: Option<LastGood>) -> Self {
+        Self::with(names, every, last_good, ask_resolver)
     }
 
-    fn with<R: Resolver>(names: BTreeSet<String>, every: Duration, resolver: R) -> Self {
+    fn with<R: Resolver>(
+        names: BTreeSet<String>,
+        every: Duration,
+        last_good: Option<LastGood>,
+        resolver: R,
+    ) -> Self {
+        let (records, keeper) = match last_good {
+            Some(LastGood { records, keeper }) => (records, Some(keeper)),
+            None => (Vec::new(), None),
+        };
+        let kept = kept::addresses(&records);
+        let mut schedule = Schedule::new(every, kept.clone());
+        schedule.want(&names, Instant::now());
         let (sender, wanted) = watch::channel(Arc::new(names));
-        let (told, answers) =
-            watch::channel(Answers { pending: sender.borrow().len(), ..Answers::default() });
+        let (told, answers) = watch::channel(schedule.answers());
         let mut task = JoinSet::new();
         let look_ups = LookUps {
             resolver: Arc::new(resolver),
             slots: Arc::new(Semaphore::new(AT_A_TIME)),
             failing_slots: Arc::new(Semaphore::new(FAILING_AT_A_TIME)),
             running: JoinSet::new(),
+            keeper,
+            kept: Arc::new(kept),
         };
-        task.spawn(look_ups.serve(wanted, told, every));
+        task.spawn(look_ups.serve(schedule, wanted, told));
         Self { names: sender, answers, _task: task }
     }
 
@@ -101,7 +123,7 @@ impl Dns {
 pub async fn look_up(names: BTreeSet<String>) -> DnsAnswers {
     // Nobody waits so long for a second one.
     const NEVER: Duration = Duration::from_hours(24);
-    let answers = Dns::start(names, NEVER).first(2 * PATIENCE).await;
+    let answers = Dns::start(names, NEVER, None).first(2 * PATIENCE).await;
     Arc::unwrap_or_clone(answers)
 }
 
@@ -123,18 +145,19 @@ struct LookUps<R> {
     slots: Arc<Semaphore>,
     failing_slots: Arc<Semaphore>,
     running: JoinSet<(String, Found)>,
+    keeper: Option<Keeper>,
+    /// What is kept for the next start.
+    kept: Arc<DnsAnswers>,
 }
 
 impl<R: Resolver> LookUps<R> {
     /// Until nobody can tell names any more.
     async fn serve(
         mut self,
+        mut schedule: Schedule,
         mut wanted: watch::Receiver<Names>,
         told: watch::Sender<Answers>,
-        every: Duration,
     ) {
-        let mut schedule = Schedule::new(every);
-        schedule.want(&wanted.borrow_and_update().clone(), Instant::now());
         let mut tell_at = None;
         loop {
             for (name, failing) in schedule.due(Instant::now()) {
@@ -154,12 +177,21 @@ impl<R: Resolver> LookUps<R> {
                 () = sleep_until(at), if due.is_some() => {}
                 () = sleep_until(tell), if tell_at.is_some() => {
                     tell_at = None;
-                    told.send_replace(schedule.answers());
+                    let answers = schedule.answers();
+                    self.keep(&answers.addresses);
+                    told.send_replace(answers);
                 }
             }
             if schedule.has_news() {
                 tell_at.get_or_insert_with(|| Instant::now() + TOGETHER);
             }
+        }
+    }
+
+    fn keep(&mut self, answers: &Arc<DnsAnswers>) {
+        if let Some(keeper) = &self.keeper {
+            keeper.keep(kept::changes(&self.kept, answers));
+            self.kept = Arc::clone(answers);
         }
     }
 

@@ -120,7 +120,7 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         let inputs = Inputs {
             first,
             sources: Some(Sources::new(vec![("memory", stream)])),
-            dns: Dns::start([].into(), PATIENCE),
+            dns: Dns::start([].into(), PATIENCE, None),
             named: Some(NamedCgroups::new(hierarchy, all_named, Arc::new(move |it| links.cgroup(it)))),
             fixed: Vec::new(),
         };

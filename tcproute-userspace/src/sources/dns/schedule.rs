@@ -36,9 +36,9 @@ enum Name {
 }
 
 impl Schedule {
-    pub(super) fn new(every: Duration) -> Self {
-        let (names, due, addresses) = (BTreeMap::new(), BTreeSet::new(), DnsAnswers::new());
-        Self { every, names, due, addresses, news: false }
+    /// `addresses` are known already, from before.
+    pub(super) fn new(every: Duration, addresses: DnsAnswers) -> Self {
+        Self { every, names: BTreeMap::new(), due: BTreeSet::new(), addresses, news: false }
     }
 
     /// These names are wanted and no others. Those that are new are due at once.

@@ -58,7 +58,7 @@ const LATE: Duration = Duration::from_hours(1);
 async fn silent_names_keep_nobody_waiting() {
     let mut wanted: BTreeSet<String> = (1..AT_A_TIME).map(|i| format!("silent-{i}")).collect();
     let answer = |name: &str| if name.starts_with("silent") { silent() } else { Ok(vec![ip(1)]) };
-    let dns = Dns::with(wanted.clone(), LATE, answer);
+    let dns = Dns::with(wanted.clone(), LATE, None, answer);
     assert_eq!(dns.answers().borrow().pending, AT_A_TIME - 1);
     wanted.insert("db".to_owned());
     dns.names().send_replace(Arc::new(wanted));
@@ -77,7 +77,7 @@ async fn never_more_at_a_time_than_there_are_slots() {
         RUNNING.fetch_sub(1, Ordering::SeqCst);
         Ok(vec![ip(1)])
     };
-    let dns = Dns::with((0..1000).map(|i| i.to_string()).collect(), LATE, count);
+    let dns = Dns::with((0..1000).map(|i| i.to_string()).collect(), LATE, None, count);
     assert_eq!(dns.first(Duration::from_mins(1)).await.len(), 1000);
     let most = MOST.load(Ordering::SeqCst);
     assert!(most > 1 && most <= AT_A_TIME, "{most} at a time");
@@ -87,7 +87,7 @@ async fn never_more_at_a_time_than_there_are_slots() {
 async fn an_answer_that_changes_is_told_and_one_that_fails_leaves_the_last() {
     let zone = Zone::default();
     zone.set("db", &[ip(2), ip(1), ip(2)]);
-    let dns = Dns::with(names(&["db"]), SOON, zone.resolver());
+    let dns = Dns::with(names(&["db"]), SOON, None, zone.resolver());
     assert_eq!(dns.first(LATE).await["db"], [ip(1), ip(2)], "sorted, each once");
     zone.remove("db");
     zone.set("other", &[ip(9)]);
@@ -104,7 +104,7 @@ async fn what_is_not_wanted_any_more_is_forgotten() {
     let zone = Zone::default();
     zone.set("a", &[ip(1)]);
     zone.set("b", &[ip(2)]);
-    let dns = Dns::with(names(&["a", "b"]), LATE, zone.resolver());
+    let dns = Dns::with(names(&["a", "b"]), LATE, None, zone.resolver());
     assert_eq!(dns.first(LATE).await.len(), 2);
     dns.names().send_replace(Arc::new(names(&["b"])));
     wait_for(&dns, |answers| answers.len() == 1).await;
@@ -116,16 +116,19 @@ async fn what_is_not_wanted_any_more_is_forgotten() {
 
 #[tokio::test]
 async fn nothing_is_pending_when_each_was_asked_for() {
-    let dns = Dns::with(names(&["nowhere"]), LATE, Zone::default().resolver());
+    let dns = Dns::with(names(&["nowhere"]), LATE, None, Zone::default().resolver());
     assert_eq!(*dns.first(LATE).await, DnsAnswers::new());
     assert_eq!(dns.answers().borrow().pending, 0);
-    assert_eq!(*Dns::with(names(&[]), LATE, Zone::default().resolver()).first(LATE).await, DnsAnswers::new());
+    assert_eq!(
+        *Dns::with(names(&[]), LATE, None, Zone::default().resolver()).first(LATE).await,
+        DnsAnswers::new()
+    );
 }
 
 #[test]
 fn a_name_that_fails_is_tried_again_soon_and_by_itself() {
     let start = Instant::now();
-    let mut schedule = Schedule::new(LATE);
+    let mut schedule = Schedule::new(LATE, DnsAnswers::new());
     schedule.want(&names(&["a", "b"]), start);
     assert_eq!(schedule.due(start), [("a".to_owned(), false), ("b".to_owned(), false)]);
     assert_eq!(schedule.next_due(), None, "while it is not known how it went");
