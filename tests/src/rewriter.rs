@@ -19,8 +19,16 @@ pub struct Rewriter {
     _link: OwnedFd,
 }
 
+/// Attached so that no other program may be there or below, until it is dropped.
+pub struct Alone {
+    program: OwnedFd,
+    cgroup: File,
+}
+
 /// From the kernel's `include/uapi/linux/bpf.h`.
 const PROG_LOAD: libc::c_long = 5;
+const PROG_ATTACH: libc::c_long = 8;
+const PROG_DETACH: libc::c_long = 9;
 const LINK_CREATE: libc::c_long = 28;
 const CGROUP_SOCK_ADDR: u32 = 18;
 const INET4_CONNECT: u32 = 10;
@@ -54,11 +62,17 @@ struct Link {
     flags: u32,
 }
 
+#[repr(C)]
+struct Attach {
+    target: u32,
+    program: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
 impl Rewriter {
     /// Attaches it to a cgroup.
     pub fn attach(cgroup: &TestCgroup, from: SocketAddrV4, to: SocketAddrV4) -> Self {
-        // Before 5.11 programs count against it; later it does not matter.
-        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
         let program = load(&program(from, to)).expect("the kernel takes the program");
         let directory = File::open(cgroup.path()).expect("the cgroup is there");
         let mut attributes = Link {
@@ -67,12 +81,41 @@ impl Rewriter {
             attach_type: INET4_CONNECT,
             flags: 0,
         };
-        let link = bpf(LINK_CREATE, &mut attributes).expect("the program can be attached");
+        let link = opened(LINK_CREATE, &mut attributes).expect("the program can be attached");
         Self { _link: link }
     }
 }
 
+impl Alone {
+    /// Attaches a program that changes nothing.
+    pub fn attach(cgroup: &TestCgroup) -> Self {
+        let nowhere = SocketAddrV4::new([0; 4].into(), 0);
+        let program = load(&program(nowhere, nowhere)).expect("the kernel takes the program");
+        let this = Self { program, cgroup: File::open(cgroup.path()).expect("the cgroup is there") };
+        this.call(PROG_ATTACH).expect("the program can be attached");
+        this
+    }
+
+    fn call(&self, command: libc::c_long) -> io::Result<()> {
+        let mut attributes = Attach {
+            target: number(&self.cgroup),
+            program: number(&self.program),
+            attach_type: INET4_CONNECT,
+            flags: 0,
+        };
+        bpf(command, &mut attributes).map(drop)
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        let _ = self.call(PROG_DETACH);
+    }
+}
+
 fn load(instructions: &[u64]) -> io::Result<OwnedFd> {
+    // Before 5.11 programs count against it; later it does not matter.
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
     let mut attributes = Load {
         kind: CGROUP_SOCK_ADDR,
         count: u32::try_from(instructions.len()).expect("it is short"),
@@ -82,18 +125,24 @@ fn load(instructions: &[u64]) -> io::Result<OwnedFd> {
         ..Load::default()
     };
     attributes.name[..8].copy_from_slice(b"rewriter");
-    bpf(PROG_LOAD, &mut attributes)
+    opened(PROG_LOAD, &mut attributes)
 }
 
 /// The attributes must be those of the command, which answers with a file.
-fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
+fn opened<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
+    let descriptor = bpf(command, attributes)?;
+    // SAFETY: a new descriptor, which is nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// The attributes must be those of the command.
+fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<i32> {
     // SAFETY: the attributes are those of the command, as long as is said, and what they point to lives until after the call.
     let answer = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attributes, size_of::<T>()) };
     if answer < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: a new descriptor, which is nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(answer).expect("a descriptor")) })
+    Ok(i32::try_from(answer).expect("a descriptor, or 0"))
 }
 
 fn number(file: &impl AsRawFd) -> u32 {
