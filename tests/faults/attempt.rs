@@ -127,7 +127,9 @@ fn is_told(line: &str, error: &str) -> bool {
     let is_linker = line.contains("error while loading shared libraries:");
     // What is said of threads that cannot be made.
     let is_thread = error == "ENOMEM" && line.contains("Resource temporarily unavailable");
-    is_linker || is_thread || line.contains(text(error)) || line.contains(&format!("{error}: "))
+    // What aya asks the kernel it answers itself if it gets an error.
+    let is_hidden = line.contains("could not be asked what it can do");
+    is_linker || is_thread || is_hidden || line.contains(text(error)) || line.contains(&format!("{error}: "))
 }
 
 /// The text of an error.

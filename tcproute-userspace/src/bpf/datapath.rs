@@ -32,7 +32,7 @@ use super::{
     outcomes::Before,
     pins::{PinDirectory, PinnedLayout},
     programs::{self, LoadedProgram},
-    requirements::Features,
+    requirements::{self, Features},
     reuse::{Reuse, is_outcomes, is_pinned, is_refused},
     routed::RoutedSockets,
     slots,
@@ -101,6 +101,7 @@ pub struct Datapath<'a> {
 impl<'a> Datapath<'a> {
     /// Loads the programs. Nothing is attached yet, and what an earlier daemon has attached runs as before.
     pub fn load(options: &Options<'a>) -> Result<Self> {
+        requirements::check_detected()?;
         let mut reuse = match options.pins {
             Some(pins) => Reuse::decide(pins)?,
             None => Reuse::NOTHING,
@@ -268,7 +269,7 @@ impl<'a> Datapath<'a> {
         let next = match next {
             Ok(next) => next,
             Err(error) => {
-                // Else they would be put in place with the next ones. What is in place already is put right when pins are looked at.
+                // Else they would be put in place with the next ones.
                 pins.discard_next()?;
                 return Err(error);
             }
