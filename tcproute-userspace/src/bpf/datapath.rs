@@ -395,16 +395,20 @@ impl<'a> Datapath<'a> {
         workload: WorkloadId,
         addresses: impl Iterator<Item = &'e SocketAddress>,
     ) -> Result<()> {
-        let filter = self.filters.entry(workload).or_insert(AddressFilter::EMPTY);
-        let before = *filter;
+        let before = self.filters.get(&workload).copied().unwrap_or(AddressFilter::EMPTY);
+        let mut filter = before;
         addresses.for_each(|address| filter.insert(address));
-        if *filter == before {
+        if filter == before {
             return Ok(());
         }
-        match self.attached.get(&workload) {
-            Some(&cgroup) => self.identify(cgroup, workload).context("cannot write the map workloads"),
-            None => Ok(()),
+        self.filters.insert(workload, filter);
+        let Some(&cgroup) = self.attached.get(&workload) else { return Ok(()) };
+        let identified = self.identify(cgroup, workload);
+        if identified.is_err() {
+            // Else it would count as written the next time.
+            self.filters.insert(workload, before);
         }
+        identified.context("cannot write the map workloads")
     }
 
     /// Forgets what a workload's programs have looked at. To be done when its routes are gone: whoever is attached anew with
