@@ -31,14 +31,29 @@ pub(crate) struct Attempt {
     pub(crate) said: usize,
 }
 
-/// Holds the process of the world, does something, and waits until the condition holds or the process has ended, however
-/// it did. `least` is how long it is held if nothing fails meanwhile.
-pub(crate) fn attempt(
+/// What is seen from outside of what was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Nothing,
+    /// It has come about, and is not cleaned up after yet.
+    InStep,
+    All,
+}
+
+impl From<bool> for Seen {
+    fn from(all: bool) -> Self {
+        if all { Self::All } else { Self::Nothing }
+    }
+}
+
+/// Holds the process of the world, does something, and waits until all of it is seen or the process has ended, however it
+/// did. `least` is how long it is held if nothing fails meanwhile.
+pub(crate) fn attempt<S: Into<Seen>>(
     world: &mut World,
     fault: Option<&Fault>,
     least: Duration,
     act: impl FnOnce(&mut World) -> Result<()>,
-    until: impl Fn(&World) -> bool,
+    see: impl Fn(&World) -> S,
 ) -> Result<Attempt> {
     let (pid, said) = (world.process()?.pid(), world.process()?.said());
     let strace = fault.map_or_else(|| Strace::list(pid), |fault| Strace::inject(pid, fault))?;
@@ -51,16 +66,20 @@ pub(crate) fn attempt(
         }
         let hits = strace.hits();
         let is_over = begun.elapsed() >= least || !hits.is_empty();
-        if is_over && until(world) {
+        let seen = see(world).into();
+        if is_over && seen == Seen::All {
             break None;
         }
         if hits.iter().any(is_impossible) {
             break None;
         }
-        let (since, patience) = hits.last().map_or((begun, PATIENCE), |hit| (hit.at, IN_STEP));
+        let (since, patience) = match hits.last() {
+            Some(hit) if seen == Seen::Nothing => (hit.at, IN_STEP),
+            _ => (begun, PATIENCE),
+        };
         ensure!(
             since.elapsed() < patience,
-            "not in step after {patience:?}: {:?}, {hits:?}, log:\n{}",
+            "not in step after {patience:?}: {seen:?} is seen, {:?}, {hits:?}, log:\n{}",
             world.differs(),
             shown(&world.process()?.log_since(said))
         );
@@ -127,7 +146,9 @@ fn is_told(line: &str, error: &str) -> bool {
     let is_linker = line.contains("error while loading shared libraries:");
     // What is said of threads that cannot be made.
     let is_thread = error == "ENOMEM" && line.contains("Resource temporarily unavailable");
-    is_linker || is_thread || line.contains(text(error)) || line.contains(&format!("{error}: "))
+    // What aya asks the kernel it answers itself if it gets an error.
+    let is_hidden = line.contains("could not be asked what it can do");
+    is_linker || is_thread || is_hidden || line.contains(text(error)) || line.contains(&format!("{error}: "))
 }
 
 /// The text of an error.

@@ -5,7 +5,7 @@ use std::{ffi::OsStr, fs, path::Path, time::Duration};
 use anyhow::{Result, ensure};
 
 use crate::{
-    attempt::{Attempt, attempt},
+    attempt::{Attempt, Seen, attempt},
     fault::Fault,
     mesh::Mesh,
     phase::Phase,
@@ -94,12 +94,16 @@ fn of_a_daemon(world: &mut World, phase: Phase, size: u16, fault: Option<&Fault>
     }
 }
 
-/// More outbounds. It is over when the last of them is routed, and nothing is left of the smaller maps.
+/// More outbounds. All is seen when the last of them is routed and nothing is left of the smaller maps.
 fn grow(world: &mut World, fault: Option<&Fault>, mesh: Mesh) -> Result<Attempt> {
     let last = world.dial_last(mesh)?;
     let has_grown = |world: &World| {
-        last.last().as_deref() == Some(mesh.answers())
-            && !names_below(&world.pins()).iter().any(|pin| is_passing(pin))
+        let is_clean = || !names_below(&world.pins()).iter().any(|pin| is_passing(pin));
+        match last.last().as_deref() == Some(mesh.answers()) {
+            false => Seen::Nothing,
+            true if is_clean() => Seen::All,
+            true => Seen::InStep,
+        }
     };
     let attempt = attempt(world, fault, Duration::ZERO, |world| world.write(mesh), has_grown)?;
     let wrong = last.wrong();

@@ -32,7 +32,7 @@ use super::{
     outcomes::Before,
     pins::{PinDirectory, PinnedLayout},
     programs::{self, LoadedProgram},
-    requirements::Features,
+    requirements::{self, Features},
     reuse::{Reuse, is_outcomes, is_pinned, is_refused},
     routed::RoutedSockets,
     shares::{Shared, Shares, Taken},
@@ -105,6 +105,7 @@ pub struct Datapath<'a> {
 impl<'a> Datapath<'a> {
     /// Loads the programs. Nothing is attached yet, and what an earlier daemon has attached runs as before.
     pub fn load(options: &Options<'a>) -> Result<Self> {
+        requirements::check_detected()?;
         let mut reuse = match options.pins {
             Some(pins) => Reuse::decide(pins)?,
             None => Reuse::NOTHING,
@@ -305,7 +306,7 @@ impl<'a> Datapath<'a> {
         let next = match next {
             Ok(next) => next,
             Err(error) => {
-                // Else they would be put in place with the next ones. What is in place already is put right when pins are looked at.
+                // Else they would be put in place with the next ones.
                 pins.discard_next()?;
                 return Err(error);
             }
@@ -434,16 +435,20 @@ impl<'a> Datapath<'a> {
         workload: WorkloadId,
         addresses: impl Iterator<Item = &'e SocketAddress>,
     ) -> Result<()> {
-        let filter = self.filters.entry(workload).or_insert(AddressFilter::EMPTY);
-        let before = *filter;
+        let before = self.filters.get(&workload).copied().unwrap_or(AddressFilter::EMPTY);
+        let mut filter = before;
         addresses.for_each(|address| filter.insert(address));
-        if *filter == before {
+        if filter == before {
             return Ok(());
         }
-        match self.attached.get(&workload) {
-            Some(&cgroup) => self.identify(cgroup, workload).context("cannot write the map workloads"),
-            None => Ok(()),
+        self.filters.insert(workload, filter);
+        let Some(&cgroup) = self.attached.get(&workload) else { return Ok(()) };
+        let identified = self.identify(cgroup, workload);
+        if identified.is_err() {
+            // Else it would count as written the next time.
+            self.filters.insert(workload, before);
         }
+        identified.context("cannot write the map workloads")
     }
 
     /// Forgets what a workload's programs have looked at. To be done when its routes are gone: whoever is attached anew with

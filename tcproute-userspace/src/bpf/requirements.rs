@@ -93,6 +93,18 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
+/// Fails if the kernel could not be asked what it can do. aya takes an error for a no, once and for all; but these every kernel can
+/// from the oldest on that there is to be.
+pub(super) fn check_detected() -> Result<()> {
+    let known = aya::features();
+    let describes_maps =
+        known.btf().is_some_and(|btf| btf.btf_func() && btf.btf_func_global() && btf.btf_datasec());
+    if describes_maps && known.bpf_name() && known.bpf_global_data() && known.bpf_probe_read_kernel() {
+        return Ok(());
+    }
+    bail!("the kernel could not be asked what it can do, by an error that is not known: start tcproute anew")
+}
+
 /// What it takes, in words.
 pub const CAPABILITIES: &str = "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 

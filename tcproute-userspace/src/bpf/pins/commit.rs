@@ -5,6 +5,7 @@
 
 use anyhow::Result;
 use tcproute_common::LayoutVersion;
+use tracing::warn;
 
 use super::directory::Directory;
 
@@ -46,15 +47,18 @@ pub(super) fn layout(directory: &Directory) -> Result<Option<PinnedLayout>> {
 }
 
 /// Puts the maps that were pinned for it in place, and notes their layout: all of it or, if this process is killed before,
-/// nothing.
+/// nothing. Where it fails nothing has changed; what is decided and cannot be completed yet is completed when pins are looked at.
 pub(super) fn commit(directory: &Directory, layout: PinnedLayout) -> Result<()> {
     let layout = layout.name();
     let names = names(directory)?;
     if names.contains(&layout) && !names.iter().any(|name| name.starts_with(NEXT)) {
         return Ok(());
     }
-    directory.make_child(format!("{NEXT}{layout}"))?;
-    complete(directory)
+    directory.make(format!("{NEXT}{layout}"))?;
+    if let Err(error) = complete(directory) {
+        warn!("new maps are not all in place yet: {error:#}");
+    }
+    Ok(())
 }
 
 /// Puts what was committed in place.

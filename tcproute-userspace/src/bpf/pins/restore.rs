@@ -78,6 +78,7 @@ impl PinDirectory {
         if self.settled.borrow().get(&None) == Some(&before) {
             return Ok(0);
         }
+        commit::complete(&directory)?;
         let mut again = 0;
         for (name, map) in maps {
             let id = sys::map_info(map).with_context(|| format!("the map {name} has no number"))?.id;
