@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::{
     InputError, InputErrors,
     merge::merge,
-    snapshot::{Health, Latest, Rejection, Snapshot, SourceName, Stream, Subject},
+    snapshot::{Bytes, Health, Latest, Rejection, Snapshot, SourceName, Stream, Subject},
 };
 
 /// So many rejections and notes are logged at a time.
@@ -45,6 +45,8 @@ pub struct SourceState {
     pub resources: usize,
     /// When it last said something.
     pub changed: SystemTime,
+    /// How much of it is read, if that has a bound.
+    pub bytes: Option<Bytes>,
 }
 
 impl Sources {
@@ -64,9 +66,9 @@ impl Sources {
     /// How each of them is.
     pub fn states(&self) -> Vec<SourceState> {
         let state = |source: &Source| {
-            let Snapshot { resources, health, .. } = &*source.stream.borrow().snapshot;
+            let Snapshot { resources, health, bytes, .. } = &*source.stream.borrow().snapshot;
             let Source { name, changed, .. } = *source;
-            SourceState { name, health: health.clone(), resources: resources.count(), changed }
+            SourceState { name, health: health.clone(), resources: resources.count(), changed, bytes: *bytes }
         };
         self.all.iter().map(state).collect()
     }

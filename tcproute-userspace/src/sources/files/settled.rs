@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::{
-    super::{documents::Strictness, snapshot::Snapshot},
+    super::{
+        documents::{Strictness, limits},
+        snapshot::{Bytes, Snapshot},
+    },
     alike::Alike,
     content::{FileContent, Patience},
     list::{FileStamp, Look, Nothing, Place, Stamp, State, look},
@@ -38,6 +41,8 @@ pub(super) struct SettledFiles {
     unfinished: Unfinished,
     store: Store,
     last: Snapshot,
+    /// How many bytes all files together may have.
+    pub(super) most: u64,
     /// How many files were read.
     pub(super) read: usize,
 }
@@ -50,7 +55,7 @@ impl SettledFiles {
     pub(super) fn new(paths: Vec<PathBuf>, strictness: Strictness) -> Self {
         let (unfinished, store, last) = (Unfinished::default(), Store::default(), Snapshot::default());
         let patience = Patience::None;
-        Self { paths, strictness, patience, unfinished, store, last, read: 0 }
+        Self { paths, strictness, patience, unfinished, store, last, most: limits::ALL_FILES, read: 0 }
     }
 
     /// What is in the files. That is no mix of some files before and some after a change, no file that is being written, as far
@@ -107,15 +112,27 @@ impl SettledFiles {
     /// Reads what has changed.
     fn read(&mut self, look: &Look, fresh: &mut Fresh) {
         let mut alike = Alike::default();
-        for Stamp { place, state } in &look.files {
-            let was_read = fresh.get(place).is_some_and(|(before, _)| before == state);
-            if !was_read && !self.store.has(place, *state) {
+        let is_read = |fresh: &Fresh, Stamp { place, state }: &Stamp| {
+            let was_read = |(before, content): &(State, FileContent)| before == state && content.is_reached();
+            self.store.has(place, *state) || fresh.get(place).is_some_and(was_read)
+        };
+        // What is known already keeps its room, whatever comes.
+        let known = look.files.iter().filter(|stamp| is_read(fresh, stamp));
+        let mut weight: u64 = known.map(|stamp| stamp.state.weight()).sum();
+        for stamp in &look.files {
+            let Stamp { place, state } = stamp;
+            if is_read(fresh, stamp) {
+                continue;
+            }
+            let content = if weight + state.weight() > self.most {
+                FileContent::beyond(&place.path, self.most)
+            } else {
+                weight += state.weight();
                 self.read += 1;
                 let before = self.store.good(place).map(|good| &*good.held).unwrap_or_default();
-                let content =
-                    FileContent::read(&place.path, self.patience, self.strictness, before, &mut alike);
-                fresh.insert(place.clone(), (*state, content));
-            }
+                FileContent::read(&place.path, self.patience, self.strictness, before, &mut alike)
+            };
+            fresh.insert(place.clone(), (*state, content));
         }
     }
 
@@ -129,7 +146,8 @@ impl SettledFiles {
         }
         self.store.keep(&places, look.nothing);
         self.store.follow_moved(&self.last.resources);
-        let last = self.store.snapshot(&self.last, SystemTime::now());
+        let mut last = self.store.snapshot(&self.last, SystemTime::now());
+        last.bytes = Some(Bytes { read: self.store.weight(), most: self.most });
         self.last = last.clone();
         last
     }
