@@ -193,13 +193,12 @@ impl Reading<'_> {
         self.seen += 1;
         let ObjectLimits { all, refused } = self.limits;
         if self.beyond.is_none() && (self.seen > all || self.objects.refused.len() >= refused) {
-            let message = match self.seen > all {
-                true => format!(
+            let message = if self.seen > all {
+                format!(
                     "there are more than {all} objects up to here, which is too much for the size of the file"
-                ),
-                false => format!(
-                    "there are {refused} objects up to here that cannot be used: the others are not read"
-                ),
+                )
+            } else {
+                format!("there are {refused} objects up to here that cannot be used: the others are not read")
             };
             self.beyond = Some(InputError::new(self.file, Some(at), message));
         }
