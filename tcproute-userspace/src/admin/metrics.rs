@@ -22,6 +22,7 @@ use crate::{
     agent::{Handle, SharesState, State},
     bpf::CounterValue,
     outcomes::WorkloadOutcomes,
+    sources::snapshot::{Bytes, SourceName},
 };
 
 /// Of the text.
@@ -62,6 +63,7 @@ struct Snapshot {
     /// By source and kind.
     rejected: BTreeMap<(&'static str, &'static str), u32>,
     denied: Vec<(&'static str, u32)>,
+    bytes: Vec<(SourceName, Bytes)>,
     gauges: [(&'static str, &'static str, u64); 16],
     last_reconcile: f64,
     events_lost: u64,
@@ -106,6 +108,7 @@ impl Snapshot {
             maps: maps(state),
             rejected,
             denied: state.denied.iter().map(|(why, &count)| (why.name(), count)).collect(),
+            bytes: state.sources.iter().filter_map(|source| Some((source.name, source.bytes?))).collect(),
             gauges: [
                 ("ready", "Whether the kernel holds what was resolved.", flag(state.ready)),
                 (
@@ -175,6 +178,11 @@ impl Collector for Snapshot {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
+        let bytes = self.bytes.iter().map(|(source, bytes)| (*source, ConstGauge::new(bytes.read)));
+        let help = "What is read of a source; a small file counts as 1 KiB.";
+        family(&mut encoder, "source_bytes", help, "source", bytes)?;
+        let most = self.bytes.iter().map(|(source, bytes)| (*source, ConstGauge::new(bytes.most)));
+        family(&mut encoder, "source_most_bytes", "What may be read of it.", "source", most)?;
         if !self.rejected.is_empty() {
             let (name, help) = ("rejected", "What sources have that cannot be used.");
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

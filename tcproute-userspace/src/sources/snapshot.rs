@@ -39,6 +39,17 @@ pub struct Snapshot {
     pub notes: Vec<InputError>,
     /// How the source is.
     pub health: Health,
+    /// How much of it is read, if that has a bound.
+    pub bytes: Option<Bytes>,
+}
+
+/// How much is read of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bytes {
+    /// At present.
+    pub read: u64,
+    /// At most.
+    pub most: u64,
 }
 
 /// What a source has from an earlier daemon, and keeps for the next one.

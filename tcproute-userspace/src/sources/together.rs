@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::{
     InputError, InputErrors,
     merge::merge,
-    snapshot::{Health, Kept, Latest, Rejection, Snapshot, SourceName, Stream, Subject},
+    snapshot::{Bytes, Health, Kept, Latest, Rejection, Snapshot, SourceName, Stream, Subject},
 };
 
 /// So many rejections and notes are logged at a time.
@@ -49,6 +49,8 @@ pub struct SourceState {
     pub changed: SystemTime,
     /// What it has from an earlier daemon, and keeps for the next one.
     pub kept: Kept,
+    /// How much of it is read, if that has a bound.
+    pub bytes: Option<Bytes>,
 }
 
 impl Sources {
@@ -72,10 +74,10 @@ impl Sources {
     pub fn states(&self) -> Vec<SourceState> {
         let state = |source: &Source| {
             let Latest { snapshot, kept, .. } = &*source.stream.borrow();
-            let Snapshot { resources, health, .. } = &**snapshot;
+            let Snapshot { resources, health, bytes, .. } = &**snapshot;
             let Source { name, changed, .. } = *source;
             let (health, kept) = (health.clone(), kept.clone());
-            SourceState { name, health, resources: resources.count(), changed, kept }
+            SourceState { name, health, resources: resources.count(), changed, bytes: *bytes, kept }
         };
         self.all.iter().map(state).collect()
     }

@@ -204,6 +204,11 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
         self.index += 1;
         seed.deserialize(Lenient { node, path: &path, notes: self.notes }).map(Some)
     }
+
+    /// For lists to take the room that they need: most have one entry, and would get room for four.
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.clone().count())
+    }
 }
 
 struct Entries<'a> {

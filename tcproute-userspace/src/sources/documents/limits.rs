@@ -4,6 +4,12 @@
 /// Bytes in a file. A Dataplane has some 250, so this is room for 250,000 of them.
 pub(in crate::sources) const FILE: usize = 64 << 20;
 
+/// Bytes in all files together.
+pub(in crate::sources) const ALL_FILES: u64 = 256 << 20;
+
+/// A file that is smaller takes as much room as one of so many bytes: something is known of each.
+pub(in crate::sources) const LEAST_FILE: u64 = 1024;
+
 /// Collections inside each other. Resources need less than 20; what the YAML parser does grows with the square.
 pub(super) const DEPTH: usize = 128;
 
@@ -15,6 +21,29 @@ pub(super) const ALIASED_TEXT: usize = 16 << 20;
 
 /// Violations that are told. Nobody reads more, and a wrong file might have millions.
 pub(in crate::sources) const VIOLATIONS: usize = 20_000;
+
+/// Violations that are told of all files together. Past that only the first of each object is.
+pub(in crate::sources) const ALL_VIOLATIONS: usize = 2 * VIOLATIONS;
+
+/// Notes that are told of a file.
+pub(in crate::sources) const NOTES: usize = 1_000;
+
+/// Objects in a file, by its size. A resource takes 100 bytes or more in the text, and some 400 in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sources) struct ObjectLimits {
+    /// All of them.
+    pub(in crate::sources) all: usize,
+    /// Those that cannot be used. What is told of one takes some 600 bytes.
+    pub(in crate::sources) refused: usize,
+}
+
+impl ObjectLimits {
+    /// For a text of so many bytes.
+    pub(in crate::sources) const fn of(text: usize) -> Self {
+        const FEW: usize = 256;
+        Self { all: FEW + text / 64, refused: FEW + text / 112 }
+    }
+}
 
 /// What depends on how large the text is. Small ones may have as much as one of [`SMALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,10 @@ use nix::libc::O_NONBLOCK;
 
 use super::{
     super::{
-        documents::{self, Ending, Mark, Object, Outcome, Rules, limits},
+        documents::{
+            self, Ending, Mark, Object, Outcome, Rules,
+            limits::{self, ObjectLimits},
+        },
         error::InputError,
         snapshot::Subject,
     },
@@ -120,15 +123,32 @@ impl FileContent {
             first: HashMap::new(),
             told: 0,
             more: false,
+            seen: 0,
+            limits: ObjectLimits::of(text.len()),
+            beyond: None,
             objects: Objects::default(),
         };
         let Ending { faults, more } = documents::read(text, rules, &mut |object| reading.take(object));
+        let beyond = reading.beyond.take();
         let objects = reading.end(more);
-        if faults.is_empty() {
+        let faults = faults.into_iter().map(|note| InputError::noted(path, note));
+        let errors: Vec<InputError> = beyond.into_iter().chain(faults).collect();
+        if errors.is_empty() {
             return Self::Whole(objects);
         }
-        let errors = faults.into_iter().map(|note| InputError::noted(path, note)).collect();
         Self::Unreadable { errors, io: false, before: objects }
+    }
+
+    /// One that is not read, since with it the files would come to more than this.
+    pub(super) fn beyond(path: &Path, most: u64) -> Self {
+        let message = format!("is not read: with it the files come to more than {} MiB", most >> 20);
+        // To be tried again, as there may be room when others have become smaller.
+        Self::unreadable(InputError::new(path, None, message), true)
+    }
+
+    /// Whether its bytes were had.
+    pub(super) const fn is_reached(&self) -> bool {
+        !matches!(self, Self::Unreadable { io: true, .. })
     }
 
     fn unreadable(error: InputError, io: bool) -> Self {
@@ -158,11 +178,31 @@ struct Reading<'a> {
     told: usize,
     /// Whether there is more.
     more: bool,
+    /// How many objects there were.
+    seen: usize,
+    limits: ObjectLimits,
+    /// What there is too much of. Nothing is taken from there on, and nobody is to take the others for all.
+    beyond: Option<InputError>,
     objects: Objects,
 }
 
 impl Reading<'_> {
     fn take(&mut self, Object { identity, at, name, outcome, remarks }: Object) {
+        self.seen += 1;
+        let ObjectLimits { all, refused } = self.limits;
+        if self.beyond.is_none() && (self.seen > all || self.objects.refused.len() >= refused) {
+            let message = if self.seen > all {
+                format!(
+                    "there are more than {all} objects up to here, which is too much for the size of the file"
+                )
+            } else {
+                format!("there are {refused} objects up to here that cannot be used: the others are not read")
+            };
+            self.beyond = Some(InputError::new(self.file, Some(at), message));
+        }
+        if self.beyond.is_some() {
+            return;
+        }
         self.objects.notes.extend(remarks.into_iter().map(|note| InputError::noted(self.file, note)));
         match outcome {
             Outcome::Read(resource, json) => {
@@ -179,7 +219,13 @@ impl Reading<'_> {
                 });
             }
             Outcome::Passed(note) => {
-                self.objects.notes.extend(note.map(|note| InputError::noted(self.file, note)));
+                let told = self.objects.notes.len();
+                if told < limits::NOTES {
+                    self.objects.notes.extend(note.map(|note| InputError::noted(self.file, note)));
+                } else if told == limits::NOTES && note.is_some() {
+                    let message = format!("has more than {told} such notes; the others are not told");
+                    self.objects.notes.push(InputError::new(self.file, None, message));
+                }
             }
         }
     }

@@ -87,6 +87,21 @@ impl Good {
         Self { held, refused, notes, count, reach: Reach::Read, strangers }
     }
 
+    /// How much that is wrong is told of it.
+    pub(super) fn told(&self) -> usize {
+        self.refused.iter().map(|refused| refused.errors.len()).sum()
+    }
+
+    /// Tells no more than one thing of each object, and that there is more.
+    pub(super) fn tell_less(&mut self, file: &Path) {
+        for refused in &mut self.refused {
+            refused.errors.truncate(1);
+            refused.errors.shrink_to_fit();
+        }
+        let message = "has more violations, which are not told: the files have too many";
+        self.refused.push(Refused::at(file, None, vec![InputError::new(file, None, message)]));
+    }
+
     /// Adds the last good form of something that was elsewhere. Whether it was not there.
     pub(super) fn add(&mut self, held: Held) -> bool {
         let place = self.held.binary_search_by(|other| other.identity.cmp(&held.identity));

@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::super::error::InputError;
+use super::super::{
+    documents::limits::{FILE, LEAST_FILE},
+    error::InputError,
+};
 
 /// A file by what was named and where it is. In the order in which files are read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,6 +128,18 @@ impl FileStamp {
             inode: metadata.ino(),
             size: metadata.size(),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl State {
+    /// How much room it takes among all files.
+    pub(super) fn weight(&self) -> u64 {
+        match self {
+            // One that is too large is not read.
+            Self::There(FileStamp { size, .. }) if *size > FILE as u64 => LEAST_FILE,
+            Self::There(FileStamp { size, .. }) => (*size).max(LEAST_FILE),
+            Self::Gone | Self::Unknown(_) => 0,
         }
     }
 }

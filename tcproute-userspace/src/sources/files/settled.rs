@@ -10,9 +10,9 @@ use std::{
 
 use super::{
     super::{
-        documents::Rules,
+        documents::{Rules, limits},
         last_good::{Change, Record},
-        snapshot::{Health, Snapshot},
+        snapshot::{Bytes, Health, Snapshot},
     },
     alike::Alike,
     content::{FileContent, Patience},
@@ -45,6 +45,8 @@ pub(super) struct SettledFiles {
     last: Snapshot,
     /// The named paths that have led to a file since the start. Of the others it is not known whether they are empty or away.
     answered: BTreeSet<usize>,
+    /// How many bytes all files together may have.
+    pub(super) most: u64,
     /// How many files were read.
     pub(super) read: usize,
 }
@@ -56,8 +58,8 @@ impl SettledFiles {
     /// Of these files and directories.
     pub(super) fn new(paths: Vec<PathBuf>, rules: Rules) -> Self {
         let (unfinished, store, last) = (Unfinished::default(), Store::default(), Snapshot::default());
-        let (patience, answered) = (Patience::None, BTreeSet::new());
-        Self { paths, rules, patience, unfinished, store, last, answered, read: 0 }
+        let (patience, answered, most) = (Patience::None, BTreeSet::new(), limits::ALL_FILES);
+        Self { paths, rules, patience, unfinished, store, last, answered, most, read: 0 }
     }
 
     /// Begins with what an earlier daemon has read, which stays until it is read anew or known to be gone.
@@ -140,14 +142,27 @@ impl SettledFiles {
     /// Reads what has changed.
     fn read(&mut self, look: &Look, fresh: &mut Fresh) {
         let mut alike = Alike::default();
-        for Stamp { place, state } in &look.files {
-            let was_read = fresh.get(place).is_some_and(|(before, _)| before == state);
-            if !was_read && !self.store.has(place, *state) {
+        let is_read = |fresh: &Fresh, Stamp { place, state }: &Stamp| {
+            let was_read = |(before, content): &(State, FileContent)| before == state && content.is_reached();
+            self.store.has(place, *state) || fresh.get(place).is_some_and(was_read)
+        };
+        // What is known already keeps its room, whatever comes.
+        let known = look.files.iter().filter(|stamp| is_read(fresh, stamp));
+        let mut weight: u64 = known.map(|stamp| stamp.state.weight()).sum();
+        for stamp in &look.files {
+            let Stamp { place, state } = stamp;
+            if is_read(fresh, stamp) {
+                continue;
+            }
+            let content = if weight + state.weight() > self.most {
+                FileContent::beyond(&place.path, self.most)
+            } else {
+                weight += state.weight();
                 self.read += 1;
                 let before = self.store.good(place).map(|good| &*good.held).unwrap_or_default();
-                let content = FileContent::read(&place.path, self.patience, &self.rules, before, &mut alike);
-                fresh.insert(place.clone(), (*state, content));
-            }
+                FileContent::read(&place.path, self.patience, &self.rules, before, &mut alike)
+            };
+            fresh.insert(place.clone(), (*state, content));
         }
     }
 
@@ -162,7 +177,8 @@ impl SettledFiles {
         }
         self.store.keep(&places, look.nothing);
         self.store.follow_moved(&self.last.resources);
-        let last = self.store.snapshot(&self.last, SystemTime::now());
+        let mut last = self.store.snapshot(&self.last, SystemTime::now());
+        last.bytes = Some(Bytes { read: self.store.weight(), most: self.most });
         self.last = last.clone();
         last
     }

@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     super::{
+        documents::limits,
         error::InputError,
         last_good::Change,
         snapshot::{Health, Rejection, Snapshot, Subject},
@@ -38,6 +39,8 @@ pub(super) struct Store {
     contested: BTreeMap<Arc<Identity>, BTreeSet<Arc<Place>>>,
     /// Of which not everything is handed out yet that is to be kept for the next start.
     unkept: BTreeSet<Arc<Place>>,
+    /// How much that is wrong is told of all files.
+    told: usize,
 }
 
 #[derive(Debug)]
@@ -52,6 +55,12 @@ impl Store {
     pub(super) fn has(&self, place: &Place, state: State) -> bool {
         let reached = |file: &File| file.state == state && file.good.reach == Reach::Read;
         matches!(state, State::There(_)) && self.files.get(place).is_some_and(reached)
+    }
+
+    /// How much room the files take that were read.
+    pub(super) fn weight(&self) -> u64 {
+        let read = self.files.values().filter(|file| file.good.reach == Reach::Read);
+        read.map(|file| file.state.weight()).sum()
     }
 
     /// The state in which a file was read last.
@@ -102,7 +111,12 @@ impl Store {
         };
         // A copy of pointers: what is no longer held has to be taken out.
         let old = before.held.clone();
-        let good = before.next(&place.path, content);
+        self.told -= before.told();
+        let mut good = before.next(&place.path, content);
+        if self.told + good.told() > limits::ALL_VIOLATIONS {
+            good.tell_less(&place.path);
+        }
+        self.told += good.told();
         self.files.insert(Arc::clone(&place), File { state, good });
         self.replace(&place, &old);
         self.unkept.insert(place);
@@ -115,6 +129,7 @@ impl Store {
         let gone: Vec<Arc<Place>> = self.files.keys().filter(is_gone).cloned().collect();
         for place in gone {
             if let Some(file) = self.files.remove(&place) {
+                self.told -= file.good.told();
                 self.replace(&place, &file.good.held);
                 self.unkept.insert(place);
             }
@@ -242,7 +257,8 @@ impl Store {
             reject(Subject::Resource(Identity::clone(identity)), &[errors], false);
         }
         let notes = self.files.values().flat_map(|file| &file.good.notes).cloned().collect();
-        Snapshot { resources: self.resources.clone(), rejected, notes, health: self.health(before, now) }
+        let (resources, health) = (self.resources.clone(), self.health(before, now));
+        Snapshot { resources, rejected, notes, health, bytes: None }
     }
 
     /// Resources that an earlier file has.

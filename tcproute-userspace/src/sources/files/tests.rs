@@ -14,7 +14,10 @@ use super::{
     store::Store,
     *,
 };
-use crate::{resources::Resources, sources::Rules};
+use crate::{
+    resources::Resources,
+    sources::{Rules, snapshot::Bytes},
+};
 
 /// A directory of files, and what is read of it.
 struct Directory {
@@ -79,6 +82,37 @@ fn one(text: &str) -> Vec<String> {
 }
 
 const NONE: Vec<String> = Vec::new();
+
+#[test]
+fn what_is_too_much_for_all_files_is_not_read_and_the_others_stay() {
+    let long = |name: &str| format!("{}# {}\n", service(name, 1), "x".repeat(3_000));
+    let mut files = Directory::new(&[("a.yaml", &service("a", 1)), ("b.yaml", &service("b", 1))]);
+    files.files.most = 4 << 10;
+    assert_eq!(files.load(), ("a=1 b=1".to_owned(), vec![]));
+    assert_eq!(files.files.load(&|_| false).bytes, Some(Bytes { read: 2 << 10, most: 4 << 10 }));
+    // The one that grows is in front of the others, and reaches the bound all the same.
+    files.write("a.yaml", &long("a2"));
+    let beyond = "a.yaml (kept): a.yaml: is not read: with it the files come to more than 0 MiB";
+    assert_eq!(files.load(), ("a=1 b=1".to_owned(), vec![beyond.to_owned()]));
+    fs::remove_file(files.path("b.yaml")).unwrap();
+    assert_eq!(files.load(), ("a2=1".to_owned(), vec![]));
+}
+
+#[test]
+fn of_very_many_violations_only_the_first_of_each_object_is_told() {
+    let text = |count: usize| {
+        format!("type: MeshTCPRoute\nname: r{count}\nspec:\n  to:\n{}", "    - {}\n".repeat(count))
+    };
+    let mut files =
+        Directory::new(&[("a.yaml", &text(19_000)), ("b.yaml", &text(19_001)), ("c.yaml", &text(19_002))]);
+    let counts = |files: &mut Directory| -> Vec<usize> {
+        files.files.load(&|_| false).rejected.values().map(|rejection| rejection.violations.len()).collect()
+    };
+    assert_eq!(counts(&mut files), [19_000, 19_001, 1, 1]);
+    files.write("a.yaml", "");
+    files.write("c.yaml", &text(3));
+    assert_eq!(counts(&mut files), [19_001, 3]);
+}
 
 #[test]
 fn a_file_that_has_not_changed_is_not_read_again() {

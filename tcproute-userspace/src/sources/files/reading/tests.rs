@@ -106,7 +106,8 @@ fn errors_of_a_file_are_in_the_order_of_their_places() {
 
 #[test]
 fn a_resource_defined_very_often_is_told_often_enough() {
-    let files = Files::new(&[("a.yaml", &format!("---\n{MESH}").repeat(30_000))]);
+    let document = format!("---\n# {}\n{MESH}", "long".repeat(25));
+    let files = Files::new(&[("a.yaml", &document.repeat(30_000))]);
     let errors = files.errors(&["a.yaml"]);
     assert_eq!(errors.len(), 20_001);
     assert_eq!(errors[20_000], "a.yaml: has more than 20000 violations; the others are not told");
@@ -157,4 +158,31 @@ fn files_that_are_no_resources_are_noted_beside_resources() {
     let reading = read(&[files.path("")], Rules::default());
     assert_eq!((reading.count, reading.errors.len(), reading.notes.len()), (1, 0, 2));
     assert_eq!(reading.finish().unwrap().meshes.len(), 1);
+}
+
+#[test]
+fn a_file_with_too_many_objects_is_told_so_and_read_up_to_there() {
+    let meshes = |i: usize| format!("type: Mesh\nname: m{i}\n---\n");
+    let wrong = |i: usize| format!("type: Mesh\nname: m{i}\nx: 1\n---\n");
+    let text = |object: &dyn Fn(usize) -> String| (0..2_000).map(object).collect::<String>();
+    let files = Files::new(&[("a.yaml", &text(&meshes)), ("b.yaml", &text(&wrong))]);
+    let too_many = "a.yaml:3247:1: there are more than 1082 objects up to here, which is too much for the size of the file";
+    let too_bad =
+        "b.yaml:3269:1: there are 817 objects up to here that cannot be used: the others are not read";
+    let errors = files.errors(&["a.yaml", "b.yaml"]);
+    assert_eq!((errors.len(), &*errors[0]), (819, too_many));
+    assert_eq!(errors.iter().filter(|error| *error == too_bad).count(), 1, "{:?}", errors.last());
+}
+
+#[test]
+fn no_more_notes_are_told_than_are_read() {
+    let text = "type: MeshHorizon\nname: a-rather-long-name\nspec: {}\nlabels: {}\n---\n".repeat(1_500);
+    let files = Files::new(&[("a.yaml", &text)]);
+    let notes = read(&[files.path("a.yaml")], Rules::default()).notes;
+    assert_eq!(notes.len(), 1_001);
+    assert_eq!(
+        notes[1_000].to_string(),
+        files.path("a.yaml").display().to_string()
+            + ": has more than 1000 such notes; the others are not told"
+    );
 }
