@@ -46,6 +46,12 @@ impl Log {
     }
 }
 
+impl Drop for Log {
+    fn drop(&mut self) {
+        print!("{}", self.text());
+    }
+}
+
 impl Default for Node {
     fn default() -> Self {
         Self::new()
@@ -116,7 +122,6 @@ impl Node {
             assert!(status.is_none(), "the daemon has ended: {}", log.text());
             log.in_force()
         });
-        print!("{}", log.text());
     }
 
     fn admin_socket(&self) -> PathBuf {

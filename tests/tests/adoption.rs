@@ -114,7 +114,6 @@ fn no_count_is_lost_when_daemons_are_killed_while_maps_grow() {
         wait_for("the maps are larger", || log.text().contains("maps made larger"));
         load.wait_for_more(8);
         node.kill();
-        println!("{}", log.text());
         node.run(&mesh, &[]);
     }
     load.wait_for_more(sample(PHASE).into());
