@@ -30,6 +30,8 @@ struct Seen {
     holds: bool,
     /// By thread and name.
     made: BTreeMap<(String, String), u32>,
+    /// What a thread has begun and not ended yet.
+    begun: BTreeMap<String, String>,
     hits: Vec<Hit>,
     complaints: Vec<String>,
 }
@@ -157,10 +159,15 @@ impl Seen {
             Some((thread, said)) => (thread.trim(), said),
             None => ("", line),
         };
-        if said.ends_with("(INJECTED)") {
-            self.hits.push(Hit { at: Instant::now(), line: said.to_owned() });
+        if let Some(begun) = said.strip_suffix("<unfinished ...>") {
+            self.begun.insert(thread.to_owned(), begun.to_owned());
         }
         // The end of one that was begun on another line is "<... name resumed>".
+        let begun = said.starts_with("<...").then(|| self.begun.remove(thread)).flatten();
+        if said.ends_with("(INJECTED)") {
+            let line = begun.unwrap_or_default() + said;
+            self.hits.push(Hit { at: Instant::now(), line });
+        }
         if let Some((name, _)) = said.split_once('(')
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         {
@@ -191,5 +198,6 @@ mod tests {
         let of = |thread: &str, call: &str| seen.made.get(&(thread.to_owned(), call.to_owned())).copied();
         assert_eq!((of("7", "read"), of("8", "read"), of("", "write")), (Some(2), Some(1), Some(1)));
         assert_eq!((seen.made.len(), seen.hits.len()), (3, 2));
+        assert!(seen.hits[0].line.starts_with("read(3<pipe:[1]>"), "{:?}", seen.hits);
     }
 }
