@@ -64,6 +64,6 @@ impl Limits {
     /// For a text of so many bytes.
     pub(super) fn of(text: usize) -> Self {
         let size = text.max(SMALL);
-        Self { values: size / 16, ahead: size / 28, anchors: size / 128 }
+        Self { values: size / 16, ahead: size / 36, anchors: size / 128 }
     }
 }
