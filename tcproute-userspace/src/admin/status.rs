@@ -17,7 +17,7 @@ use crate::{
     outcomes::timestamp,
     privileges,
     sources::{
-        SourceState,
+        SourceState, dns,
         snapshot::{Health, Rejection, Subject},
     },
 };
@@ -269,6 +269,7 @@ impl Status {
                 })
                 .chain(state.unattached.iter().cloned())
                 .chain(state.missing.iter().cloned())
+                .chain(state.names.left_out.iter().map(left_out))
                 .chain(state.workloads.values().filter_map(|workload| beyond(workload)))
                 .chain(state.warnings.iter().cloned())
                 .collect(),
@@ -289,6 +290,13 @@ fn source(source: &SourceState) -> Source {
         changed: timestamp(source.changed),
         failing,
     }
+}
+
+fn left_out((dataplane, count): (&dns::Owner, &usize)) -> String {
+    let share = dns::SHARE;
+    format!(
+        "Dataplane {dataplane} leads to more than {share} DNS names: {count} are not looked up and have no endpoint"
+    )
 }
 
 fn rejected((subject, rejection): (&Subject, &Arc<Rejection>)) -> Rejected {

@@ -99,8 +99,8 @@ pub struct Inputs {
     pub first: Arc<Snapshot>,
     /// The sources, if they are followed.
     pub sources: Option<Sources>,
-    /// The addresses of names.
-    pub dns: Dns,
+    /// How often names are looked up.
+    pub dns_interval: Duration,
     /// Workloads by name, which come and go.
     pub named: Option<NamedCgroups>,
     /// Workloads that are there for good.
@@ -165,13 +165,14 @@ impl<'a> Agent<'a> {
         let names = inputs.named.as_ref().map(|named| named.names().to_vec()).unwrap_or_default();
         let mut local = LocalDataplanes::new(settings.clone(), names, inputs.fixed.clone());
         local.take_resources(inputs.first.for_routing());
-        local.take_answers(&inputs.dns.first(FIRST_ANSWERS).await);
+        let dns = Dns::start(follow::names(&local.routes()), inputs.dns_interval);
+        local.take_answers(&dns.first(FIRST_ANSWERS).await);
         if let Some(named) = &inputs.named {
             local.take_found(named.local().clone());
         }
-        let mut feeds = Feeds::start(inputs);
+        let mut feeds = Feeds::start(inputs, dns);
         let said = Arc::clone(&feeds.said.borrow_and_update());
-        feeds.answers.mark_unchanged();
+        let answers = feeds.answers.borrow_and_update().clone();
 
         let features = Features::probe().context("cannot probe the kernel's features")?;
         if features.socket_error_offset.is_none() {
@@ -209,6 +210,7 @@ impl<'a> Agent<'a> {
             settings,
         };
         agent.told.sources(&said);
+        agent.told.names(answers.shares);
         // The tables are complete before anything is attached.
         agent.take_steps(Attach::Later);
         agent.in_force.datapath.prepare_attaching()?;
@@ -259,12 +261,18 @@ impl<'a> Agent<'a> {
                     let said = Arc::clone(&self.feeds.said.borrow_and_update());
                     self.told.sources(&said);
                     let touched = self.local.take_resources(said.snapshot.for_routing());
+                    if touched {
+                        self.feeds.routes.send_replace(self.local.routes());
+                    }
                     grown = self.follow_up(touched, said.since, "the resources");
                 }
                 Ok(()) = self.feeds.answers.changed() => {
-                    let answers = Arc::clone(&self.feeds.answers.borrow_and_update().addresses);
-                    if self.local.take_answers(&answers) {
+                    let answers = self.feeds.answers.borrow_and_update().clone();
+                    self.told.names(answers.shares);
+                    if self.local.take_answers(&answers.addresses) {
                         grown = self.bring_in_step(Instant::now(), "the addresses of external services");
+                    } else {
+                        self.publish();
                     }
                 }
                 Ok(()) = self.feeds.found.changed() => {

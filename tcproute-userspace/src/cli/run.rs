@@ -19,7 +19,7 @@ use crate::{
     drain,
     plan::EjectionPolicy,
     privileges,
-    sources::{Sources, dns::Dns, files},
+    sources::{Sources, files},
     workloads::{
         cgroups::{Cgroup2, CgroupPattern},
         named::{Named, NamedCgroups},
@@ -110,7 +110,6 @@ impl Run {
         if self.strict && !first.rejected.is_empty() {
             return Err(first.errors().into());
         }
-        let dns = Dns::start(first.resources.external_host_names(), self.input.dns_interval);
         let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
         let settings = Settings { ejection, drain: self.drain, ..self.input.settings() };
 
@@ -138,7 +137,9 @@ impl Run {
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
         let links = PinnedLinks::new(pins.link_directories()?);
         let named = NamedCgroups::new(hierarchy, named, Arc::new(move |cgroup| links.cgroup(cgroup)));
-        let inputs = Inputs { first, sources: Some(sources), dns, named: Some(named), fixed: Vec::new() };
+        let dns_interval = self.input.dns_interval;
+        let inputs =
+            Inputs { first, sources: Some(sources), dns_interval, named: Some(named), fixed: Vec::new() };
         let started = Agent::start(settings, inputs, Some(&pins), desk).await;
         let mut agent = match started {
             Ok(agent) => agent,

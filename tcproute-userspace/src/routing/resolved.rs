@@ -55,6 +55,8 @@ pub struct Destination {
     pub policies: Vec<String>,
     /// The backends in the order in which the policy names them; empty for a passthrough.
     pub backends: Vec<ResolvedBackend>,
+    /// The DNS names of their endpoints, sorted.
+    pub names: Vec<String>,
     /// What the operator should know: unknown services, destinations left to the proxy, and the like.
     pub warnings: Vec<String>,
 }
@@ -137,7 +139,7 @@ impl Serialize for ResolvedRoute {
             policies: &'a [String],
             backends: &'a [ResolvedBackend],
         }
-        let Destination { service, protocol, action, reason, policies, backends, warnings: _ } =
+        let Destination { service, protocol, action, reason, policies, backends, names: _, warnings: _ } =
             &*self.destination;
         Shown {
             service,

@@ -4,9 +4,11 @@
 //! addresses for as long as it is not answered.
 
 mod schedule;
+mod share;
+mod turns;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, ToSocketAddrs},
     sync::Arc,
@@ -15,13 +17,16 @@ use std::{
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
 
 use crate::routing::DnsAnswers;
 use schedule::Schedule;
+use turns::{Slots, Turns};
+
+pub use share::{Names, Owner, SHARE, Shares};
 
 /// How long one name may take. The resolver's own limit can be half a minute.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,15 +35,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub const FIRST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// So many names are looked up at a time,
-const AT_A_TIME: usize = 48;
+const SLOTS: Slots = Slots { all: 48, each: 16 };
 /// and so many more of those that were not answered last time: they take long, and must not keep others waiting.
-const FAILING_AT_A_TIME: usize = 16;
+const FAILING_SLOTS: Slots = Slots { all: 16, each: 6 };
+
+/// So many addresses of an answer count.
+const ADDRESSES: usize = 256;
 
 /// Answers that come one soon after the other are told together.
 const TOGETHER: Duration = Duration::from_millis(5);
-
-/// The names that are wanted.
-pub type Names = Arc<BTreeSet<String>>;
 
 /// What is known of the names that are wanted.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +52,8 @@ pub struct Answers {
     pub addresses: Arc<DnsAnswers>,
     /// How many were neither answered nor refused yet.
     pub pending: usize,
+    /// How many names there are.
+    pub shares: Shares,
 }
 
 /// Looks names up, again and again, until this is dropped.
@@ -59,22 +66,26 @@ pub struct Dns {
 
 impl Dns {
     /// Looks these names up at once, and then at this interval. To be called inside of the runtime.
-    pub fn start(names: BTreeSet<String>, every: Duration) -> Self {
+    pub fn start(names: Names, every: Duration) -> Self {
         Self::with(names, every, ask_resolver)
     }
 
-    fn with<R: Resolver>(names: BTreeSet<String>, every: Duration, resolver: R) -> Self {
-        let (sender, wanted) = watch::channel(Arc::new(names));
-        let (told, answers) =
-            watch::channel(Answers { pending: sender.borrow().len(), ..Answers::default() });
+    fn with<R: Resolver>(names: Names, every: Duration, resolver: R) -> Self {
+        let mut schedule = Schedule::new(every);
+        schedule.want(&names, Instant::now());
+        let (told, answers) = watch::channel(schedule.answers());
+        let (sender, wanted) = watch::channel(names);
+        let (freed_sender, freed) = mpsc::unbounded_channel();
         let mut task = JoinSet::new();
         let look_ups = LookUps {
             resolver: Arc::new(resolver),
-            slots: Arc::new(Semaphore::new(AT_A_TIME)),
-            failing_slots: Arc::new(Semaphore::new(FAILING_AT_A_TIME)),
+            schedule,
+            turns: Turns::new(SLOTS),
+            failing: Turns::new(FAILING_SLOTS),
+            freed: freed_sender,
             running: JoinSet::new(),
         };
-        task.spawn(look_ups.serve(wanted, told, every));
+        task.spawn(look_ups.serve(wanted, told, freed));
         Self { names: sender, answers, _task: task }
     }
 
@@ -101,7 +112,10 @@ impl Dns {
 pub async fn look_up(names: BTreeSet<String>) -> DnsAnswers {
     // Nobody waits so long for a second one.
     const NEVER: Duration = Duration::from_hours(24);
-    let answers = Dns::start(names, NEVER).first(2 * PATIENCE).await;
+    // Each has a share of its own: nobody else waits.
+    let names: BTreeMap<Owner, BTreeSet<String>> =
+        names.into_iter().map(|name| (name.as_str().into(), [name].into())).collect();
+    let answers = Dns::start(Arc::new(names), NEVER).first(2 * PATIENCE).await;
     Arc::unwrap_or_clone(answers)
 }
 
@@ -120,9 +134,34 @@ type Found = io::Result<Vec<IpAddr>>;
 
 struct LookUps<R> {
     resolver: Arc<R>,
-    slots: Arc<Semaphore>,
-    failing_slots: Arc<Semaphore>,
+    schedule: Schedule,
+    turns: Turns,
+    /// Of those that were not answered last time.
+    failing: Turns,
+    freed: mpsc::UnboundedSender<Taken>,
     running: JoinSet<(String, Found)>,
+}
+
+/// A slot that is taken.
+#[derive(Debug)]
+struct Taken {
+    owner: Owner,
+    is_failing: bool,
+}
+
+/// Gives the slot back when it is dropped.
+struct Slot {
+    taken: Option<Taken>,
+    freed: mpsc::UnboundedSender<Taken>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            // Nobody wants it any more when there are no more look-ups.
+            let _ = self.freed.send(taken);
+        }
+    }
 }
 
 impl<R: Resolver> LookUps<R> {
@@ -131,16 +170,12 @@ impl<R: Resolver> LookUps<R> {
         mut self,
         mut wanted: watch::Receiver<Names>,
         told: watch::Sender<Answers>,
-        every: Duration,
+        mut freed: mpsc::UnboundedReceiver<Taken>,
     ) {
-        let mut schedule = Schedule::new(every);
-        schedule.want(&wanted.borrow_and_update().clone(), Instant::now());
         let mut tell_at = None;
         loop {
-            for (name, failing) in schedule.due(Instant::now()) {
-                self.start(name, failing);
-            }
-            let due = schedule.next_due();
+            self.start_due();
+            let due = self.schedule.next_due();
             // A branch that is off is given any time.
             let (at, tell) = (due.unwrap_or_else(Instant::now), tell_at.unwrap_or_else(Instant::now));
             tokio::select! {
@@ -148,37 +183,49 @@ impl<R: Resolver> LookUps<R> {
                     if changed.is_err() {
                         return;
                     }
-                    schedule.want(&wanted.borrow_and_update().clone(), Instant::now());
+                    let names = Names::clone(&wanted.borrow_and_update());
+                    self.schedule.want(&names, Instant::now());
                 }
-                Some(Ok((name, found))) = self.running.join_next() => schedule.take(&name, found, Instant::now()),
+                Some(Ok((name, found))) = self.running.join_next() => {
+                    self.schedule.take(&name, found, Instant::now());
+                }
+                Some(Taken { owner, is_failing }) = freed.recv() => self.turns(is_failing).done(&owner),
                 () = sleep_until(at), if due.is_some() => {}
                 () = sleep_until(tell), if tell_at.is_some() => {
                     tell_at = None;
-                    told.send_replace(schedule.answers());
+                    told.send_replace(self.schedule.answers());
                 }
             }
-            if schedule.has_news() {
+            if self.schedule.has_news() {
                 tell_at.get_or_insert_with(|| Instant::now() + TOGETHER);
             }
         }
     }
 
-    fn start(&mut self, name: String, failing: bool) {
-        let slots = Arc::clone(if failing { &self.failing_slots } else { &self.slots });
-        let resolver = Arc::clone(&self.resolver);
-        self.running.spawn(async move {
-            let found = match slots.acquire_owned().await {
-                Ok(slot) => look_up_one(resolver, name.clone(), slot).await,
-                Err(closed) => Err(io::Error::other(closed)),
-            };
-            (name, found)
-        });
+    const fn turns(&mut self, is_failing: bool) -> &mut Turns {
+        if is_failing { &mut self.failing } else { &mut self.turns }
+    }
+
+    /// Starts as many look-ups as there is room for.
+    fn start_due(&mut self) {
+        for (owner, name, is_failing) in self.schedule.due(Instant::now()) {
+            self.turns(is_failing).push(&owner, &name);
+        }
+        for is_failing in [false, true] {
+            let turns = if is_failing { &mut self.failing } else { &mut self.turns };
+            while let Some((owner, name)) = turns.next(|name| self.schedule.is_waiting(name)) {
+                self.schedule.begin(&name);
+                let slot = Slot { taken: Some(Taken { owner, is_failing }), freed: self.freed.clone() };
+                let resolver = Arc::clone(&self.resolver);
+                self.running.spawn(async move { (name.clone(), look_up_one(resolver, name, slot).await) });
+            }
+        }
     }
 }
 
 /// The slot is taken until the resolver is done, also when nobody waits for it any more. It has a thread of its own: one of
 /// the runtime would be waited for when the program ends.
-async fn look_up_one<R: Resolver>(resolver: Arc<R>, name: String, slot: OwnedSemaphorePermit) -> Found {
+async fn look_up_one<R: Resolver>(resolver: Arc<R>, name: String, slot: Slot) -> Found {
     let (sender, answer) = oneshot::channel();
     thread::Builder::new().name("resolve".to_owned()).spawn(move || {
         let found = resolver(&name);
@@ -191,7 +238,7 @@ async fn look_up_one<R: Resolver>(resolver: Arc<R>, name: String, slot: OwnedSem
         return Err(io::Error::other("the answer holds no address"));
     }
     // Sorted and without repeats: resolvers rotate their answers, and that is no change.
-    Ok(found.into_iter().collect::<BTreeSet<IpAddr>>().into_iter().collect())
+    Ok(found.into_iter().collect::<BTreeSet<IpAddr>>().into_iter().take(ADDRESSES).collect())
 }
 
 #[cfg(test)]

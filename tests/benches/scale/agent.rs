@@ -20,7 +20,6 @@ use tcproute::{
     routing,
     sources::{
         self, Sources,
-        dns::Dns,
         snapshot::{Latest, Snapshot},
     },
     workloads::{
@@ -118,7 +117,7 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         let inputs = Inputs {
             first,
             sources: Some(Sources::new(vec![("memory", stream)])),
-            dns: Dns::start([].into(), PATIENCE),
+            dns_interval: PATIENCE,
             named: Some(NamedCgroups::new(hierarchy, all_named, Arc::new(move |it| links.cgroup(it)))),
             fixed: Vec::new(),
         };
