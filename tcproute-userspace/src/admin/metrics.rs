@@ -22,7 +22,10 @@ use crate::{
     agent::{Handle, SharesState, State},
     bpf::CounterValue,
     outcomes::WorkloadOutcomes,
-    sources::snapshot::{Bytes, SourceName},
+    sources::{
+        dns::SHARE,
+        snapshot::{Bytes, SourceName},
+    },
 };
 
 /// Of the text.
@@ -64,7 +67,7 @@ struct Snapshot {
     rejected: BTreeMap<(&'static str, &'static str), u32>,
     denied: Vec<(&'static str, u32)>,
     bytes: Vec<(SourceName, Bytes)>,
-    gauges: [(&'static str, &'static str, u64); 16],
+    gauges: [(&'static str, &'static str, u64); 20],
     last_reconcile: f64,
     events_lost: u64,
     led_elsewhere: u64,
@@ -152,6 +155,18 @@ impl Snapshot {
                 ),
                 ("map_memory_bytes", "What the maps that grow take when they are full.", state.map_memory.0),
                 ("map_memory_most_bytes", "What they may take.", state.map_memory.1),
+                ("dns_names", "DNS names that are looked up.", count(state.names.names)),
+                (
+                    "dns_names_largest_share",
+                    "How many of them the local Dataplane has that has the most.",
+                    count(state.names.largest),
+                ),
+                ("dns_names_most_of_share", "How many one may have.", count(SHARE)),
+                (
+                    "dns_names_left_out",
+                    "DNS names that are not looked up, since their Dataplane may have no more.",
+                    count(state.names.left_out.values().sum()),
+                ),
                 (
                     "ejected_endpoints",
                     "Endpoints that are out for a while, since they do not answer.",

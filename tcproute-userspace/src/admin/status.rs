@@ -18,7 +18,7 @@ use crate::{
     outcomes::timestamp,
     privileges,
     sources::{
-        SourceState,
+        SourceState, dns,
         last_good::Keeping,
         snapshot::{Health, Rejection, Subject},
     },
@@ -293,6 +293,7 @@ impl Status {
                 })
                 .chain(state.unattached.iter().cloned())
                 .chain(state.missing.iter().cloned())
+                .chain(state.names.left_out.iter().map(left_out))
                 .chain(state.workloads.values().filter_map(|workload| beyond(workload)))
                 .chain(state.noticed.iter().map(|(_, line)| line.clone()))
                 .chain(state.warnings.iter().cloned())
@@ -323,6 +324,13 @@ fn source(source: &SourceState) -> Source {
         stale: source.kept.stale,
         kept,
     }
+}
+
+fn left_out((dataplane, count): (&dns::Owner, &usize)) -> String {
+    let share = dns::SHARE;
+    format!(
+        "Dataplane {dataplane} leads to more than {share} DNS names: {count} are not looked up and have no endpoint"
+    )
 }
 
 fn rejected((subject, rejection): (&Subject, &Arc<Rejection>)) -> Rejected {

@@ -2,10 +2,15 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio::{
+    sync::watch,
+    task::{JoinSet, spawn_blocking},
+    time::Instant,
+};
 
-use super::Inputs;
+use super::{Inputs, wanted::LocalRoutes};
 use crate::{
+    routing::DataplaneRoutes,
     sources::{
         SourceState, Sources,
         dns::{self, Dns},
@@ -29,6 +34,8 @@ pub(super) struct Feeds {
     pub(super) said: watch::Receiver<Arc<Said>>,
     pub(super) answers: watch::Receiver<dns::Answers>,
     pub(super) found: watch::Receiver<(Instant, Local)>,
+    /// Where routes are told whose names are to be looked up.
+    pub(super) routes: watch::Sender<LocalRoutes>,
     /// They end with this.
     pub(super) tasks: JoinSet<()>,
     _dns: Dns,
@@ -36,8 +43,8 @@ pub(super) struct Feeds {
 
 impl Feeds {
     /// Begins to follow what the agent's knowledge comes from.
-    pub(super) fn start(inputs: Inputs) -> Self {
-        let Inputs { first, sources, dns, named, .. } = inputs;
+    pub(super) fn start(inputs: Inputs, dns: Dns) -> Self {
+        let Inputs { first, sources, named, .. } = inputs;
         let now = Instant::now();
         let mut tasks = JoinSet::new();
         let states = sources.as_ref().map(Sources::states).unwrap_or_default();
@@ -46,25 +53,21 @@ impl Feeds {
         let (found_told, found) = watch::channel((now, local));
         let answers = dns.answers();
         if let Some(sources) = sources {
-            tasks.spawn(follow_sources(sources, dns.names(), told));
+            tasks.spawn(follow_sources(sources, told));
         }
         if let Some(named) = named {
             tasks.spawn(named.follow(found_told));
         }
-        Self { said, answers, found, tasks, _dns: dns }
+        let (routes, wanted) = watch::channel(LocalRoutes::default());
+        tasks.spawn(follow_names(wanted, dns.names()));
+        Self { said, answers, found, routes, tasks, _dns: dns }
     }
 }
 
-/// Tells what the sources have whenever that changes, until nobody listens. Names that are new are looked up from then on, and
-/// nothing waits for them.
-async fn follow_sources(
-    mut sources: Sources,
-    names: watch::Sender<dns::Names>,
-    told: watch::Sender<Arc<Said>>,
-) {
+/// Tells what the sources have whenever that changes, until nobody listens.
+async fn follow_sources(mut sources: Sources, told: watch::Sender<Arc<Said>>) {
     while let Some(since) = sources.changed().await {
         let snapshot = Arc::clone(sources.snapshot());
-        names.send_if_modified(|before| replace(before, snapshot.resources.external_host_names()));
         if told.is_closed() {
             return;
         }
@@ -72,10 +75,27 @@ async fn follow_sources(
     }
 }
 
-fn replace(before: &mut dns::Names, names: BTreeSet<String>) -> bool {
-    let differs = **before != names;
-    if differs {
-        *before = Arc::new(names);
+/// Has the names looked up to which local routes lead. Those that are new are looked up from then on, and nothing waits for them.
+async fn follow_names(mut routes: watch::Receiver<LocalRoutes>, told: watch::Sender<dns::Names>) {
+    while routes.changed().await.is_ok() {
+        let local = routes.borrow_and_update().clone();
+        // There may be millions of routes.
+        let Ok(names) = spawn_blocking(move || names(&local)).await else { return };
+        told.send_if_modified(|before| {
+            let differs = **before != *names;
+            if differs {
+                *before = names;
+            }
+            differs
+        });
     }
-    differs
+}
+
+/// The DNS names to which routes lead, by Dataplane.
+pub(super) fn names(local: &LocalRoutes) -> dns::Names {
+    let of = |routes: &DataplaneRoutes| -> BTreeSet<String> {
+        routes.routes.iter().flat_map(|route| &route.destination.names).cloned().collect()
+    };
+    let names = local.iter().map(|(dataplane, routes)| (Arc::clone(dataplane), of(routes)));
+    Arc::new(names.filter(|(_, names)| !names.is_empty()).collect())
 }

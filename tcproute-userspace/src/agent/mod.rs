@@ -49,6 +49,7 @@ use crate::{
     sources::{
         Sources,
         dns::{Dns, FIRST_ANSWERS},
+        last_good::LastGood,
         snapshot::Snapshot,
     },
     workloads::{Found, named::NamedCgroups},
@@ -100,8 +101,10 @@ pub struct Inputs {
     pub first: Arc<Snapshot>,
     /// The sources, if they are followed.
     pub sources: Option<Sources>,
-    /// The addresses of names.
-    pub dns: Dns,
+    /// How often names are looked up.
+    pub dns_interval: Duration,
+    /// The addresses that names had, and where those are kept that they have.
+    pub names: Option<LastGood>,
     /// Workloads by name, which come and go.
     pub named: Option<NamedCgroups>,
     /// Workloads that are there for good.
@@ -116,6 +119,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often to look whether the programs have met with anything that has to be told.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(2);
+
 /// How often to look whether all is still pinned.
 const PINS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -162,7 +166,7 @@ impl<'a> Agent<'a> {
     /// connection meanwhile goes by the routes before or by the new ones.
     pub async fn start(
         settings: Settings,
-        inputs: Inputs,
+        mut inputs: Inputs,
         pins: Option<&'a PinDirectory>,
         desk: Desk,
     ) -> Result<Self> {
@@ -170,13 +174,14 @@ impl<'a> Agent<'a> {
         let names = inputs.named.as_ref().map(|named| named.names().to_vec()).unwrap_or_default();
         let mut local = LocalDataplanes::new(settings.clone(), names, inputs.fixed.clone());
         local.take_resources(inputs.first.for_routing());
-        local.take_answers(&inputs.dns.first(FIRST_ANSWERS).await);
+        let dns = Dns::start(follow::names(&local.routes()), inputs.dns_interval, inputs.names.take());
+        local.take_answers(&dns.first(FIRST_ANSWERS).await);
         if let Some(named) = &inputs.named {
             local.take_found(named.local().clone());
         }
-        let mut feeds = Feeds::start(inputs);
+        let mut feeds = Feeds::start(inputs, dns);
         let said = Arc::clone(&feeds.said.borrow_and_update());
-        feeds.answers.mark_unchanged();
+        let answers = feeds.answers.borrow_and_update().clone();
 
         let features = Features::probe().context("cannot probe the kernel's features")?;
         if features.socket_error_offset.is_none() {
@@ -216,6 +221,7 @@ impl<'a> Agent<'a> {
             settings,
         };
         agent.told.sources(&said);
+        agent.told.names(answers.shares);
         // The tables are complete before anything is attached.
         agent.take_steps(Attach::Later);
         agent.in_force.datapath.prepare_attaching()?;
@@ -273,13 +279,19 @@ impl<'a> Agent<'a> {
                         self.publish();
                     } else {
                         let touched = self.local.take_resources(said.snapshot.for_routing());
+                        if touched {
+                            self.feeds.routes.send_replace(self.local.routes());
+                        }
                         grown = self.follow_up(touched, said.since, "the resources");
                     }
                 }
                 Ok(()) = self.feeds.answers.changed() => {
-                    let answers = Arc::clone(&self.feeds.answers.borrow_and_update().addresses);
-                    if self.local.take_answers(&answers) {
+                    let answers = self.feeds.answers.borrow_and_update().clone();
+                    self.told.names(answers.shares);
+                    if self.local.take_answers(&answers.addresses) {
                         grown = self.bring_in_step(Instant::now(), "the addresses of external services");
+                    } else {
+                        self.publish();
                     }
                 }
                 Ok(()) = self.feeds.found.changed() => {

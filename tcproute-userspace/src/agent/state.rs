@@ -26,6 +26,7 @@ use crate::{
     routing::DataplaneRoutes,
     sources::{
         SourceState,
+        dns::Shares,
         snapshot::{Rejection, Subject},
     },
     trace::Record,
@@ -45,6 +46,8 @@ pub struct State {
     pub rejected: OrdMap<Subject, Arc<Rejection>>,
     /// How each source is.
     pub sources: Vec<SourceState>,
+    /// How many DNS names are looked up.
+    pub names: Shares,
     /// Why the kernel does not hold what was resolved, if it does not.
     pub kernel_error: Option<Failure>,
     /// The workloads, with the routes that are in force.

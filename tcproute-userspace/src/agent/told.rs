@@ -20,7 +20,7 @@ use super::{
 use crate::{
     bpf::{Missing, requirements::Features},
     drain::Draining,
-    sources::snapshot::Health,
+    sources::{dns::Shares, snapshot::Health},
 };
 
 /// So many things are logged at a time.
@@ -70,6 +70,11 @@ impl Told {
             Health::Late { why } => Some(why.clone()),
             Health::Well | Health::Awaited | Health::Failing { .. } => None,
         };
+    }
+
+    /// How many DNS names are looked up.
+    pub(super) fn names(&mut self, shares: Shares) {
+        self.state.names = shares;
     }
 
     /// Which of the local Dataplanes are not among the resources.

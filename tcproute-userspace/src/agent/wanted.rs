@@ -30,6 +30,9 @@ pub(super) struct LocalDataplanes {
     dataplanes: BTreeMap<Arc<str>, LocalDataplane>,
 }
 
+/// The routes of the local Dataplanes, as far as they were ever there.
+pub(super) type LocalRoutes = Vec<(Arc<str>, Arc<DataplaneRoutes>)>;
+
 /// A local Dataplane.
 #[derive(Debug, Default)]
 struct LocalDataplane {
@@ -92,6 +95,14 @@ impl LocalDataplanes {
             }
         }
         touched
+    }
+
+    /// The routes of each.
+    pub(super) fn routes(&self) -> LocalRoutes {
+        let routes = |(name, local): (&Arc<str>, &LocalDataplane)| {
+            Some((Arc::clone(name), Arc::clone(local.routes.as_ref()?)))
+        };
+        self.dataplanes.iter().filter_map(routes).collect()
     }
 
     /// Takes which cgroups there are.

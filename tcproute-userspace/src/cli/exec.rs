@@ -25,7 +25,7 @@ use crate::{
     agent::{self, Agent, Inputs},
     bpf::requirements,
     routing::find,
-    sources::{self, dns::Dns, snapshot::Snapshot},
+    sources::{self, snapshot::Snapshot},
     workloads::{
         Found,
         cgroups::{Cgroup, Cgroup2, TransientCgroup},
@@ -68,7 +68,6 @@ impl Exec {
         let resources = sources::load(&self.input.resources, self.input.reading.strictness())?;
         // A name that is not there is told before anything is done.
         find(&resources, &self.input.mesh, &self.dataplane)?;
-        let dns = Dns::start(resources.external_host_names(), self.input.dns_interval, None);
         let first = Arc::new(Snapshot { resources, ..Snapshot::default() });
 
         requirements::raise_limits();
@@ -82,7 +81,9 @@ impl Exec {
             path: transient.cgroup().path().to_path_buf(),
             id: transient.cgroup().id(),
         };
-        let inputs = Inputs { first, sources: None, dns, named: None, fixed: vec![found] };
+        let dns_interval = self.input.dns_interval;
+        let inputs =
+            Inputs { first, sources: None, dns_interval, names: None, named: None, fixed: vec![found] };
         let mut agent = Agent::start(self.input.settings(), inputs, None, agent::desk().0).await?;
         if let Some(why) = agent.failure() {
             bail!("{why}");

@@ -23,9 +23,7 @@ use crate::{
     plan::EjectionPolicy,
     privileges,
     sources::{
-        Sources,
-        dns::{self, Dns},
-        files,
+        Sources, dns, files,
         last_good::{LastGood, StateDirectory},
     },
     workloads::{
@@ -164,13 +162,16 @@ impl Run {
                 return Ok(ExitCode::SUCCESS);
             }
         }
-        let first = Arc::clone(sources.snapshot());
-        let answers = LastGood::open(state.as_ref(), dns::NAME);
-        let names = first.resources.external_host_names();
-        let dns = Dns::start(names, self.input.dns_interval, Some(answers));
         let links = PinnedLinks::new(pins.link_directories()?);
         let named = NamedCgroups::new(hierarchy, named, Arc::new(move |cgroup| links.cgroup(cgroup)));
-        let inputs = Inputs { first, sources: Some(sources), dns, named: Some(named), fixed: Vec::new() };
+        let inputs = Inputs {
+            first: Arc::clone(sources.snapshot()),
+            sources: Some(sources),
+            dns_interval: self.input.dns_interval,
+            names: Some(LastGood::open(state.as_ref(), dns::NAME)),
+            named: Some(named),
+            fixed: Vec::new(),
+        };
         let started = Agent::start(settings, inputs, Some(&pins), desk).await;
         let mut agent = match started {
             Ok(agent) => agent,

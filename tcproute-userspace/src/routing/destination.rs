@@ -14,8 +14,8 @@ use super::{
 use crate::{
     policy::{Compat, Conf, Referrer, merge},
     resources::{
-        BackendRef, BackendTarget, MeshHttpRoute, MeshName, MeshTcpRoute, Pairs, PolicyHeader, Resources,
-        ServiceBy, ServiceKind, Tags, TrafficRoute, Weight,
+        BackendRef, BackendTarget, ExternalAddress, MeshHttpRoute, MeshName, MeshTcpRoute, Pairs,
+        PolicyHeader, Resources, ServiceBy, ServiceKind, Tags, TrafficRoute, Weight,
     },
 };
 
@@ -154,6 +154,7 @@ impl World<'_> {
             reason: String::new(),
             policies,
             backends: Vec::new(),
+            names: Vec::new(),
             warnings: Vec::new(),
             denied: Vec::new(),
         };
@@ -179,6 +180,9 @@ impl World<'_> {
                     "MeshTCPRoute".to_owned()
                 };
                 destination.backends = self.backends(key, &backends, &mut warnings, &mut denied);
+                if self.services.have_names() {
+                    destination.names = names(&backends);
+                }
             }
         }
         destination.warnings = warnings.into_iter().collect();
@@ -327,4 +331,17 @@ impl World<'_> {
         }
         addresses.into_iter().collect()
     }
+}
+
+/// The DNS names of endpoints.
+fn names(backends: &Backends<'_>) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    for backend in &backends.all {
+        let endpoints = backend.chosen.iter().flat_map(|chosen| chosen.with(backend.subset));
+        names.extend(endpoints.filter_map(|endpoint| match &endpoint.address {
+            ExternalAddress::Host(host, _) => Some(host.clone()),
+            ExternalAddress::Socket(_) => None,
+        }));
+    }
+    names.into_iter().collect()
 }

@@ -57,6 +57,8 @@ pub struct Destination {
     pub policies: Vec<String>,
     /// The backends in the order in which the policy names them; empty for a passthrough.
     pub backends: Vec<ResolvedBackend>,
+    /// The DNS names of their endpoints, sorted.
+    pub names: Vec<String>,
     /// What the operator should know: unknown services, destinations left to the proxy, and the like.
     pub warnings: Vec<String>,
     /// Endpoints that no connection may go to.
@@ -148,8 +150,17 @@ impl Serialize for ResolvedRoute {
             policies: &'a [String],
             backends: &'a [ResolvedBackend],
         }
-        let Destination { service, protocol, action, reason, policies, backends, warnings: _, denied: _ } =
-            &*self.destination;
+        let Destination {
+            service,
+            protocol,
+            action,
+            reason,
+            policies,
+            backends,
+            names: _,
+            warnings: _,
+            denied: _,
+        } = &*self.destination;
         Shown {
             service,
             address: self.dialled.ip(),

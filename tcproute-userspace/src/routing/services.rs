@@ -257,6 +257,11 @@ impl Services {
         self.touch(id, touched);
     }
 
+    /// Whether any endpoint ever had a DNS name.
+    pub(super) fn have_names(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
     /// Takes other addresses of DNS names.
     pub(super) fn set_dns(&mut self, dns: DnsAnswers, touched: &mut Touched) {
         let hosts = std::mem::take(&mut self.hosts);

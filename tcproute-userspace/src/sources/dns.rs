@@ -5,9 +5,11 @@
 
 mod kept;
 mod schedule;
+mod share;
+mod turns;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, ToSocketAddrs},
     sync::Arc,
@@ -16,7 +18,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
@@ -27,6 +29,9 @@ use super::{
 };
 use crate::routing::DnsAnswers;
 use schedule::Schedule;
+use turns::{Slots, Turns};
+
+pub use share::{Names, Owner, SHARE, Shares};
 
 /// What is kept of answers in the state directory.
 pub const NAME: SourceName = "dns";
@@ -38,15 +43,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub const FIRST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// So many names are looked up at a time,
-const AT_A_TIME: usize = 48;
+const SLOTS: Slots = Slots { all: 48, each: 16 };
 /// and so many more of those that were not answered last time: they take long, and must not keep others waiting.
-const FAILING_AT_A_TIME: usize = 16;
+const FAILING_SLOTS: Slots = Slots { all: 16, each: 6 };
+
+/// So many addresses of an answer count.
+const ADDRESSES: usize = 256;
 
 /// Answers that come one soon after the other are told together.
 const TOGETHER: Duration = Duration::from_millis(5);
-
-/// The names that are wanted.
-pub type Names = Arc<BTreeSet<String>>;
 
 /// What is known of the names that are wanted.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +60,8 @@ pub struct Answers {
     pub addresses: Arc<DnsAnswers>,
     /// How many were neither answered nor refused yet.
     pub pending: usize,
+    /// How many names there are.
+    pub shares: Shares,
 }
 
 /// Looks names up, again and again, until this is dropped.
@@ -68,16 +75,11 @@ pub struct Dns {
 impl Dns {
     /// Looks these names up at once, and then at this interval. Until they are answered their addresses are those that an earlier
     /// daemon has kept. To be called inside of the runtime.
-    pub fn start(names: BTreeSet<String>, every: Duration, last_good: Option<LastGood>) -> Self {
+    pub fn start(names: Names, every: Duration, last_good: Option<LastGood>) -> Self {
         Self::with(names, every, last_good, ask_resolver)
     }
 
-    fn with<R: Resolver>(
-        names: BTreeSet<String>,
-        every: Duration,
-        last_good: Option<LastGood>,
-        resolver: R,
-    ) -> Self {
+    fn with<R: Resolver>(names: Names, every: Duration, last_good: Option<LastGood>, resolver: R) -> Self {
         let (records, keeper) = match last_good {
             Some(LastGood { records, keeper }) => (records, Some(keeper)),
             None => (Vec::new(), None),
@@ -85,18 +87,21 @@ impl Dns {
         let kept = kept::addresses(&records);
         let mut schedule = Schedule::new(every, kept.clone());
         schedule.want(&names, Instant::now());
-        let (sender, wanted) = watch::channel(Arc::new(names));
         let (told, answers) = watch::channel(schedule.answers());
+        let (sender, wanted) = watch::channel(names);
+        let (freed_sender, freed) = mpsc::unbounded_channel();
         let mut task = JoinSet::new();
         let look_ups = LookUps {
             resolver: Arc::new(resolver),
-            slots: Arc::new(Semaphore::new(AT_A_TIME)),
-            failing_slots: Arc::new(Semaphore::new(FAILING_AT_A_TIME)),
+            schedule,
+            turns: Turns::new(SLOTS),
+            failing: Turns::new(FAILING_SLOTS),
+            freed: freed_sender,
             running: JoinSet::new(),
             keeper,
             kept: Arc::new(kept),
         };
-        task.spawn(look_ups.serve(schedule, wanted, told));
+        task.spawn(look_ups.serve(wanted, told, freed));
         Self { names: sender, answers, _task: task }
     }
 
@@ -123,7 +128,10 @@ impl Dns {
 pub async fn look_up(names: BTreeSet<String>) -> DnsAnswers {
     // Nobody waits so long for a second one.
     const NEVER: Duration = Duration::from_hours(24);
-    let answers = Dns::start(names, NEVER, None).first(2 * PATIENCE).await;
+    // Each has a share of its own: nobody else waits.
+    let names: BTreeMap<Owner, BTreeSet<String>> =
+        names.into_iter().map(|name| (name.as_str().into(), [name].into())).collect();
+    let answers = Dns::start(Arc::new(names), NEVER, None).first(2 * PATIENCE).await;
     Arc::unwrap_or_clone(answers)
 }
 
@@ -142,28 +150,51 @@ type Found = io::Result<Vec<IpAddr>>;
 
 struct LookUps<R> {
     resolver: Arc<R>,
-    slots: Arc<Semaphore>,
-    failing_slots: Arc<Semaphore>,
+    schedule: Schedule,
+    turns: Turns,
+    /// Of those that were not answered last time.
+    failing: Turns,
+    freed: mpsc::UnboundedSender<Taken>,
     running: JoinSet<(String, Found)>,
     keeper: Option<Keeper>,
     /// What is kept for the next start.
     kept: Arc<DnsAnswers>,
 }
 
+/// A slot that is taken.
+#[derive(Debug)]
+struct Taken {
+    owner: Owner,
+    is_failing: bool,
+}
+
+/// Gives the slot back when it is dropped.
+struct Slot {
+    taken: Option<Taken>,
+    freed: mpsc::UnboundedSender<Taken>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            // Nobody wants it any more when there are no more look-ups.
+            let _ = self.freed.send(taken);
+        }
+    }
+}
+
 impl<R: Resolver> LookUps<R> {
     /// Until nobody can tell names any more.
     async fn serve(
         mut self,
-        mut schedule: Schedule,
         mut wanted: watch::Receiver<Names>,
         told: watch::Sender<Answers>,
+        mut freed: mpsc::UnboundedReceiver<Taken>,
     ) {
         let mut tell_at = None;
         loop {
-            for (name, failing) in schedule.due(Instant::now()) {
-                self.start(name, failing);
-            }
-            let due = schedule.next_due();
+            self.start_due();
+            let due = self.schedule.next_due();
             // A branch that is off is given any time.
             let (at, tell) = (due.unwrap_or_else(Instant::now), tell_at.unwrap_or_else(Instant::now));
             tokio::select! {
@@ -171,18 +202,22 @@ impl<R: Resolver> LookUps<R> {
                     if changed.is_err() {
                         return;
                     }
-                    schedule.want(&wanted.borrow_and_update().clone(), Instant::now());
+                    let names = Names::clone(&wanted.borrow_and_update());
+                    self.schedule.want(&names, Instant::now());
                 }
-                Some(Ok((name, found))) = self.running.join_next() => schedule.take(&name, found, Instant::now()),
+                Some(Ok((name, found))) = self.running.join_next() => {
+                    self.schedule.take(&name, found, Instant::now());
+                }
+                Some(Taken { owner, is_failing }) = freed.recv() => self.turns(is_failing).done(&owner),
                 () = sleep_until(at), if due.is_some() => {}
                 () = sleep_until(tell), if tell_at.is_some() => {
                     tell_at = None;
-                    let answers = schedule.answers();
+                    let answers = self.schedule.answers();
                     self.keep(&answers.addresses);
                     told.send_replace(answers);
                 }
             }
-            if schedule.has_news() {
+            if self.schedule.has_news() {
                 tell_at.get_or_insert_with(|| Instant::now() + TOGETHER);
             }
         }
@@ -195,22 +230,30 @@ impl<R: Resolver> LookUps<R> {
         }
     }
 
-    fn start(&mut self, name: String, failing: bool) {
-        let slots = Arc::clone(if failing { &self.failing_slots } else { &self.slots });
-        let resolver = Arc::clone(&self.resolver);
-        self.running.spawn(async move {
-            let found = match slots.acquire_owned().await {
-                Ok(slot) => look_up_one(resolver, name.clone(), slot).await,
-                Err(closed) => Err(io::Error::other(closed)),
-            };
-            (name, found)
-        });
+    const fn turns(&mut self, is_failing: bool) -> &mut Turns {
+        if is_failing { &mut self.failing } else { &mut self.turns }
+    }
+
+    /// Starts as many look-ups as there is room for.
+    fn start_due(&mut self) {
+        for (owner, name, is_failing) in self.schedule.due(Instant::now()) {
+            self.turns(is_failing).push(&owner, &name);
+        }
+        for is_failing in [false, true] {
+            let turns = if is_failing { &mut self.failing } else { &mut self.turns };
+            while let Some((owner, name)) = turns.next(|name| self.schedule.is_waiting(name)) {
+                self.schedule.begin(&name);
+                let slot = Slot { taken: Some(Taken { owner, is_failing }), freed: self.freed.clone() };
+                let resolver = Arc::clone(&self.resolver);
+                self.running.spawn(async move { (name.clone(), look_up_one(resolver, name, slot).await) });
+            }
+        }
     }
 }
 
 /// The slot is taken until the resolver is done, also when nobody waits for it any more. It has a thread of its own: one of
 /// the runtime would be waited for when the program ends.
-async fn look_up_one<R: Resolver>(resolver: Arc<R>, name: String, slot: OwnedSemaphorePermit) -> Found {
+async fn look_up_one<R: Resolver>(resolver: Arc<R>, name: String, slot: Slot) -> Found {
     let (sender, answer) = oneshot::channel();
     thread::Builder::new().name("resolve".to_owned()).spawn(move || {
         let found = resolver(&name);
@@ -223,7 +266,7 @@ async fn look_up_one<R: Resolver>(resolver: Arc<R>, name: String, slot: OwnedSem
         return Err(io::Error::other("the answer holds no address"));
     }
     // Sorted and without repeats: resolvers rotate their answers, and that is no change.
-    Ok(found.into_iter().collect::<BTreeSet<IpAddr>>().into_iter().collect())
+    Ok(found.into_iter().collect::<BTreeSet<IpAddr>>().into_iter().take(ADDRESSES).collect())
 }
 
 #[cfg(test)]

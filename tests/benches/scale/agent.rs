@@ -20,7 +20,6 @@ use tcproute::{
     routing,
     sources::{
         self, Sources,
-        dns::Dns,
         snapshot::{Kept, Latest, Snapshot},
     },
     workloads::{
@@ -120,7 +119,8 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         let inputs = Inputs {
             first,
             sources: Some(Sources::new(vec![("memory", stream)])),
-            dns: Dns::start([].into(), PATIENCE, None),
+            dns_interval: PATIENCE,
+            names: None,
             named: Some(NamedCgroups::new(hierarchy, all_named, Arc::new(move |it| links.cgroup(it)))),
             fixed: Vec::new(),
         };

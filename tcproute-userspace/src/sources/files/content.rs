@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fs::OpenOptions,
     io::{self, Read},
+    mem,
     os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::Arc,
@@ -156,13 +157,11 @@ impl FileContent {
     }
 
     /// What is in it up to where it can be read, for who wants to know all that is wrong with it.
-    pub(super) fn up_to_its_fault(self, file: &Path) -> Self {
-        match self {
-            Self::Unreadable { errors, mut before, .. } => {
-                before.refused.push(Refused::at(file, None, errors));
-                Self::Whole(before)
-            }
-            other => other,
+    pub(super) fn up_to_its_fault(&mut self, file: &Path) {
+        if let Self::Unreadable { errors, before, .. } = self {
+            let mut objects = mem::take(before);
+            objects.refused.push(Refused::at(file, None, mem::take(errors)));
+            *self = Self::Whole(objects);
         }
     }
 }
@@ -264,6 +263,8 @@ impl Reading<'_> {
             objects.refused.push(Refused::at(file, None, vec![InputError::new(file, None, message)]));
         }
         objects.good.sort_unstable_by(|a, b| a.identity.cmp(&b.identity));
+        // There may be very many files with one object each.
+        objects.good.shrink_to_fit();
         objects
     }
 }

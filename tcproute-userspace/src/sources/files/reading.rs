@@ -24,8 +24,9 @@ pub fn load(paths: &[PathBuf], strictness: Strictness) -> Result<Resources, Inpu
 pub fn parse(name: &Path, bytes: &[u8]) -> Result<Resources, InputErrors> {
     let mut store = Store::default();
     let place = Place { named: 0, path: name.to_path_buf() };
-    let content = FileContent::of(name, bytes, &Strictness::Strict.into(), &[], &mut Alike::default())
-        .up_to_its_fault(name);
+    let rules = Strictness::Strict.into();
+    let mut content = FileContent::of(name, bytes, &rules, &[], &mut Alike::default());
+    content.up_to_its_fault(name);
     store.put(&place, State::Gone, content);
     Reading::new(store).finish()
 }

@@ -131,11 +131,10 @@ impl SettledFiles {
         let look = look(&self.paths);
         let mut fresh = Fresh::new();
         self.read(&look, &mut fresh);
-        let whole = |(place, (state, content)): (Place, (State, FileContent))| {
-            let content = content.up_to_its_fault(&place.path);
-            (place, (state, content))
-        };
-        self.take(look, fresh.into_iter().map(whole).collect());
+        for (place, (_, content)) in &mut fresh {
+            content.up_to_its_fault(&place.path);
+        }
+        self.take(look, fresh);
         self.store
     }
 
