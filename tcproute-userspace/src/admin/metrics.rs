@@ -67,7 +67,7 @@ struct Snapshot {
     rejected: BTreeMap<(&'static str, &'static str), u32>,
     denied: Vec<(&'static str, u32)>,
     bytes: Vec<(SourceName, Bytes)>,
-    gauges: [(&'static str, &'static str, u64); 20],
+    gauges: [Gauge; 20],
     last_reconcile: f64,
     events_lost: u64,
     led_elsewhere: u64,
@@ -77,8 +77,6 @@ struct Snapshot {
 
 impl Snapshot {
     fn new(state: &State, counters: &[CounterValue], attached: &[bool]) -> Self {
-        let flag = u64::from;
-        let count = |count: usize| count as u64;
         let mut decisions = Vec::new();
         let mut states = Vec::new();
         let mut events_lost = 0;
@@ -95,7 +93,6 @@ impl Snapshot {
                 Counter::Unrecorded => states.push(("nowhere", value)),
             }
         }
-        let routes = state.workloads.values().map(|workload| workload.routes.routes.len()).sum();
         let last = state.last.map_or(0.0, |last| {
             let since = last.at.duration_since(std::time::UNIX_EPOCH);
             since.map_or(0.0, |since| since.as_secs_f64())
@@ -104,7 +101,6 @@ impl Snapshot {
         for (subject, rejection) in &state.rejected {
             *rejected.entry((rejection.source, subject.kind().unwrap_or("unknown"))).or_default() += 1;
         }
-        let keeping = || state.sources.iter().filter_map(|source| source.kept.keeping.as_ref());
         Self {
             decisions,
             states,
@@ -112,72 +108,7 @@ impl Snapshot {
             rejected,
             denied: state.denied.iter().map(|(why, &count)| (why.name(), count)).collect(),
             bytes: state.sources.iter().filter_map(|source| Some((source.name, source.bytes?))).collect(),
-            gauges: [
-                ("ready", "Whether the kernel holds what was resolved.", flag(state.ready)),
-                (
-                    "source_errors",
-                    "Whether anything of the resources cannot be used.",
-                    flag(!state.missing.is_empty() || !state.rejected.is_empty()),
-                ),
-                (
-                    "stale_resources",
-                    "Resources that are as an earlier daemon has read them: their source has not told them since.",
-                    count(state.sources.iter().map(|source| source.kept.stale).sum()),
-                ),
-                (
-                    "last_good_kept",
-                    "Whether all that sources have said is kept for the next start.",
-                    flag(keeping().all(|keeping| keeping.whole)),
-                ),
-                ("last_good_bytes", "What is kept for the next start.", keeping().map(|it| it.bytes.0).sum()),
-                ("last_good_most_bytes", "What may be kept.", keeping().map(|it| it.bytes.1).sum()),
-                ("workloads", "Local workloads.", count(state.workloads.len())),
-                (
-                    "workloads_attached",
-                    "Local workloads whose cgroup has the programs.",
-                    count(attached.iter().filter(|attached| **attached).count()),
-                ),
-                (
-                    "workloads_failing",
-                    "Local workloads that are not attached, or have not the routes that they shall have.",
-                    count(state.unattached.len()),
-                ),
-                (
-                    "pinned",
-                    "Whether what is in force outlives the daemon, as far as bpffs goes.",
-                    flag(state.unpinned.is_none()),
-                ),
-                ("outbounds", "Outbounds of all local workloads.", count(routes)),
-                (
-                    "routes_beyond_quota",
-                    "Routes that are left to the proxy, since a workload may take no more.",
-                    count(state.workloads.values().map(|workload| workload.beyond).sum()),
-                ),
-                ("map_memory_bytes", "What the maps that grow take when they are full.", state.map_memory.0),
-                ("map_memory_most_bytes", "What they may take.", state.map_memory.1),
-                ("dns_names", "DNS names that are looked up.", count(state.names.names)),
-                (
-                    "dns_names_largest_share",
-                    "How many of them the local Dataplane has that has the most.",
-                    count(state.names.largest),
-                ),
-                ("dns_names_most_of_share", "How many one may have.", count(SHARE)),
-                (
-                    "dns_names_left_out",
-                    "DNS names that are not looked up, since their Dataplane may have no more.",
-                    count(state.names.left_out.values().sum()),
-                ),
-                (
-                    "ejected_endpoints",
-                    "Endpoints that are out for a while, since they do not answer.",
-                    count(state.ejected.len()),
-                ),
-                (
-                    "trace_listeners",
-                    "Listeners to decisions; events are made for them only.",
-                    count(state.listeners),
-                ),
-            ],
+            gauges: gauges(state, attached),
             last_reconcile: last,
             events_lost,
             led_elsewhere,
@@ -185,6 +116,78 @@ impl Snapshot {
             drained: state.drain.map(|drain| drain.closed),
         }
     }
+}
+
+/// Name, explanation and value.
+type Gauge = (&'static str, &'static str, u64);
+
+fn gauges(state: &State, attached: &[bool]) -> [Gauge; 20] {
+    let flag = u64::from;
+    let count = |count: usize| count as u64;
+    let keeping = || state.sources.iter().filter_map(|source| source.kept.keeping.as_ref());
+    let routes = state.workloads.values().map(|workload| workload.routes.routes.len()).sum();
+    [
+        ("ready", "Whether the kernel holds what was resolved.", flag(state.ready)),
+        (
+            "source_errors",
+            "Whether anything of the resources cannot be used.",
+            flag(!state.missing.is_empty() || !state.rejected.is_empty()),
+        ),
+        (
+            "stale_resources",
+            "Resources that are as an earlier daemon has read them: their source has not told them since.",
+            count(state.sources.iter().map(|source| source.kept.stale).sum()),
+        ),
+        (
+            "last_good_kept",
+            "Whether all that sources have said is kept for the next start.",
+            flag(keeping().all(|keeping| keeping.whole)),
+        ),
+        ("last_good_bytes", "What is kept for the next start.", keeping().map(|it| it.bytes.0).sum()),
+        ("last_good_most_bytes", "What may be kept.", keeping().map(|it| it.bytes.1).sum()),
+        ("workloads", "Local workloads.", count(state.workloads.len())),
+        (
+            "workloads_attached",
+            "Local workloads whose cgroup has the programs.",
+            count(attached.iter().filter(|attached| **attached).count()),
+        ),
+        (
+            "workloads_failing",
+            "Local workloads that are not attached, or have not the routes that they shall have.",
+            count(state.unattached.len()),
+        ),
+        (
+            "pinned",
+            "Whether what is in force outlives the daemon, as far as bpffs goes.",
+            flag(state.unpinned.is_none()),
+        ),
+        ("outbounds", "Outbounds of all local workloads.", count(routes)),
+        (
+            "routes_beyond_quota",
+            "Routes that are left to the proxy, since a workload may take no more.",
+            count(state.workloads.values().map(|workload| workload.beyond).sum()),
+        ),
+        ("map_memory_bytes", "What the maps that grow take when they are full.", state.map_memory.0),
+        ("map_memory_most_bytes", "What they may take.", state.map_memory.1),
+        ("dns_names", "DNS names that are looked up.", count(state.names.names)),
+        (
+            "dns_names_largest_share",
+            "How many of them the local Dataplane has that has the most.",
+            count(state.names.largest),
+        ),
+        ("dns_names_most_of_share", "How many one may have.", count(SHARE)),
+        (
+            "dns_names_left_out",
+            "DNS names that are not looked up, since their Dataplane may have no more.",
+            count(state.names.left_out.values().sum()),
+        ),
+        (
+            "ejected_endpoints",
+            "Endpoints that are out for a while, since they do not answer.",
+            count(state.ejected.len()),
+        ),
+        ("trace_listeners", "Listeners to decisions; events are made for them only.", count(state.listeners)),
+    ]
 }
 
 impl Collector for Snapshot {

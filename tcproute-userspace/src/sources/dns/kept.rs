@@ -4,17 +4,18 @@ use std::net::IpAddr;
 
 use tracing::warn;
 
-use super::super::last_good::{Change, Record};
+use super::super::last_good::{Change, Record, add};
 use crate::routing::DnsAnswers;
 
 /// What has to be kept anew after `before`.
 pub(super) fn changes(before: &DnsAnswers, after: &DnsAnswers) -> Vec<Change> {
     let gone = before.keys().filter(|name| !after.contains_key(*name));
-    let gone = gone.map(|name| Change { place: name.clone(), entries: Vec::new() });
+    let gone = gone.map(|name| Change { place: name.clone(), ..Change::default() });
     let new = after.iter().filter(|(name, addresses)| before.get(*name) != Some(*addresses));
     let new = new.filter_map(|(name, addresses)| {
-        let value = serde_json::to_string(addresses).ok()?.into_boxed_str();
-        Some(Change { place: name.clone(), entries: vec![(vec![name.clone()], Some(value))] })
+        let mut lines = String::new();
+        add(&mut lines, std::slice::from_ref(name), &serde_json::to_string(addresses).ok()?);
+        Some(Change { place: name.clone(), lines, open: Vec::new() })
     });
     gone.chain(new).collect()
 }
@@ -56,10 +57,9 @@ mod tests {
         for state in states {
             let changes = changes(&before, &state);
             counts.push(changes.len());
-            for Change { place, entries } in changes {
-                kept.retain(|record| record.place != place);
-                let entries = entries.into_iter().map(|(key, value)| Entry { key, value: value.unwrap() });
-                kept.push(Record { place, entries: entries.collect() });
+            for change in changes {
+                kept.retain(|record| record.place != change.place);
+                kept.push(change.into_record());
             }
             assert_eq!(addresses(&kept), state);
             before = state;

@@ -19,9 +19,11 @@ use super::{
             limits::{self, ObjectLimits},
         },
         error::InputError,
+        last_good,
         snapshot::Subject,
     },
     alike::Alike,
+    kept,
     list::cannot_read,
 };
 use crate::resources::{Identity, Resource};
@@ -52,6 +54,8 @@ pub(super) struct Objects {
     pub(super) notes: Vec<InputError>,
     /// How many resources there are, good and bad ones, as far as they can be told.
     pub(super) count: usize,
+    /// The good ones as they are kept for the next start, if they are. In one piece, so that it leaves no holes in memory.
+    pub(super) lines: String,
 }
 
 /// A resource that a file has.
@@ -61,8 +65,8 @@ pub(super) struct Held {
     pub(super) resource: Resource,
     /// Where its name is.
     pub(super) name: Mark,
-    /// As JSON, until that is kept for the next start.
-    pub(super) json: Option<Box<str>>,
+    /// Whether it is among the lines that are to be kept for the next start.
+    pub(super) is_new: bool,
     /// Whether it is from an earlier daemon, and this one has not read it yet.
     pub(super) stale: bool,
 }
@@ -242,13 +246,17 @@ impl Reading<'_> {
             }
             return;
         }
+        let is_new = json.is_some();
+        if let Some(json) = json {
+            last_good::add(&mut self.objects.lines, &kept::key(&identity), &json);
+        }
         let held = match find(self.before, &identity) {
             Some(Held { identity, resource: before, .. }) if *before == resource => {
-                Held { identity: Arc::clone(identity), resource: before.clone(), name, json, stale: false }
+                Held { identity: Arc::clone(identity), resource: before.clone(), name, is_new, stale: false }
             }
             _ => {
                 self.alike.share(&mut resource);
-                Held { identity: Arc::new(resource.identity()), resource, name, json, stale: false }
+                Held { identity: Arc::new(resource.identity()), resource, name, is_new, stale: false }
             }
         };
         self.first.insert(Arc::clone(&held.identity), name);

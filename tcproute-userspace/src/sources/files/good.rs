@@ -4,11 +4,12 @@
 //! does not have it. A file that cannot be read loses nothing, and half of one counts for nothing: nobody has written a state
 //! of which half is missing.
 
-use std::{cmp::Ordering, collections::HashSet, path::Path};
+use std::{cmp::Ordering, collections::HashSet, mem, path::Path};
 
 use super::{
-    super::{documents::Mark, error::InputError, snapshot::Subject},
+    super::{documents::Mark, error::InputError, last_good::Key, snapshot::Subject},
     content::{FileContent, Held, Objects, Refused, find},
+    kept,
 };
 use crate::resources::Identity;
 
@@ -20,6 +21,8 @@ pub(super) struct Good {
     pub(super) refused: Vec<Refused>,
     pub(super) notes: Vec<InputError>,
     pub(super) count: usize,
+    /// What of it is to be kept for the next start.
+    pub(super) lines: String,
     /// Whether its bytes could be had.
     pub(super) reach: Reach,
     /// So many of its objects cannot be told by kind and name, and are known to be none of those that were good.
@@ -58,7 +61,7 @@ impl Good {
         }
     }
 
-    fn whole(self, Objects { good, mut refused, notes, count }: Objects) -> Self {
+    fn whole(self, Objects { good, mut refused, notes, count, lines }: Objects) -> Self {
         let strangers = refused.iter().filter(|refused| matches!(refused.subject, Subject::Place(_))).count();
         // One more than there were: it may be one of those that seem to be gone, with its kind or name misspelt.
         let may_be_missing = strangers > self.strangers;
@@ -84,7 +87,7 @@ impl Good {
             refused.kept = refused.identity().map_or(missing, |identity| kept.contains(identity));
         }
         let strangers = if missing { self.strangers } else { strangers };
-        Self { held, refused, notes, count, reach: Reach::Read, strangers }
+        Self { held, refused, notes, count, lines, reach: Reach::Read, strangers }
     }
 
     /// How much that is wrong is told of it.
@@ -100,6 +103,16 @@ impl Good {
         }
         let message = "has more violations, which are not told: the files have too many";
         self.refused.push(Refused::at(file, None, vec![InputError::new(file, None, message)]));
+    }
+
+    /// What is to be kept for the next start: the lines that are new, and what is as it was kept last.
+    pub(super) fn take_kept(&mut self) -> (String, Vec<Key>) {
+        let old = self.held.iter_mut().filter_map(|held| {
+            let is_new = mem::take(&mut held.is_new);
+            (!is_new).then(|| kept::key(&held.identity))
+        });
+        let open = old.collect();
+        (mem::take(&mut self.lines), open)
     }
 
     /// Adds the last good form of something that was elsewhere. Whether it was not there.

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::{
     super::{
         documents::{self, Mark, Object, Outcome, Rules},
-        last_good::{Entry, Record},
+        last_good::{Entry, Key, Record},
     },
     alike::Alike,
     content::Held,
@@ -21,7 +21,7 @@ use crate::resources::Identity;
 const TOLD: usize = 5;
 
 /// What stands for a resource where it is kept.
-pub(super) fn key(Identity { kind, key: (mesh, name) }: &Identity) -> Vec<String> {
+pub(super) fn key(Identity { kind, key: (mesh, name) }: &Identity) -> Key {
     let all = [*kind, mesh.as_str(), &name.name].into_iter().chain(name.namespace.as_deref());
     all.map(str::to_owned).collect()
 }
@@ -68,5 +68,5 @@ fn resource(entry: &Entry, rules: &Rules, alike: &mut Alike) -> Option<Held> {
         return None;
     }
     alike.share(&mut resource);
-    Some(Held { identity, resource, name: Mark { line: 1, column: 1 }, json: None, stale: true })
+    Some(Held { identity, resource, name: Mark { line: 1, column: 1 }, is_new: false, stale: true })
 }

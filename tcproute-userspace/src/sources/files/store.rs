@@ -22,7 +22,6 @@ use super::{
     NAME,
     content::{FileContent, Held, already_defined},
     good::{Good, Pair, Reach, pairs},
-    kept,
     list::{Nothing, Place, State},
 };
 use crate::resources::{Identity, Resources};
@@ -95,10 +94,9 @@ impl Store {
     /// What there is of files that have changed since this was asked last, for who keeps it.
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         let change = |place: Arc<Place>| {
-            let held = self.files.get_mut(&place).map(|file| &mut file.good.held);
-            let entry = |held: &mut Held| (kept::key(&held.identity), held.json.take());
-            let entries = held.into_iter().flatten().map(entry).collect();
-            Change { place: place.path.to_string_lossy().into_owned(), entries }
+            let good = self.files.get_mut(&place).map(|file| &mut file.good);
+            let (lines, open) = good.map(Good::take_kept).unwrap_or_default();
+            Change { place: place.path.to_string_lossy().into_owned(), lines, open }
         };
         mem::take(&mut self.unkept).into_iter().map(change).collect()
     }
@@ -148,7 +146,7 @@ impl Store {
                 }
                 let Some(resource) = before.get(identity) else { continue };
                 let (identity, name) = (Arc::new(identity.clone()), refused.place());
-                let held = Held { identity, resource, name, json: None, stale: false };
+                let held = Held { identity, resource, name, is_new: false, stale: false };
                 refused.kept = true;
                 moved.push((Arc::clone(place), held));
             }

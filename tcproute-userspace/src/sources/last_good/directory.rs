@@ -21,7 +21,7 @@ use tracing::warn;
 use super::{
     super::snapshot::SourceName,
     MOST, MOST_RECORDS, at,
-    record::{Broken, Entry, Record},
+    record::{Broken, Record, header},
 };
 
 /// What is told of one file, at most.
@@ -161,21 +161,23 @@ impl SourceDirectory {
         self.bytes
     }
 
-    /// What is kept of a place at present. Nothing if that cannot be read.
-    pub(super) fn entries(&self, place: &str) -> Vec<Entry> {
-        let Some(kept) = self.files.get(place) else { return Vec::new() };
-        let text = fs::read(self.file(kept.number)).unwrap_or_default();
-        Record::decode(&text).0.map(|record| record.entries).unwrap_or_default()
+    /// The lines that are kept of a place at present. Nothing if that cannot be read.
+    pub(super) fn lines(&self, place: &str) -> String {
+        let Some(kept) = self.files.get(place) else { return String::new() };
+        let text = fs::read_to_string(self.file(kept.number)).unwrap_or_default();
+        text.split_once('\n').map(|(_, lines)| lines.to_owned()).unwrap_or_default()
     }
 
-    /// Keeps this of a place, and nothing if that is all.
-    pub(super) fn write(&mut self, record: &Record) -> Result<()> {
-        let place = record.place.as_str();
-        if record.entries.is_empty() {
+    /// Keeps these lines of a place, and nothing if there are none.
+    pub(super) fn write(&mut self, place: &str, lines: &str) -> Result<()> {
+        if lines.is_empty() {
             return self.remove(place);
         }
-        let text = record.encode();
-        let (bytes, sum) = (text.len() as u64, crc32fast::hash(text.as_bytes()));
+        let header = header(place, lines);
+        let bytes = (header.len() + lines.len()) as u64;
+        let mut sum = crc32fast::Hasher::new_with_initial(crc32fast::hash(header.as_bytes()));
+        sum.update(lines.as_bytes());
+        let sum = sum.finalize();
         let before = self.files.get(place).copied();
         if before.is_some_and(|before| before.bytes == bytes && before.sum == sum) {
             return Ok(());
@@ -196,7 +198,8 @@ impl SourceDirectory {
         }
         let number = before.map_or(self.next, |before| before.number);
         let path = self.file(number);
-        replace(&path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+        replace(&path, [header.as_bytes(), lines.as_bytes()])
+            .with_context(|| format!("cannot write {}", path.display()))?;
         self.next = self.next.max(number + 1);
         self.files.insert(place.to_owned(), Kept { number, bytes, sum });
         self.bytes = all;
@@ -239,12 +242,14 @@ fn number(name: &OsStr) -> Option<u64> {
 }
 
 /// Writes a file beside the old one, which then takes its place: nobody finds half of it.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, parts: [&[u8]; 2]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut options = OpenOptions::new();
     let mut file =
         options.write(true).create(true).truncate(true).mode(0o600).custom_flags(O_NOFOLLOW).open(&new)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&new, path));
+    let [header, lines] = parts;
+    let written = file.write_all(header).and_then(|()| file.write_all(lines));
+    let written = written.and_then(|()| file.sync_all()).and_then(|()| fs::rename(&new, path));
     if written.is_err() {
         // On a full disk every byte counts. If that fails, too, it is removed at the next start.
         let _ = fs::remove_file(&new);
@@ -254,14 +259,18 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::record::add, *};
 
-    fn entry(value: &str) -> Entry {
-        Entry { key: vec!["x".into()], value: format!("\"{value}\"").into() }
+    fn lines(values: &[&str]) -> String {
+        let mut lines = String::new();
+        for (key, value) in values.iter().enumerate() {
+            add(&mut lines, &[key.to_string()], &format!("\"{value}\""));
+        }
+        lines
     }
 
-    fn write(directory: &mut SourceDirectory, place: &str, entries: Vec<Entry>) {
-        directory.write(&Record { place: place.to_owned(), entries }).unwrap();
+    fn write(directory: &mut SourceDirectory, place: &str, values: &[&str]) {
+        directory.write(place, &lines(values)).unwrap();
     }
 
     fn open(path: &Path) -> (SourceDirectory, String) {
@@ -289,18 +298,18 @@ mod tests {
         let (mut directory, read) = open(&path);
         assert_eq!((read.as_str(), directory.bytes()), ("", 0));
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
-        write(&mut directory, "a", vec![entry("1")]);
-        write(&mut directory, "b", vec![entry("1")]);
-        write(&mut directory, "c", vec![entry("1")]);
-        write(&mut directory, "a", vec![entry("2")]);
-        write(&mut directory, "b", vec![]);
+        write(&mut directory, "a", &["1"]);
+        write(&mut directory, "b", &["1"]);
+        write(&mut directory, "c", &["1"]);
+        write(&mut directory, "a", &["2"]);
+        write(&mut directory, "b", &[]);
         directory.sync().unwrap();
-        assert_eq!(directory.entries("a"), [entry("2")]);
+        assert_eq!(directory.lines("a"), lines(&["2"]));
         assert_eq!(files(&path), ["00000000", "00000002"]);
         let before = directory.bytes();
         let (mut directory, read) = open(&path);
         assert_eq!((read.as_str(), directory.bytes()), ("a=\"2\" c=\"1\"", before));
-        write(&mut directory, "d", vec![entry("1")]);
+        write(&mut directory, "d", &["1"]);
         assert_eq!(files(&path), ["00000000", "00000002", "00000003"]);
     }
 
@@ -309,7 +318,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (mut directory, _) = open(root.path());
         for place in ["a", "b", "c"] {
-            write(&mut directory, place, vec![entry("1"), Entry { key: vec!["y".into()], ..entry("2") }]);
+            write(&mut directory, place, &["1", "2"]);
         }
         let file = |number: &str| root.path().join("files").join(number);
         fs::write(file("00000000"), "no record").unwrap();
@@ -321,9 +330,9 @@ mod tests {
         assert_eq!(read, "b=\"1\" c=\"1\"");
         assert_eq!(files(root.path()), ["00000001", "00000002", BROKEN]);
         // What is as it was before it broke is written once more.
-        let read = directory.entries("b");
-        write(&mut directory, "b", read);
-        write(&mut directory, "b", vec![entry("1"), Entry { key: vec!["y".into()], ..entry("2") }]);
+        let read = directory.lines("b");
+        directory.write("b", &read).unwrap();
+        write(&mut directory, "b", &["1", "2"]);
         assert_eq!(fs::read_to_string(file("00000001")).unwrap(), text);
     }
 

@@ -15,7 +15,6 @@ use super::{
     MOST,
     directory::SourceDirectory,
     pending::{Change, Pending},
-    record::Entry,
 };
 
 /// How often what could not be written is tried again.
@@ -111,24 +110,23 @@ impl Writer {
 
     /// Writes what it can, and tells the first that it cannot.
     fn write(&mut self) -> Result<()> {
-        let open = self.pending.open();
-        if !open.is_empty() {
-            let kept = self.pending.places().flat_map(|place| self.directory.entries(place));
-            let known =
-                kept.filter(|entry| open.contains(&entry.key)).map(|Entry { key, value }| (key, value));
-            let known = known.collect();
-            self.pending.close(&known);
+        if self.pending.is_open() {
+            let places: Vec<String> = self.pending.places().map(str::to_owned).collect();
+            for place in places {
+                let lines = self.directory.lines(&place);
+                self.pending.find(&lines);
+            }
         }
         let mut first = Ok(());
         let mut failed = Vec::new();
-        while let Some(record) = self.pending.pop() {
-            if let Err(error) = self.directory.write(&record) {
+        while let Some(change) = self.pending.pop() {
+            if let Err(error) = self.directory.write(&change.place, &change.lines) {
                 first = first.and(Err(error));
-                failed.push(record);
+                failed.push(change);
             }
         }
-        for record in failed {
-            self.pending.put_back(record);
+        for change in failed {
+            self.pending.put_back(change);
         }
         first.and(self.directory.sync())
     }

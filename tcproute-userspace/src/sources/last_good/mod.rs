@@ -18,8 +18,8 @@ use std::path::Path;
 
 pub use directory::StateDirectory;
 pub use keeper::{Keeper, Keeping};
-pub use pending::Change;
-pub use record::{Entry, Record};
+pub use pending::{Change, Key};
+pub use record::{Entry, Record, add};
 
 use super::snapshot::SourceName;
 

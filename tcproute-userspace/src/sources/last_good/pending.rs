@@ -2,47 +2,47 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::record::{Entry, Record};
+use super::record::keys;
 
 /// What stands for an entry, wherever it is.
-type Key = Vec<String>;
+pub type Key = Vec<String>;
 
-/// Keys, and what was said of each; `None` where that is as it was kept last.
-type Entries = Vec<(Key, Option<Box<str>>)>;
-
-/// What a place has now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a place has now. A place without anything is forgotten.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
     /// Such as the path of a file.
     pub place: String,
-    /// Keys, and what was said of each; `None` where that is as it was kept last. A place without any is forgotten.
-    pub entries: Vec<(Vec<String>, Option<Box<str>>)>,
+    /// What was said, as [`add`](super::add) writes it.
+    pub lines: String,
+    /// What is as it was kept last.
+    pub open: Vec<Key>,
+}
+
+#[cfg(test)]
+impl Change {
+    /// What the next daemon reads of it, if nothing is open.
+    pub fn into_record(self) -> super::Record {
+        let text = super::record::header(&self.place, &self.lines) + &self.lines;
+        super::Record::decode(text.as_bytes()).0.expect("it is whole")
+    }
 }
 
 /// Changes that wait. One of a place takes the place of an earlier one.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    changes: BTreeMap<String, Entries>,
+    changes: BTreeMap<String, Change>,
 }
 
 impl Pending {
-    /// Takes changes that belong together: what is in none of them with its value may come from any of those before.
+    /// Takes changes that belong together: what is open in one of them may be from any of those before.
     pub(super) fn add(&mut self, changes: Vec<Change>) {
-        let mut before = BTreeMap::new();
-        for change in &changes {
-            for (key, value) in self.changes.remove(&change.place).into_iter().flatten() {
-                if let Some(value) = value {
-                    before.insert(key, value);
-                }
-            }
+        let before: Vec<Change> =
+            changes.iter().filter_map(|change| self.changes.remove(&change.place)).collect();
+        for change in changes {
+            self.changes.insert(change.place.clone(), change);
         }
-        for Change { place, mut entries } in changes {
-            for (key, value) in &mut entries {
-                if value.is_none() {
-                    *value = before.get(key).cloned();
-                }
-            }
-            self.changes.insert(place, entries);
+        for Change { lines, .. } in before {
+            self.find(&lines);
         }
     }
 
@@ -55,54 +55,71 @@ impl Pending {
         self.changes.keys().map(String::as_str)
     }
 
-    /// What is as it was kept last.
-    pub(super) fn open(&self) -> BTreeSet<Key> {
-        let open = self.changes.values().flatten().filter(|(_, value)| value.is_none());
-        open.map(|(key, _)| key.clone()).collect()
+    /// Whether anything is as it was kept last.
+    pub(super) fn is_open(&self) -> bool {
+        self.changes.values().any(|change| !change.open.is_empty())
     }
 
-    /// Takes what was kept last of what is open. What nobody knows any more is left out.
-    pub(super) fn close(&mut self, kept: &BTreeMap<Key, Box<str>>) {
-        for entries in self.changes.values_mut() {
-            entries.retain_mut(|(key, value)| {
-                if value.is_none() {
-                    *value = kept.get(key).cloned();
+    /// Takes what is open and in these lines.
+    pub(super) fn find(&mut self, lines: &str) {
+        let open: BTreeSet<Key> = self.changes.values().flat_map(|change| &change.open).cloned().collect();
+        if open.is_empty() {
+            return;
+        }
+        let found: BTreeMap<Key, &str> = keys(lines).filter(|(key, _)| open.contains(key)).collect();
+        for change in self.changes.values_mut() {
+            change.open.retain(|key| match found.get(key) {
+                Some(line) => {
+                    change.lines.push_str(line);
+                    false
                 }
-                value.is_some()
+                None => true,
             });
         }
     }
 
-    /// What is to be written of one place. To be called when nothing is open.
-    pub(super) fn pop(&mut self) -> Option<Record> {
-        let (place, entries) = self.changes.pop_first()?;
-        let entries = entries.into_iter().filter_map(|(key, value)| Some(Entry { key, value: value? }));
-        Some(Record { place, entries: entries.collect() })
+    /// What is to be written of one place. What is still open then nobody knows any more.
+    pub(super) fn pop(&mut self) -> Option<Change> {
+        self.changes.pop_first().map(|(_, change)| change)
     }
 
     /// This could not be written.
-    pub(super) fn put_back(&mut self, Record { place, entries }: Record) {
-        let entries = entries.into_iter().map(|Entry { key, value }| (key, Some(value)));
-        self.changes.insert(place, entries.collect());
+    pub(super) fn put_back(&mut self, change: Change) {
+        self.changes.insert(change.place.clone(), change);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::record::add, *};
 
-    fn change(place: &str, entries: &[(&str, Option<&str>)]) -> Change {
-        let entries = entries.iter().map(|(key, value)| (vec![(*key).to_owned()], value.map(Into::into)));
-        Change { place: place.into(), entries: entries.collect() }
+    fn key(name: &str) -> Key {
+        vec![name.to_owned()]
+    }
+
+    fn lines(entries: &[(&str, &str)]) -> String {
+        let mut lines = String::new();
+        for (name, value) in entries {
+            add(&mut lines, &key(name), value);
+        }
+        lines
+    }
+
+    fn change(place: &str, entries: &[(&str, &str)], open: &[&str]) -> Change {
+        Change {
+            place: place.into(),
+            lines: lines(entries),
+            open: open.iter().map(|name| key(name)).collect(),
+        }
     }
 
     fn shown(mut pending: Pending, kept: &[(&str, &str)]) -> String {
-        let kept = kept.iter().map(|(key, value)| (vec![(*key).to_owned()], (*value).into())).collect();
-        pending.close(&kept);
+        pending.find(&lines(kept));
         let mut places = Vec::new();
-        while let Some(Record { place, entries }) = pending.pop() {
+        while let Some(Change { place, lines, .. }) = pending.pop() {
+            let values = |line: &str| line.rsplit_once(',').unwrap().1.replace("]\n", "");
             let entries: Vec<String> =
-                entries.iter().map(|entry| format!("{}={}", entry.key[0], entry.value)).collect();
+                keys(&lines).map(|(key, line)| format!("{}={}", key[0], values(line))).collect();
             places.push(format!("{place}: {}", entries.join(" ")));
         }
         places.join("; ")
@@ -112,32 +129,32 @@ mod tests {
     fn the_newest_of_a_place_counts_and_what_it_leaves_open_is_as_before() {
         let pending = || {
             let mut pending = Pending::default();
-            assert!(pending.is_empty());
-            pending
-                .add(vec![change("a", &[("x", Some("1")), ("y", Some("1"))]), change("b", &[("z", None)])]);
-            pending.add(vec![change("a", &[("x", None), ("y", Some("2")), ("w", None)])]);
+            assert!(pending.is_empty() && !pending.is_open());
+            pending.add(vec![change("a", &[("x", "1"), ("y", "1")], &[]), change("b", &[], &["z"])]);
+            pending.add(vec![change("a", &[("y", "2")], &["x", "w"])]);
+            assert!(pending.is_open());
+            assert_eq!(pending.places().collect::<Vec<_>>(), ["a", "b"]);
             pending
         };
-        assert_eq!(pending().open(), [vec!["w".to_owned()], vec!["z".to_owned()]].into());
-        assert_eq!(shown(pending(), &[("z", "0"), ("x", "0"), ("w", "0")]), "a: x=1 y=2 w=0; b: z=0");
-        assert_eq!(shown(pending(), &[]), "a: x=1 y=2; b: ");
+        assert_eq!(shown(pending(), &[("z", "0"), ("x", "0"), ("w", "0")]), "a: y=2 x=1 w=0; b: z=0");
+        assert_eq!(shown(pending(), &[]), "a: y=2 x=1; b: ");
     }
 
     #[test]
     fn what_moves_to_another_place_is_found_there() {
         let mut pending = Pending::default();
-        pending.add(vec![change("a", &[("x", Some("1"))])]);
-        pending.add(vec![change("a", &[]), change("b", &[("x", None)])]);
+        pending.add(vec![change("a", &[("x", "1")], &[])]);
+        pending.add(vec![change("a", &[], &[]), change("b", &[], &["x"])]);
         assert_eq!(shown(pending, &[]), "a: ; b: x=1");
     }
 
     #[test]
     fn what_could_not_be_written_waits_unless_there_is_something_newer() {
         let mut pending = Pending::default();
-        pending.add(vec![change("a", &[("x", Some("1"))])]);
-        let record = pending.pop().unwrap();
+        pending.add(vec![change("a", &[("x", "1")], &[])]);
+        let change = pending.pop().unwrap();
         assert!(pending.is_empty());
-        pending.put_back(record);
+        pending.put_back(change);
         assert_eq!(shown(pending, &[]), "a: x=1");
     }
 }

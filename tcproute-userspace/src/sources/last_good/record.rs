@@ -42,20 +42,31 @@ struct Header {
     entries: usize,
 }
 
-impl Record {
-    /// The text of its file.
-    pub(super) fn encode(&self) -> String {
-        let header = Header { version: VERSION, place: self.place.clone(), entries: self.entries.len() };
-        let mut text = String::new();
-        // Neither strings nor lists of them can fail.
-        line(&mut text, &serde_json::to_string(&header).unwrap_or_default());
-        for Entry { key, value } in &self.entries {
-            let key = serde_json::to_string(key).unwrap_or_default();
-            line(&mut text, &format!("[{key},{value}]"));
-        }
-        text
-    }
+/// Adds an entry to the lines of a record.
+pub fn add(lines: &mut String, key: &[String], value: &str) {
+    // A list of strings cannot fail.
+    let key = serde_json::to_string(key).unwrap_or_default();
+    line(lines, &format!("[{key},{value}]"));
+}
 
+/// The first line of the file of a place with these lines.
+pub(super) fn header(place: &str, lines: &str) -> String {
+    let entries = lines.bytes().filter(|byte| *byte == b'\n').count();
+    let header = Header { version: VERSION, place: place.to_owned(), entries };
+    let mut text = String::new();
+    line(&mut text, &serde_json::to_string(&header).unwrap_or_default());
+    text
+}
+
+/// The key of each line that is as it was written, and the line.
+pub(super) fn keys(lines: &str) -> impl Iterator<Item = (Vec<String>, &str)> {
+    lines.split_inclusive('\n').filter_map(|line| {
+        let (key, _): (Vec<String>, &RawValue) = serde_json::from_slice(checked(line.as_bytes())?).ok()?;
+        Some((key, line))
+    })
+}
+
+impl Record {
     /// What can be read of a file, and what cannot. `None` if not even whose it is.
     pub(super) fn decode(text: &[u8]) -> (Option<Self>, Vec<Broken>) {
         let mut lines = (1..).zip(text.split_inclusive(|byte| *byte == b'\n'));
@@ -112,11 +123,20 @@ mod tests {
         Record { place: "/etc/mesh/a b\n.yaml".into(), entries: (0..entries).map(entry).collect() }
     }
 
+    fn encode(Record { place, entries }: &Record) -> String {
+        let mut lines = String::new();
+        for Entry { key, value } in entries {
+            add(&mut lines, key, value);
+        }
+        assert!(keys(&lines).map(|(key, _)| key).eq(entries.iter().map(|entry| entry.key.clone())));
+        header(place, &lines) + &lines
+    }
+
     #[test]
     fn a_record_is_read_as_it_was_written() {
         for entries in [0, 1, 3] {
             let record = record(entries);
-            let text = record.encode();
+            let text = encode(&record);
             assert_eq!(text.lines().count(), entries + 1, "{text}");
             assert_eq!(Record::decode(text.as_bytes()), (Some(record), vec![]));
         }
@@ -124,7 +144,7 @@ mod tests {
 
     #[test]
     fn half_a_record_is_what_is_whole_of_it() {
-        let text = record(3).encode();
+        let text = encode(&record(3));
         let (read, broken) = Record::decode(&text.as_bytes()[..text.len() - 1]);
         assert_eq!(read.map(|read| read.entries.len()), Some(2));
         assert_eq!(broken, [Broken { line: 4, why: "it is not as it was written" }]);
@@ -139,7 +159,7 @@ mod tests {
         #[test]
         fn a_broken_record_says_nothing_new(at in any::<prop::sample::Index>(), with in vec(any::<u8>(), 0..5), less in 0..9usize) {
             let whole = record(3);
-            let mut text = whole.encode().into_bytes();
+            let mut text = encode(&whole).into_bytes();
             let at = at.index(text.len());
             let end = (at + less).min(text.len());
             text.splice(at..end, with);

@@ -10,12 +10,11 @@ struct State(BTreeMap<String, Vec<Entry>>);
 impl State {
     fn keep(&mut self, changes: Vec<Change>) {
         let before: Vec<Entry> = self.0.values().flatten().cloned().collect();
-        for Change { place, entries } in changes {
-            let entry = |(key, value): (Vec<String>, Option<Box<str>>)| {
-                let kept = before.iter().find(|kept| kept.key == key).map(|kept| kept.value.clone());
-                value.or(kept).map(|value| Entry { key, value })
-            };
-            self.0.insert(place, entries.into_iter().filter_map(entry).collect());
+        for change in changes {
+            let known = change.open.iter().filter_map(|key| before.iter().find(|kept| kept.key == *key));
+            let known: Vec<Entry> = known.cloned().collect();
+            let Record { place, entries } = change.into_record();
+            self.0.insert(place, [entries, known].concat());
         }
     }
 
