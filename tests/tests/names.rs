@@ -5,6 +5,7 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    path::Path,
     process::Command,
     sync::{
         Arc,
@@ -26,7 +27,8 @@ use tcproute_tests::{
     wait_for,
 };
 
-/// A DNS server that is silent until it is told to answer, with one address for every name.
+/// A DNS server that is silent until it is told to answer, with one address for every name. Of names that begin with `silent` it
+/// never says anything.
 struct DnsServer {
     answers: Arc<AtomicBool>,
 }
@@ -40,7 +42,9 @@ impl DnsServer {
         thread::spawn(move || {
             let mut query = [0; 512];
             while let Ok((length, client)) = socket.recv_from(&mut query) {
-                if speaks.load(Ordering::SeqCst) {
+                // The first label follows its length.
+                let is_silent = query[13..length].starts_with(b"silent");
+                if speaks.load(Ordering::SeqCst) && !is_silent {
                     let _ = socket.send_to(&reply(&query[..length], answer), client);
                 }
             }
@@ -73,6 +77,14 @@ fn external(name: &str) -> String {
     )
 }
 
+/// The daemon, to which this is `/etc/resolv.conf`.
+fn with_resolver(resolv: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    let script = "[ -e /etc/resolv.conf ] || : > /etc/resolv.conf; mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+    command.args(["--mount", "sh", "-c", script]).arg(resolv).arg(binary());
+    command
+}
+
 #[test]
 fn a_silent_resolver_holds_nothing_back() {
     if !is_root("a_silent_resolver_holds_nothing_back") {
@@ -99,9 +111,7 @@ fn a_silent_resolver_holds_nothing_back() {
     // Also a start does not wait for it for long.
     fs::write(&file, text(&old, 1)).unwrap();
     let cgroup = TestCgroup::create();
-    let mut command = Command::new("unshare");
-    let script = "[ -e /etc/resolv.conf ] || : > /etc/resolv.conf; mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
-    command.args(["--mount", "sh", "-c", script]).arg(&resolv).arg(binary());
+    let mut command = with_resolver(&resolv);
     let begun = Instant::now();
     let daemon =
         Daemon::start_with(&mut command, &file, &[("web", cgroup.path())], &["--dns-interval", "0.2"]);
@@ -127,4 +137,59 @@ fn a_silent_resolver_holds_nothing_back() {
     dns.speak();
     wait_for("its address is in force", || endpoints() == json!([format!("{}:5432", net.ip(1, 3))]));
     assert_eq!(ask(outside), ["named"]);
+}
+
+#[test]
+fn who_has_very_many_silent_names_keeps_nobody_waiting() {
+    const MANY: usize = 5_000;
+    if !is_root("who_has_very_many_silent_names_keeps_nobody_waiting") {
+        return;
+    }
+    let net = Loopback::claim();
+    let [many, one]: [SocketAddr; 2] = [1, 2].map(|n| (net.ip(0, n), 5432).into());
+    let _named = Server::start((net.ip(1, 3), 5432), "named");
+    DnsServer::start(net.ip(0, 53).into(), net.ip(1, 3)).speak();
+    let directory = tempfile::tempdir().unwrap();
+    let [file, resolv] = ["mesh.yaml", "resolv.conf"].map(|name| directory.path().join(name));
+    fs::write(&resolv, format!("nameserver {}\n", net.ip(0, 53))).unwrap();
+    let text = |is_outside_known: bool| {
+        let mut mesh = Mesh::new();
+        mesh.outbound("outside", one);
+        let (ip, port) = (many.ip(), many.port());
+        mesh.document(&format!(
+            "type: Dataplane\nname: many\nnetworking:\n  address: 192.0.2.1\n  \
+             inbound: [{{port: 1, tags: {{kuma.io/service: many}}}}]\n  \
+             outbound: [{{address: '{ip}', port: {port}, tags: {{kuma.io/service: silent}}}}]\n"
+        ));
+        for name in 0..MANY {
+            mesh.document(
+                &external(&format!("silent-{name}"))
+                    .replace(&format!("service: silent-{name}"), "service: silent"),
+            );
+        }
+        if is_outside_known {
+            mesh.document(&external("outside"));
+        }
+        mesh.text()
+    };
+    fs::write(&file, text(false)).unwrap();
+    let [web, other] = [TestCgroup::create(), TestCgroup::create()];
+    let workloads = [("web", web.path()), ("many", other.path())];
+    let daemon =
+        Daemon::start_with(&mut with_resolver(&resolv), &file, &workloads, &["--dns-interval", "0.2"]);
+    let share = daemon.metric("tcproute_dns_names_most_of_share");
+    assert_eq!(daemon.metric("tcproute_dns_names"), share);
+    assert_eq!(daemon.metric("tcproute_dns_names_largest_share"), share);
+    assert_eq!(daemon.metric("tcproute_dns_names_left_out"), MANY as u64 - share);
+    let warnings = daemon.json("/v1/status")["warnings"].to_string();
+    assert!(warnings.contains("Dataplane many leads to more than"), "{warnings}");
+    // All slots that one may have are taken by now, and would be for minutes.
+    fs::write(&file, text(true)).unwrap();
+    let begun = Instant::now();
+    let client = counting(one, 1);
+    wait_for("the name is answered", || {
+        let output = web.command("python3").args(["-SEc", &client]).output().unwrap();
+        counts(&output).contains_key("named")
+    });
+    println!("answered {:?} after the write, beside {MANY} silent names of another", begun.elapsed());
 }

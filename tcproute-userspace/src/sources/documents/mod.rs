@@ -19,6 +19,7 @@ pub(super) use notes::Note;
 
 use self::{
     lenient::{Lenient, Refused},
+    limits::Limits,
     node::Node,
     notes::{Judging, Notes},
     path::{Path, Places, follow},
@@ -60,7 +61,8 @@ pub(super) enum Outcome {
 /// are objects of their own. JSON is YAML.
 pub(super) fn read(text: &str, strictness: Strictness, take: &mut dyn FnMut(Object)) -> Ending {
     let strictness = strictness.of(text.trim_start().starts_with('{'));
-    let mut reading = Reading { take, notes: Notes::new(strictness), strictness };
+    let mut reading =
+        Reading { take, notes: Notes::new(strictness, Limits::of(text.len()).resource), strictness };
     let mut faults = Vec::new();
     if let Err(Fault { at, message }) = reading.documents(text) {
         faults.push(Note { at, path: String::new(), message, suggestion: None });
