@@ -27,7 +27,8 @@ use tcproute_tests::{
     wait_for,
 };
 
-/// A DNS server that is silent until it is told to answer, with one address for every name.
+/// A DNS server that is silent until it is told to answer, with one address for every name. Of names that begin with `silent` it
+/// never says anything.
 struct DnsServer {
     answers: Arc<AtomicBool>,
 }
@@ -41,7 +42,9 @@ impl DnsServer {
         thread::spawn(move || {
             let mut query = [0; 512];
             while let Ok((length, client)) = socket.recv_from(&mut query) {
-                if speaks.load(Ordering::SeqCst) {
+                // The first label follows its length.
+                let is_silent = query[13..length].starts_with(b"silent");
+                if speaks.load(Ordering::SeqCst) && !is_silent {
                     let _ = socket.send_to(&reply(&query[..length], answer), client);
                 }
             }
@@ -78,13 +81,17 @@ fn external(name: &str) -> String {
     )
 }
 
-/// A daemon that asks the name servers of this file.
-fn start(resolv: &Path, resources: &Path, cgroup: &TestCgroup, more: &[&str]) -> Daemon {
+/// The daemon, to which this is `/etc/resolv.conf`.
+fn with_resolver(resolv: &Path) -> Command {
     let mut command = Command::new("unshare");
     let script = "[ -e /etc/resolv.conf ] || : > /etc/resolv.conf; mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
     command.args(["--mount", "sh", "-c", script]).arg(resolv).arg(binary());
+    command
+}
+
+fn start(resolv: &Path, resources: &Path, cgroup: &TestCgroup, more: &[&str]) -> Daemon {
     let more = [&["--dns-interval", "0.2"], more].concat();
-    Daemon::start_with(&mut command, resources, &[("web", cgroup.path())], &more)
+    Daemon::start_with(&mut with_resolver(resolv), resources, &[("web", cgroup.path())], &more)
 }
 
 #[test]
@@ -163,4 +170,55 @@ fn after_a_reboot_names_have_the_addresses_that_they_had() {
     assert!(!reaches_it());
     let _daemon = start(&resolv, &file, &cgroup, &more);
     assert!(reaches_it(), "nobody has answered since");
+}
+
+#[test]
+fn who_has_very_many_silent_names_keeps_nobody_waiting() {
+    const MANY: usize = 5_000;
+    if !is_root("who_has_very_many_silent_names_keeps_nobody_waiting") {
+        return;
+    }
+    let net = Loopback::claim();
+    let [many, one]: [SocketAddr; 2] = [1, 2].map(|n| (net.ip(0, n), 5432).into());
+    let _named = Server::start((net.ip(1, 3), 5432), "named");
+    DnsServer::start(net.ip(0, 53).into(), net.ip(1, 3)).speak();
+    let directory = tempfile::tempdir().unwrap();
+    let [file, resolv] = ["mesh.yaml", "resolv.conf"].map(|name| directory.path().join(name));
+    fs::write(&resolv, format!("nameserver {}\n", net.ip(0, 53))).unwrap();
+    let text = |is_outside_known: bool| {
+        let mut mesh = Mesh::new();
+        mesh.outbound("outside", one);
+        let (ip, port) = (many.ip(), many.port());
+        mesh.document(&format!(
+            "type: Dataplane\nname: many\nnetworking:\n  address: 192.0.2.1\n  \
+             inbound: [{{port: 1, tags: {{kuma.io/service: many}}}}]\n  \
+             outbound: [{{address: '{ip}', port: {port}, tags: {{kuma.io/service: silent}}}}]\n"
+        ));
+        for name in 0..MANY {
+            mesh.document(
+                &external(&format!("silent-{name}"))
+                    .replace(&format!("service: silent-{name}"), "service: silent"),
+            );
+        }
+        if is_outside_known {
+            mesh.document(&external("outside"));
+        }
+        mesh.text()
+    };
+    fs::write(&file, text(false)).unwrap();
+    let [web, other] = [TestCgroup::create(), TestCgroup::create()];
+    let workloads = [("web", web.path()), ("many", other.path())];
+    let daemon =
+        Daemon::start_with(&mut with_resolver(&resolv), &file, &workloads, &["--dns-interval", "0.2"]);
+    let share = daemon.metric("tcproute_dns_names_most_of_share");
+    assert_eq!(daemon.metric("tcproute_dns_names"), share);
+    assert_eq!(daemon.metric("tcproute_dns_names_largest_share"), share);
+    assert_eq!(daemon.metric("tcproute_dns_names_left_out"), MANY as u64 - share);
+    let warnings = daemon.json("/v1/status")["warnings"].to_string();
+    assert!(warnings.contains("Dataplane many leads to more than"), "{warnings}");
+    // All slots that one may have are taken by now, and would be for minutes.
+    fs::write(&file, text(true)).unwrap();
+    let begun = Instant::now();
+    wait_for("the name is answered", || reaches(&web, one, "named"));
+    println!("answered {:?} after the write, beside {MANY} silent names of another", begun.elapsed());
 }

@@ -216,7 +216,8 @@ fn standard_input_is_a_file() {
 
 #[test]
 fn a_reader_that_has_enough_is_no_failure() {
-    let files = Files::new(&[("a.yaml", &"type: Mehs\n---\n".repeat(10_000))]);
+    let files =
+        Files::new(&[("a.yaml", &format!("type: Mehs\n# {}\n---\n", "long".repeat(30)).repeat(10_000))]);
     for format in ["text", "json"] {
         let mut child = files
             .command(&["a.yaml", "--output", format])

@@ -149,6 +149,7 @@ impl<'de> Deserializer<'de> for Lenient<'_> {
             self.wrong_type("a string");
             return visitor.visit_str("");
         };
+        self.notes.takes(text.len().max(24) + 8)?;
         visitor.visit_str(text)
     }
 
@@ -200,6 +201,7 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
         let Some(node) = self.items.next() else { return Ok(None) };
+        self.notes.takes(size_of::<T::Value>())?;
         let path = Path::Index(self.path, self.index);
         self.index += 1;
         seed.deserialize(Lenient { node, path: &path, notes: self.notes }).map(Some)
@@ -256,6 +258,11 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Refused> {
         let (name, node) = self.value.take().ok_or_else(|| de::Error::custom("a value before its key"))?;
+        if self.known.is_none() {
+            // A map takes room for eleven at a time; most have one.
+            let size = size_of::<(String, S::Value)>();
+            self.notes.takes(name.len() + if self.seen.len() == 1 { 11 * size } else { size })?;
+        }
         let path = Path::Field(self.path, name);
         let before = self.notes.found();
         let value = seed.deserialize(Lenient { node, path: &path, notes: self.notes })?;

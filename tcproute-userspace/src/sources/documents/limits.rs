@@ -48,9 +48,10 @@ impl ObjectLimits {
 /// What depends on how large the text is. Small ones may have as much as one of [`SMALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// Values and keys of one object. Most have some tens, and a Dataplane 9 for each of its outbounds. Each takes 7 bytes or more
-    /// in the text and up to 70 on its way to a resource, so the floor is 37 MB.
+    /// Values and keys of one object. A resource has some tens, and each takes 8 bytes or more in the text and 20 when it is read.
     pub(super) values: usize,
+    /// Bytes of what one object becomes. A resource takes some 4 times its text, a list of outbounds with one tag each 12 times.
+    pub(super) resource: usize,
     /// Signs that the parser looks ahead for the end of what is in braces or brackets. Each takes 100 bytes.
     pub(super) ahead: usize,
     /// Anchors in a document. Each takes 200 bytes.
@@ -64,8 +65,6 @@ impl Limits {
     /// For a text of so many bytes.
     pub(super) fn of(text: usize) -> Self {
         let size = text.max(SMALL);
-        // Room for a Dataplane with 58,000 outbounds, in however small a file.
-        let values = text.max(8 * SMALL) / 16;
-        Self { values, ahead: size / 36, anchors: size / 128 }
+        Self { values: size / 7, resource: size * 14, ahead: size / 36, anchors: size / 128 }
     }
 }

@@ -21,6 +21,7 @@ pub(super) use notes::Note;
 
 use self::{
     lenient::{Lenient, Refused},
+    limits::Limits,
     node::Node,
     notes::{Judging, Notes},
     path::{Path, Places, follow},
@@ -84,7 +85,7 @@ pub(super) fn read(text: &str, rules: &Rules, take: &mut dyn FnMut(Object)) -> E
     let strictness = rules.strictness.of(text.trim_start().starts_with('{'));
     let mut reading = Reading {
         take,
-        notes: Notes::new(strictness),
+        notes: Notes::new(strictness, Limits::of(text.len()).resource),
         strictness,
         guard: rules.guard.as_ref(),
         as_json: rules.as_json,

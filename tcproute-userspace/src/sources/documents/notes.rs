@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::HashSet, mem};
 
 use super::{
+    lenient::Refused,
     limits,
     node::{Mark, Node},
     path::{Path, prefixes},
@@ -35,6 +36,9 @@ pub(super) struct Notes {
     encoding: Encoding,
     strictness: Strictness,
     overflowed: bool,
+    /// What one object may take in memory, and what is left of that.
+    most: usize,
+    room: usize,
 }
 
 /// Whether an object is this program's to judge.
@@ -50,14 +54,25 @@ impl Notes {
     pub(super) const fn begin_object(&mut self, encoding: Encoding, judging: Judging) {
         self.encoding = encoding;
         self.judging = judging;
+        self.room = self.most;
+    }
+
+    /// The object takes so many bytes more. Whether it may.
+    pub(super) fn takes(&mut self, bytes: usize) -> Result<(), Refused> {
+        self.room = self.room.checked_sub(bytes).ok_or_else(|| Refused {
+            message: format!("takes more than {} MiB of memory", self.most >> 20),
+            place: None,
+        })?;
+        Ok(())
     }
 
     pub(super) fn takes_text_as_number(&self) -> bool {
         self.encoding == Encoding::Protobuf
     }
 
-    pub(super) fn new(strictness: Strictness) -> Self {
-        Self { strictness, ..Self::default() }
+    /// `most` is how many bytes one object may take in memory.
+    pub(super) fn new(strictness: Strictness, most: usize) -> Self {
+        Self { strictness, most, ..Self::default() }
     }
 
     pub(super) fn add(&mut self, at: Mark, path: String, message: String, suggestion: Option<String>) {

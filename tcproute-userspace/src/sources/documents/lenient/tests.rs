@@ -180,3 +180,15 @@ fn a_field_under_both_of_its_names_is_an_error_at_its_struct() {
     );
     assert_eq!(errors, ["f.yaml:4:35: networking.tls: duplicate field `caCert`"]);
 }
+
+#[test]
+fn what_takes_very_much_memory_is_refused_alone() {
+    let inbounds = "{tags: {a: b}},".repeat(20_000);
+    let text = format!(
+        "type: Dataplane\nname: d\nnetworking: {{address: 192.0.2.1, inbound: [{inbounds}]}}\n---\ntype: Mesh\nname: a\n"
+    );
+    let errors = errors_of(&text);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].ends_with(": takes more than 14 MiB of memory"), "{errors:?}");
+    assert_eq!(resources(&text).len(), 1);
+}
