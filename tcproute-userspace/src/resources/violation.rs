@@ -12,7 +12,7 @@ pub struct Violation {
 }
 
 /// More than anybody reads: a wrong document might have millions.
-const MOST: usize = 50_000;
+const MOST: usize = 25_000;
 
 /// How strictly documents are judged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

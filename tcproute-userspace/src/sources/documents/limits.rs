@@ -1,5 +1,5 @@
 //! How much input is read at most, so that no file can take all of the node's time or memory. A file's reading takes no more than
-//! eight times its size, from [`SMALL`] on.
+//! some twelve times its size, from [`SMALL`] on.
 
 /// Bytes in a file. A Dataplane has some 250, so this is room for 250,000 of them.
 pub(in crate::sources) const FILE: usize = 64 << 20;

@@ -15,9 +15,14 @@ pub(super) struct Tree {
 /// Values, each followed by what is inside of it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Records {
-    records: Vec<Record>,
+    /// In parts of one size: one that grows as a whole would be there twice now and then.
+    parts: Vec<Vec<Record>>,
+    length: usize,
     text: String,
 }
+
+/// How many records are in a part.
+const PART: usize = 4096;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record {
@@ -58,11 +63,11 @@ impl Tree {
 
 impl Records {
     pub(super) const fn len(&self) -> usize {
-        self.records.len()
+        self.length
     }
 
     pub(super) fn get(&self, index: usize) -> Record {
-        self.records[index]
+        self.parts[index / PART][index % PART]
     }
 
     pub(super) fn text(&self, Span { start, length }: Span) -> &str {
@@ -70,7 +75,17 @@ impl Records {
     }
 
     pub(super) fn push(&mut self, at: Mark, what: What) {
-        self.records.push(Record { at, what });
+        let record = Record { at, what };
+        match self.parts.get_mut(self.length / PART) {
+            Some(part) => part.push(record),
+            None => {
+                // Most objects are small.
+                let mut part = Vec::with_capacity(if self.length == 0 { 0 } else { PART });
+                part.push(record);
+                self.parts.push(part);
+            }
+        }
+        self.length += 1;
     }
 
     pub(super) fn push_scalar(&mut self, at: Mark, text: &str, is_plain: bool) {
@@ -81,8 +96,8 @@ impl Records {
 
     /// Ends the collection that begins here.
     pub(super) fn close(&mut self, index: usize) {
-        let inside = (self.records.len() - index - 1) as u32;
-        let what = &mut self.records[index].what;
+        let inside = (self.length - index - 1) as u32;
+        let what = &mut self.parts[index / PART][index % PART].what;
         *what = match *what {
             What::Sequence(_) => What::Sequence(inside),
             What::Merging(_) => What::Merging(inside),
@@ -92,17 +107,17 @@ impl Records {
 
     /// The mapping that begins here has a key `<<`.
     pub(super) fn merges(&mut self, index: usize) {
-        self.records[index].what = What::Merging(0);
+        self.parts[index / PART][index % PART].what = What::Merging(0);
     }
 
     /// Where the value behind this one is.
     pub(super) fn behind(&self, index: usize) -> usize {
-        index + 1 + self.records[index].inside()
+        index + 1 + self.get(index).inside()
     }
 
     /// Adds a copy of a value.
     pub(super) fn copy(&mut self, from: &Self, index: usize) {
-        for record in &from.records[index..from.behind(index)] {
+        for record in (index..from.behind(index)).map(|index| from.get(index)) {
             match record.what {
                 What::Plain(span) => self.push_scalar(record.at, from.text(span), true),
                 What::Quoted(span) => self.push_scalar(record.at, from.text(span), false),
@@ -113,7 +128,9 @@ impl Records {
 
     /// Gives up all values, and keeps the memory for the next ones.
     pub(super) fn clear(&mut self) {
-        self.records.clear();
+        self.parts.truncate(1);
+        self.parts.iter_mut().for_each(Vec::clear);
+        self.length = 0;
         self.text.clear();
     }
 }
