@@ -49,6 +49,14 @@ fn a_daemon_without_a_file_left_keeps_its_workloads() {
     let pattern = parent.path().join("pod-*");
     let daemon = Daemon::start(&route.mesh.file(), &[("web", &pattern)]);
     assert!(is_routed(&first, &route));
+    let files = || daemon.metric("tcproute_open_files");
+    let few = files();
+    assert!(few < daemon.metric("tcproute_open_files_limit"), "{few}");
+    let more: Vec<TestCgroup> = (10..30).map(|number| parent.child(&format!("pod-{number}"))).collect();
+    wait_for("they are attached", || daemon.metric("tcproute_workloads_attached") == 21);
+    wait_for("none of them takes more than a file", || files() <= few + 20);
+    drop(more);
+    wait_for("they are gone", || daemon.metric("tcproute_workloads_attached") == 1);
     let before = limit_files(daemon.pid(), first_free_file(daemon.pid()));
     let second = parent.child("pod-2");
     println!("{}", daemon.wait_for_line("cannot tell which cgroups there are"));

@@ -15,6 +15,7 @@ use super::{
     connections::Connections,
     outcome_metrics::OutcomeMetrics,
     own_metrics::OwnMetrics,
+    process_metrics::ProcessMetrics,
     share_metrics::ShareMetrics,
     status::{MapUse, maps},
 };
@@ -50,6 +51,7 @@ pub(super) fn text(
     let snapshot = Snapshot::new(&handle.state(), counters, attached);
     registry.register_collector(Box::new(snapshot));
     registry.register_collector(Box::new(OwnMetrics(connections)));
+    registry.register_collector(Box::new(ProcessMetrics));
     registry.register_collector(Box::new(OutcomeMetrics::new(outcomes)));
     registry.register_collector(Box::new(ShareMetrics(shares)));
     let mut text = String::new();

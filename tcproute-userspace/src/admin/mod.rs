@@ -19,6 +19,7 @@ mod listen;
 mod metrics;
 mod outcome_metrics;
 mod own_metrics;
+mod process_metrics;
 mod serve;
 mod share_metrics;
 pub mod status;
