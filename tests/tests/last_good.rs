@@ -160,8 +160,11 @@ fn wait_kept(daemon: &Daemon) {
 }
 
 fn stale(daemon: &Daemon) -> u64 {
-    let stale = source(daemon)["stale"].as_u64().unwrap();
-    assert_eq!(daemon.metric("tcproute_stale_resources"), stale);
+    let mut stale = 0;
+    wait_for("status and metrics tell the same", || {
+        stale = source(daemon)["stale"].as_u64().unwrap();
+        daemon.metric("tcproute_stale_resources") == stale
+    });
     stale
 }
 

@@ -224,7 +224,7 @@ impl<R: Resolver> LookUps<R> {
     }
 
     fn keep(&mut self, answers: &Arc<DnsAnswers>) {
-        if let Some(keeper) = &self.keeper {
+        if let Some(keeper) = &mut self.keeper {
             keeper.keep(kept::changes(&self.kept, answers));
             self.kept = Arc::clone(answers);
         }

@@ -36,29 +36,39 @@ pub struct Keeping {
 pub struct Keeper {
     /// `None` if nothing can be kept.
     changes: Option<Sender<Vec<Change>>>,
-    keeping: watch::Receiver<Keeping>,
+    /// How often something was sent there.
+    sent: u64,
+    keeping: watch::Receiver<Written>,
+}
+
+/// How it went with what was sent first.
+#[derive(Debug, Default)]
+struct Written {
+    taken: u64,
+    keeping: Keeping,
 }
 
 impl Keeper {
     /// Keeps nothing, and tells why.
     pub(super) fn none(why: String) -> Self {
         let keeping = Keeping { bytes: (0, MOST), whole: false, error: Some(why) };
-        Self { changes: None, keeping: watch::channel(keeping).1 }
+        Self { changes: None, sent: 0, keeping: watch::channel(Written { taken: 0, keeping }).1 }
     }
 
     pub(super) fn start(directory: SourceDirectory) -> Result<Self> {
         let (changes, receiver) = mpsc::channel();
         let now = Keeping { bytes: (directory.bytes(), MOST), whole: true, error: None };
-        let (told, keeping) = watch::channel(now);
-        let writer = Writer { directory, pending: Pending::default(), told };
+        let (told, keeping) = watch::channel(Written { taken: 0, keeping: now });
+        let writer = Writer { directory, pending: Pending::default(), taken: 0, told };
         let thread = thread::Builder::new().name("state-dir".to_owned());
         thread.spawn(move || writer.serve(&receiver)).context("cannot start a thread")?;
-        Ok(Self { changes: Some(changes), keeping })
+        Ok(Self { changes: Some(changes), sent: 0, keeping })
     }
 
     /// Keeps what these places have. What moves from one to another is in both.
-    pub fn keep(&self, changes: Vec<Change>) {
+    pub fn keep(&mut self, changes: Vec<Change>) {
         if let (Some(thread), false) = (&self.changes, changes.is_empty()) {
+            self.sent += 1;
             // It ends after this only.
             let _ = thread.send(changes);
         }
@@ -66,7 +76,8 @@ impl Keeper {
 
     /// How it goes.
     pub fn keeping(&self) -> Keeping {
-        self.keeping.borrow().clone()
+        let Written { taken, keeping } = &*self.keeping.borrow();
+        Keeping { whole: keeping.whole && *taken == self.sent, ..keeping.clone() }
     }
 
     /// Waits until it goes otherwise.
@@ -74,14 +85,17 @@ impl Keeper {
         if self.keeping.changed().await.is_err() {
             return future::pending().await;
         }
-        self.keeping.borrow_and_update().clone()
+        self.keeping.mark_unchanged();
+        self.keeping()
     }
 }
 
 struct Writer {
     directory: SourceDirectory,
     pending: Pending,
-    told: watch::Sender<Keeping>,
+    /// How often something was sent here.
+    taken: u64,
+    told: watch::Sender<Written>,
 }
 
 impl Writer {
@@ -94,18 +108,23 @@ impl Writer {
                 changes.recv_timeout(RETRY)
             };
             match next {
-                Ok(next) => self.pending.add(next),
+                Ok(next) => self.take(next),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => goes_on = false,
             }
             for more in changes.try_iter() {
-                self.pending.add(more);
+                self.take(more);
             }
             if !self.pending.is_empty() {
                 let error = self.write().err().map(|error| format!("{error:#}"));
                 self.tell(error);
             }
         }
+    }
+
+    fn take(&mut self, changes: Vec<Change>) {
+        self.taken += 1;
+        self.pending.add(changes);
     }
 
     /// Writes what it can, and tells the first that it cannot.
@@ -132,7 +151,7 @@ impl Writer {
     }
 
     fn tell(&self, error: Option<String>) {
-        let before = self.told.borrow().error.clone();
+        let before = self.told.borrow().keeping.error.clone();
         match (&before, &error) {
             (Some(_), None) => info!("what is in force is kept for the next start"),
             (before, Some(why)) if before.as_ref() != Some(why) => {
@@ -141,6 +160,7 @@ impl Writer {
             _ => {}
         }
         let bytes = (self.directory.bytes(), MOST);
-        self.told.send_replace(Keeping { bytes, whole: self.pending.is_empty() && error.is_none(), error });
+        let keeping = Keeping { bytes, whole: self.pending.is_empty() && error.is_none(), error };
+        self.told.send_replace(Written { taken: self.taken, keeping });
     }
 }
