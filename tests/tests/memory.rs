@@ -11,7 +11,7 @@ use tcproute_tests::{cgroup::TestCgroup, is_root, tcproute::Daemon, wait_for};
 const TIMES: f64 = 8.0;
 
 /// How many times its size a file may take if that is so small beside what comes of it: maps with one entry, objects without any.
-const TIMES_OF_SMALL: f64 = 20.0;
+const TIMES_OF_SMALL: f64 = TIMES + 14.0;
 
 /// The size of hostile files. Smaller ones may take as much as one of 1 MiB.
 const SIZE: usize = 2 << 20;
