@@ -156,13 +156,19 @@ fn items_are_had_one_by_one_if_there_can_be_no_alias_to_them() {
     let text = "x: &x {y: 1}\nitems:\n- *x\n- {z: *x}\n--- last\n";
     assert_eq!(items(text).unwrap()[1..], ["1:4 {y:1}", "4:3 {z:{y:1}}"]);
     assert_eq!(items("items: []\n--- last\n").unwrap(), ["{items:[]}"]);
-    for text in
-        ["items: [&a 1, *a]\n", "items: &a [1]\n", "items: {a: 1}\n", "a: {items: [1]}\n", "- items: [1]\n"]
-    {
+    for text in [
+        "items: [&a 1, *a]\n",
+        "items: [{a: &a 1, b: [2]}, *a]\n",
+        "items: &a [1]\n",
+        "items: {a: 1}\n",
+        "a: {items: [1]}\n",
+        "- items: [1]\n",
+    ] {
         assert_eq!(items(text), None, "{text}");
         assert_eq!(all_of(text).1, None);
     }
     assert_eq!(outlines("items: [1, {a: [2]}]\nx: [3]\n"), ["{items:[1,{a:[2]}],x:[3]}"]);
+    assert_eq!(outlines("items: [{a: &a 1, b: [2]}, *a]\n"), ["{items:[{a:1,b:[2]},1]}"]);
     assert_eq!(outlines("items: [1]\nx: *y\n"), ["2:4: while parsing node, found unknown anchor"]);
 }
 
