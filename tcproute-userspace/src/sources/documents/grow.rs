@@ -104,7 +104,7 @@ impl Growing {
 
     /// Whether the value of the first key `items` of the document comes next.
     pub(super) fn is_at_items(&self) -> bool {
-        self.items == Items::Next
+        self.items == Items::Next && self.depth() == 1
     }
 
     /// What comes from now on is only looked at, or no longer.

@@ -65,6 +65,8 @@ impl Limits {
     /// For a text of so many bytes.
     pub(super) fn of(text: usize) -> Self {
         let size = text.max(SMALL);
-        Self { values: size / 7, resource: size * 14, ahead: size / 36, anchors: size / 128 }
+        // Room for a policy with 5,000 backendRefs that is written in braces.
+        let ahead = text.max(4 * SMALL) / 36;
+        Self { values: size / 7, resource: size * 14, ahead, anchors: size / 128 }
     }
 }
