@@ -144,7 +144,7 @@ impl<'t> Suite<'t> {
         }
         let mut ended = attempt.ended;
         if ended.is_none()
-            && let Err(error) = self.world.wait("after a fault", attempt.patience())
+            && let Err(error) = self.world.wait("after a fault", PATIENCE)
         {
             // Where its routes were in force already it may still end.
             ended = self.world.process()?.ended()?;

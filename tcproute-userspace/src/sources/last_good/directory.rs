@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
-    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -11,8 +11,6 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use nix::{
-    errno::Errno,
-    fcntl::{Flock, FlockArg},
     libc::{O_DIRECTORY, O_NOFOLLOW},
     unistd::geteuid,
 };
@@ -34,8 +32,8 @@ const BROKEN: &str = "broken";
 #[derive(Debug)]
 pub struct StateDirectory {
     path: PathBuf,
-    /// Dies with the process, however that ends.
-    _lock: Flock<File>,
+    /// Locked until it is closed.
+    _locked: File,
 }
 
 impl StateDirectory {
@@ -49,13 +47,13 @@ impl StateDirectory {
         if metadata.uid() != geteuid().as_raw() {
             bail!("{} is of the user {}, and must be of {}", path.display(), metadata.uid(), geteuid());
         }
-        let lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => lock,
-            Err((_, Errno::EWOULDBLOCK)) => bail!("another tcproute uses {}", path.display()),
-            Err((_, error)) => return Err(error).with_context(at(path)),
-        };
-        lock.set_permissions(Permissions::from_mode(0o700)).with_context(at(path))?;
-        Ok(Self { path: path.to_path_buf(), _lock: lock })
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!("another tcproute uses {}", path.display()),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(at(path)),
+        }
+        file.set_permissions(Permissions::from_mode(0o700)).with_context(at(path))?;
+        Ok(Self { path: path.to_path_buf(), _locked: file })
     }
 
     /// What is kept of a source.
