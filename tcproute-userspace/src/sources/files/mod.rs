@@ -24,7 +24,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -57,17 +57,24 @@ pub const NAME: SourceName = "files";
 /// On a thread of its own: file systems may take their time, and what one thread gives back it takes again, while the memory
 /// that many threads have given back adds up.
 pub fn follow(paths: Vec<PathBuf>, strictness: Strictness, last_good: LastGood) -> io::Result<Stream> {
-    let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
     let since = Instant::now();
+    let (ready, is_ready) = mpsc::channel();
     let before = Snapshot { health: Health::Awaited, ..Snapshot::default() };
     let (told, stream) =
         channel::channel(Latest { since, snapshot: Arc::new(before), kept: Kept::default() });
     thread::Builder::new().name("files".to_owned()).spawn(move || {
+        // Made here, since it must not end within another one, as it would where no thread can be started.
+        let runtime = match runtime::Builder::new_current_thread().enable_time().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
+        drop(ready.send(Ok(())));
         // Watched before they are read, so that no change is missed.
         let mut follower = Follower::start(paths, strictness, last_good, &told);
         told.send_replace(follower.read(since));
         runtime.block_on(follower.follow(told));
     })?;
+    is_ready.recv().map_err(io::Error::other)??;
     Ok(stream)
 }
 
