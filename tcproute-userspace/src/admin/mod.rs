@@ -210,7 +210,6 @@ async fn trace(State(desk): State<Desk>) -> Result<Response, Failed> {
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }
 
-/// While the daemon starts there is nobody to ask.
 /// Whether each of the workloads is attached, as the kernel tells it.
 async fn attached(handle: &Handle) -> Result<Vec<bool>> {
     let state = handle.state();

@@ -204,9 +204,7 @@ impl Run {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
 
-impl Run {
     fn named(&self, hierarchy: &Cgroup2) -> Result<Vec<Named>, BadUsage> {
         let named = |WorkloadArgument { dataplane, cgroup }: &WorkloadArgument| {
             let pattern = CgroupPattern::new(hierarchy, cgroup)

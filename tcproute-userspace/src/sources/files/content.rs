@@ -131,10 +131,7 @@ impl FileContent {
             seen: 0,
             limits: ObjectLimits::of(text.len()),
             beyond: None,
-            objects: Objects {
-                lines: String::with_capacity(if rules.as_json { text.len() } else { 0 }),
-                ..Objects::default()
-            },
+            objects: Objects::default(),
         };
         let Ending { faults, more } = documents::read(text, rules, &mut |object| reading.take(object));
         let beyond = reading.beyond.take();

@@ -98,7 +98,7 @@ impl Follower {
         LastGood { records, keeper }: LastGood,
         told: &channel::Sender<Latest>,
     ) -> Self {
-        let rules = Rules { as_json: true, ..strictness.into() };
+        let rules = Rules { as_json: keeper.keeps(), ..strictness.into() };
         let mut files = SettledFiles::new(paths.clone(), rules);
         let before = Arc::new(files.begin_with(records));
         told.send_modify(|latest| {

@@ -65,6 +65,11 @@ impl Keeper {
         Ok(Self { changes: Some(changes), sent: 0, keeping })
     }
 
+    /// Whether anything can be kept.
+    pub const fn keeps(&self) -> bool {
+        self.changes.is_some()
+    }
+
     /// Keeps what these places have. What moves from one to another is in both.
     pub fn keep(&mut self, changes: Vec<Change>) {
         if let (Some(thread), false) = (&self.changes, changes.is_empty()) {

@@ -60,10 +60,7 @@ pub(super) fn header(place: &str, lines: &str) -> String {
 
 /// The key of each line that is as it was written, and the line.
 pub(super) fn keys(lines: &str) -> impl Iterator<Item = (Vec<String>, &str)> {
-    lines.split_inclusive('\n').filter_map(|line| {
-        let (key, _): (Vec<String>, &RawValue) = serde_json::from_slice(checked(line.as_bytes())?).ok()?;
-        Some((key, line))
-    })
+    lines.split_inclusive('\n').filter_map(|line| Some((entry(checked(line.as_bytes())?)?.key, line)))
 }
 
 impl Record {
