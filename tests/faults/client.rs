@@ -5,10 +5,7 @@ use std::{
     io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     str::FromStr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::Ordering,
     thread,
     time::{Duration, Instant},
 };
@@ -18,7 +15,10 @@ use nix::{
     libc,
     sys::socket::{setsockopt, sockopt::Linger},
 };
-use tcproute_tests::clock::{self, Time};
+use tcproute_tests::{
+    clock::{self, Time},
+    interrupt,
+};
 
 /// Connects until its standard input is closed.
 #[derive(Debug, clap::Args)]
@@ -41,12 +41,7 @@ const PAUSE: Duration = Duration::from_millis(8);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    thread::spawn(move || {
-        let _ = io::stdin().read_to_end(&mut Vec::new());
-        stopped.store(true, Ordering::Relaxed);
-    });
+    let stop = interrupt::of_input();
     let mut output = io::stdout().lock();
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();

@@ -77,13 +77,7 @@ fn main() -> ExitCode {
         Some(Role::Client(options)) => client::run(options),
         None => run(&cli.options),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("faults: error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    interrupt::ended("faults", result)
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -4,10 +4,7 @@ use std::{
     collections::VecDeque,
     io::{self, BufWriter, Read as _, Write as _},
     net::{IpAddr, SocketAddr, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::Ordering,
     thread,
     time::{Duration, Instant},
 };
@@ -18,7 +15,10 @@ use nix::{
     libc,
     sys::socket::{setsockopt, sockopt::Linger},
 };
-use tcproute_tests::clock::{self, Time};
+use tcproute_tests::{
+    clock::{self, Time},
+    interrupt,
+};
 
 use crate::connection::{Connection, Ended, Line, WrongPeer};
 
@@ -50,12 +50,7 @@ struct Kept {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
-    thread::spawn(move || {
-        let _ = io::stdin().read_to_end(&mut Vec::new());
-        stopped.store(true, Ordering::Relaxed);
-    });
+    let stop = interrupt::of_input();
     let mut rng = Rng::with_seed(options.seed);
     let mut output = BufWriter::new(io::stdout().lock());
     let mut flushed = Instant::now();

@@ -96,13 +96,7 @@ fn main() -> ExitCode {
         Some(Role::Client(options)) => client::run(options),
         None => soak(&cli.options),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("soak: error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    interrupt::ended("soak", result)
 }
 
 fn soak(options: &Options) -> Result<()> {

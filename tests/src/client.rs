@@ -100,6 +100,23 @@ pub fn counts(output: &Output) -> BTreeMap<String, u64> {
     pairs.collect()
 }
 
+/// Dials so often, whether anybody answers or not.
+pub fn knock(cgroup: &TestCgroup, dialled: SocketAddr, count: u64) {
+    let body = format!(
+        "
+to = ('{}', {})
+for _ in range({count}):
+    s = socket.socket()
+    s.connect_ex(to)
+    s.close()
+",
+        dialled.ip(),
+        dialled.port()
+    );
+    let client = cgroup.command("python3").args(["-SEc", &script(&body)]).output();
+    stdout(&client.expect("python3 can be started"));
+}
+
 /// The output of a command that must have succeeded.
 pub fn stdout(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -1,8 +1,13 @@
-//! Ctrl-C and SIGTERM end the run as its time does.
+//! How a long run and its clients end: by their time, by Ctrl-C and SIGTERM, or when nobody listens to a client any more.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    io::{self, Read as _},
+    process::ExitCode,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
 };
 
 use anyhow::{Context as _, Result};
@@ -23,6 +28,28 @@ pub fn watch() -> Result<()> {
             .context("cannot handle signals")?;
     }
     Ok(())
+}
+
+/// Becomes true when the standard input of this process is closed.
+pub fn of_input() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stop);
+    thread::spawn(move || {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        stopped.store(true, Ordering::Relaxed);
+    });
+    stop
+}
+
+/// How a run has ended, told as an error of the program of this name if it has failed.
+pub fn ended(program: &str, result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{program}: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Whether one has come.

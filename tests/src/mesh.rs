@@ -33,6 +33,16 @@ impl Mesh {
         ))
     }
 
+    /// Another Dataplane, of a service of its own, that dials another one.
+    pub fn dataplane(&mut self, name: &str, own: &str, service: &str, dialled: SocketAddr) -> &mut Self {
+        let (ip, port) = (dialled.ip(), dialled.port());
+        self.document(&format!(
+            "type: Dataplane\nname: {name}\nnetworking:\n  address: 127.0.0.1\n  inbound:\n  \
+             - {{port: 81, tags: {{kuma.io/service: {own}}}}}\n  outbound:\n  \
+             - {{address: '{ip}', port: {port}, tags: {{kuma.io/service: {service}}}}}\n"
+        ))
+    }
+
     /// What `web` dials to reach a service.
     pub fn outbound(&mut self, service: &str, address: SocketAddr) -> &mut Self {
         self.outbounds.push((service.to_owned(), address));

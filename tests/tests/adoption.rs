@@ -220,12 +220,7 @@ fn a_workload_that_is_not_named_any_more_is_detached_and_the_others_keep_their_n
     let split = Split::new();
     let plain = Server::start(split.dialled, "plain");
     let mut mesh = split.mesh(&[("1", 1)]);
-    let (ip, port) = (split.dialled.ip(), split.dialled.port());
-    mesh.document(&format!(
-        "type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n  \
-         inbound: [{{port: 7999, tags: {{kuma.io/service: batch}}}}]\n  outbound:\n  - {{address: {ip}, \
-         port: {port}, tags: {{kuma.io/service: batch-db}}}}\n"
-    ));
+    mesh.dataplane("batch", "batch", "batch-db", split.dialled);
     mesh.endpoint("batch-db", "x", split.servers[1].address());
     let batch = TestCgroup::create();
     let mut node = Node::new();

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, process::Command};
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{script, stdout},
+    client::knock,
     is_root,
     mesh::Mesh,
     server::Server,
@@ -17,21 +17,6 @@ use tcproute_tests::{
 
 /// A fourth of what there is for all.
 const SHARE: u64 = 4096;
-
-fn dial(cgroup: &TestCgroup, address: SocketAddr, count: u32) {
-    let body = format!(
-        "
-to = ('{}', {})
-for _ in range({count}):
-    s = socket.socket()
-    s.connect_ex(to)
-    s.close()
-",
-        address.ip(),
-        address.port()
-    );
-    stdout(&cgroup.command("python3").args(["-SEc", &script(&body)]).output().unwrap());
-}
 
 /// The Dataplane `victim`, which has a route to an endpoint that is dead and to one that answers; and `web`, to many that
 /// are dead.
@@ -45,13 +30,7 @@ fn mesh(victim: (SocketAddr, [SocketAddr; 2]), attacker: SocketAddr, endpoints: 
     for endpoint in own {
         mesh.endpoint("db", "x", endpoint);
     }
-    mesh.document(&format!(
-        "type: Dataplane\nname: victim\nnetworking:\n  address: 127.0.0.1\n  inbound:\n  \
-         - {{port: 81, tags: {{kuma.io/service: victim}}}}\n  outbound:\n  \
-         - {{address: '{}', port: {}, tags: {{kuma.io/service: db}}}}\n",
-        dialled.ip(),
-        dialled.port()
-    ));
+    mesh.dataplane("victim", "victim", "db", dialled);
     for service in ["many", "db"] {
         mesh.document(&format!(
             "type: MeshTCPRoute\nname: all-{service}\nspec:\n  targetRef: {{kind: Mesh}}\n  to:\n  \
@@ -82,10 +61,10 @@ fn very_many_failing_endpoints_of_one_workload_hide_no_failing_endpoint_of_anoth
     assert_eq!(share("most"), SHARE);
 
     wait_for("the share is full", || {
-        dial(&attacker, attacked, 4000);
+        knock(&attacker, attacked, 4000);
         share("largest") == SHARE
     });
-    dial(&attacker, attacked, 200);
+    knock(&attacker, attacked, 200);
     assert_eq!((share("largest"), share("taken")), (SHARE, SHARE));
     let (_, metrics) = daemon.get("/metrics");
     let exceeded: Vec<&str> =
@@ -102,7 +81,7 @@ fn very_many_failing_endpoints_of_one_workload_hide_no_failing_endpoint_of_anoth
         out.filter(|out| out["endpoint"] == own[1].to_string().as_str()).count()
     };
     wait_for("the dead endpoint of the other one is out", || {
-        dial(&victim, dialled, 20);
+        knock(&victim, dialled, 20);
         ejected() == 1
     });
 

@@ -17,30 +17,16 @@ use serde_json::Value;
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{script, stdout},
+    client::knock,
     is_root,
     mesh::Mesh,
+    process::Process,
     tcproute::{Daemon, binary},
     wait_for,
 };
 
 const STORM: u64 = 12_000;
 const VICTIM: u64 = 300;
-
-fn dial(cgroup: &TestCgroup, address: SocketAddr, count: u64) {
-    let body = format!(
-        "
-to = ('{}', {})
-for _ in range({count}):
-    s = socket.socket()
-    s.connect_ex(to)
-    s.close()
-",
-        address.ip(),
-        address.port()
-    );
-    stdout(&cgroup.command("python3").args(["-SEc", &script(&body)]).output().unwrap());
-}
 
 #[test]
 fn a_storm_of_one_workload_hides_nothing_of_another() {
@@ -51,27 +37,21 @@ fn a_storm_of_one_workload_hides_nothing_of_another() {
     let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
     let mut mesh = Mesh::new();
     mesh.outbound("db", dialled).endpoint("db", "x", (net.ip(1, 1), 1).into());
-    mesh.document(&format!(
-        "type: Dataplane\nname: victim\nnetworking:\n  address: 127.0.0.1\n  inbound:\n  \
-         - {{port: 81, tags: {{kuma.io/service: web}}}}\n  outbound:\n  \
-         - {{address: '{}', port: {}, tags: {{kuma.io/service: db}}}}\n",
-        dialled.ip(),
-        dialled.port()
-    ));
+    mesh.dataplane("victim", "web", "db", dialled);
     mesh.split("db", &[("x", 1)]);
     let [attacker, victim] = [TestCgroup::create(), TestCgroup::create()];
     let daemon = Daemon::start(&mesh.file(), &[("web", attacker.path()), ("victim", victim.path())]);
     let mut trace = Command::new(binary());
     trace.args(["trace", "--output", "json", "--admin-socket"]).arg(daemon.admin_socket());
-    let mut trace = Running(trace.stdout(Stdio::piped()).spawn().unwrap());
+    let mut trace = Process(trace.stdout(Stdio::piped()).spawn().unwrap());
     wait_for("it listens", || daemon.metric("tcproute_trace_listeners") == 1);
 
     // Nobody reads while they connect.
     let pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap());
     kill(pid, Signal::SIGSTOP).unwrap();
     let _go_on = GoOn(pid);
-    dial(&attacker, dialled, STORM);
-    dial(&victim, dialled, VICTIM);
+    knock(&attacker, dialled, STORM);
+    knock(&victim, dialled, VICTIM);
     kill(pid, Signal::SIGCONT).unwrap();
 
     let (mut ended, mut lost) = (BTreeMap::<String, u64>::new(), BTreeMap::<String, u64>::new());
@@ -97,15 +77,6 @@ fn a_storm_of_one_workload_hides_nothing_of_another() {
     let exceeded = exceeded.lines().filter(|line| line.starts_with("tcproute_share_exceeded_total")).count();
     assert_eq!(exceeded, 1);
     wait_for("all was read", || daemon.metric("tcproute_share_taken{of=\"events\"}") == 0);
-}
-
-struct Running(std::process::Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Also if the test fails meanwhile: who is stopped cannot be ended.

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
-    client::{script, stdout},
+    client::{Client, script, stdout},
     is_root,
     rewriter::Rewriter,
     routes::OneBackend,
@@ -105,19 +105,10 @@ s.connect(('{host}', {port})); print(name(s), s.getpeername() == ('{host}', {por
         other.address().ip(),
         other.address().port()
     );
-    let mut client = workload.command("python3");
-    client.args(["-SEuc", &script(&body)]);
-    client.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-    let mut client = client.spawn().unwrap();
-    let mut output = std::io::BufReader::new(client.stdout.take().unwrap());
-    let mut line = || {
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut output, &mut line).unwrap();
-        line.trim_end().to_owned()
-    };
-    assert_eq!([line(), line()], ["other True", "again"]);
+    let mut client = Client::start(workload.command("python3"), &body);
+    assert_eq!([client.line(), client.line()], ["other True", "again"]);
     drop(rewriter);
-    drop(client.stdin.take());
-    assert_eq!([line(), line()], ["backend True", "backend True"]);
-    assert!(client.wait().unwrap().success());
+    client.go_on();
+    assert_eq!([client.line(), client.line()], ["backend True", "backend True"]);
+    client.end();
 }

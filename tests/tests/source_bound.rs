@@ -30,13 +30,7 @@ fn hosts(test: &str) -> Option<Hosts> {
     if !is_root(test) {
         return None;
     }
-    let hosts = match Hosts::new() {
-        Ok(hosts) => hosts,
-        Err(error) => {
-            println!("SKIPPED {test}: no network of two hosts: {error}");
-            return None;
-        }
-    };
+    let hosts = Hosts::of(test)?;
     let mut adding = [("1", hosts.on_client("ip")), ("2", hosts.on_server("ip"))];
     for (last, ip) in &mut adding {
         let address = format!("fd77::{last}/64");

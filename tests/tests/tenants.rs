@@ -10,7 +10,7 @@ use tcproute_tests::{
     client::{counting, counts},
     is_root,
     mesh::Mesh,
-    sample,
+    replace, sample,
     server::Server,
     tcproute::{Bpffs, Daemon, binary},
     wait_for,
@@ -48,22 +48,14 @@ impl World {
         for (version, server) in ["old", "new"].into_iter().zip(&world.servers) {
             mesh.endpoint("db", version, server.address());
         }
-        mesh.document(&format!(
-            "type: Dataplane\nname: victim\nnetworking:\n  address: 127.0.0.1\n  inbound:\n  \
-             - {{port: 81, tags: {{kuma.io/service: victim}}}}\n  outbound:\n  \
-             - {{address: '{}', port: {}, tags: {{kuma.io/service: db}}}}\n",
-            dialled.ip(),
-            dialled.port()
-        ));
+        mesh.dataplane("victim", "victim", "db", dialled);
         fs::write(world.directory.path().join("mesh.yaml"), mesh.text()).unwrap();
         world.victim_goes_to("old");
         world
     }
 
     fn write(&self, name: &str, text: &str) {
-        let temporary = self.directory.path().join(".next");
-        fs::write(&temporary, text).unwrap();
-        fs::rename(temporary, self.directory.path().join(name)).unwrap();
+        replace(&self.directory.path().join(name), text);
     }
 
     fn victim_goes_to(&self, version: &str) {

@@ -127,12 +127,7 @@ fn the_same_address_may_lead_elsewhere_for_another_workload() {
         "x",
         two.address(),
     );
-    mesh.document(&format!(
-        "type: Dataplane\nname: batch\nnetworking:\n  address: 127.0.0.1\n  \
-         inbound: [{{port: 7999, tags: {{kuma.io/service: batch}}}}]\n  outbound:\n  \
-         - {{address: {}, port: 5432, tags: {{kuma.io/service: second}}}}\n",
-        dialled.ip()
-    ));
+    mesh.dataplane("batch", "batch", "second", dialled);
     let (web, batch) = (TestCgroup::create(), TestCgroup::create());
     let _daemon = Daemon::start(&mesh.file(), &[("web", web.path()), ("batch", batch.path())]);
     for (cgroup, name) in [(&web, "one"), (&batch, "two")] {
