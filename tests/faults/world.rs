@@ -152,8 +152,10 @@ impl World {
         attempt(self, fault, least, |world| world.write(mesh), |world| world.differs().is_none())
     }
 
-    /// A daemon begins, with other resources than the one before.
+    /// A daemon begins, with other resources than the one before. Where it cannot read these at first, it goes on with what was
+    /// kept of those.
     pub(crate) fn begin(&mut self, fault: Option<&Fault>, mesh: Mesh) -> Result<Attempt> {
+        self.allow_in(self.mesh)?;
         self.allow_in(mesh)?;
         self.write(mesh)?;
         self.prepare()?;
