@@ -15,7 +15,7 @@ const TIMES: f64 = 12.0;
 const TIMES_OF_SMALL: f64 = 28.0;
 
 /// The size of hostile files. Smaller ones may take as much as one of 1 MiB.
-const SIZE: usize = 2 << 20;
+const SIZE: usize = 4 << 20;
 
 /// Whether this test can run; if not, says why.
 fn can_run(test: &str) -> bool {

@@ -150,7 +150,7 @@ fn address(i: usize, port: u16) -> SocketAddr {
 
 fn dataplane(name: String, address: SocketAddr, service: &ServiceName, more: &[(&str, &str)]) -> Dataplane {
     let mut tags = tags(more);
-    tags.insert(SERVICE_TAG.to_owned(), service.to_string());
+    tags.insert(SERVICE_TAG, service.as_str());
     Dataplane {
         mesh: mesh(),
         name: ResourceName { name, namespace: None },

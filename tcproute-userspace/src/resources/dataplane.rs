@@ -333,9 +333,5 @@ fn read_outbound(outbound: wire::Outbound, path: &str, found: &mut Violations) -
         None => tags::require_service(&tags, &tags_path, found).map(ServiceRef::tagged),
     };
     tags.remove(SERVICE_TAG);
-    if tags.is_empty() {
-        // An empty map that had an entry keeps room for eleven of them.
-        tags = Tags::new();
-    }
     Some(Outbound { address: SocketAddr::new(address?, port?), service: service?, tags })
 }

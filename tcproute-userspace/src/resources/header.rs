@@ -139,7 +139,7 @@ impl Meta {
     }
 
     fn label(&self, key: &str) -> Option<&str> {
-        self.labels.get(key).map(String::as_str).filter(|value| !value.is_empty())
+        self.labels.get(key).filter(|value| !value.is_empty())
     }
 }
 
@@ -180,15 +180,15 @@ impl Header {
         let mut labels = metadata.labels.unwrap_or_default();
         let mesh = match mesh.filter(|mesh| !mesh.is_empty()) {
             Some(mesh) => read_mesh(Some(mesh), "mesh", found),
-            None => read_mesh(labels.get(MESH_LABEL).cloned(), "metadata.labels", found),
+            None => read_mesh(labels.get(MESH_LABEL).map(str::to_owned), "metadata.labels", found),
         };
         let name = read_name(metadata.name, "metadata.name", found)?;
         let name = ResourceName { name, namespace: metadata.namespace };
         let display_name = display_name(&labels, metadata.annotations.as_ref(), &name);
         // Kuma never stores these: it makes them up whenever it reads the object.
-        labels.entry(DISPLAY_NAME_LABEL.to_owned()).or_insert_with(|| display_name.clone());
+        labels.insert_missing(DISPLAY_NAME_LABEL, &display_name);
         if let Some(namespace) = &name.namespace {
-            labels.entry(NAMESPACE_LABEL.to_owned()).or_insert_with(|| namespace.clone());
+            labels.insert_missing(NAMESPACE_LABEL, namespace);
         }
         let created = metadata.creation_timestamp.and_then(|created| created.0);
         let meta = Meta { labels, display_name, created, provenance: Provenance::default() };
@@ -219,7 +219,7 @@ impl Header {
     ) -> PolicyHeader {
         let path = self.labels_path;
         let labels = &self.meta.labels;
-        let origin = match labels.get(ORIGIN_LABEL).map(String::as_str) {
+        let origin = match labels.get(ORIGIN_LABEL) {
             None | Some("") => Origin::Unknown,
             Some("global") => Origin::Global,
             Some("zone") => Origin::Zone,
@@ -229,7 +229,7 @@ impl Header {
                 Origin::Unknown
             }
         };
-        let role = match labels.get(ROLE_LABEL).map(String::as_str) {
+        let role = match labels.get(ROLE_LABEL) {
             None | Some("") => role_of(self.name.namespace.as_deref(), to),
             Some("system") => Role::System,
             Some("producer") => Role::Producer,
@@ -272,7 +272,7 @@ fn display_name(labels: &Labels, annotations: Option<&Labels>, name: &ResourceNa
     // The value of a label is too short for some names, so on Kubernetes it is an annotation.
     let annotation = annotations.and_then(|annotations| annotations.get(DISPLAY_NAME_LABEL));
     let written = annotation.or_else(|| labels.get(DISPLAY_NAME_LABEL));
-    written.filter(|written| !written.is_empty()).unwrap_or(&name.name).clone()
+    written.filter(|written| !written.is_empty()).unwrap_or(&name.name).to_owned()
 }
 
 fn read_mesh(mesh: Option<String>, path: &str, found: &mut Violations) -> Option<MeshName> {

@@ -20,6 +20,7 @@ mod nearest;
 mod other_policy;
 mod proxy_settings;
 mod shown;
+mod string_map;
 mod tags;
 mod target_ref;
 mod traffic_route;
@@ -52,6 +53,7 @@ pub use names::{EmptyName, Labels, MeshName, ResourceName, ServiceName, Tags, We
 pub(crate) use nearest::nearest;
 pub use other_policy::{Applies, OtherPolicy};
 pub(crate) use shown::Pairs;
+pub use string_map::StringMap;
 pub use tags::{PROTOCOL_TAG, SERVICE_TAG};
 pub use target_ref::{
     BackendTarget, DataplaneRef, PortRef, ProxyType, Selector, ServiceBy, ServiceKind, ServiceRef,

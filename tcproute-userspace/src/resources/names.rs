@@ -1,15 +1,17 @@
 //! Names and numbers with a meaning, so that one cannot be taken for another.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::Serialize;
 use thiserror::Error;
 
+use super::string_map::StringMap;
+
 /// Tags of an inbound, or those that a subset asks for.
-pub type Tags = BTreeMap<String, String>;
+pub type Tags = StringMap;
 
 /// Labels of a resource, or those that a reference asks for.
-pub type Labels = BTreeMap<String, String>;
+pub type Labels = StringMap;
 
 /// A name must have at least one character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -47,7 +47,7 @@ pub(super) fn check_protocol(protocol: Option<&str>, path: &str, found: &mut Vio
 
 /// Checks the protocol that tags name.
 pub(super) fn check_protocol_tag(tags: &Tags, path: &str, found: &mut Violations) {
-    let protocol = tags.get(PROTOCOL_TAG).map(String::as_str);
+    let protocol = tags.get(PROTOCOL_TAG);
     check_protocol(protocol, &format!("{path}[\"{PROTOCOL_TAG}\"]"), found);
 }
 

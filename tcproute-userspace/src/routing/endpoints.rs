@@ -75,7 +75,7 @@ impl<'a> Chosen<'a> {
             Compat::V2_4 => within.iter().any(is_external),
             Compat::Latest | Compat::V3 => !within.is_empty() && within.iter().all(is_external),
         };
-        let tag = |endpoint: &&'a Endpoint| endpoint.tags.get(PROTOCOL_TAG).map(String::as_str);
+        let tag = |endpoint: &&'a Endpoint| endpoint.tags.get(PROTOCOL_TAG);
         let same_kind = |endpoint: &&&Endpoint| endpoint.is_external() == external;
         let protocol = match compat {
             // Those that are never chosen have a say in the protocol.

@@ -50,7 +50,6 @@ impl<T: Ord + Clone> PairIndex<T> {
 
     /// Which of these pairs has the fewest items.
     pub(super) fn rarest<'p>(&self, pairs: &'p Labels) -> Option<(&'p str, &'p str)> {
-        let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        pairs.min_by_key(|(key, value)| self.count(key, value))
+        pairs.iter().min_by_key(|(key, value)| self.count(key, value))
     }
 }

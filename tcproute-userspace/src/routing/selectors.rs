@@ -118,9 +118,8 @@ fn fits(selector: &DataplaneSelector, dataplane: &Dataplane, ready: &[&Inbound])
         DataplaneSelector::Name(name) => *name == dataplane.name.to_string(),
         DataplaneSelector::Labels(labels) => includes(&dataplane.meta.labels, labels),
         DataplaneSelector::Tags(tags) => {
-            let is_found = |(key, value): (&String, &String)| {
-                ready.iter().any(|inbound| inbound.tags.get(key) == Some(value))
-            };
+            let is_found =
+                |(key, value): (&str, &str)| ready.iter().any(|inbound| inbound.tags.get(key) == Some(value));
             let gateway = match &dataplane.gateway {
                 Some(Gateway::Delegated(tags)) => Some(&**tags),
                 _ => None,

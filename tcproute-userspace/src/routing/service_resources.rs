@@ -236,8 +236,7 @@ fn is_member(members: &Members, service: &Meta) -> bool {
 fn implied(compat: Compat, meta: &Meta) -> Meta {
     let mut meta = meta.clone();
     if compat == Compat::V3 {
-        let name = || meta.display_name.clone();
-        meta.labels.entry(DISPLAY_NAME_LABEL.to_owned()).or_insert_with(name);
+        meta.labels.insert_missing(DISPLAY_NAME_LABEL, &meta.display_name);
     }
     meta
 }

@@ -47,7 +47,7 @@ impl<'a> TrafficRoutes<'a> {
             return None;
         }
         let mut dialled = tags.clone();
-        dialled.insert(SERVICE_TAG.to_owned(), service.to_string());
+        dialled.insert(SERVICE_TAG, service.as_str());
         let fitting = self.routes.iter().filter_map(|(route, (exact, any))| {
             let best = route.destinations.iter().filter(|tags| matches(&dialled, tags)).map(rank).max()?;
             Some((*route, (exact + best.0, any + best.1)))

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tracing::warn;
 
-use super::super::last_good::{Change, Record, add};
+use super::super::last_good::{Change, Lines, Record};
 use crate::routing::DnsAnswers;
 
 /// What has to be kept anew after `before`.
@@ -13,8 +13,8 @@ pub(super) fn changes(before: &DnsAnswers, after: &DnsAnswers) -> Vec<Change> {
     let gone = gone.map(|name| Change { place: name.clone(), ..Change::default() });
     let new = after.iter().filter(|(name, addresses)| before.get(*name) != Some(*addresses));
     let new = new.filter_map(|(name, addresses)| {
-        let mut lines = String::new();
-        add(&mut lines, std::slice::from_ref(name), &serde_json::to_string(addresses).ok()?);
+        let mut lines = Lines::default();
+        lines.add(std::slice::from_ref(name), &serde_json::to_string(addresses).ok()?);
         Some(Change { place: name.clone(), lines, open: Vec::new() })
     });
     gone.chain(new).collect()

@@ -259,9 +259,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Refused> {
         let (name, node) = self.value.take().ok_or_else(|| de::Error::custom("a value before its key"))?;
         if self.known.is_none() {
-            // A map takes room for eleven at a time; most have one.
-            let size = size_of::<(String, S::Value)>();
-            self.notes.takes(name.len() + if self.seen.len() == 1 { 11 * size } else { size })?;
+            self.notes.takes(name.len() + entry::<S::Value>(self.seen.len() == 1))?;
         }
         let path = Path::Field(self.path, name);
         let before = self.notes.found();
@@ -271,6 +269,26 @@ impl<'de> MapAccess<'de> for Entries<'_> {
             self.notes.replaced(self.path);
         }
         Ok(value)
+    }
+
+    /// As of lists.
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.rest.clone().count())
+    }
+}
+
+/// What an entry of a map takes beside its name, in bytes.
+const fn entry<T>(is_first: bool) -> usize {
+    /// What the allocator adds to a text.
+    const TEXT: usize = 24;
+    let size = size_of::<(Box<str>, T)>() + TEXT;
+    if size_of::<T>() == size_of::<Box<str>>() {
+        size + TEXT
+    } else if is_first {
+        // Any JSON: such a map takes room for eleven at a time.
+        11 * size
+    } else {
+        size
     }
 }
 

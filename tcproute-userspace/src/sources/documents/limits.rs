@@ -1,5 +1,5 @@
-//! How much input is read at most, so that no file can take all of the node's time or memory. A file's reading takes no more than
-//! some twelve times its size, from [`SMALL`] on.
+//! How much input is read at most, so that no file can take all of the node's time or memory. A file takes no more than eight
+//! times its size while it is read, and a small one no more than one of 4 MiB.
 
 /// Bytes in a file. A Dataplane has some 250, so this is room for 250,000 of them.
 pub(in crate::sources) const FILE: usize = 64 << 20;
@@ -50,7 +50,8 @@ impl ObjectLimits {
 pub(super) struct Limits {
     /// Values and keys of one object. A resource has some tens, and each takes 8 bytes or more in the text and 20 when it is read.
     pub(super) values: usize,
-    /// Bytes of what one object becomes. A resource takes some 4 times its text, a list of outbounds with one tag each 12 times.
+    /// Bytes of what one object becomes as it is written. A resource takes once or twice its text, and a list of very short
+    /// entries more.
     pub(super) resource: usize,
     /// Signs that the parser looks ahead for the end of what is in braces or brackets. Each takes 100 bytes.
     pub(super) ahead: usize,
@@ -65,8 +66,8 @@ impl Limits {
     /// For a text of so many bytes.
     pub(super) fn of(text: usize) -> Self {
         let size = text.max(SMALL);
+        let more = text.max(4 * SMALL);
         // Room for a policy with 5,000 backendRefs that is written in braces.
-        let ahead = text.max(4 * SMALL) / 36;
-        Self { values: size / 7, resource: size * 14, ahead, anchors: size / 128 }
+        Self { values: size / 7, resource: more * 3, ahead: more / 36, anchors: size / 128 }
     }
 }

@@ -19,7 +19,7 @@ use super::{
             limits::{self, ObjectLimits},
         },
         error::InputError,
-        last_good,
+        last_good::Lines,
         snapshot::Subject,
     },
     alike::Alike,
@@ -54,8 +54,8 @@ pub(super) struct Objects {
     pub(super) notes: Vec<InputError>,
     /// How many resources there are, good and bad ones, as far as they can be told.
     pub(super) count: usize,
-    /// The good ones as they are kept for the next start, if they are. In one piece, so that it leaves no holes in memory.
-    pub(super) lines: String,
+    /// The good ones as they are kept for the next start, if they are.
+    pub(super) lines: Lines,
 }
 
 /// A resource that a file has.
@@ -248,7 +248,7 @@ impl Reading<'_> {
         }
         let is_new = json.is_some();
         if let Some(json) = json {
-            last_good::add(&mut self.objects.lines, &kept::key(&identity), &json);
+            self.objects.lines.add(&kept::key(&identity), &json);
         }
         let held = match find(self.before, &identity) {
             Some(Held { identity, resource: before, .. }) if *before == resource => {

@@ -7,7 +7,12 @@
 use std::{cmp::Ordering, collections::HashSet, mem, path::Path};
 
 use super::{
-    super::{documents::Mark, error::InputError, last_good::Key, snapshot::Subject},
+    super::{
+        documents::Mark,
+        error::InputError,
+        last_good::{Key, Lines},
+        snapshot::Subject,
+    },
     content::{FileContent, Held, Objects, Refused, find},
     kept,
 };
@@ -22,7 +27,7 @@ pub(super) struct Good {
     pub(super) notes: Vec<InputError>,
     pub(super) count: usize,
     /// What of it is to be kept for the next start.
-    pub(super) lines: String,
+    pub(super) lines: Lines,
     /// Whether its bytes could be had.
     pub(super) reach: Reach,
     /// So many of its objects cannot be told by kind and name, and are known to be none of those that were good.
@@ -106,7 +111,7 @@ impl Good {
     }
 
     /// What is to be kept for the next start: the lines that are new, and what is as it was kept last.
-    pub(super) fn take_kept(&mut self) -> (String, Vec<Key>) {
+    pub(super) fn take_kept(&mut self) -> (Lines, Vec<Key>) {
         let old = self.held.iter_mut().filter_map(|held| {
             let is_new = mem::take(&mut held.is_new);
             (!is_new).then(|| kept::key(&held.identity))

@@ -19,6 +19,7 @@ use tracing::warn;
 use super::{
     super::snapshot::SourceName,
     MOST, MOST_RECORDS, at,
+    lines::Lines,
     record::{Broken, Record, header},
 };
 
@@ -159,23 +160,26 @@ impl SourceDirectory {
         self.bytes
     }
 
-    /// The lines that are kept of a place at present. Nothing if that cannot be read.
-    pub(super) fn lines(&self, place: &str) -> String {
-        let Some(kept) = self.files.get(place) else { return String::new() };
-        let text = fs::read_to_string(self.file(kept.number)).unwrap_or_default();
-        text.split_once('\n').map(|(_, lines)| lines.to_owned()).unwrap_or_default()
+    /// What is kept of a place at present, line by line; nothing if its file is gone.
+    pub(super) fn text(&self, place: &str) -> Result<String> {
+        let Some(kept) = self.files.get(place) else { return Ok(String::new()) };
+        let path = self.file(kept.number);
+        match fs::read(&path) {
+            // Lines that are broken are none.
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
     }
 
     /// Keeps these lines of a place, and nothing if there are none.
-    pub(super) fn write(&mut self, place: &str, lines: &str) -> Result<()> {
+    pub(super) fn write(&mut self, place: &str, lines: &Lines) -> Result<()> {
         if lines.is_empty() {
             return self.remove(place);
         }
         let header = header(place, lines);
-        let bytes = (header.len() + lines.len()) as u64;
-        let mut sum = crc32fast::Hasher::new_with_initial(crc32fast::hash(header.as_bytes()));
-        sum.update(lines.as_bytes());
-        let sum = sum.finalize();
+        let bytes = header.len() as u64 + lines.bytes();
+        let sum = lines.sum_behind(&header);
         let before = self.files.get(place).copied();
         if before.is_some_and(|before| before.bytes == bytes && before.sum == sum) {
             return Ok(());
@@ -196,8 +200,7 @@ impl SourceDirectory {
         }
         let number = before.map_or(self.next, |before| before.number);
         let path = self.file(number);
-        replace(&path, [header.as_bytes(), lines.as_bytes()])
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        replace(&path, &header, lines).with_context(|| format!("cannot write {}", path.display()))?;
         self.next = self.next.max(number + 1);
         self.files.insert(place.to_owned(), Kept { number, bytes, sum });
         self.bytes = all;
@@ -240,13 +243,14 @@ fn number(name: &OsStr) -> Option<u64> {
 }
 
 /// Writes a file beside the old one, which then takes its place: nobody finds half of it.
-fn replace(path: &Path, parts: [&[u8]; 2]) -> io::Result<()> {
+fn replace(path: &Path, header: &str, lines: &Lines) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut options = OpenOptions::new();
     let mut file =
         options.write(true).create(true).truncate(true).mode(0o600).custom_flags(O_NOFOLLOW).open(&new)?;
-    let [header, lines] = parts;
-    let written = file.write_all(header).and_then(|()| file.write_all(lines));
+    let written = file.write_all(header.as_bytes());
+    let written =
+        written.and_then(|()| lines.pieces().try_for_each(|piece| file.write_all(piece?.as_bytes())));
     let written = written.and_then(|()| file.sync_all()).and_then(|()| fs::rename(&new, path));
     if written.is_err() {
         // On a full disk every byte counts. If that fails, too, it is removed at the next start.
@@ -257,12 +261,12 @@ fn replace(path: &Path, parts: [&[u8]; 2]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::record::add, *};
+    use super::{super::lines::keys, *};
 
-    fn lines(values: &[&str]) -> String {
-        let mut lines = String::new();
+    fn lines(values: &[&str]) -> Lines {
+        let mut lines = Lines::default();
         for (key, value) in values.iter().enumerate() {
-            add(&mut lines, &[key.to_string()], &format!("\"{value}\""));
+            lines.add(&[key.to_string()], &format!("\"{value}\""));
         }
         lines
     }
@@ -302,7 +306,7 @@ mod tests {
         write(&mut directory, "a", &["2"]);
         write(&mut directory, "b", &[]);
         directory.sync().unwrap();
-        assert_eq!(directory.lines("a"), lines(&["2"]));
+        assert!(directory.text("a").unwrap().ends_with(&lines(&["2"]).text()));
         assert_eq!(files(&path), ["00000000", "00000002"]);
         let before = directory.bytes();
         let (mut directory, read) = open(&path);
@@ -328,7 +332,9 @@ mod tests {
         assert_eq!(read, "b=\"1\" c=\"1\"");
         assert_eq!(files(root.path()), ["00000001", "00000002", BROKEN]);
         // What is as it was before it broke is written once more.
-        let read = directory.lines("b");
+        let mut read = Lines::default();
+        let broken = directory.text("b").unwrap();
+        keys(&broken).for_each(|(_, line)| read.push(line));
         directory.write("b", &read).unwrap();
         write(&mut directory, "b", &["1", "2"]);
         assert_eq!(fs::read_to_string(file("00000001")).unwrap(), text);

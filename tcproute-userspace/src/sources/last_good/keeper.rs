@@ -134,17 +134,14 @@ impl Writer {
 
     /// Writes what it can, and tells the first that it cannot.
     fn write(&mut self) -> Result<()> {
-        if self.pending.is_open() {
-            let places: Vec<String> = self.pending.places().map(str::to_owned).collect();
-            for place in places {
-                let lines = self.directory.lines(&place);
-                self.pending.find(&lines);
-            }
-        }
-        let mut first = Ok(());
+        let mut first = self.find_open();
+        let is_all_known = first.is_ok();
         let mut failed = Vec::new();
         while let Some(change) = self.pending.pop() {
-            if let Err(error) = self.directory.write(&change.place, &change.lines) {
+            // It may be in what cannot be read at present.
+            if !change.open.is_empty() && !is_all_known {
+                failed.push(change);
+            } else if let Err(error) = self.directory.write(&change.place, &change.lines) {
                 first = first.and(Err(error));
                 failed.push(change);
             }
@@ -153,6 +150,21 @@ impl Writer {
             self.pending.put_back(change);
         }
         first.and(self.directory.sync())
+    }
+
+    /// Looks for what is as it was kept last. What is nowhere nobody knows any more.
+    fn find_open(&mut self) -> Result<()> {
+        let mut first = Ok(());
+        if self.pending.is_open() {
+            let places: Vec<String> = self.pending.places().map(str::to_owned).collect();
+            for place in places {
+                match self.directory.text(&place) {
+                    Ok(text) => self.pending.find(&text),
+                    Err(error) => first = first.and(Err(error)),
+                }
+            }
+        }
+        first
     }
 
     fn tell(&self, error: Option<String>) {
@@ -167,5 +179,51 @@ impl Writer {
         let bytes = (self.directory.bytes(), MOST);
         let keeping = Keeping { bytes, whole: self.pending.is_empty() && error.is_none(), error };
         self.told.send_replace(Written { taken: self.taken, keeping });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{
+        super::{Lines, StateDirectory},
+        *,
+    };
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDirectory::open(root.path()).unwrap();
+        let (directory, _) = state.source("files").unwrap();
+        let told = watch::channel(Written::default()).0;
+        let mut writer = Writer { directory, pending: Pending::default(), taken: 0, told };
+        let key = |name: &str| vec![name.to_owned()];
+        let change = |place: &str, new: &[&str], open: &[&str]| {
+            let mut lines = Lines::default();
+            new.iter().for_each(|name| lines.add(&key(name), "1"));
+            Change { place: place.to_owned(), lines, open: open.iter().map(|name| key(name)).collect() }
+        };
+        writer.take(vec![change("a", &["x", "y"], &[])]);
+        writer.write().unwrap();
+
+        let file = root.path().join("files/00000000");
+        let aside = root.path().join("aside");
+        fs::rename(&file, &aside).unwrap();
+        fs::create_dir(&file).unwrap();
+        writer.take(vec![change("a", &["y"], &["x"]), change("b", &["z"], &[])]);
+        let error = writer.write().unwrap_err().to_string();
+        assert!(error.starts_with("cannot read "), "{error}");
+        assert_eq!(writer.pending.places().collect::<Vec<_>>(), ["a"], "the others are written");
+
+        fs::remove_dir(&file).unwrap();
+        fs::rename(&aside, &file).unwrap();
+        writer.write().unwrap();
+        assert!(writer.pending.is_empty());
+        drop(writer);
+        let (_, records) = state.source("files").unwrap();
+        let a = records.iter().find(|record| record.place == "a").unwrap();
+        let keys: Vec<&str> = a.entries.iter().map(|entry| entry.key[0].as_str()).collect();
+        assert_eq!((records.len(), keys), (2, vec!["y", "x"]));
     }
 }

@@ -4,13 +4,14 @@
 //! with resources, the resolver. Each is written anew beside the old one and then takes its place, and each of its lines has
 //! a checksum: what cannot be read is told and left out.
 //!
-//! - `record`: what is in one such file. Pure.
+//! - `lines`, `record`: what is in one such file. Pure.
 //! - `pending`: what is still to be written. Pure.
 //! - `directory`: the files.
 //! - `keeper`: writes them, off the path of changes.
 
 mod directory;
 mod keeper;
+mod lines;
 mod pending;
 mod record;
 
@@ -18,8 +19,9 @@ use std::path::Path;
 
 pub use directory::StateDirectory;
 pub use keeper::{Keeper, Keeping};
-pub use pending::{Change, Key};
-pub use record::{Entry, Record, add};
+pub use lines::Lines;
+pub use pending::Change;
+pub use record::{Entry, Key, Record};
 
 use super::snapshot::SourceName;
 

@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::record::keys;
-
-/// What stands for an entry, wherever it is.
-pub type Key = Vec<String>;
+use super::{
+    lines::{Lines, keys},
+    record::Key,
+};
 
 /// What a place has now. A place without anything is forgotten.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Change {
     /// Such as the path of a file.
     pub place: String,
-    /// What was said, as [`add`](super::add) writes it.
-    pub lines: String,
+    /// What was said.
+    pub lines: Lines,
     /// What is as it was kept last.
     pub open: Vec<Key>,
 }
@@ -22,7 +22,7 @@ pub struct Change {
 impl Change {
     /// What the next daemon reads of it, if nothing is open.
     pub fn into_record(self) -> super::Record {
-        let text = super::record::header(&self.place, &self.lines) + &self.lines;
+        let text = super::record::header(&self.place, &self.lines) + &self.lines.text();
         super::Record::decode(text.as_bytes()).0.expect("it is whole")
     }
 }
@@ -42,7 +42,8 @@ impl Pending {
             self.changes.insert(change.place.clone(), change);
         }
         for Change { lines, .. } in before {
-            self.find(&lines);
+            // What is packed can be unpacked.
+            lines.pieces().flatten().for_each(|piece| self.find(&piece));
         }
     }
 
@@ -62,15 +63,15 @@ impl Pending {
 
     /// Takes what is open and in these lines.
     pub(super) fn find(&mut self, lines: &str) {
-        let open: BTreeSet<Key> = self.changes.values().flat_map(|change| &change.open).cloned().collect();
-        if open.is_empty() {
+        if !self.is_open() {
             return;
         }
+        let open: BTreeSet<Key> = self.changes.values().flat_map(|change| &change.open).cloned().collect();
         let found: BTreeMap<Key, &str> = keys(lines).filter(|(key, _)| open.contains(key)).collect();
         for change in self.changes.values_mut() {
             change.open.retain(|key| match found.get(key) {
                 Some(line) => {
-                    change.lines.push_str(line);
+                    change.lines.push(line);
                     false
                 }
                 None => true,
@@ -78,7 +79,7 @@ impl Pending {
         }
     }
 
-    /// What is to be written of one place. What is still open then nobody knows any more.
+    /// What is to be written of one place.
     pub(super) fn pop(&mut self) -> Option<Change> {
         self.changes.pop_first().map(|(_, change)| change)
     }
@@ -91,16 +92,16 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::record::add, *};
+    use super::*;
 
     fn key(name: &str) -> Key {
         vec![name.to_owned()]
     }
 
-    fn lines(entries: &[(&str, &str)]) -> String {
-        let mut lines = String::new();
+    fn lines(entries: &[(&str, &str)]) -> Lines {
+        let mut lines = Lines::default();
         for (name, value) in entries {
-            add(&mut lines, &key(name), value);
+            lines.add(&key(name), value);
         }
         lines
     }
@@ -114,12 +115,12 @@ mod tests {
     }
 
     fn shown(mut pending: Pending, kept: &[(&str, &str)]) -> String {
-        pending.find(&lines(kept));
+        pending.find(&lines(kept).text());
         let mut places = Vec::new();
         while let Some(Change { place, lines, .. }) = pending.pop() {
             let values = |line: &str| line.rsplit_once(',').unwrap().1.replace("]\n", "");
             let entries: Vec<String> =
-                keys(&lines).map(|(key, line)| format!("{}={}", key[0], values(line))).collect();
+                keys(&lines.text()).map(|(key, line)| format!("{}={}", key[0], values(line))).collect();
             places.push(format!("{place}: {}", entries.join(" ")));
         }
         places.join("; ")

@@ -1,12 +1,13 @@
 //! What is kept of one place: a header, and a line for each entry. Pure.
 //!
-//! A line is the CRC-32 of its JSON in eight hexadecimal digits, a space and the JSON. That of the header is
-//! `{"version":1,"place":"…","entries":2}`, that of an entry `[["MeshService","default","backend"],{…}]`.
-
-use std::fmt::Write as _;
+//! The JSON of the header is `{"version":1,"place":"…","entries":2}`, that of an entry `[["MeshService","default","backend"],{…}]`.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+
+use super::lines::{Lines, checked, entry, write_line};
+
+/// What stands for an entry, wherever it is.
+pub type Key = Vec<String>;
 
 /// What a place has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Record {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// What it is, such as kind, mesh and name.
-    pub key: Vec<String>,
+    pub key: Key,
     /// What was said of it: JSON on one line.
     pub value: Box<str>,
 }
@@ -42,25 +43,12 @@ struct Header {
     entries: usize,
 }
 
-/// Adds an entry to the lines of a record.
-pub fn add(lines: &mut String, key: &[String], value: &str) {
-    // A list of strings cannot fail.
-    let key = serde_json::to_string(key).unwrap_or_default();
-    line(lines, &format!("[{key},{value}]"));
-}
-
 /// The first line of the file of a place with these lines.
-pub(super) fn header(place: &str, lines: &str) -> String {
-    let entries = lines.bytes().filter(|byte| *byte == b'\n').count();
-    let header = Header { version: VERSION, place: place.to_owned(), entries };
+pub(super) fn header(place: &str, lines: &Lines) -> String {
+    let header = Header { version: VERSION, place: place.to_owned(), entries: lines.entries() };
     let mut text = String::new();
-    line(&mut text, &serde_json::to_string(&header).unwrap_or_default());
+    write_line(&mut text, &serde_json::to_string(&header).unwrap_or_default());
     text
-}
-
-/// The key of each line that is as it was written, and the line.
-pub(super) fn keys(lines: &str) -> impl Iterator<Item = (Vec<String>, &str)> {
-    lines.split_inclusive('\n').filter_map(|line| Some((entry(checked(line.as_bytes())?)?.key, line)))
 }
 
 impl Record {
@@ -88,29 +76,11 @@ impl Record {
     }
 }
 
-fn line(text: &mut String, json: &str) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{:08x} {json}", crc32fast::hash(json.as_bytes()));
-}
-
-/// The JSON of a whole line that is as it was written.
-fn checked(line: &[u8]) -> Option<&[u8]> {
-    let (sum, json) = line.strip_suffix(b"\n")?.split_at_checked(8)?;
-    let json = json.strip_prefix(b" ")?;
-    let sum = u32::from_str_radix(str::from_utf8(sum).ok()?, 16).ok()?;
-    (crc32fast::hash(json) == sum).then_some(json)
-}
-
-fn entry(json: &[u8]) -> Option<Entry> {
-    let (key, value): (Vec<String>, &RawValue) = serde_json::from_slice(json).ok()?;
-    Some(Entry { key, value: value.get().into() })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, prelude::*};
 
-    use super::*;
+    use super::{super::lines::keys, *};
 
     fn record(entries: usize) -> Record {
         let entry = |i| Entry {
@@ -121,12 +91,12 @@ mod tests {
     }
 
     fn encode(Record { place, entries }: &Record) -> String {
-        let mut lines = String::new();
+        let mut lines = Lines::default();
         for Entry { key, value } in entries {
-            add(&mut lines, key, value);
+            lines.add(key, value);
         }
-        assert!(keys(&lines).map(|(key, _)| key).eq(entries.iter().map(|entry| entry.key.clone())));
-        header(place, &lines) + &lines
+        assert!(keys(&lines.text()).map(|(key, _)| key).eq(entries.iter().map(|entry| entry.key.clone())));
+        header(place, &lines) + &lines.text()
     }
 
     #[test]
