@@ -248,7 +248,12 @@ impl Services {
             self.hosts.entry(host.clone()).or_default().insert(id);
         }
         let endpoints = &mut self.get_mut(id).endpoints;
-        endpoints.entry(endpoint.source.clone()).or_default().push(endpoint);
+        let of_source = endpoints.entry(endpoint.source.clone()).or_default();
+        if of_source.is_empty() {
+            // Nearly all have one, and would get room for four.
+            of_source.reserve_exact(1);
+        }
+        of_source.push(endpoint);
         self.touch(id, touched);
     }
 
