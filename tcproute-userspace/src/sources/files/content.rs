@@ -1,16 +1,6 @@
 //! What is in one file.
 
-use std::{
-    collections::HashMap,
-    fs::OpenOptions,
-    io::{self, Read},
-    mem,
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-    sync::Arc,
-};
-
-use nix::libc::O_NONBLOCK;
+use std::{collections::HashMap, io, mem, path::Path, sync::Arc};
 
 use super::{
     super::{
@@ -23,6 +13,7 @@ use super::{
         snapshot::Subject,
     },
     alike::Alike,
+    bytes::Bytes,
     kept,
     list::cannot_read,
 };
@@ -104,7 +95,7 @@ impl FileContent {
         before: &[Held],
         alike: &mut Alike,
     ) -> Self {
-        match bytes(path, patience) {
+        match Bytes::read(path, patience == Patience::None) {
             Ok(Some(bytes)) => Self::of(path, &bytes, rules, before, alike),
             Ok(None) => {
                 let message = format!("is larger than {} MiB", limits::FILE >> 20);
@@ -295,30 +286,6 @@ pub(super) fn already_defined(
 ) -> InputError {
     let message = format!("{identity} is already defined at {}:{line}:{column}", first.display());
     InputError::new(file, Some(name), message)
-}
-
-/// The bytes of a file, unless there are too many of them.
-fn bytes(path: &Path, patience: Patience) -> io::Result<Option<Vec<u8>>> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    if patience == Patience::None {
-        // Else a pipe would be waited for as long as nobody writes to it.
-        options.custom_flags(O_NONBLOCK);
-    }
-    let file = options.open(path)?;
-    let metadata = file.metadata()?;
-    if patience == Patience::None && !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    // Its size tells whether to begin at all; but a device or a pipe has none.
-    let most = limits::FILE as u64;
-    let size = metadata.len();
-    if size <= most {
-        bytes.reserve_exact(usize::try_from(size).unwrap_or_default() + 1);
-        file.take(most + 1).read_to_end(&mut bytes)?;
-    }
-    Ok((size <= most && bytes.len() <= limits::FILE).then_some(bytes))
 }
 
 /// The text of a file, without a byte order mark.

@@ -2,7 +2,7 @@
 //!
 //! - `list`: which files there are, and what tells one state of a file from another.
 //! - `alike`: what is alike is one in memory.
-//! - `content`: what is in one file.
+//! - `bytes`, `content`: what is in one file.
 //! - `good`: what counts of it after what it had before.
 //! - `kept`: what is kept of it for the next start.
 //! - `store`: all files together.
@@ -11,6 +11,7 @@
 //! - `reading`: files that are read once.
 
 mod alike;
+mod bytes;
 mod content;
 mod good;
 mod kept;
