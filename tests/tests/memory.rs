@@ -264,7 +264,7 @@ fn large_objects_take_no_more_than_they_may() {
                 numbered(|i| format!("k{i}: v,"))
             )),
         ),
-        ("inbounds with a tag", dataplane(&"{tags: {a: b}},".repeat(40_000))),
+        ("inbounds with a tag", dataplane(&"{tags: {a: b}},".repeat(36_000))),
         ("inbounds with a tag, refused", dataplane(&"{tags: {a: b}},".repeat(50_000))),
         (
             "tags",

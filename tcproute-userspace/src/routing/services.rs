@@ -385,8 +385,7 @@ impl Services {
 /// The zone that an inbound, or else its Dataplane, says it is in.
 pub(super) fn zone_of<'a>(dataplane: &'a Dataplane, tags: &'a Tags) -> Option<&'a str> {
     match (tags.get(ZONE_LABEL), dataplane.meta.zone()) {
-        (Some(zone), _) => Some(zone),
-        (None, Zone::Named(zone)) => Some(zone),
+        (Some(zone), _) | (None, Zone::Named(zone)) => Some(zone),
         (None, Zone::All | Zone::Local) => None,
     }
 }

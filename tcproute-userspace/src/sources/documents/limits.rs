@@ -68,6 +68,6 @@ impl Limits {
         let size = text.max(SMALL);
         let more = text.max(4 * SMALL);
         // Room for a policy with 5,000 backendRefs that is written in braces.
-        Self { values: size / 7, resource: more * 3, ahead: more / 36, anchors: size / 128 }
+        Self { values: size / 7, resource: more / 2 * 5, ahead: more / 36, anchors: size / 128 }
     }
 }
