@@ -201,7 +201,9 @@ mod tests {
         let key = |name: &str| vec![name.to_owned()];
         let change = |place: &str, new: &[&str], open: &[&str]| {
             let mut lines = Lines::default();
-            new.iter().for_each(|name| lines.add(&key(name), "1"));
+            for name in new {
+                lines.add(&key(name), "1");
+            }
             Change { place: place.to_owned(), lines, open: open.iter().map(|name| key(name)).collect() }
         };
         writer.take(vec![change("a", &["x", "y"], &[])]);
