@@ -3,7 +3,7 @@
 
 use crate::SocketAddress;
 
-/// Entries in the map `connections`; a power of two, since a slot is found by masking the cookie.
+/// Entries in the map `connections`; a power of two, since a place is found by masking the cookie.
 pub const CONNECTIONS: u32 = 1 << 16;
 
 /// The last decision made for a socket.
@@ -36,16 +36,16 @@ pub enum Phase {
     Established = 3,
 }
 
-/// The state of a socket where it is kept: as a slot of the map `connections`, one cache line, or in a value of the
+/// The state of a socket where it is kept: as a place of the map `connections`, one cache line, or in a value of the
 /// map `overflow`.
 ///
 /// The map `connections` is an array indexed by the low bits of the socket cookie. Cookies are handed out in
-/// sequence, so live sockets spread over it; the few that meet a slot of another live socket keep their state in
+/// sequence, so live sockets spread over it; the few that meet a place of another live socket keep their state in
 /// the map `overflow` (`sk_storage`) instead, at five times the price. Nothing is ever evicted.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Kept {
-    /// Held only to claim a slot: 5.10 has no atomic compare-and-exchange in BPF.
+    /// Held only to claim a place: 5.10 has no atomic compare-and-exchange in BPF.
     pub lock: SpinLock,
     /// A [`Phase`].
     pub phase: u16,
@@ -54,7 +54,7 @@ pub struct Kept {
     pub generation: u8,
     /// Whether the decision was told as an event, so that its end is, too; else 0.
     pub traced: u8,
-    /// The socket that connects; of a slot, 0 when it is free (the kernel never hands out 0).
+    /// The socket that connects; of a place, 0 when it is free (the kernel never hands out 0).
     pub cookie: u64,
     /// Written and read by the owner only.
     pub state: ConnectionState,

@@ -8,7 +8,7 @@ pub enum Counter {
     Routed = 0,
     /// Connections refused, for a backend without endpoints.
     Refused = 1,
-    /// States kept in `overflow`, because their slot in `connections` was taken.
+    /// States kept in `overflow`, because their place in `connections` was taken.
     Overflowed = 2,
     /// Connections routed without a state, since there is no memory or their workload has its share: `getpeername` shows
     /// the endpoint for them, and their outcome is not counted.

@@ -1,4 +1,4 @@
-//! Where the state of a socket lives: a slot of `connections`, or else `overflow`.
+//! Where the state of a socket lives: a place of `connections`, or else `overflow`.
 
 use core::{ffi::c_void, ptr};
 
@@ -10,14 +10,14 @@ use tcproute_common::{CONNECTIONS, ConnectionState, Counter, Kept, Phase};
 
 use crate::{
     context::ConnectContext,
-    maps::{CONNECTION_SLOTS, GENERATION, count},
+    maps::{CONNECTION_PLACES, GENERATION, count},
     outcomes,
     share::{self, stored},
 };
 
 /// Keeps `state` as the last decision for the socket, and counts the attempt. `traced` tells whether it was an event.
 ///
-/// A socket that finds its slot taken, or has none, needs some of its workload's share of memory. When that is taken, the
+/// A socket that finds its place taken, or has none, needs some of its workload's share of memory. When that is taken, the
 /// connection is routed all the same.
 #[inline(always)]
 pub(crate) fn remember(
@@ -32,10 +32,10 @@ pub(crate) fn remember(
     let mptcp = ctx.mptcp_socket();
     let kept = if !mptcp.is_null() {
         share::store(mptcp, workload)
-    } else if let Some(slot) = slot_of(cookie)
-        && claim(slot, cookie)
+    } else if let Some(place) = place_of(cookie)
+        && claim(place, cookie)
     {
-        Some(slot)
+        Some(place)
     } else {
         count(Counter::Overflowed);
         share::store(ctx.socket(), workload)
@@ -50,11 +50,11 @@ pub(crate) fn remember(
 /// the very endpoint that was chosen before.
 #[inline(always)]
 pub(crate) fn forget(ctx: &ConnectContext) {
-    if let Some(slot) = owned_slot(ctx.cookie()) {
-        outcomes::settle(slot);
-        free(slot);
+    if let Some(place) = owned_place(ctx.cookie()) {
+        outcomes::settle(place);
+        free(place);
     }
-    // A socket may have states in both places: its slot was taken the first time and free the second.
+    // A socket may have states in both places: its place was taken the first time and free the second.
     forget_in_storage(ctx.socket());
     let mptcp = ctx.mptcp_socket();
     if !mptcp.is_null() {
@@ -65,7 +65,7 @@ pub(crate) fn forget(ctx: &ConnectContext) {
 /// The state of the socket, if it has one.
 #[inline(always)]
 pub(crate) fn recall(ctx: &ConnectContext) -> Option<*const ConnectionState> {
-    let kept = owned_slot(ctx.cookie()).or_else(
+    let kept = owned_place(ctx.cookie()).or_else(
         #[inline(always)]
         || stored(ctx.socket()).map(share::kept),
     )?;
@@ -73,55 +73,55 @@ pub(crate) fn recall(ctx: &ConnectContext) -> Option<*const ConnectionState> {
     Some(unsafe { &raw const (*kept).state })
 }
 
-/// The slot of the socket with this cookie, if it has its state there.
+/// The place of the socket with this cookie, if it has its state there.
 #[inline(always)]
-pub(crate) fn owned_slot(cookie: u64) -> Option<*mut Kept> {
-    let slot = slot_of(cookie)?;
-    (owner(slot) == cookie).then_some(slot)
+pub(crate) fn owned_place(cookie: u64) -> Option<*mut Kept> {
+    let place = place_of(cookie)?;
+    (owner(place) == cookie).then_some(place)
 }
 
-/// Gives the slot back, which the socket owns. Under the lock, so that the next owner sees all that this one
+/// Gives the place back, which the socket owns. Under the lock, so that the next owner sees all that this one
 /// has written.
 #[inline(always)]
-pub(crate) fn free(slot: *mut Kept) {
+pub(crate) fn free(place: *mut Kept) {
     // SAFETY: a field of a map value.
-    let lock = unsafe { &raw mut (*slot).lock }.cast::<bindings::bpf_spin_lock>();
+    let lock = unsafe { &raw mut (*place).lock }.cast::<bindings::bpf_spin_lock>();
     // SAFETY: the lock lies in a map value whose BTF names it, and is released below on the only way out.
     unsafe { bpf_spin_lock(lock) };
-    // SAFETY: under the lock, and only the owner frees an owned slot.
-    unsafe { ptr::write_volatile(&raw mut (*slot).cookie, 0) };
+    // SAFETY: under the lock, and only the owner frees an owned place.
+    unsafe { ptr::write_volatile(&raw mut (*place).cookie, 0) };
     // SAFETY: taken above.
     unsafe { bpf_spin_unlock(lock) };
 }
 
-/// The slot in which a socket may have its state.
+/// The place in which a socket may have its state.
 #[inline(always)]
-fn slot_of(cookie: u64) -> Option<*mut Kept> {
-    CONNECTION_SLOTS.get_ptr_mut(cookie as u32 & (CONNECTIONS - 1))
+fn place_of(cookie: u64) -> Option<*mut Kept> {
+    CONNECTION_PLACES.get_ptr_mut(cookie as u32 & (CONNECTIONS - 1))
 }
 
-/// The cookie of the socket that has the slot; 0 if it is free.
+/// The cookie of the socket that has the place; 0 if it is free.
 #[inline(always)]
-fn owner(slot: *mut Kept) -> u64 {
+fn owner(place: *mut Kept) -> u64 {
     // SAFETY: a map value, aligned to 8 bytes, so that the load is one instruction.
-    unsafe { ptr::read_volatile(&raw const (*slot).cookie) }
+    unsafe { ptr::read_volatile(&raw const (*place).cookie) }
 }
 
-/// Makes the slot the socket's. `false` if another live socket has it.
+/// Makes the place the socket's. `false` if another live socket has it.
 #[inline(always)]
-fn claim(slot: *mut Kept, cookie: u64) -> bool {
-    let before = owner(slot);
+fn claim(place: *mut Kept, cookie: u64) -> bool {
+    let before = owner(place);
     if before != 0 {
         return before == cookie;
     }
     // SAFETY: a field of a map value.
-    let lock = unsafe { &raw mut (*slot).lock }.cast::<bindings::bpf_spin_lock>();
+    let lock = unsafe { &raw mut (*place).lock }.cast::<bindings::bpf_spin_lock>();
     // SAFETY: the lock lies in a map value whose BTF names it, and is released below on the only way out.
     unsafe { bpf_spin_lock(lock) };
-    let free = owner(slot) == 0;
+    let free = owner(place) == 0;
     if free {
         // SAFETY: a map value, under the lock.
-        unsafe { ptr::write_volatile(&raw mut (*slot).cookie, cookie) };
+        unsafe { ptr::write_volatile(&raw mut (*place).cookie, cookie) };
     }
     // SAFETY: taken above.
     unsafe { bpf_spin_unlock(lock) };
@@ -132,7 +132,7 @@ fn claim(slot: *mut Kept, cookie: u64) -> bool {
 #[inline(always)]
 fn keep(kept: *mut Kept, cookie: u64, state: &ConnectionState, traced: bool) {
     outcomes::settle(kept);
-    // SAFETY: a map value that is this socket's. A slot has this cookie already.
+    // SAFETY: a map value that is this socket's. A place has this cookie already.
     unsafe { ptr::write_volatile(&raw mut (*kept).cookie, cookie) };
     // SAFETY: a map value that is this socket's, and the socket is locked during connect().
     unsafe { (*kept).state = *state };

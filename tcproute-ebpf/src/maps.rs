@@ -48,12 +48,12 @@ pub(crate) static ENDPOINTS: Array<SocketAddress, 1> = Array::new();
 
 /// States of routed sockets, by cookie. Written by `connect4/6`, read by `getpeername4/6`, freed by `sock_ops`
 /// or, if no SYN was sent, by `sock_release`. Nobody maps it: the flag makes the kernel begin the array at a
-/// page, so that each slot is one cache line and not two halves.
+/// page, so that each place is one cache line and not two halves.
 #[btf_map(name = "connections")]
-pub(crate) static CONNECTION_SLOTS: Array<Kept, { CONNECTIONS as usize }, { BPF_F_MMAPABLE as usize }> =
+pub(crate) static CONNECTION_PLACES: Array<Kept, { CONNECTIONS as usize }, { BPF_F_MMAPABLE as usize }> =
     Array::new();
 
-/// States that found their slot in `connections` taken, and those of MPTCP sockets. They die with the socket, at the latest.
+/// States that found their place in `connections` taken, and those of MPTCP sockets. They die with the socket, at the latest.
 #[btf_map(name = "overflow")]
 static OVERFLOW: SkStorage<Stored> = SkStorage::new();
 

@@ -9,7 +9,7 @@ use aya_ebpf::{bindings::bpf_sock, helpers::generated::bpf_get_socket_cookie};
 use tcproute_common::{Kept, Phase};
 
 use crate::{
-    connection::{free, owned_slot},
+    connection::{free, owned_place},
     context::{ALLOW, IPPROTO_MPTCP, IPPROTO_TCP},
     outcomes::{phase, settle},
     share::{give_back, kept, stored},
@@ -22,11 +22,11 @@ pub(crate) fn on_release(socket: *mut bpf_sock) -> i32 {
     if matches!(protocol, IPPROTO_TCP | IPPROTO_MPTCP) {
         // SAFETY: the helper takes the context of this program type.
         let cookie = unsafe { bpf_get_socket_cookie(socket.cast()) };
-        if let Some(slot) = owned_slot(cookie)
-            && is_unsent(slot)
+        if let Some(place) = owned_place(cookie)
+            && is_unsent(place)
         {
-            settle(slot);
-            free(slot);
+            settle(place);
+            free(place);
         }
         if let Some(stored) = stored(socket.cast()) {
             let is_unsent = is_unsent(kept(stored));

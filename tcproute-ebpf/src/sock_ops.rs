@@ -14,7 +14,7 @@ use aya_ebpf::bindings::{
 use tcproute_common::{Counter, Kept, Phase};
 
 use crate::{
-    connection::{free, owned_slot},
+    connection::{free, owned_place},
     context::{TcpContext, mptcp_socket, same},
     maps::count,
     outcomes::{self, phase},
@@ -83,7 +83,7 @@ fn on_end(ctx: &TcpContext) {
 #[inline(always)]
 fn release(ctx: &TcpContext, kept: *mut Kept, place: Place) {
     match place {
-        Place::Slot => free(kept),
+        Place::Connections => free(kept),
         Place::Storage => {
             let socket = ctx.socket();
             if !socket.is_null()
@@ -100,7 +100,7 @@ fn release(ctx: &TcpContext, kept: *mut Kept, place: Place) {
 /// Where a state is kept.
 #[derive(Clone, Copy)]
 enum Place {
-    Slot,
+    Connections,
     Storage,
     /// In `overflow`, too, for the MPTCP socket.
     Mptcp,
@@ -108,8 +108,8 @@ enum Place {
 
 #[inline(always)]
 fn find(ctx: &TcpContext) -> Option<(*mut Kept, Place)> {
-    if let Some(slot) = owned_slot(ctx.cookie()) {
-        return Some((slot, Place::Slot));
+    if let Some(place) = owned_place(ctx.cookie()) {
+        return Some((place, Place::Connections));
     }
     let socket = ctx.socket();
     if socket.is_null() {

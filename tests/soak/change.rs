@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use crate::{
     bulk::Bulk,
-    mesh::{Endpoint, Mesh, SERVICES, SLOTS, VERSIONS, WORKLOADS},
+    mesh::{EACH, Endpoint, Mesh, SERVICES, VERSIONS, WORKLOADS},
     policy::{BackendRef, Policy, Selects},
     unusable::{FOREIGN, Unusable},
 };
@@ -204,7 +204,7 @@ fn change_refs(mesh: &mut Mesh, rng: &mut Rng) -> &'static str {
 
 fn add_endpoint(mesh: &mut Mesh, rng: &mut Rng) -> &'static str {
     if mesh.endpoints.len() < *ENDPOINTS.end() {
-        let place = (rng.usize(0..SERVICES), rng.usize(0..SLOTS));
+        let place = (rng.usize(0..SERVICES), rng.usize(0..EACH));
         // Nobody has the last version.
         let version = rng.usize(0..VERSIONS.len() - 1);
         mesh.endpoints.insert(place, Endpoint { version, ready: true });
@@ -255,8 +255,8 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_and_each_change_touches_one_file() {
-        let at = |service: usize, slot: usize| ([127, 0, service as u8, slot as u8], 1).into();
-        let endpoints = (0..SERVICES).map(|service| (0..SLOTS).map(|slot| at(service, slot)).collect());
+        let at = |service: usize, nth: usize| ([127, 0, service as u8, nth as u8], 1).into();
+        let endpoints = (0..SERVICES).map(|service| (0..EACH).map(|nth| at(service, nth)).collect());
         let addresses = Addresses { destinations: Vec::new(), endpoints: endpoints.collect(), everywhere: 9 };
         let (mut rng, mut again) = (Rng::with_seed(7), Rng::with_seed(7));
         let (mut mesh, mut same) = (first(&mut rng), first(&mut again));

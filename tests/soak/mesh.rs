@@ -17,7 +17,7 @@ use crate::{
 /// Services. One more is named by policies and does not exist.
 pub(crate) const SERVICES: usize = 6;
 /// Of each service: so many endpoints it can have.
-pub(crate) const SLOTS: usize = 6;
+pub(crate) const EACH: usize = 6;
 /// Workloads that there can be.
 pub(crate) const WORKLOADS: usize = 3;
 /// Versions that endpoints and backendRefs can have. No endpoint ever has the last one.
@@ -28,7 +28,7 @@ pub(crate) const VERSIONS: [&str; 4] = ["a", "b", "c", "none"];
 pub(crate) struct Addresses {
     /// What clients dial. A plain server listens at each.
     pub(crate) destinations: Vec<Destination>,
-    /// By service and slot.
+    /// By service and nth.
     pub(crate) endpoints: Vec<Vec<SocketAddr>>,
     /// A server listens at this port of all IPv4 addresses.
     pub(crate) everywhere: u16,
@@ -44,7 +44,7 @@ pub(crate) struct Destination {
 /// All resources.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mesh {
-    /// By service and slot.
+    /// By service and nth.
     pub(crate) endpoints: BTreeMap<(usize, usize), Endpoint>,
     /// By name: what is in force, be it in a file or the last good form of what is unusable there.
     pub(crate) policies: BTreeMap<String, Policy>,
@@ -128,7 +128,7 @@ impl Mesh {
                 && backend.version.is_none_or(|version| version == endpoint.version)
         };
         let meant = self.endpoints.iter().filter(is_meant);
-        let few = meant.map(|(&(service, slot), _)| addresses.endpoints[service][slot]);
+        let few = meant.map(|(&(service, nth), _)| addresses.endpoints[service][nth]);
         // One more service than there are is named.
         let is_there = backend.service < SERVICES;
         let many =
@@ -207,13 +207,13 @@ impl Mesh {
 
     fn services_text(&self, addresses: &Addresses) -> String {
         let mut text = String::new();
-        for (&(service, slot), endpoint) in &self.endpoints {
-            let address = addresses.endpoints[service][slot];
+        for (&(service, nth), endpoint) in &self.endpoints {
+            let address = addresses.endpoints[service][nth];
             let (ip, port, version) = (address.ip(), address.port(), VERSIONS[endpoint.version]);
             let health = if endpoint.ready { "" } else { ", health: {ready: false}" };
             let _ = write!(
                 text,
-                "---\ntype: Dataplane\nname: endpoint-{service}-{slot}\nnetworking:\n  address: {ip}\n  inbound:\n  \
+                "---\ntype: Dataplane\nname: endpoint-{service}-{nth}\nnetworking:\n  address: {ip}\n  inbound:\n  \
                  - {{port: {port}, tags: {{kuma.io/service: svc-{service}, kuma.io/protocol: tcp, v: {version}}}{health}}}\n"
             );
         }
@@ -260,7 +260,7 @@ mod tests {
                 .map(|service| Destination { service, dialled: at([127, 0, 0, service as u8 + 1]) })
                 .collect(),
             endpoints: (0..SERVICES)
-                .map(|service| (0..SLOTS).map(|slot| at([127, 1, service as u8, slot as u8])).collect())
+                .map(|service| (0..EACH).map(|nth| at([127, 1, service as u8, nth as u8])).collect())
                 .collect(),
             everywhere: 9,
         }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tcproute_tests::server::Server;
 
-use crate::mesh::{Addresses, Destination, SERVICES, SLOTS};
+use crate::mesh::{Addresses, Destination, EACH, SERVICES};
 
 /// A server at every address that there is: so the server tells where a connection went, wherever that is.
 pub(crate) fn listen() -> (Addresses, Vec<Server>) {
@@ -15,14 +15,14 @@ pub(crate) fn listen() -> (Addresses, Vec<Server>) {
         servers.push(server);
         address
     };
-    let v4 = |service: usize, slot: usize| {
-        SocketAddr::from((Ipv4Addr::new(127, 250, service as u8 + 1, slot as u8 + 1), 0))
+    let v4 = |service: usize, nth: usize| {
+        SocketAddr::from((Ipv4Addr::new(127, 250, service as u8 + 1, nth as u8 + 1), 0))
     };
     let mut destinations: Vec<Destination> =
         (0..SERVICES).map(|service| Destination { service, dialled: listen(v4(service, 200)) }).collect();
     let v6 = (0..2).map(|service| Destination { service, dialled: listen((Ipv6Addr::LOCALHOST, 0).into()) });
     destinations.extend(v6);
-    let endpoints = (0..SERVICES).map(|service| (0..SLOTS).map(|slot| listen(v4(service, slot))).collect());
+    let endpoints = (0..SERVICES).map(|service| (0..EACH).map(|nth| listen(v4(service, nth))).collect());
     let endpoints = endpoints.collect();
     let everywhere = listen((Ipv4Addr::UNSPECIFIED, 0).into()).port();
     (Addresses { destinations, endpoints, everywhere }, servers)

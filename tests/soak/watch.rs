@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use tcproute_tests::maps::Slots;
+use tcproute_tests::maps::Places;
 
 use crate::{
     daemon::{Held, metric, sum_of_metric},
@@ -41,8 +41,8 @@ pub(crate) struct Watch {
     maps: u64,
     /// Of the last sample.
     pub(crate) overflowed: u64,
-    /// Slots that belong to a socket, by its cookie, and since when; `None` if it was told of.
-    slots: BTreeMap<u64, Option<Instant>>,
+    /// Places that belong to a socket, by its cookie, and since when; `None` if it was told of.
+    places: BTreeMap<u64, Option<Instant>>,
 }
 
 impl Watch {
@@ -55,7 +55,7 @@ impl Watch {
             seen_maps: BTreeSet::new(),
             maps: 0,
             overflowed: 0,
-            slots: BTreeMap::new(),
+            places: BTreeMap::new(),
         }
     }
 
@@ -162,15 +162,15 @@ impl Watch {
         Ok(left)
     }
 
-    /// Tells of slots whose socket is gone.
+    /// Tells of places whose socket is gone.
     fn look_for_lingering(&mut self, node: &Node) -> Result<()> {
-        let slots = Slots::open(&node.pins())?.in_use()?;
+        let places = Places::open(&node.pins())?.in_use()?;
         let now = Instant::now();
-        self.slots.retain(|cookie, _| slots.iter().any(|slot| slot.cookie() == *cookie));
-        for slot in slots {
-            let since = self.slots.entry(slot.cookie()).or_insert(Some(now));
+        self.places.retain(|cookie, _| places.iter().any(|place| place.cookie() == *cookie));
+        for place in places {
+            let since = self.places.entry(place.cookie()).or_insert(Some(now));
             if since.is_some_and(|since| now.duration_since(since) > LINGERING) {
-                println!("soak: a slot is in use for long: {:#x?}", slot.0);
+                println!("soak: a place is in use for long: {:#x?}", place.0);
                 *since = None;
             }
         }

@@ -22,11 +22,11 @@ pub fn create(at: &Path, what: &str) {
     stdout(&created.expect("bpftool can be started"));
 }
 
-/// A slot of `connections`: a lock and the phase, the cookie of the socket that has it, and the rest.
+/// A place of `connections`: a lock and the phase, the cookie of the socket that has it, and the rest.
 #[derive(Debug, Clone, Copy)]
-pub struct Slot(pub [u64; 8]);
+pub struct Place(pub [u64; 8]);
 
-impl Slot {
+impl Place {
     /// The socket that has it; 0 if none has.
     pub const fn cookie(&self) -> u64 {
         self.0[1]
@@ -39,24 +39,24 @@ impl Slot {
     }
 }
 
-/// The slots of `connections`.
-pub struct Slots(Array<MapData, [u64; 8]>);
+/// The places of `connections`.
+pub struct Places(Array<MapData, [u64; 8]>);
 
-impl Slots {
+impl Places {
     /// As they are pinned.
     pub fn open(pins: &Path) -> Result<Self> {
         Ok(Self(Map::Array(MapData::from_pin(pins.join("connections"))?).try_into()?))
     }
 
     /// The one in which the socket with this cookie has its state, unless another had it first.
-    pub fn of(&self, cookie: u64) -> Result<Slot> {
+    pub fn of(&self, cookie: u64) -> Result<Place> {
         let index = u32::try_from(cookie % u64::from(self.0.len()))?;
-        Ok(Slot(self.0.get(&index, 0)?))
+        Ok(Place(self.0.get(&index, 0)?))
     }
 
     /// Those that belong to a socket. It takes long to read them all where a call of the kernel does.
-    pub fn in_use(&self) -> Result<Vec<Slot>> {
-        let all: Vec<Slot> = self.0.iter().map(|slot| Ok(Slot(slot?))).collect::<Result<_>>()?;
-        Ok(all.into_iter().filter(|slot| slot.cookie() != 0).collect())
+    pub fn in_use(&self) -> Result<Vec<Place>> {
+        let all: Vec<Place> = self.0.iter().map(|place| Ok(Place(place?))).collect::<Result<_>>()?;
+        Ok(all.into_iter().filter(|place| place.cookie() != 0).collect())
     }
 }

@@ -15,7 +15,7 @@ use tcproute_tests::{
     client::{ask, script},
     is_root, is_slow,
     load::Load,
-    maps::Slots,
+    maps::Places,
     node::Node,
     routes::Split,
     sample,
@@ -42,11 +42,11 @@ fn cookies(lines: &mut Lines<BufReader<ChildStdout>>) -> Vec<u64> {
     lines.next().unwrap().unwrap().split(' ').map(|cookie| cookie.parse().unwrap()).collect()
 }
 
-/// Neither has one of the sockets its slot any more, nor is anything left in it to be counted.
+/// Neither has one of the sockets its place any more, nor is anything left in it to be counted.
 fn assert_free(node: &Node, cookies: &[u64]) {
-    let slots = Slots::open(&node.pins()).unwrap();
-    for slot in cookies.iter().map(|cookie| slots.of(*cookie).unwrap()) {
-        assert!(slot.cookie() == 0 && slot.is_over(), "{slot:#x?}");
+    let places = Places::open(&node.pins()).unwrap();
+    for place in cookies.iter().map(|cookie| places.of(*cookie).unwrap()) {
+        assert!(place.cookie() == 0 && place.is_over(), "{place:#x?}");
     }
 }
 
@@ -237,10 +237,10 @@ fn a_workload_that_is_not_named_any_more_is_detached_and_the_others_keep_their_n
     drop(plain);
 }
 
-/// The program that frees a socket's slot is gone when the socket is closed.
+/// The program that frees a socket's place is gone when the socket is closed.
 #[test]
-fn sockets_that_are_open_while_their_workload_is_detached_leave_no_slots() {
-    if !is_root("sockets_that_are_open_while_their_workload_is_detached_leave_no_slots") {
+fn sockets_that_are_open_while_their_workload_is_detached_leave_no_places() {
+    if !is_root("sockets_that_are_open_while_their_workload_is_detached_leave_no_places") {
         return;
     }
     let split = Split::new();
@@ -259,8 +259,8 @@ sys.stdin.readline()
     );
     let (mut client, mut lines) = connect(&node, &body);
     let cookies = cookies(&mut lines);
-    let slots = Slots::open(&node.pins()).unwrap();
-    assert!(cookies.iter().all(|&cookie| slots.of(cookie).unwrap().cookie() == cookie), "{cookies:?}");
+    let places = Places::open(&node.pins()).unwrap();
+    assert!(cookies.iter().all(|&cookie| places.of(cookie).unwrap().cookie() == cookie), "{cookies:?}");
     node.kill();
 
     // Another workload in the place of `web`.
@@ -273,8 +273,8 @@ sys.stdin.readline()
 
 /// Also one that is made while the programs are being detached.
 #[test]
-fn sockets_that_are_made_while_their_workload_is_detached_leave_no_slots() {
-    if !is_root("sockets_that_are_made_while_their_workload_is_detached_leave_no_slots") {
+fn sockets_that_are_made_while_their_workload_is_detached_leave_no_places() {
+    if !is_root("sockets_that_are_made_while_their_workload_is_detached_leave_no_places") {
         return;
     }
     let split = Split::new();

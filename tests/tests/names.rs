@@ -216,7 +216,7 @@ fn who_has_very_many_silent_names_keeps_nobody_waiting() {
     assert_eq!(daemon.metric("tcproute_dns_names_left_out"), MANY as u64 - share);
     let warnings = daemon.json("/v1/status")["warnings"].to_string();
     assert!(warnings.contains("Dataplane many leads to more than"), "{warnings}");
-    // All slots that one may have are taken by now, and would be for minutes.
+    // All turns that one may have are taken by now, and would be for minutes.
     fs::write(&file, text(true)).unwrap();
     let begun = Instant::now();
     wait_for("the name is answered", || reaches(&web, one, "named"));

@@ -25,10 +25,10 @@ use tcproute_tests::{
 
 /// What an entry of the map `outcomes` has counted over all CPUs, by field, without what is zero; `latency` is the sum
 /// of the histogram.
-fn counted(daemon: &Daemon, slot: u8) -> BTreeMap<String, u64> {
+fn counted(daemon: &Daemon, at: u8) -> BTreeMap<String, u64> {
     let map = daemon.bpffs.path().join("tcproute/outcomes");
     let mut lookup = Command::new("bpftool");
-    lookup.args(["-j", "map", "lookup", "pinned"]).arg(map).args(["key", &slot.to_string(), "0", "0", "0"]);
+    lookup.args(["-j", "map", "lookup", "pinned"]).arg(map).args(["key", &at.to_string(), "0", "0", "0"]);
     let entry: Value = serde_json::from_str(&stdout(&lookup.output().unwrap())).unwrap();
     let mut sums = BTreeMap::new();
     for cpu in entry["formatted"]["values"].as_array().unwrap() {
@@ -50,19 +50,19 @@ fn counts<const N: usize>(counts: [(&str, u64); N]) -> BTreeMap<String, u64> {
 }
 
 /// The ends of connections reach the counts in their own time, and there they stay.
-fn wait_for_counts(daemon: &Daemon, slot: u8, expected: &BTreeMap<String, u64>) {
+fn wait_for_counts(daemon: &Daemon, at: u8, expected: &BTreeMap<String, u64>) {
     let mut seen = BTreeMap::new();
-    wait_for(&format!("slot {slot} counts {expected:?}"), || {
-        let now = counted(daemon, slot);
+    wait_for(&format!("at {at} counts {expected:?}"), || {
+        let now = counted(daemon, at);
         if now != seen {
-            println!("slot {slot}: {now:?}");
+            println!("at {at}: {now:?}");
             seen = now;
         }
         seen == *expected
     });
 }
 
-/// A daemon with one route, in whose counts each backendRef `(version, weight)` has the slot of its number, from 1.
+/// A daemon with one route, in whose counts each backendRef `(version, weight)` has the at of its number, from 1.
 struct World {
     daemon: Daemon,
     cgroup: TestCgroup,
@@ -287,9 +287,9 @@ fn what_the_network_answers() {
     }
     let cgroup = TestCgroup::create();
     let daemon = Daemon::start(&mesh.file(), &[("web", cgroup.path())]);
-    for ((what, _, error, expected), slot) in ends.into_iter().zip(1..) {
+    for ((what, _, error, expected), at) in ends.into_iter().zip(1..) {
         println!("{what}");
-        let dialled = dialled(slot);
+        let dialled = dialled(at);
         // One SYN more: the kernel gives up after three seconds. The socket is used twice.
         let body = format!(
             "
@@ -303,15 +303,15 @@ for _ in range(2): print(errno.errorcode[s.connect_ex(DIALLED)])
         let mut python = hosts.on_client_in(&cgroup, "python3");
         let out = stdout(&python.args(["-SEc", &script(&body)]).output().unwrap());
         assert_eq!(out, [error; 2].join("\n"));
-        wait_for_counts(&daemon, slot, &expected);
+        wait_for_counts(&daemon, at, &expected);
         if what == "silent" {
-            gives_up(&hosts, &cgroup, &daemon, (slot, dialled));
+            gives_up(&hosts, &cgroup, &daemon, (at, dialled));
         }
     }
 }
 
 /// An application that does not wait for an answer.
-fn gives_up(hosts: &Hosts, cgroup: &TestCgroup, daemon: &Daemon, (slot, dialled): (u8, SocketAddr)) {
+fn gives_up(hosts: &Hosts, cgroup: &TestCgroup, daemon: &Daemon, (at, dialled): (u8, SocketAddr)) {
     let body = format!(
         "
 def begin(s):
@@ -327,10 +327,10 @@ print('gave up', flush=True); sys.stdin.readline()
     );
     let mut client = Client::start(hosts.on_client_in(cgroup, "python3"), &body);
     assert_eq!(client.line(), "dialling");
-    wait_for_counts(daemon, slot, &counts([("attempted", 3), ("timed_out", 2)]));
+    wait_for_counts(daemon, at, &counts([("attempted", 3), ("timed_out", 2)]));
     client.go_on();
     assert_eq!(client.line(), "gave up");
-    wait_for_counts(daemon, slot, &counts([("attempted", 4), ("timed_out", 2), ("aborted", 2)]));
+    wait_for_counts(daemon, at, &counts([("attempted", 4), ("timed_out", 2), ("aborted", 2)]));
     client.end();
 }
 

@@ -45,8 +45,8 @@ impl Ejecting {
         for EjectedMember { key, name, endpoint } in &back {
             let (target, endpoint) = (&name.target, SocketAddr::from(*endpoint));
             info!("{endpoint} of {target} is tried again");
-            if let Some(slot) = in_force.layout.slot(key, name) {
-                let failing = FailingKey { endpoint: endpoint.into(), outcomes: slot };
+            if let Some(at) = in_force.layout.counted_at(key, name) {
+                let failing = FailingKey { endpoint: endpoint.into(), outcomes: at };
                 in_force.datapath.forgive(failing, key.workload)?;
             }
         }
@@ -100,8 +100,8 @@ impl Ejecting {
 /// The backendRefs of these failures, by their entry of `outcomes`.
 fn names(failing: &[(FailingKey, u32)], in_force: &InForce<'_>) -> FxHashMap<u32, (RouteKey, RefName)> {
     let wanted: FxHashSet<u32> = failing.iter().map(|(failing, _)| failing.outcomes).collect();
-    let named = in_force.layout.slots().filter(|(.., slot)| wanted.contains(slot));
-    named.map(|(key, name, slot)| (slot, (*key, RefName::clone(name)))).collect()
+    let named = in_force.layout.counted().filter(|(.., at)| wanted.contains(at));
+    named.map(|(key, name, at)| (at, (*key, RefName::clone(name)))).collect()
 }
 
 /// Forgets the failures of endpoints that are in their backendRef no more, or whose route or workload has gone. Answers with

@@ -328,7 +328,7 @@ impl<'a> InForce<'a> {
             key: RouteKey { dialled: edit.dialled, workload: id.get() },
             weights: weights(edit),
         }));
-        applied.fresh.extend(staged.change.backend_refs.iter().map(|(slot, _)| *slot));
+        applied.fresh.extend(staged.change.backend_refs.iter().map(|(at, _)| *at));
         staged.change = Change::default();
         let retired = self.layout.commit(staged);
         if !retired.is_empty() {

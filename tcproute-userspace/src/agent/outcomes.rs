@@ -59,8 +59,8 @@ impl Splits {
             }
             let mut before = Vec::new();
             for (name, _) in table.weights() {
-                let slot = in_force.layout.slot(key, name).filter(|slot| !fresh.contains(slot));
-                let chosen = slot.map(|slot| in_force.datapath.outcomes(slot)).transpose()?;
+                let at = in_force.layout.counted_at(key, name).filter(|at| !fresh.contains(at));
+                let chosen = at.map(|at| in_force.datapath.outcomes(at)).transpose()?;
                 let chosen = chosen.map(|outcomes| outcomes.chosen()).filter(|&chosen| chosen > 0);
                 before.extend(chosen.map(|chosen| (Arc::clone(name), chosen)));
             }
@@ -129,12 +129,12 @@ impl Reading<'_> {
         let names = RefName::of(&route.destination);
         let mut backends = Vec::with_capacity(names.len());
         for (name, backend) in names.iter().zip(&route.destination.backends) {
-            let slot = self.in_force.layout.slot(&key, name);
+            let at = self.in_force.layout.counted_at(&key, name);
             backends.push(BackendOutcomes {
                 target: name.target.clone(),
                 weight: backend.weight.get(),
                 share: backend.share,
-                outcomes: slot.map(|slot| self.in_force.datapath.outcomes(slot)).transpose()?,
+                outcomes: at.map(|at| self.in_force.datapath.outcomes(at)).transpose()?,
             });
         }
         let selection = match self.selection {

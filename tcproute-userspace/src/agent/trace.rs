@@ -147,7 +147,7 @@ impl Names {
             self.workloads.entry(event.workload).or_insert_with(|| routes_of(event.workload, in_force));
         let destination = routes.get(&event.dialled);
         let backends = self.backends.get_or_insert_with(|| {
-            in_force.layout.slots().map(|(_, name, slot)| (slot, name.target.clone())).collect()
+            in_force.layout.counted().map(|(_, name, at)| (at, name.target.clone())).collect()
         });
         let command = event.command.map(u64::to_ne_bytes).concat();
         let end = command.iter().position(|&byte| byte == 0).unwrap_or(command.len());

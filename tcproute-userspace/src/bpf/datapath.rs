@@ -31,12 +31,12 @@ use super::{
     object::object,
     outcomes::Before,
     pins::{PinDirectory, PinnedLayout},
+    places,
     programs::{self, LoadedProgram},
     requirements::{self, Features},
     reuse::{Reuse, is_outcomes, is_pinned, is_refused},
     routed::RoutedSockets,
     shares::{Shared, Shares, Taken},
-    slots,
     tables::Tables,
 };
 use crate::{
@@ -329,7 +329,7 @@ impl<'a> Datapath<'a> {
             next.tables.apply(&change).context("cannot fill larger maps")?;
         }
         next.tables.copy_cursors(&self.tables, layout.cursors())?;
-        next.tables.outcomes.carry_from(&self.tables.outcomes, layout.slots().map(|(.., slot)| slot))?;
+        next.tables.outcomes.carry_from(&self.tables.outcomes, layout.counted().map(|(.., at)| at))?;
         self.tables.outcomes.pin(|id| pins.next_before(id))?;
         next.traced = self.traced;
         next.filters.clone_from(&self.filters);
@@ -368,7 +368,7 @@ impl<'a> Datapath<'a> {
         if self.is_behind() || !self.tables.outcomes.has_before() {
             return Ok(());
         }
-        self.tables.outcomes.carry(layout.slots().map(|(.., slot)| slot))?;
+        self.tables.outcomes.carry(layout.counted().map(|(.., at)| at))?;
         self.pins.map_or(Ok(()), PinDirectory::remove_before)?;
         self.tables.outcomes.give_up_before();
         Ok(())
@@ -386,9 +386,9 @@ impl<'a> Datapath<'a> {
         pins.detach_broken(ours)
     }
 
-    /// Waits for programs that had begun when their workload was detached: they may still count, or take a slot.
+    /// Waits for programs that had begun when their workload was detached: they may still count, or take a place.
     pub fn wait_for_detached(&self) {
-        thread::sleep(slots::FILLED);
+        thread::sleep(places::FILLED);
     }
 
     /// What was decided for sockets, to be read from anywhere.
@@ -399,7 +399,7 @@ impl<'a> Datapath<'a> {
 
     /// Forgets the sockets that count at these entries of `outcomes`, after their workloads were detached.
     pub fn forget_sockets(&mut self, outcomes: &BTreeSet<u32>) -> Result<()> {
-        slots::free(&mut self.connections, self.reuse.generation, outcomes)
+        places::free(&mut self.connections, self.reuse.generation, outcomes)
     }
 
     /// To be called when the tables are complete, before anything is attached. A later daemon then goes on with these
@@ -478,13 +478,13 @@ impl<'a> Datapath<'a> {
     }
 
     /// What became of the connections that an entry of `outcomes` counts.
-    pub fn outcomes(&self, slot: u32) -> Result<Outcomes> {
-        self.tables.outcomes.read(slot)
+    pub fn outcomes(&self, at: u32) -> Result<Outcomes> {
+        self.tables.outcomes.read(at)
     }
 
     /// Empties an entry of `outcomes`. No route and no socket may lead there.
-    pub fn clear_outcomes(&mut self, slot: u32) -> Result<()> {
-        self.tables.clear_outcomes(slot)
+    pub fn clear_outcomes(&mut self, at: u32) -> Result<()> {
+        self.tables.clear_outcomes(at)
     }
 
     /// The events that are there.

@@ -12,12 +12,12 @@ mod maps;
 mod object;
 mod outcomes;
 pub mod pins;
+mod places;
 mod programs;
 pub mod requirements;
 mod reuse;
 mod routed;
 mod shares;
-mod slots;
 mod sys;
 mod tables;
 

@@ -53,8 +53,8 @@ impl Before {
     }
 
     /// Entries that came later are not there.
-    fn read(&self, slot: u32) -> Result<Option<PerCpuValues<OutcomeCounts>>> {
-        let read = (slot < self.counts.len()).then(|| self.counts.get(&slot, 0)).transpose();
+    fn read(&self, at: u32) -> Result<Option<PerCpuValues<OutcomeCounts>>> {
+        let read = (at < self.counts.len()).then(|| self.counts.get(&at, 0)).transpose();
         read.context("cannot read the map outcomes of before")
     }
 }
@@ -71,30 +71,30 @@ impl OutcomeMap {
     }
 
     /// What an entry has counted.
-    pub(super) fn read(&self, slot: u32) -> Result<Outcomes> {
-        let per_cpu = self.counts.get(&slot, 0).context("cannot read the map outcomes")?;
+    pub(super) fn read(&self, at: u32) -> Result<Outcomes> {
+        let per_cpu = self.counts.get(&at, 0).context("cannot read the map outcomes")?;
         let mut all = per_cpu.to_vec();
-        all.push(self.before(slot)?.counts);
+        all.push(self.before(at)?.counts);
         Ok(Outcomes::sum(&all))
     }
 
     /// What an entry has counted in maps that were too small, and the last of them.
-    fn before(&self, slot: u32) -> Result<CarriedCounts> {
-        let mut sum = self.carried(slot)?.unwrap_or_default();
+    fn before(&self, at: u32) -> Result<CarriedCounts> {
+        let mut sum = self.carried(at)?.unwrap_or_default();
         let carried = sum.map;
         for before in self.before.iter().filter(|before| u64::from(before.id) > carried) {
-            let read = before.read(slot)?;
+            let read = before.read(at)?;
             sum.counts = read.iter().flat_map(|per_cpu| per_cpu.iter()).fold(sum.counts, plus);
             sum.map = before.id.into();
         }
         Ok(sum)
     }
 
-    fn carried(&self, slot: u32) -> Result<Option<CarriedCounts>> {
+    fn carried(&self, at: u32) -> Result<Option<CarriedCounts>> {
         if !self.carries {
             return Ok(None);
         }
-        match self.carried.get(&slot, 0) {
+        match self.carried.get(&at, 0) {
             Ok(counts) => Ok(Some(counts)),
             Err(MapError::KeyNotFound) => Ok(None),
             Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(ENOENT) => Ok(None),
@@ -103,17 +103,17 @@ impl OutcomeMap {
     }
 
     /// Sets an entry to zero, to which no socket and no route leads.
-    pub(super) fn clear(&mut self, slot: u32) -> Result<()> {
+    pub(super) fn clear(&mut self, at: u32) -> Result<()> {
         let cpus = possible_cpus()? as usize;
         let before = self.before.iter_mut().map(|before| &mut before.counts);
         for counts in before.chain([&mut self.counts]) {
-            if slot < counts.len() {
+            if at < counts.len() {
                 let zeros = PerCpuValues::try_from(vec![OutcomeCounts::default(); cpus])?;
-                counts.set(slot, zeros, 0).context("cannot write the map outcomes")?;
+                counts.set(at, zeros, 0).context("cannot write the map outcomes")?;
             }
         }
         if self.carries {
-            remove(&mut self.carried, &slot).context("cannot write the map carried")
+            remove(&mut self.carried, &at).context("cannot write the map carried")
         } else {
             Ok(())
         }
@@ -136,10 +136,10 @@ impl OutcomeMap {
     }
 
     /// Copies what was carried before to that of a map that is larger.
-    pub(super) fn carry_from(&mut self, smaller: &Self, slots: impl Iterator<Item = u32>) -> Result<()> {
-        for slot in slots {
-            if let Some(carried) = smaller.carried(slot)? {
-                self.put(slot, &carried)?;
+    pub(super) fn carry_from(&mut self, smaller: &Self, all: impl Iterator<Item = u32>) -> Result<()> {
+        for at in all {
+            if let Some(carried) = smaller.carried(at)? {
+                self.put(at, &carried)?;
             }
         }
         Ok(())
@@ -160,11 +160,11 @@ impl OutcomeMap {
 
     /// Keeps what smaller maps have counted. To be called when no program counts there any more. Wherever it ends, each count
     /// is there once: what is carried says up to which map.
-    pub(super) fn carry(&mut self, slots: impl Iterator<Item = u32>) -> Result<()> {
-        for slot in slots {
-            let carried = self.before(slot)?;
+    pub(super) fn carry(&mut self, all: impl Iterator<Item = u32>) -> Result<()> {
+        for at in all {
+            let carried = self.before(at)?;
             if carried.counts != OutcomeCounts::default() {
-                self.put(slot, &carried)?;
+                self.put(at, &carried)?;
             }
         }
         Ok(())
@@ -175,9 +175,9 @@ impl OutcomeMap {
         self.before.clear();
     }
 
-    fn put(&mut self, slot: u32, counts: &CarriedCounts) -> Result<()> {
+    fn put(&mut self, at: u32, counts: &CarriedCounts) -> Result<()> {
         self.carries = true;
-        self.carried.insert(slot, counts, 0).context("cannot write the map carried")
+        self.carried.insert(at, counts, 0).context("cannot write the map carried")
     }
 }
 

@@ -24,11 +24,11 @@ impl RoutedSockets {
         })
     }
 
-    /// What was decided for the socket with this cookie, if it has a slot.
+    /// What was decided for the socket with this cookie, if it has a place.
     pub fn state(&self, cookie: u64) -> Result<Option<ConnectionState>> {
         let index = cookie as u32 & (CONNECTIONS - 1);
-        let slot = self.connections.get(&index, 0).context("cannot read the map connections")?;
-        Ok((slot.cookie == cookie).then_some(slot.state))
+        let place = self.connections.get(&index, 0).context("cannot read the map connections")?;
+        Ok((place.cookie == cookie).then_some(place.state))
     }
 
     /// The map with the states of those that have none.

@@ -64,8 +64,8 @@ impl Tables {
             }
         }
         for backend_ref in &self.backend_refs {
-            let (slot, backend_ref) = backend_ref.context("cannot read the map backend_refs")?;
-            contents.backend_refs.insert(slot, backend_ref);
+            let (at, backend_ref) = backend_ref.context("cannot read the map backend_refs")?;
+            contents.backend_refs.insert(at, backend_ref);
         }
         Ok(contents)
     }
@@ -117,8 +117,8 @@ impl Tables {
     }
 
     /// Empties an entry of `outcomes`, and what names it.
-    pub(super) fn clear_outcomes(&mut self, slot: u32) -> Result<()> {
-        self.outcomes.clear(slot)?;
-        remove(&mut self.backend_refs, &slot).context("cannot write the map backend_refs")
+    pub(super) fn clear_outcomes(&mut self, at: u32) -> Result<()> {
+        self.outcomes.clear(at)?;
+        remove(&mut self.backend_refs, &at).context("cannot write the map backend_refs")
     }
 }

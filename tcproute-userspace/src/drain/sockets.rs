@@ -51,7 +51,7 @@ pub(super) struct Connection {
     id: SocketId,
     /// The cgroup in which it was made.
     pub(super) cgroup: u64,
-    /// What the programs keep for it, if that is not in a slot.
+    /// What the programs keep for it, if that is not in a place.
     pub(super) stored: Option<ConnectionState>,
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use tcproute_common::{RouteKey, SocketAddress};
 
-use super::slots::RefName;
+use super::counted::RefName;
 
 /// When an endpoint is taken out, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,10 +22,10 @@ use tcproute_common::{Backend, RouteKey, RouteValue, SocketAddress};
 
 use super::{
     change::{Retired, Run},
+    counted::{Counted, Departed, RefName},
     limits::Limits,
     room::Room,
     shared::SharedRuns,
-    slots::{Departed, RefName, Slots},
     space::Space,
     table::{BackendTable, RouteTable},
     workload_id::WorkloadId,
@@ -43,7 +43,7 @@ pub struct Layout {
     /// By the weights that they are made from.
     turns: SharedRuns<u32>,
     cursors: Space,
-    slots: Slots,
+    counted: Counted,
     /// BackendRefs that have an entry of `outcomes` and are in no route.
     departed: BTreeSet<Departed>,
 }
@@ -111,7 +111,7 @@ impl Layout {
             endpoints: SharedRuns::new(limits.endpoints),
             turns: SharedRuns::new(limits.turns),
             cursors: Space::new(limits.cursors),
-            slots: Slots::new(limits.outcomes),
+            counted: Counted::new(limits.outcomes),
             departed: BTreeSet::new(),
         }
     }
@@ -139,7 +139,7 @@ impl Layout {
         self.endpoints.grow(limits.endpoints);
         self.turns.grow(limits.turns);
         self.cursors.grow(limits.cursors);
-        self.slots.grow(limits.outcomes);
+        self.counted.grow(limits.outcomes);
         self.limits = limits;
     }
 
@@ -176,13 +176,13 @@ impl Layout {
     }
 
     /// The entry of `outcomes` that counts for a backendRef.
-    pub fn slot(&self, key: &RouteKey, name: &RefName) -> Option<u32> {
-        self.slots.get(key, name)
+    pub fn counted_at(&self, key: &RouteKey, name: &RefName) -> Option<u32> {
+        self.counted.get(key, name)
     }
 
     /// All backendRefs that have an entry of `outcomes`.
-    pub fn slots(&self) -> impl Iterator<Item = (&RouteKey, &Arc<RefName>, u32)> {
-        self.slots.all()
+    pub fn counted(&self) -> impl Iterator<Item = (&RouteKey, &Arc<RefName>, u32)> {
+        self.counted.all()
     }
 
     /// The workloads for which anything is counted that is not in their routes any more.
@@ -197,9 +197,9 @@ impl Layout {
 
     /// Gives an entry of `outcomes` back for use. To be called when neither a program nor a socket can lead there any
     /// more, and it was emptied.
-    pub fn reuse_slot(&mut self, departed: &Departed) {
+    pub fn give_back(&mut self, departed: &Departed) {
         if self.departed.remove(departed) {
-            self.slots.give_back(departed);
+            self.counted.give_back(departed);
         }
     }
 
@@ -210,7 +210,7 @@ impl Layout {
             backends: self.limits.backends - self.backends.free_entries(),
             endpoints: self.limits.endpoints - self.endpoints.free_entries(),
             // The first entry stands for none.
-            outcomes: self.limits.outcomes - 1 - self.slots.free_entries(),
+            outcomes: self.limits.outcomes - 1 - self.counted.free_entries(),
             turns: self.limits.turns - self.turns.free_entries(),
             cursors: self.limits.cursors - self.cursors.free_entries(),
         }

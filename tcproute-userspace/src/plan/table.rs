@@ -7,8 +7,8 @@ use tcproute_common::SocketAddress;
 
 use super::{
     alias::alias_slots,
+    counted::RefName,
     room::Room,
-    slots::RefName,
     turns::{Selection, reduced},
 };
 use crate::routing::Destination;

@@ -50,9 +50,9 @@ impl World<'_> {
         for entry in &key.http {
             for rule in &entry.to().rules {
                 // A stronger one that says nothing of backends changes nothing of them.
-                let slot = rules.entry(&rule.matches).or_insert((&entry.policy.header, rule));
+                let place = rules.entry(&rule.matches).or_insert((&entry.policy.header, rule));
                 if rule.backends.is_some() {
-                    *slot = (&entry.policy.header, rule);
+                    *place = (&entry.policy.header, rule);
                 }
             }
         }

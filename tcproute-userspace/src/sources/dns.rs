@@ -29,7 +29,7 @@ use super::{
 };
 use crate::routing::DnsAnswers;
 use schedule::Schedule;
-use turns::{Slots, Turns};
+use turns::{AtATime, Turns};
 
 pub use share::{Names, Owner, SHARE, Shares};
 
@@ -43,9 +43,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub const FIRST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// So many names are looked up at a time,
-const SLOTS: Slots = Slots { all: 48, each: 16 };
+const AT_A_TIME: AtATime = AtATime { all: 48, each: 16 };
 /// and so many more of those that were not answered last time: they take long, and must not keep others waiting.
-const FAILING_SLOTS: Slots = Slots { all: 16, each: 6 };
+const FAILING_AT_A_TIME: AtATime = AtATime { all: 16, each: 6 };
 
 /// So many addresses of an answer count.
 const ADDRESSES: usize = 256;
@@ -94,8 +94,8 @@ impl Dns {
         let look_ups = LookUps {
             resolver: Arc::new(resolver),
             schedule,
-            turns: Turns::new(SLOTS),
-            failing: Turns::new(FAILING_SLOTS),
+            turns: Turns::new(AT_A_TIME),
+            failing: Turns::new(FAILING_AT_A_TIME),
             freed: freed_sender,
             running: JoinSet::new(),
             keeper,
@@ -161,20 +161,20 @@ struct LookUps<R> {
     kept: Arc<DnsAnswers>,
 }
 
-/// A slot that is taken.
+/// A turn that is taken.
 #[derive(Debug)]
 struct Taken {
     owner: Owner,
     is_failing: bool,
 }
 
-/// Gives the slot back when it is dropped.
-struct Slot {
+/// Gives the turn back when it is dropped.
+struct Turn {
     taken: Option<Taken>,
     freed: mpsc::UnboundedSender<Taken>,
 }
 
-impl Drop for Slot {
+impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(taken) = self.taken.take() {
             // Nobody wants it any more when there are no more look-ups.
@@ -243,21 +243,21 @@ impl<R: Resolver> LookUps<R> {
             let turns = if is_failing { &mut self.failing } else { &mut self.turns };
             while let Some((owner, name)) = turns.next(|name| self.schedule.is_waiting(name)) {
                 self.schedule.begin(&name);
-                let slot = Slot { taken: Some(Taken { owner, is_failing }), freed: self.freed.clone() };
+                let turn = Turn { taken: Some(Taken { owner, is_failing }), freed: self.freed.clone() };
                 let resolver = Arc::clone(&self.resolver);
-                self.running.spawn(async move { (name.clone(), look_up_one(resolver, name, slot).await) });
+                self.running.spawn(async move { (name.clone(), look_up_one(resolver, name, turn).await) });
             }
         }
     }
 }
 
-/// The slot is taken until the resolver is done, also when nobody waits for it any more. It has a thread of its own: one of
+/// The turn is taken until the resolver is done, also when nobody waits for it any more. It has a thread of its own: one of
 /// the runtime would be waited for when the program ends.
-async fn look_up_one<R: Resolver>(resolver: Arc<R>, name: String, slot: Slot) -> Found {
+async fn look_up_one<R: Resolver>(resolver: Arc<R>, name: String, turn: Turn) -> Found {
     let (sender, answer) = oneshot::channel();
     thread::Builder::new().name("resolve".to_owned()).spawn(move || {
         let found = resolver(&name);
-        drop(slot);
+        drop(turn);
         // Whoever asked may have lost patience.
         let _ = sender.send(found);
     })?;

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
-use tcproute_tests::{clock, interrupt, maps::Slots, server::Server, wait_for};
+use tcproute_tests::{clock, interrupt, maps::Places, server::Server, wait_for};
 
 use crate::{
     Options, change,
@@ -184,15 +184,15 @@ impl<'o> Soak<'o> {
         println!("soak: {}", self.progress());
         let done = self.done.iter().map(|(what, count)| format!("{what} {count}"));
         println!("soak: done: {}", done.collect::<Vec<_>>().join(", "));
-        let slots = Slots::open(&self.node.pins())?.in_use()?.len();
+        let places = Places::open(&self.node.pins())?.in_use()?.len();
         let overflowed = self.watch.overflowed;
         self.end_daemon(false)?;
         println!("soak: maps made larger {} times", self.growths);
-        println!("soak: {slots} slots in use without a socket, {overflowed} states beside their slots");
+        println!("soak: {places} places in use without a socket, {overflowed} states beside their places");
         self.node.detach()?;
         wait_for("the kernel has freed everything", || self.watch.left() == 0);
 
-        let mut good = slots == 0 && self.tally.wrong == 0;
+        let mut good = places == 0 && self.tally.wrong == 0;
         for (text, within) in self.watch.judge() {
             println!("soak: {text}{}", if within { "" } else { ": GROWS" });
             good &= within;

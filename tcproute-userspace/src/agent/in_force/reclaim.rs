@@ -68,18 +68,18 @@ impl InForce<'_> {
         let departed: Vec<Departed> = self.layout.departed().iter().cloned().collect();
         let mut drained = Vec::new();
         for departed in departed {
-            let Some(slot) = self.layout.slot(&departed.key, &departed.name) else { continue };
+            let Some(at) = self.layout.counted_at(&departed.key, &departed.name) else { continue };
             let is_there = workloads.contains(&departed.key.workload);
-            if is_there && !self.datapath.outcomes(slot).context(what)?.is_drained() {
+            if is_there && !self.datapath.outcomes(at).context(what)?.is_drained() {
                 continue;
             }
-            drained.push((slot, departed));
+            drained.push((at, departed));
         }
-        let workload = |(slot, departed): &(u32, Departed)| (*slot, departed.key.workload);
+        let workload = |(at, departed): &(u32, Departed)| (*at, departed.key.workload);
         self.datapath.forget_failing(&drained.iter().map(workload).collect()).context(what)?;
-        for (slot, departed) in drained {
-            self.datapath.clear_outcomes(slot).context(what)?;
-            self.layout.reuse_slot(&departed);
+        for (at, departed) in drained {
+            self.datapath.clear_outcomes(at).context(what)?;
+            self.layout.give_back(&departed);
         }
         Ok(())
     }
@@ -90,15 +90,15 @@ impl InForce<'_> {
         let departed = self.layout.departed().iter();
         let of_others = departed.filter(|departed| !workloads.contains(&departed.key.workload));
         let of_others: Vec<u32> =
-            of_others.filter_map(|departed| self.layout.slot(&departed.key, &departed.name)).collect();
+            of_others.filter_map(|departed| self.layout.counted_at(&departed.key, &departed.name)).collect();
         if of_others.is_empty() {
             return Ok(());
         }
         self.datapath.wait_for_detached();
         let mut open = BTreeSet::new();
-        for slot in of_others {
-            if !self.datapath.outcomes(slot)?.is_drained() {
-                open.insert(slot);
+        for at in of_others {
+            if !self.datapath.outcomes(at)?.is_drained() {
+                open.insert(at);
             }
         }
         if open.is_empty() { Ok(()) } else { self.datapath.forget_sockets(&open) }

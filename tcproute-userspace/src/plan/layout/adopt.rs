@@ -11,8 +11,8 @@ use thiserror::Error;
 
 use super::{Departed, Layout, Limits, Placed, Round, Run};
 use crate::plan::{
+    counted::RefName,
     shared::Clash,
-    slots::RefName,
     table::{BackendTable, RouteTable},
     workload_id::WorkloadId,
 };
@@ -45,10 +45,10 @@ impl Layout {
     pub fn adopt(limits: Limits, contents: &Contents) -> Result<Self, Inconsistent> {
         let mut layout = Self::new(limits);
         let mut names = FxHashMap::default();
-        for (&slot, backend_ref) in &contents.backend_refs {
-            let name = layout.slots.take_at(slot, backend_ref);
+        for (&at, backend_ref) in &contents.backend_refs {
+            let name = layout.counted.take_at(at, backend_ref);
             let name = name.ok_or(Inconsistent("two backendRefs have the same counts"))?;
-            names.insert(slot, (backend_ref.route, name));
+            names.insert(at, (backend_ref.route, name));
         }
         // Most workloads have the routes of others, too.
         let mut tables: HashSet<Arc<RouteTable>> = HashSet::new();
@@ -80,7 +80,7 @@ impl Layout {
             let backends: Box<[BackendTable]> = backends.collect::<Result<_, _>>()?;
             // Perhaps more than have the weight 0: those that have left look the same.
             let is_idle = |name: &&Arc<RefName>| backends.iter().all(|backend| backend.name != **name);
-            let idle = layout.slots.of_route(&key).filter(is_idle).cloned().collect();
+            let idle = layout.counted.of_route(&key).filter(is_idle).cloned().collect();
             let (round, turns) = layout.adopt_round(value, &contents.turns)?.unzip();
             let table = Arc::new(RouteTable { backends, idle, turns });
             let table = tables.get(&table).map_or_else(|| Arc::clone(&table), Arc::clone);
@@ -89,7 +89,7 @@ impl Layout {
             layout.routes.entry(workload).or_default().put(key.dialled, Some(placed));
             layout.count += 1;
         }
-        let departed = layout.slots.all().filter(|(key, ..)| !contents.routes.contains_key(key));
+        let departed = layout.counted.all().filter(|(key, ..)| !contents.routes.contains_key(key));
         let departed = departed.map(|(&key, name, _)| Departed { key, name: Arc::clone(name) });
         layout.departed = departed.collect();
         Ok(layout)

@@ -18,7 +18,7 @@ impl Layout {
         let shared = Change {
             endpoints: endpoints.map(|(content, run)| (run.first, Arc::clone(content))).collect(),
             turns: self.turns.all().map(|(weights, run)| (run.first, order(weights))).collect(),
-            backend_refs: self.slots.all().map(|(&key, name, slot)| (slot, name.entry(key))).collect(),
+            backend_refs: self.counted.all().map(|(&key, name, at)| (at, name.entry(key))).collect(),
             ..Change::default()
         };
         let workloads = self.routes.iter().map(|(&workload, routes)| {
@@ -27,8 +27,8 @@ impl Layout {
                 let key: RouteKey = key(workload, dialled);
                 let entries = placed.table.backends.iter().map(|backend| {
                     let endpoints = self.endpoints.get(&backend.endpoints);
-                    let slot = self.slots.get(&key, &backend.name).unwrap_or(0);
-                    entry(backend, endpoints.expect("what a route leads to stands somewhere"), slot)
+                    let at = self.counted.get(&key, &backend.name).unwrap_or(0);
+                    entry(backend, endpoints.expect("what a route leads to stands somewhere"), at)
                 });
                 if !placed.table.backends.is_empty() {
                     change.backends.push((placed.first_backend, entries.collect()));

@@ -7,8 +7,8 @@ use tcproute_common::{RouteKey, SocketAddress};
 use super::{Layout, Placed, Round, entry, key};
 use crate::plan::{
     change::{Change, Retired, RouteChange},
+    counted::{Departed, RefName},
     limits::{Demand, LimitedMap, Limits, OverLimit},
-    slots::{Departed, RefName},
     table::RouteTable,
     turns::order,
     workload_id::WorkloadId,
@@ -109,7 +109,7 @@ impl Layout {
             let Some(old) = old else { continue };
             for name in old.table.names() {
                 let stays = names.as_ref().is_some_and(|table| table.names().any(|other| other == name));
-                if !stays && self.slots.get(&key, name).is_some() {
+                if !stays && self.counted.get(&key, name).is_some() {
                     self.departed.insert(Departed { key, name: Arc::clone(name) });
                 }
             }
@@ -133,7 +133,7 @@ impl Layout {
                 before.into_iter().flat_map(|before| before.table.names().cloned()).collect();
             let key = key(workload, dialled);
             for name in new.table.names().filter(|name| !kept.contains(*name)) {
-                if self.slots.get(&key, name).is_some() {
+                if self.counted.get(&key, name).is_some() {
                     self.departed.insert(Departed { key, name: Arc::clone(name) });
                 }
             }
@@ -158,7 +158,7 @@ impl Layout {
             demand.add(LimitedMap::Routes, u64::from(placed.is_none()));
             demand.add(LimitedMap::Backends, table.backends.len() as u64);
             let key = workload.map(|workload| key(workload, *dialled));
-            let is_counted = |name: &RefName| key.is_some_and(|key| self.slots.get(&key, name).is_some());
+            let is_counted = |name: &RefName| key.is_some_and(|key| self.counted.get(&key, name).is_some());
             let uncounted = table.names().filter(|name| !is_counted(name)).count();
             demand.add(LimitedMap::Outcomes, uncounted as u64);
             for endpoints in table.backends.iter().map(|backend| &backend.endpoints) {
@@ -231,8 +231,7 @@ impl Layout {
             }
         };
         if !entries.is_empty() {
-            let entries =
-                entries.into_iter().zip(counts).map(|((backend, run), slot)| entry(backend, run, slot));
+            let entries = entries.into_iter().zip(counts).map(|((backend, run), at)| entry(backend, run, at));
             change.backends.push((run.first, entries.collect()));
         }
         Ok(Placed { table: Arc::clone(table), first_backend: run.first, round })
@@ -246,14 +245,14 @@ impl Layout {
         counting: Counting,
         change: &mut Change,
     ) -> Result<u32, OverLimit> {
-        match self.slots.take(key, name) {
-            Some((slot, is_new)) => {
+        match self.counted.take(key, name) {
+            Some((at, is_new)) => {
                 if is_new {
-                    change.backend_refs.push((slot, name.entry(key)));
+                    change.backend_refs.push((at, name.entry(key)));
                     // Until the change is committed.
                     self.departed.insert(Departed { key, name: Arc::clone(name) });
                 }
-                Ok(slot)
+                Ok(at)
             }
             None if counting == Counting::AsFarAsItGoes => Ok(0),
             None => {

@@ -200,7 +200,7 @@ fn as_found(layout: &Layout) -> Layout {
         let is_idle =
             |name: &&Arc<RefName>| placed.table.backends.iter().all(|backend| backend.name != **name);
         let idle =
-            layout.slots.of_route(&super::key(workload(), *dialled)).filter(is_idle).cloned().collect();
+            layout.counted.of_route(&super::key(workload(), *dialled)).filter(is_idle).cloned().collect();
         let RouteTable { backends, turns, .. } = &*placed.table;
         placed.table = Arc::new(RouteTable { backends: backends.clone(), idle, turns: turns.clone() });
     }
@@ -370,9 +370,9 @@ fn maps_that_contradict_themselves_are_not_adopted() {
 fn a_backend_ref_keeps_its_counts_until_it_has_left_and_is_drained() {
     let both = table(&BTreeMap::from([(1, vec![vec![10], vec![11]])]));
     let (layout, first, _) = plan(&Layout::new(LIMITS), &both);
-    let slots = |change: &Change| change.backends[0].1.iter().map(|entry| entry.outcomes).collect::<Vec<_>>();
-    assert_eq!(slots(&first), [1, 2]);
-    assert_eq!(layout.slot(&key(1), &name(9)), Some(3), "also without a weight");
+    let all = |change: &Change| change.backends[0].1.iter().map(|entry| entry.outcomes).collect::<Vec<_>>();
+    assert_eq!(all(&first), [1, 2]);
+    assert_eq!(layout.counted_at(&key(1), &name(9)), Some(3), "also without a weight");
     // Another order, other endpoints.
     let moved = table(&BTreeMap::from([(1, vec![vec![12], vec![]])]));
     let mut backends = moved[&key(1)].backends.to_vec();
@@ -380,21 +380,21 @@ fn a_backend_ref_keeps_its_counts_until_it_has_left_and_is_drained() {
     let RouteTable { idle, turns, .. } = &*moved[&key(1)];
     let moved = RouteTable { backends: backends.into(), idle: idle.clone(), turns: turns.clone() };
     let (layout, second, _) = plan(&layout, &BTreeMap::from([(key(1), moved.into())]));
-    assert_eq!(slots(&second), [2, 1]);
+    assert_eq!(all(&second), [2, 1]);
     let (layout, ..) = plan(&layout, &table(&BTreeMap::from([(1, vec![vec![12]])])));
     let departed = Departed { key: key(1), name: name(1).into() };
-    assert_eq!((layout.departed(), layout.slot(&key(1), &name(1))), (&[departed].into(), Some(2)));
+    assert_eq!((layout.departed(), layout.counted_at(&key(1), &name(1))), (&[departed].into(), Some(2)));
     let (back, third, _) = plan(&layout, &both);
-    assert_eq!((slots(&third), back.departed().len()), (vec![1, 2], 0));
+    assert_eq!((all(&third), back.departed().len()), (vec![1, 2], 0));
     let (mut layout, ..) = plan(&layout, &Table::default());
     let departed = layout.departed().clone();
     assert_eq!(departed.len(), 3);
     for departed in &departed {
-        layout.reuse_slot(departed);
+        layout.give_back(departed);
     }
     assert!(layout.departed().is_empty());
     let (_, fourth, _) = plan(&layout, &table(&BTreeMap::from([(2, vec![vec![10]])])));
-    assert_eq!(slots(&fourth), [1]);
+    assert_eq!(all(&fourth), [1]);
 }
 
 #[test]
@@ -403,7 +403,7 @@ fn without_room_to_count_routes_are_routes_all_the_same() {
     let both = table(&BTreeMap::from([(1, vec![vec![1], vec![2]])]));
     let (layout, change, _) = plan(&Layout::new(few), &both);
     assert_eq!(change.backends[0].1.iter().map(|entry| entry.outcomes).collect::<Vec<_>>(), [1, 0]);
-    assert_eq!(layout.slot(&key(1), &name(1)), None);
+    assert_eq!(layout.counted_at(&key(1), &name(1)), None);
     let mut strict = Layout::new(few);
     let edits = edits(&strict, &both);
     let over = strict.stage(workload(), &edits, Counting::Required).unwrap_err();
@@ -436,7 +436,7 @@ proptest! {
                 let retired = layout.abandon(staged);
                 layout.reuse(&retired);
                 for departed in layout.departed().clone() {
-                    layout.reuse_slot(&departed);
+                    layout.give_back(&departed);
                 }
                 prop_assert_eq!(&layout, &found);
                 continue;
@@ -467,16 +467,16 @@ proptest! {
                 layout = adopted;
             }
             for departed in layout.departed().clone() {
-                let slot = layout.slot(&departed.key, &departed.name).unwrap();
-                layout.reuse_slot(&departed);
-                maps.backend_refs.remove(&slot);
+                let at = layout.counted_at(&departed.key, &departed.name).unwrap();
+                layout.give_back(&departed);
+                maps.backend_refs.remove(&at);
             }
             before = after;
         }
         let (mut empty, _, retired) = plan(&layout, &Table::default());
         empty.reuse(&retired);
         for departed in empty.departed().clone() {
-            empty.reuse_slot(&departed);
+            empty.give_back(&departed);
         }
         prop_assert_eq!(empty, Layout::new(LIMITS));
     }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::share::Owner;
 
-/// Look-ups that share slots.
+/// Look-ups that share turns.
 #[derive(Debug)]
 pub(super) struct Turns {
-    slots: Slots,
+    at_a_time: AtATime,
     waiting: BTreeMap<Owner, VecDeque<String>>,
     running: usize,
     running_for: BTreeMap<Owner, usize>,
@@ -18,15 +18,15 @@ pub(super) struct Turns {
 
 /// How many look-ups there are at a time.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Slots {
+pub(super) struct AtATime {
     pub(super) all: usize,
     /// For one Dataplane.
     pub(super) each: usize,
 }
 
 impl Turns {
-    pub(super) const fn new(slots: Slots) -> Self {
-        Self { slots, waiting: BTreeMap::new(), running: 0, running_for: BTreeMap::new(), last: None }
+    pub(super) const fn new(at_a_time: AtATime) -> Self {
+        Self { at_a_time, waiting: BTreeMap::new(), running: 0, running_for: BTreeMap::new(), last: None }
     }
 
     /// A name is due.
@@ -34,14 +34,14 @@ impl Turns {
         self.waiting.entry(Owner::clone(owner)).or_default().push_back(name.to_owned());
     }
 
-    /// The name to look up next, if there is a slot for it; it is taken from then on. `is_due` is whether a name still is: it may
+    /// The name to look up next, if there is a turn for it; it is taken from then on. `is_due` is whether a name still is: it may
     /// have been looked up for another who wants it.
     pub(super) fn next(&mut self, is_due: impl Fn(&str) -> bool) -> Option<(Owner, String)> {
-        if self.running >= self.slots.all {
+        if self.running >= self.at_a_time.all {
             return None;
         }
         for owner in self.order() {
-            if self.running_for.get(&owner).is_some_and(|running| *running >= self.slots.each) {
+            if self.running_for.get(&owner).is_some_and(|running| *running >= self.at_a_time.each) {
                 continue;
             }
             let waiting = self.waiting.get_mut(&owner)?;
@@ -59,7 +59,7 @@ impl Turns {
         None
     }
 
-    /// A slot is free again.
+    /// A turn is over.
     pub(super) fn done(&mut self, owner: &Owner) {
         self.running -= 1;
         if let Some(running) = self.running_for.get_mut(owner) {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn turns(all: usize, each: usize, names: &[(&str, &str)]) -> Turns {
-        let mut turns = Turns::new(Slots { all, each });
+        let mut turns = Turns::new(AtATime { all, each });
         for (owner, name) in names {
             turns.push(&(*owner).into(), name);
         }
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn each_has_a_turn_and_no_more_than_its_slots() {
+    fn each_has_a_turn_and_no_more_than_its_share() {
         let names = [("a", "1"), ("a", "2"), ("a", "3"), ("b", "4"), ("c", "5"), ("c", "6")];
         let mut turns = turns(5, 2, &names);
         let order: Vec<String> = std::iter::from_fn(|| next(&mut turns)).collect();
@@ -118,10 +118,10 @@ mod tests {
     }
 
     proptest! {
-        /// However many names others have: who comes with one waits for no more slots to become free than there are others.
+        /// However many names others have: who comes with one waits for no more turns to end than there are others.
         #[test]
         fn nobody_waits_for_more_than_a_turn_of_each(counts in vec(1usize..200, 1..6)) {
-            let mut turns = Turns::new(Slots { all: 8, each: 3 });
+            let mut turns = Turns::new(AtATime { all: 8, each: 3 });
             for (owner, count) in counts.iter().enumerate() {
                 for name in 0..*count {
                     turns.push(&format!("o{owner}").into(), &name.to_string());

@@ -47,9 +47,9 @@ impl RefName {
 
     /// Whose entry that is. One that is too long for the map comes back as the name of nobody, and so its counts end
     /// with the daemon.
-    fn of_entry(slot: u32, BackendRef { nth, target_len, target, .. }: &BackendRef) -> Self {
+    fn of_entry(at: u32, BackendRef { nth, target_len, target, .. }: &BackendRef) -> Self {
         let kept = target.get(..*target_len as usize).and_then(|target| str::from_utf8(target).ok());
-        let target = kept.map_or_else(|| format!("(entry {slot})"), str::to_owned);
+        let target = kept.map_or_else(|| format!("(entry {at})"), str::to_owned);
         Self { target, nth: *nth }
     }
 }
@@ -65,13 +65,13 @@ pub struct Departed {
 
 /// The entries of the map `outcomes`. Entry 0 stands for none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Slots {
+pub(crate) struct Counted {
     free: Space,
     /// Sorted by name.
     taken: FxHashMap<RouteKey, Vec<(Arc<RefName>, u32)>>,
 }
 
-impl Slots {
+impl Counted {
     pub(crate) fn new(entries: u32) -> Self {
         let mut free = Space::new(entries);
         free.take(1);
@@ -80,34 +80,34 @@ impl Slots {
 
     /// The entry of a backendRef, and whether it is new; `None` when all are taken.
     pub(crate) fn take(&mut self, key: RouteKey, name: &Arc<RefName>) -> Option<(u32, bool)> {
-        if let Some(slot) = self.get(&key, name) {
-            return Some((slot, false));
+        if let Some(at) = self.get(&key, name) {
+            return Some((at, false));
         }
-        let slot = self.free.take(1)?.first;
-        self.insert(key, Arc::clone(name), slot);
-        Some((slot, true))
+        let at = self.free.take(1)?.first;
+        self.insert(key, Arc::clone(name), at);
+        Some((at, true))
     }
 
     /// Takes an entry that counts for a backendRef already, and answers with the name of that. `None` if it cannot be.
-    pub(crate) fn take_at(&mut self, slot: u32, backend_ref: &BackendRef) -> Option<Arc<RefName>> {
-        let name = Arc::new(RefName::of_entry(slot, backend_ref));
-        let is_free = self.free.take_at(Run { first: slot, len: 1 });
+    pub(crate) fn take_at(&mut self, at: u32, backend_ref: &BackendRef) -> Option<Arc<RefName>> {
+        let name = Arc::new(RefName::of_entry(at, backend_ref));
+        let is_free = self.free.take_at(Run { first: at, len: 1 });
         if !is_free || self.get(&backend_ref.route, &name).is_some() {
             return None;
         }
-        self.insert(backend_ref.route, Arc::clone(&name), slot);
+        self.insert(backend_ref.route, Arc::clone(&name), at);
         Some(name)
     }
 
-    fn insert(&mut self, key: RouteKey, name: Arc<RefName>, slot: u32) {
-        let slots = self.taken.entry(key).or_default();
-        let place = slots.partition_point(|(other, _)| *other < name);
-        slots.insert(place, (name, slot));
+    fn insert(&mut self, key: RouteKey, name: Arc<RefName>, at: u32) {
+        let all = self.taken.entry(key).or_default();
+        let place = all.partition_point(|(other, _)| *other < name);
+        all.insert(place, (name, at));
     }
 
     /// All that are taken.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&RouteKey, &Arc<RefName>, u32)> {
-        self.taken.iter().flat_map(|(key, slots)| slots.iter().map(move |(name, slot)| (key, name, *slot)))
+        self.taken.iter().flat_map(|(key, all)| all.iter().map(move |(name, at)| (key, name, *at)))
     }
 
     /// The backendRefs of a route that have an entry.
@@ -126,17 +126,17 @@ impl Slots {
 
     /// The entry of a backendRef, if it has one.
     pub(crate) fn get(&self, key: &RouteKey, name: &RefName) -> Option<u32> {
-        let slots = self.taken.get(key)?;
-        slots.iter().find(|(other, _)| **other == *name).map(|(_, slot)| *slot)
+        let all = self.taken.get(key)?;
+        all.iter().find(|(other, _)| **other == *name).map(|(_, at)| *at)
     }
 
     pub(crate) fn give_back(&mut self, Departed { key, name }: &Departed) {
-        let Some(slots) = self.taken.get_mut(key) else { return };
-        if let Some(place) = slots.iter().position(|(other, _)| other == name) {
-            let (_, slot) = slots.remove(place);
-            self.free.give_back(Run { first: slot, len: 1 });
+        let Some(all) = self.taken.get_mut(key) else { return };
+        if let Some(place) = all.iter().position(|(other, _)| other == name) {
+            let (_, at) = all.remove(place);
+            self.free.give_back(Run { first: at, len: 1 });
         }
-        if slots.is_empty() {
+        if all.is_empty() {
             self.taken.remove(key);
         }
     }
