@@ -1,6 +1,6 @@
 //! docs/reference/cli.md is what clap knows of the commands. `cargo xtask docs` writes it anew.
 
-use std::{env, fmt::Write as _, fs};
+use std::{collections::BTreeMap, env, fmt::Write as _, fs};
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use tcproute::cli::Cli;
@@ -24,17 +24,30 @@ fn render() -> String {
     let mut cli = Cli::command();
     cli.build();
     let mut page = HEAD.to_owned();
+    // By what is said of them: the command that has them first.
+    let mut told = BTreeMap::<String, String>::new();
     for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
-        let _ = write!(page, "\n## tcproute {}\n\n", command.get_name());
+        let name = command.get_name();
+        let _ = write!(page, "\n## tcproute {name}\n\n");
         let about = command.get_long_about().or(command.get_about()).unwrap().to_string();
         paragraph(&mut page, &sentence(&about), "", "");
         let usage = command.clone().render_usage().to_string();
-        let usage = usage.trim_start_matches("Usage: ").to_owned();
         page.push_str("\n```text\n");
-        paragraph(&mut page, &usage, "", "    ");
+        paragraph(&mut page, usage.trim_start_matches("Usage: "), "", "    ");
         page.push_str("```\n\n");
+        let mut again = BTreeMap::<String, Vec<String>>::new();
         for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
-            paragraph(&mut page, &item(argument), "- ", "  ");
+            let item = item(argument);
+            if let Some(first) = told.get(&item) {
+                again.entry(first.clone()).or_default().push(format!("`{}`", shown(argument)));
+            } else {
+                paragraph(&mut page, &item, "- ", "  ");
+                told.insert(item, name.to_owned());
+            }
+        }
+        for (first, arguments) in again {
+            let item = format!("As of [`{first}`](#tcproute-{first}): {}", arguments.join(", "));
+            paragraph(&mut page, &item, "- ", "  ");
         }
     }
     page
@@ -43,7 +56,12 @@ fn render() -> String {
 /// An argument or an option, and all that is known of it.
 fn item(argument: &Arg) -> String {
     let help = argument.get_long_help().or(argument.get_help()).unwrap().to_string();
-    let mut item = format!("`{}`: {}", shown(argument), sentence(&help));
+    // Where the default is not one value, the help has it in words.
+    let (help, default) = match help.rsplit_once(" [default: ") {
+        Some((help, default)) => (help, Some(default.trim_end_matches(']'))),
+        None => (&*help, None),
+    };
+    let mut item = format!("`{}`: {}", shown(argument), sentence(help));
     let values: Vec<_> =
         argument.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
     if !values.is_empty() && takes_values(argument) {
@@ -53,6 +71,9 @@ fn item(argument: &Arg) -> String {
         argument.get_default_values().iter().map(|value| format!("`{}`", value.display())).collect();
     if !defaults.is_empty() && takes_values(argument) {
         let _ = write!(item, " Default: {}.", defaults.join(", "));
+    }
+    if let Some(default) = default {
+        let _ = write!(item, " Default: {default}.");
     }
     item
 }
@@ -64,16 +85,15 @@ fn takes_values(argument: &Arg) -> bool {
 fn shown(argument: &Arg) -> String {
     let mut text = argument.get_long().map(|long| format!("--{long}")).unwrap_or_default();
     if takes_values(argument) {
-        let optional = argument.get_num_args().is_some_and(|count| count.min_values() == 0);
+        let is_optional = argument.get_num_args().is_some_and(|count| count.min_values() == 0);
+        let (open, close) = match (text.is_empty(), is_optional, argument.is_require_equals_set()) {
+            (true, ..) => ("", ""),
+            (_, true, true) => ("[=", "]"),
+            (_, true, false) => (" [", "]"),
+            (_, false, _) => (" ", ""),
+        };
         for name in argument.get_value_names().unwrap_or_default() {
-            let gap = if text.is_empty() {
-                ""
-            } else if optional {
-                "[="
-            } else {
-                " "
-            };
-            let _ = write!(text, "{gap}<{name}>{}", if optional { "]" } else { "" });
+            let _ = write!(text, "{open}<{name}>{close}");
         }
     }
     text
@@ -82,7 +102,7 @@ fn shown(argument: &Arg) -> String {
 /// Help of one sentence has no full stop.
 fn sentence(text: &str) -> String {
     let text = text.trim().replace('\n', " ");
-    if text.ends_with(['.', ']']) { text } else { text + "." }
+    if text.ends_with('.') { text } else { text + "." }
 }
 
 fn paragraph(page: &mut String, text: &str, first: &str, others: &str) {
@@ -106,4 +126,9 @@ fn the_page_of_commands_is_what_the_binary_says() {
         fs::read_to_string(&path).unwrap_or_default() == page,
         "{PAGE} is of another day: run `cargo xtask docs`"
     );
+}
+
+#[test]
+fn the_binary_says_its_own_name() {
+    assert_eq!(Cli::command().render_version(), format!("tcproute {}\n", env!("CARGO_PKG_VERSION")));
 }
