@@ -212,9 +212,18 @@ fn a_node_does_what_the_pages_show() {
     if !is_root("a_node_does_what_the_pages_show") {
         return;
     }
-    let mut node = Node::new();
+    let readme = [("README.md", include_str!("../../README.md"))];
+    // One after the other: all serve and dial the addresses of the example.
+    for (pages, least) in [(&readme[..], 2), (&PAGES[..], 8)] {
+        let count = show_all(&mut Node::new(), pages);
+        assert!(count >= least, "there are only {count} samples");
+    }
+}
+
+/// How many samples there were.
+fn show_all(node: &mut Node, pages: &[(&str, &str)]) -> usize {
     let mut count = 0;
-    for (name, page) in PAGES {
+    for (name, page) in pages {
         for block in blocks(page).into_iter().filter(|block| block.info == "console node") {
             for sample in block.samples() {
                 let output = node.show(&sample);
@@ -229,7 +238,7 @@ fn a_node_does_what_the_pages_show() {
             }
         }
     }
-    assert!(count > 7, "there are only {count} samples");
+    count
 }
 
 /// What a node lacks is another thing on each: the checks that the page shows are there, and the columns are the same.
