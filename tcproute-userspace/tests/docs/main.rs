@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod command_line;
+mod compatibility;
 mod events;
 mod lines;
 mod links;
 mod pages;
+mod samples;
