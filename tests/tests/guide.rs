@@ -146,10 +146,9 @@ impl Node {
 
     /// What was printed, as a reader of the page would see it.
     fn seen(&self, output: &str) -> String {
-        output.replace(
-            &self.cgroup.path().display().to_string(),
-            "/sys/fs/cgroup/system.slice/frontend.service",
-        )
+        let cgroup = self.cgroup.path().display().to_string();
+        let mesh = self.at("mesh").display().to_string();
+        output.replace(&cgroup, "/sys/fs/cgroup/system.slice/frontend.service").replace(&mesh, "/etc/mesh")
     }
 
     /// The application of the pages.
@@ -193,13 +192,19 @@ impl Node {
         }
         if tcproute.starts_with("detach ") {
             assert_eq!(self.daemon.take().unwrap().stop(), Some(0));
+            // Errors tell of what others have attached on this machine.
+            return stdout(&self.shell.command(&meant).output().unwrap());
         }
         if tcproute.starts_with("status ") {
             // A change takes its time.
             let mut output = String::new();
             wait_for("it tells what the page shows", || {
-                output = self.seen(&self.shell.run(&meant));
-                is_as_shown(shown, &output) || output.contains("applied at")
+                let now = self.seen(&self.shell.run(&meant));
+                if now != output {
+                    println!("{now}");
+                }
+                output = now;
+                is_as_shown(shown, &output)
             });
             return output;
         }
