@@ -11,7 +11,7 @@ use std::{
 use tcproute_tests::{
     client::stdout,
     is_root,
-    sample::{Sample, blocks, is_as_shown},
+    sample::{Block, Sample, blocks, is_as_shown},
 };
 
 #[test]
@@ -25,7 +25,7 @@ fn the_demo_shows_what_the_readme_shows() {
     };
     let blocks = blocks(include_str!("../../README.md"));
     let console = blocks.iter().filter(|block| block.info == "console");
-    let samples: Vec<Sample> = console.flat_map(|block| block.samples()).collect();
+    let samples: Vec<Sample> = console.flat_map(Block::samples).collect();
     let commands: Vec<&str> = samples.iter().map(|sample| sample.command.as_str()).collect();
     // The second one runs this test.
     assert_eq!(commands, ["cargo xtask demo", "cargo xtask test"]);

@@ -92,7 +92,7 @@ impl Page {
         for component in Path::new(relative).components() {
             match component {
                 Component::ParentDir => {
-                    assert!(path.pop(), "{relative} in {} leads out", self.path.display())
+                    assert!(path.pop(), "{relative} in {} leads out", self.path.display());
                 }
                 Component::CurDir => {}
                 component => path.push(component),
