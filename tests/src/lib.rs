@@ -16,6 +16,7 @@ pub mod node;
 pub mod process;
 pub mod rewriter;
 pub mod routes;
+pub mod sample;
 pub mod server;
 pub mod steps;
 pub mod tcproute;

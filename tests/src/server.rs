@@ -1,7 +1,7 @@
 //! Real servers on loopback.
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead as _, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
@@ -29,6 +29,17 @@ impl Server {
         // Nobody has that of a connection that is gone already.
         let reached = |stream: &TcpStream| stream.local_addr().map(|at| at.to_string()).unwrap_or_default();
         Self::serve(bind(address), reached)
+    }
+
+    /// As [`Self::start`]; it speaks HTTP, and its name is its IP address.
+    pub fn start_http(address: SocketAddr) -> Self {
+        let answer = format!("HTTP/1.0 200 OK\r\n\r\n{}", address.ip());
+        Self::serve(bind(address), move |stream| {
+            // To its end, or that of a client that asks for nothing.
+            let lines = BufReader::new(stream).lines().map_while(Result::ok);
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            answer.clone()
+        })
     }
 
     fn serve(listener: TcpListener, name: impl Fn(&TcpStream) -> String + Send + 'static) -> Self {

@@ -6,6 +6,7 @@ mod build_ebpf;
 mod command;
 mod compiler;
 mod demo;
+mod docs;
 mod faults;
 mod linker;
 mod lint;
@@ -45,6 +46,8 @@ enum Task {
     Test(test::Options),
     /// Run the kernel tests on other kernels, in virtual machines
     VmTest(vm_test::Options),
+    /// Write the pages of the documentation that are made from the code
+    Docs,
     /// Change everything at random while clients connect, and check every connection; as root
     Soak(soak::Options),
     /// Make system calls of the daemon fail, one after the other, while clients connect; as root
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::DemoClient(options) => demo::run_client(&options),
         Task::Test(options) => test::run(&options),
         Task::VmTest(options) => vm_test::run(&options),
+        Task::Docs => docs::run(),
         Task::Soak(options) => soak::run(&options),
         Task::Faults(options) => faults::run(&options),
         Task::Bench(options) => bench::run(&options),

@@ -35,7 +35,7 @@ use failure::{BadUsage, FAILED, report};
 
 /// Routes TCP connections by MeshTCPRoute, in the kernel, at connect() time.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "tcproute", version, arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -257,7 +257,7 @@ fn features(node: &Node) -> Vec<Check> {
     let processes = if features.names_processes {
         Check::new(IDS[3], Status::Ok, "trace names the process that connects")
     } else {
-        Check::new(IDS[3], Status::Fallback, "trace does not name the process that connects; that needs 6.1")
+        Check::new(IDS[3], Status::Fallback, "trace does not name the process that connects; that needs 5.7")
     };
     vec![refusal, peers, causes, processes]
 }

@@ -28,9 +28,9 @@ const PROGRAMS: [&str; 10] = [
 ];
 
 /// What busybox stands in for.
-const APPLETS: [&str; 16] = [
-    "cat", "grep", "ifconfig", "insmod", "kill", "ln", "ls", "mkdir", "mount", "poweroff", "rm", "sh",
-    "sleep", "true", "false", "uname",
+const APPLETS: [&str; 18] = [
+    "cat", "cp", "grep", "ifconfig", "insmod", "kill", "ln", "ls", "mkdir", "mount", "poweroff", "rm", "sed",
+    "sh", "sleep", "true", "false", "uname",
 ];
 
 /// Parts of Python's library that no test imports.

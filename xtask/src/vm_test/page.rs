@@ -11,24 +11,33 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::record::{KernelRecord, Record, json};
-use crate::workspace;
+use crate::{verified::Verified, workspace};
 
 const HEAD: &str = "\
 # Kernels
 
 Made by `cargo xtask vm-test --record` from what was seen on each kernel (`kernels.json`), not by hand.
 
-Everything that tcproute promises holds from 5.10 on. What an older kernel lacks is found by trying when the programs are
-loaded, `tcproute doctor` tells it, and this is what takes its place:
+Everything that tcproute promises holds from 5.10 on. What an older kernel lacks is found by trying when the programs
+are loaded, and `tcproute doctor` tells it. The columns say:
+
+- *Refuses*: the error with which connect() fails if a backendRef has no endpoint. ECONNREFUSED needs 6.0.
+- *MPTCP*: what getpeername() shows of an MPTCP socket. The dialled address needs 5.19.
+- *Causes*: whether it is told why connections fail. That needs BTF.
+- *Processes*: whether `tcproute trace` tells which process connects.
 
 ";
 
 const PROGRAMS: &str = "
 ## Programs
 
-What the verifier made of each program: instructions verified / states / bytes of stack, then bytes of the program as the
-kernel holds it / of machine code. The limits are a million instructions and 512 bytes of stack. `cargo xtask vm-test` shows
-each number that has risen by more than 20 %.
+What the verifier made of each program: instructions verified / states / bytes of stack. The limits are a million
+instructions and 512 bytes of stack. `cargo xtask vm-test` shows each number that has risen by more than 20 %.
+
+";
+
+const SIZES: &str = "
+Bytes of each program as the kernel holds it / of machine code:
 
 ";
 
@@ -48,22 +57,14 @@ fn markdown() -> PathBuf {
 
 fn render(record: &Record) -> String {
     let mut page = HEAD.to_owned();
-    page += &row(&[
-        "Kernel",
-        "Debian's version",
-        "Kernel tests",
-        "Backend without endpoint",
-        "getpeername of MPTCP",
-        "Why connections fail",
-        "Processes in `trace`",
-    ]);
+    page += &row(&["Kernel", "Debian's version", "Kernel tests", "Refuses", "MPTCP", "Causes", "Processes"]);
     page += &row(&["---"; 7]);
     for (series, kernel) in &record.kernels {
         page += &row(&[
             series,
             &kernel.version,
             &format!("{} passed, {} skipped", kernel.passed, kernel.skipped.len()),
-            &refusal(kernel),
+            kernel.features.get("refusal").and_then(Value::as_str).unwrap_or("unknown"),
             flag(kernel, "mptcpPeerNames", ["the endpoint", "the dialled address"]),
             flag(kernel, "failureCauses", ["not told", "told"]),
             flag(kernel, "traceProcesses", ["not told", "told"]),
@@ -77,33 +78,30 @@ fn render(record: &Record) -> String {
         let _ = writeln!(page, "- {}: {reason}", kernels.join(", "));
     }
     page += PROGRAMS;
+    page += &programs(record, |v| format!("{} / {} / {}", v.instructions, v.states, v.stack));
+    page += SIZES;
+    page += &programs(record, |v| format!("{} / {}", v.translated, v.jited));
+    page
+}
+
+/// A row for each program, with what there is to say of it on each kernel.
+fn programs(record: &Record, say: impl Fn(&Verified) -> String) -> String {
     let mut head = vec!["Program"];
     head.extend(record.kernels.keys().map(String::as_str));
-    page += &row(&head);
-    page += &row(&vec!["---"; head.len()]);
+    let mut table = row(&head) + &row(&vec!["---"; head.len()]);
     let programs: BTreeSet<&String> =
         record.kernels.values().flat_map(|kernel| kernel.programs.keys()).collect();
     for program in programs {
         let mut cells = vec![format!("`{program}`")];
-        cells.extend(record.kernels.values().map(|kernel| {
-            kernel.programs.get(program).map_or_else(String::new, |v| {
-                format!("{} / {} / {}, {} / {}", v.instructions, v.states, v.stack, v.translated, v.jited)
-            })
-        }));
-        page += &row(&cells.iter().map(String::as_str).collect::<Vec<_>>());
+        let kernels = record.kernels.values();
+        cells.extend(kernels.map(|kernel| kernel.programs.get(program).map_or_else(String::new, &say)));
+        table += &row(&cells.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    page
+    table
 }
 
 fn row(cells: &[&str]) -> String {
     format!("| {} |\n", cells.join(" | "))
-}
-
-fn refusal(kernel: &KernelRecord) -> String {
-    match kernel.features.get("refusal").and_then(Value::as_str) {
-        Some(error) => format!("connect() fails with {error}"),
-        None => "unknown".to_owned(),
-    }
 }
 
 /// What a feature comes to where it is missing and where it is there.

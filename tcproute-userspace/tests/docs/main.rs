@@ -1,0 +1,12 @@
+//! The documentation: what can be checked of it without a kernel. What its pages show of the binary is checked in
+//! `tests/tests/guide.rs`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod command_line;
+mod compatibility;
+mod events;
+mod lines;
+mod links;
+mod pages;
+mod samples;
