@@ -11,9 +11,9 @@ use anyhow::{Result, bail, ensure};
 
 use crate::{
     fault::{Calls, Fault},
+    node::{Node, PATIENCE},
     process::shown,
     strace::{Hit, Strace},
-    world::{PATIENCE, World},
 };
 
 /// So soon after a fault it is to be in step, or to have ended. How long it takes depends on the machine, too: what takes longer
@@ -47,27 +47,27 @@ impl From<bool> for Seen {
     }
 }
 
-/// Holds the process of the world, does something, and waits until all of it is seen or the process has ended, however it
+/// Holds the process of the node, does something, and waits until all of it is seen or the process has ended, however it
 /// did. `least` is how long it is held if nothing fails meanwhile.
 pub(crate) fn attempt<S: Into<Seen>>(
-    world: &mut World,
+    node: &mut Node,
     fault: Option<&Fault>,
     least: Duration,
-    act: impl FnOnce(&mut World) -> Result<()>,
-    see: impl Fn(&World) -> S,
+    act: impl FnOnce(&mut Node) -> Result<()>,
+    see: impl Fn(&Node) -> S,
 ) -> Result<Attempt> {
-    let (pid, said) = (world.process()?.pid(), world.process()?.said());
+    let (pid, said) = (node.process()?.pid(), node.process()?.said());
     let strace = fault.map_or_else(|| Strace::list(pid), |fault| Strace::inject(pid, fault))?;
-    act(world)?;
+    act(node)?;
     let begun = Instant::now();
     let ended = loop {
-        let ended = world.process()?.ended()?;
+        let ended = node.process()?.ended()?;
         if ended.is_some() {
             break ended;
         }
         let hits = strace.hits();
         let is_over = begun.elapsed() >= least || !hits.is_empty();
-        let seen = see(world).into();
+        let seen = see(node).into();
         if is_over && seen == Seen::All {
             break None;
         }
@@ -81,8 +81,8 @@ pub(crate) fn attempt<S: Into<Seen>>(
         ensure!(
             since.elapsed() < PATIENCE,
             "not in step after {PATIENCE:?}: {seen:?} is seen, {:?}, {hits:?}, log:\n{}",
-            world.differs(),
-            shown(&world.process()?.log_since(said))
+            node.differs(),
+            shown(&node.process()?.log_since(said))
         );
         thread::sleep(Duration::from_millis(2));
     };

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `fault`, `strace` | what fails, and how it is made to |
 //! | `client`, `clients` | the processes that connect, and what is to be thought of it |
-//! | `mesh`, `world`, `process` | the resources, the node, and the process that is held |
+//! | `mesh`, `node`, `process` | the resources, the node, and the process that is held |
 //! | `phase`, `take`, `attempt`, `suite` | what it goes through, how, one of these with a fault in it, and all of them |
 //! | `tally` | what came of it |
 
@@ -16,13 +16,13 @@ mod client;
 mod clients;
 mod fault;
 mod mesh;
+mod node;
 mod phase;
 mod process;
 mod strace;
 mod suite;
 mod take;
 mod tally;
-mod world;
 
 use std::{
     process::ExitCode,
@@ -91,7 +91,7 @@ fn run(options: &Options) -> Result<()> {
     let enough = time.map_or(Enough::Injections(LEAST), |time| Enough::At(begun + time));
     let tally = Tally::new(enough, time.map_or(PATIENCE, |time| time + PATIENCE));
     thread::scope(|scope| {
-        for (number, phases) in (0..).zip(Phase::WORLDS) {
+        for (number, phases) in (0..).zip(Phase::NODES) {
             let tally = &tally;
             scope.spawn(move || {
                 let run = || Suite::new(Rng::with_seed(seed.wrapping_add(number)), tally)?.run(phases);

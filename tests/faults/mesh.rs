@@ -21,7 +21,7 @@ pub(crate) struct Mesh {
 /// Who answers `web` and the pods, by [`Mesh::number`].
 pub(crate) const SERVERS: [&str; 4] = ["first", "second", "first-moved", "second-moved"];
 
-/// Addresses of a world.
+/// Addresses of a node.
 #[derive(Debug)]
 pub(crate) struct Addresses {
     /// What `web` and the pods dial.

@@ -37,7 +37,7 @@ pub(crate) enum Phase {
 
 impl Phase {
     /// What is gone through side by side.
-    pub(crate) const WORLDS: [&[Self]; 5] = [
+    pub(crate) const NODES: [&[Self]; 5] = [
         &[Self::Weights, Self::Attach, Self::Endpoints, Self::Idle, Self::Gone, Self::Pins],
         &[Self::Weights, Self::Attach, Self::Reclaim, Self::Asked, Self::Gone, Self::Pins],
         &[Self::Growth],

@@ -1,4 +1,4 @@
-//! The suite of one thread: a world, and phases in it one after the other.
+//! The suite of one thread: a node, and phases in it one after the other.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use crate::{
     attempt::Attempt,
     fault::{Calls, Fault},
     mesh::Mesh,
+    node::{Node, PATIENCE},
     phase::Phase,
     process::shown,
     tally::{Became, Tally},
-    world::{PATIENCE, World},
 };
 
 /// See the module.
 pub(crate) struct Suite<'t> {
-    pub(crate) world: World,
+    pub(crate) node: Node,
     rng: Rng,
     tally: &'t Tally,
     /// The calls of each phase, when nothing fails.
@@ -30,19 +30,19 @@ const SIZES: [u16; 3] = [1500, 3000, 6000];
 
 impl<'t> Suite<'t> {
     pub(crate) fn new(rng: Rng, tally: &'t Tally) -> Result<Self> {
-        Ok(Self { world: World::new()?, rng, tally, calls: BTreeMap::new() })
+        Ok(Self { node: Node::new()?, rng, tally, calls: BTreeMap::new() })
     }
 
-    /// Goes through phases again and again. After a failure it begins in a new world.
+    /// Goes through phases again and again. After a failure it begins in a new node.
     pub(crate) fn run(&mut self, phases: &[Phase]) -> Result<()> {
         while !self.tally.is_enough() && !interrupt::is_interrupted() {
             if let Err(error) = self.round(phases) {
                 self.tally.failed(format!("{error:#}"));
-                self.tally.connections(self.world.connections());
-                self.world = World::new()?;
+                self.tally.connections(self.node.connections());
+                self.node = Node::new()?;
             }
         }
-        self.tally.connections(self.world.connections());
+        self.tally.connections(self.node.connections());
         Ok(())
     }
 
@@ -62,7 +62,7 @@ impl<'t> Suite<'t> {
                     (Some(fault), attempt)
                 }
             };
-            let log = self.world.process()?.log_since(attempt.said);
+            let log = self.node.process()?.log_since(attempt.said);
             let became = self.judge(phase, fault.as_ref(), &attempt).with_context(|| {
                 let hits: Vec<&str> = attempt.hits.iter().map(|hit| hit.line.as_str()).collect();
                 format!("{phase:?}, {fault:?}, {hits:?}, log:\n{}", shown(&log))
@@ -80,9 +80,9 @@ impl<'t> Suite<'t> {
 
     /// How many outbounds the maps have no room for.
     fn next_size(&mut self) -> Result<u16> {
-        let now = self.world.mesh.more;
+        let now = self.node.mesh.more;
         if let Some(&larger) = SIZES.iter().find(|&&size| size > now)
-            && self.world.daemon.is_some()
+            && self.node.daemon.is_some()
         {
             return Ok(larger);
         }
@@ -92,30 +92,30 @@ impl<'t> Suite<'t> {
 
     /// With maps of the smallest size.
     fn begin_anew(&mut self) -> Result<()> {
-        self.world.daemon = None;
-        self.world.allow_plain()?;
+        self.node.daemon = None;
+        self.node.allow_plain()?;
         self.detach()?;
-        self.world.write(Mesh::FIRST)?;
-        self.world.start()
+        self.node.write(Mesh::FIRST)?;
+        self.node.start()
     }
 
     /// `tcproute detach` that nothing fails, which leaves nothing.
     pub(crate) fn detach(&mut self) -> Result<()> {
-        self.world.prepare_detach()?.begin();
-        let status = self.world.wait_for_end(PATIENCE)?;
-        let log = self.world.process()?.log_since(0);
+        self.node.prepare_detach()?.begin();
+        let status = self.node.wait_for_end(PATIENCE)?;
+        let log = self.node.process()?.log_since(0);
         ensure!(status.success(), "detach: {status}: {}", shown(&log));
-        self.world.daemon = None;
-        ensure!(!self.world.pins().exists(), "pins are left");
-        self.world.wait_plain()
+        self.node.daemon = None;
+        ensure!(!self.node.pins().exists(), "pins are left");
+        self.node.wait_plain()
     }
 
     /// Sees to it that there is a daemon in step, for a phase that needs one.
     pub(crate) fn ensure_daemon(&mut self) -> Result<()> {
-        if self.world.daemon.is_none() {
-            let mesh = self.world.mesh;
-            self.world.write(mesh)?;
-            self.world.start()?;
+        if self.node.daemon.is_none() {
+            let mesh = self.node.mesh;
+            self.node.write(mesh)?;
+            self.node.start()?;
         }
         Ok(())
     }
@@ -123,18 +123,18 @@ impl<'t> Suite<'t> {
     /// Sees to it that there is none: it was killed.
     pub(crate) fn ensure_none(&mut self) -> Result<()> {
         self.ensure_daemon()?;
-        self.world.daemon = None;
+        self.node.daemon = None;
         Ok(())
     }
 
-    /// Checks what is in force after an attempt, and brings the world in order for the next one.
+    /// Checks what is in force after an attempt, and brings the node in order for the next one.
     fn judge(&mut self, phase: Phase, fault: Option<&Fault>, attempt: &Attempt) -> Result<Became> {
-        let log = self.world.process()?.log_since(attempt.said);
+        let log = self.node.process()?.log_since(attempt.said);
         if attempt.is_impossible(&log) {
-            self.world.check()?;
+            self.node.check()?;
             // What is not pinned again yet ends with it.
-            self.world.allow_plain()?;
-            self.world.daemon = None;
+            self.node.allow_plain()?;
+            self.node.daemon = None;
             return Ok(Became::Impossible);
         }
         if let Some(line) =
@@ -144,23 +144,23 @@ impl<'t> Suite<'t> {
         }
         let mut ended = attempt.ended;
         if ended.is_none()
-            && let Err(error) = self.world.wait("after a fault", PATIENCE)
+            && let Err(error) = self.node.wait("after a fault", PATIENCE)
         {
             // Where its routes were in force already it may still end.
-            ended = self.world.process()?.ended()?;
+            ended = self.node.process()?.ended()?;
             if ended.is_none() {
                 return Err(error);
             }
         }
-        let log = self.world.process()?.log_since(attempt.said);
+        let log = self.node.process()?.log_since(attempt.said);
         let became = match ended {
             None => {
-                self.world.settle()?;
+                self.node.settle()?;
                 Became::InStep
             }
             Some(status) if status.success() && phase.ends() => {
                 if phase == Phase::Detach {
-                    self.world.wait_plain().context("detach says that it is done")?;
+                    self.node.wait_plain().context("detach says that it is done")?;
                 }
                 Became::Done
             }
@@ -170,15 +170,15 @@ impl<'t> Suite<'t> {
             }
         };
         // Routes are in force after its end as well.
-        self.world.check()?;
+        self.node.check()?;
         if ended.is_some() {
-            self.world.daemon = None;
+            self.node.daemon = None;
             match phase {
                 Phase::Detach => {
                     self.detach()?;
                 }
                 // What has not come about leaves nothing.
-                Phase::Start => self.world.wait_plain()?,
+                Phase::Start => self.node.wait_plain()?,
                 _ => {}
             }
         }

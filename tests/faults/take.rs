@@ -8,9 +8,9 @@ use crate::{
     attempt::{Attempt, Seen, attempt},
     fault::Fault,
     mesh::Mesh,
+    node::{Node, PATIENCE, names_below},
     phase::Phase,
     suite::Suite,
-    world::{PATIENCE, World, names_below},
 };
 
 /// Timers of the daemon tick each second.
@@ -21,91 +21,89 @@ impl Suite<'_> {
     pub(crate) fn take(&mut self, phase: Phase, size: u16, fault: Option<&Fault>) -> Result<Attempt> {
         if phase.is_of_a_daemon() {
             self.ensure_daemon()?;
-            return of_a_daemon(&mut self.world, phase, size, fault);
+            return of_a_daemon(&mut self.node, phase, size, fault);
         }
         self.ensure_none()?;
         match phase {
             Phase::Start => {
-                self.world.allow_plain()?;
+                self.node.allow_plain()?;
                 self.detach()?;
             }
-            Phase::OtherTables => self.world.age("layout-0-2-0")?,
-            Phase::OtherStates => self.world.age("layout-0-0-0")?,
+            Phase::OtherTables => self.node.age("layout-0-2-0")?,
+            Phase::OtherStates => self.node.age("layout-0-0-0")?,
             Phase::Detach => {
-                self.world.allow_plain()?;
-                self.world.prepare_detach()?;
-                return attempt(&mut self.world, fault, Duration::ZERO, World::open_gate, |_| false);
+                self.node.allow_plain()?;
+                self.node.prepare_detach()?;
+                return attempt(&mut self.node, fault, Duration::ZERO, Node::open_gate, |_| false);
             }
             _ => {}
         }
-        let mesh = self.world.mesh;
-        self.world.begin(fault, Mesh { second: !mesh.second, ..mesh })
+        let mesh = self.node.mesh;
+        self.node.begin(fault, Mesh { second: !mesh.second, ..mesh })
     }
 }
 
-fn of_a_daemon(world: &mut World, phase: Phase, size: u16, fault: Option<&Fault>) -> Result<Attempt> {
-    let mesh = world.mesh;
-    let in_step = |world: &World| world.differs().is_none();
-    let nothing = |_: &mut World| Ok(());
+fn of_a_daemon(node: &mut Node, phase: Phase, size: u16, fault: Option<&Fault>) -> Result<Attempt> {
+    let mesh = node.mesh;
+    let in_step = |node: &Node| node.differs().is_none();
+    let nothing = |_: &mut Node| Ok(());
     let none = Duration::ZERO;
     match phase {
-        Phase::Weights => world.change(fault, none, Mesh { second: !mesh.second, ..mesh }),
-        Phase::Endpoints => world.change(fault, none, Mesh { moved: !mesh.moved, ..mesh }),
-        Phase::Reclaim => {
-            world.change(fault, TICK, Mesh { second: !mesh.second, moved: !mesh.moved, ..mesh })
+        Phase::Weights => node.change(fault, none, Mesh { second: !mesh.second, ..mesh }),
+        Phase::Endpoints => node.change(fault, none, Mesh { moved: !mesh.moved, ..mesh }),
+        Phase::Reclaim => node.change(fault, TICK, Mesh { second: !mesh.second, moved: !mesh.moved, ..mesh }),
+        Phase::Attach => {
+            attempt(node, fault, none, Node::add_pod, |node| in_step(node) && node.has_links_of_its_own())
         }
-        Phase::Attach => attempt(world, fault, none, World::add_pod, |world| {
-            in_step(world) && world.has_links_of_its_own()
-        }),
         Phase::Gone => {
-            if world.pods.is_empty() {
-                world.add_pod()?;
-                world.wait("a pod comes", PATIENCE)?;
-                world.settle()?;
+            if node.pods.is_empty() {
+                node.add_pod()?;
+                node.wait("a pod comes", PATIENCE)?;
+                node.settle()?;
             }
-            let take_away = |world: &mut World| {
-                world.pods.pop();
+            let take_away = |node: &mut Node| {
+                node.pods.pop();
                 Ok(())
             };
-            attempt(world, fault, none, take_away, World::has_links_of_its_own)
+            attempt(node, fault, none, take_away, Node::has_links_of_its_own)
         }
         Phase::Pins => {
-            let pins = names_below(&world.pins());
-            let remove = |world: &mut World| {
+            let pins = names_below(&node.pins());
+            let remove = |node: &mut Node| {
                 // Unless the daemon is faster.
-                let _ = fs::remove_dir_all(world.pins());
+                let _ = fs::remove_dir_all(node.pins());
                 Ok(())
             };
-            attempt(world, fault, none, remove, |world| names_below(&world.pins()) == pins)
+            attempt(node, fault, none, remove, |node| names_below(&node.pins()) == pins)
         }
         Phase::Asked => {
-            let ask = |world: &mut World| {
-                world.ask_all();
+            let ask = |node: &mut Node| {
+                node.ask_all();
                 Ok(())
             };
-            attempt(world, fault, none, ask, in_step)
+            attempt(node, fault, none, ask, in_step)
         }
-        Phase::Growth => grow(world, fault, Mesh { more: size, ..mesh }),
+        Phase::Growth => grow(node, fault, Mesh { more: size, ..mesh }),
         Phase::Shutdown => {
-            let end = |world: &mut World| world.process()?.terminate();
-            attempt(world, fault, none, end, |_| false)
+            let end = |node: &mut Node| node.process()?.terminate();
+            attempt(node, fault, none, end, |_| false)
         }
-        _ => attempt(world, fault, TICK, nothing, in_step),
+        _ => attempt(node, fault, TICK, nothing, in_step),
     }
 }
 
 /// More outbounds. All is seen when the last of them is routed and nothing is left of the smaller maps.
-fn grow(world: &mut World, fault: Option<&Fault>, mesh: Mesh) -> Result<Attempt> {
-    let last = world.dial_last(mesh)?;
-    let has_grown = |world: &World| {
-        let is_clean = || !names_below(&world.pins()).iter().any(|pin| is_passing(pin));
+fn grow(node: &mut Node, fault: Option<&Fault>, mesh: Mesh) -> Result<Attempt> {
+    let last = node.dial_last(mesh)?;
+    let has_grown = |node: &Node| {
+        let is_clean = || !names_below(&node.pins()).iter().any(|pin| is_passing(pin));
         match last.last().as_deref() == Some(mesh.answers()) {
             false => Seen::Nothing,
             true if is_clean() => Seen::All,
             true => Seen::InStep,
         }
     };
-    let attempt = attempt(world, fault, Duration::ZERO, |world| world.write(mesh), has_grown)?;
+    let attempt = attempt(node, fault, Duration::ZERO, |node| node.write(mesh), has_grown)?;
     let wrong = last.wrong();
     ensure!(wrong.is_empty(), "connections went wrong: {}", wrong.join("; "));
     Ok(attempt)

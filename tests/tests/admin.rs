@@ -23,14 +23,14 @@ use tcproute_tests::{
 };
 
 /// Routes to `db`, which is served, and to `nobody`, which is refused.
-struct World {
+struct Setup {
     net: Loopback,
     route: OneBackend,
     refused: SocketAddr,
     cgroup: TestCgroup,
 }
 
-impl World {
+impl Setup {
     fn new() -> Self {
         let net = Loopback::claim();
         let mut route = OneBackend::new(net);
@@ -69,15 +69,15 @@ fn metrics_count_every_connection() {
     if !is_root("metrics_count_every_connection") {
         return;
     }
-    let world = World::new();
-    let daemon = world.daemon();
+    let setup = Setup::new();
+    let daemon = setup.daemon();
     let decisions = || {
         ["routed", "refused", "internal_error"]
             .map(|decision| daemon.metric(&format!("tcproute_connections_total{{decision=\"{decision}\"}}")))
     };
     assert_eq!(decisions(), [0, 0, 0]);
-    world.connect(300);
-    world.be_refused(20);
+    setup.connect(300);
+    setup.be_refused(20);
     assert_eq!(decisions(), [300, 20, 0]);
     assert_eq!(daemon.metric("tcproute_workloads"), 1);
     assert_eq!(daemon.metric("tcproute_workloads_attached"), 1);
@@ -86,7 +86,7 @@ fn metrics_count_every_connection() {
     assert_eq!(daemon.metric("tcproute_map_capacity{map=\"routes\"}"), 4096);
     assert_eq!(daemon.metric("tcproute_map_entries{map=\"endpoints\"}"), 1);
     assert_eq!(daemon.metric("tcproute_reconcile_duration_seconds_count"), 0);
-    fs::write(world.route.mesh.file(), world.route.mesh.text() + "---\ntype: Mesh\nname: other\n").unwrap();
+    fs::write(setup.route.mesh.file(), setup.route.mesh.text() + "---\ntype: Mesh\nname: other\n").unwrap();
     let unchanged = "tcproute_reconciles_total{result=\"unchanged\"}";
     wait_for("the change was looked at", || {
         daemon.metric(unchanged) + daemon.metric("tcproute_reconciles_total{result=\"applied\"}") > 0
@@ -121,8 +121,8 @@ fn status_tells_what_the_kernel_has() {
     if !is_root("status_tells_what_the_kernel_has") {
         return;
     }
-    let mut world = World::new();
-    let mut daemon = world.daemon();
+    let mut setup = Setup::new();
+    let mut daemon = setup.daemon();
     assert_eq!(daemon.get("/healthz"), (200, "ok\n".to_owned()));
     assert_eq!(daemon.get("/readyz"), (200, "ready\n".to_owned()));
     assert_eq!(daemon.get("/v1/nothing").0, 404);
@@ -130,13 +130,13 @@ fn status_tells_what_the_kernel_has() {
     assert_eq!(status["ready"], true);
     assert_eq!(status["error"], Value::Null);
     assert_eq!(status["pid"], daemon.pid());
-    let cgroup = world.cgroup.path().to_path_buf();
+    let cgroup = setup.cgroup.path().to_path_buf();
     let workload = json!({"dataplane": "web", "mesh": "default", "cgroup": cgroup, "routes": 2, "beyond": 0, "attached": true});
     assert_eq!(status["workloads"], json!([workload]));
 
     let resolved = Command::new(binary())
         .args(["resolve", "--all", "--output", "json", "--resources"])
-        .arg(world.route.mesh.file())
+        .arg(setup.route.mesh.file())
         .output()
         .unwrap();
     let mut resolved: Value = serde_json::from_str(&stdout(&resolved)).unwrap();
@@ -152,7 +152,7 @@ fn status_tells_what_the_kernel_has() {
     let shown: Value = serde_json::from_str(&stdout(&daemon.status(&["--output", "json"]))).unwrap();
     assert_eq!(shown["workloads"], status["workloads"]);
 
-    drop(std::mem::replace(&mut world.cgroup, TestCgroup::create()));
+    drop(std::mem::replace(&mut setup.cgroup, TestCgroup::create()));
     wait_for("it is waited for", || daemon.json("/v1/status")["waiting"][0]["cgroup"] == json!(cgroup));
     assert_eq!(daemon.json("/v1/status")["workloads"], json!([]));
     assert_eq!(daemon.metric("tcproute_workloads_attached"), 0);
@@ -173,23 +173,23 @@ fn loopback_is_served_when_asked_for() {
     if !is_root("loopback_is_served_when_asked_for") {
         return;
     }
-    let world = World::new();
-    let address = format!("{}:9901", world.net.ip(9, 1));
+    let setup = Setup::new();
+    let address = format!("{}:9901", setup.net.ip(9, 1));
     let daemon = Daemon::start_with(
         &mut Command::new(binary()),
-        &world.route.mesh.file(),
-        &[("web", world.cgroup.path())],
+        &setup.route.mesh.file(),
+        &[("web", setup.cgroup.path())],
         &["--admin-listen", &address],
     );
     assert_eq!(get(&[], &format!("http://{address}/readyz")), (200, "ready\n".to_owned()));
     assert_eq!(get(&[], &format!("http://{address}/v1/routes")), daemon.get("/v1/routes"));
 }
 
-fn run(world: &World, bpffs: &Bpffs, arguments: &[&str]) -> Command {
+fn run(setup: &Setup, bpffs: &Bpffs, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
-    command.arg("run").arg("--resources").arg(world.route.mesh.file()).arg("--bpffs").arg(bpffs.path());
+    command.arg("run").arg("--resources").arg(setup.route.mesh.file()).arg("--bpffs").arg(bpffs.path());
     command.arg("--state-dir").arg(bpffs.path().join("none"));
-    command.arg("--workload").arg(format!("web={}", world.cgroup.path().display())).args(arguments);
+    command.arg("--workload").arg(format!("web={}", setup.cgroup.path().display())).args(arguments);
     command
 }
 
@@ -204,9 +204,9 @@ fn addresses_that_others_reach_are_refused() {
     if !is_root("addresses_that_others_reach_are_refused") {
         return;
     }
-    let (world, bpffs) = (World::new(), Bpffs::mount());
+    let (setup, bpffs) = (Setup::new(), Bpffs::mount());
     for address in ["0.0.0.0:9901", "[::]:9901", "10.0.0.1:9901"] {
-        let output = run(&world, &bpffs, &["--admin-listen", address]).output().unwrap();
+        let output = run(&setup, &bpffs, &["--admin-listen", address]).output().unwrap();
         assert_fails(&output, 2, "only a loopback address will do");
     }
 }
@@ -216,24 +216,24 @@ fn a_stale_socket_is_replaced_and_nothing_else() {
     if !is_root("a_stale_socket_is_replaced_and_nothing_else") {
         return;
     }
-    let (world, bpffs) = (World::new(), Bpffs::mount());
-    let daemon = world.daemon();
+    let (setup, bpffs) = (Setup::new(), Bpffs::mount());
+    let daemon = setup.daemon();
     let answered = daemon.admin_socket();
-    let output = run(&world, &bpffs, &["--admin-socket", answered.to_str().unwrap()]).output().unwrap();
+    let output = run(&setup, &bpffs, &["--admin-socket", answered.to_str().unwrap()]).output().unwrap();
     assert_fails(&output, 1, "another tcproute answers at");
     assert_eq!(daemon.get("/readyz").0, 200, "the first is undisturbed");
 
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("admin.sock");
     fs::write(&path, "precious").unwrap();
-    let output = run(&world, &bpffs, &["--admin-socket", path.to_str().unwrap()]).output().unwrap();
+    let output = run(&setup, &bpffs, &["--admin-socket", path.to_str().unwrap()]).output().unwrap();
     assert_fails(&output, 1, "is no socket");
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 
     fs::remove_file(&path).unwrap();
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists(), "a socket that nobody answers");
-    let mut command = run(&world, &bpffs, &["--admin-socket", path.to_str().unwrap()]);
+    let mut command = run(&setup, &bpffs, &["--admin-socket", path.to_str().unwrap()]);
     let mut child = Process(command.stderr(Stdio::null()).spawn().unwrap());
     let answers = || {
         let status = Command::new(binary()).arg("status").arg("--admin-socket").arg(&path).output();

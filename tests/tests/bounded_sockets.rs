@@ -55,7 +55,7 @@ def named(sockets): return sum(s.getpeername() == (HOST, PORT) for s in sockets)
 /// One test at a time: they count on the order in which this CPU gives out cookies.
 static ALONE: Mutex<()> = Mutex::new(());
 
-struct World {
+struct Setup {
     route: OneBackend,
     attacker: TestCgroup,
     victim: TestCgroup,
@@ -63,7 +63,7 @@ struct World {
     alone: MutexGuard<'static, ()>,
 }
 
-impl World {
+impl Setup {
     fn new() -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let route = OneBackend::new(Loopback::claim());
@@ -109,32 +109,32 @@ fn a_workload_that_opens_many_sockets_has_its_share_and_others_lose_nothing() {
     if !is_root("a_workload_that_opens_many_sockets_has_its_share_and_others_lose_nothing") {
         return;
     }
-    let world = World::new();
-    assert_eq!(world.share("most"), SHARE);
-    let body = world.body("sockets = rivals(13); print(named(sockets), flush=True); sys.stdin.readline()");
-    let mut attacker = Client::start(world.attacker.command("python3"), &body);
+    let setup = Setup::new();
+    assert_eq!(setup.share("most"), SHARE);
+    let body = setup.body("sockets = rivals(13); print(named(sockets), flush=True); sys.stdin.readline()");
+    let mut attacker = Client::start(setup.attacker.command("python3"), &body);
     // Ten are remembered, and three are routed and no more.
     assert_eq!(attacker.line(), SHARE.to_string());
-    assert_eq!((world.share("taken"), world.share("largest")), (SHARE, SHARE));
-    assert_eq!(world.exceeded(&world.attacker), Some(3));
-    assert_eq!(world.daemon.metric("tcproute_connection_states_total{place=\"nowhere\"}"), 3);
-    assert_eq!(world.counted(&world.attacker), (FIRST + SHARE, FIRST + SHARE));
+    assert_eq!((setup.share("taken"), setup.share("largest")), (SHARE, SHARE));
+    assert_eq!(setup.exceeded(&setup.attacker), Some(3));
+    assert_eq!(setup.daemon.metric("tcproute_connection_states_total{place=\"nowhere\"}"), 3);
+    assert_eq!(setup.counted(&setup.attacker), (FIRST + SHARE, FIRST + SHARE));
 
     // The other one has its own share, to the last.
-    let body = world
+    let body = setup
         .body(&format!("sockets = rivals({SHARE}); print(named(sockets), flush=True); sys.stdin.readline()"));
-    let mut victim = Client::start(world.victim.command("python3"), &body);
+    let mut victim = Client::start(setup.victim.command("python3"), &body);
     assert_eq!(victim.line(), SHARE.to_string());
-    assert_eq!((world.share("taken"), world.share("largest")), (2 * SHARE, SHARE));
-    assert_eq!(world.exceeded(&world.victim), None);
-    assert_eq!(world.counted(&world.victim), (FIRST + SHARE, FIRST + SHARE));
+    assert_eq!((setup.share("taken"), setup.share("largest")), (2 * SHARE, SHARE));
+    assert_eq!(setup.exceeded(&setup.victim), None);
+    assert_eq!(setup.counted(&setup.victim), (FIRST + SHARE, FIRST + SHARE));
 
     attacker.end();
-    wait_for("the attacker's share is given back", || world.share("taken") == SHARE);
+    wait_for("the attacker's share is given back", || setup.share("taken") == SHARE);
     victim.end();
-    wait_for("the victim's, too", || world.share("taken") == 0);
-    for cgroup in [&world.attacker, &world.victim] {
-        wait_for("no connection is open", || world.counted(cgroup) == (FIRST + SHARE, 0));
+    wait_for("the victim's, too", || setup.share("taken") == 0);
+    for cgroup in [&setup.attacker, &setup.victim] {
+        wait_for("no connection is open", || setup.counted(cgroup) == (FIRST + SHARE, 0));
     }
 }
 
@@ -144,9 +144,9 @@ fn what_sockets_come_to_gives_their_share_back() {
     if !is_root("what_sockets_come_to_gives_their_share_back") {
         return;
     }
-    let world = World::new();
-    let endpoint = world.route.backend.address();
-    let body = world.body(&format!(
+    let setup = Setup::new();
+    let endpoint = setup.route.backend.address();
+    let body = setup.body(&format!(
         "
 first, *second = rivals(4)
 # Used again, for a routed address and for another.
@@ -174,11 +174,11 @@ print(named(sockets), flush=True); sys.stdin.readline()
         ip = endpoint.ip(),
         port = endpoint.port(),
     ));
-    let mut client = Client::start(world.attacker.command("python3"), &body);
+    let mut client = Client::start(setup.attacker.command("python3"), &body);
     assert_eq!(client.line(), SHARE.to_string());
-    assert_eq!(world.share("taken"), SHARE);
+    assert_eq!(setup.share("taken"), SHARE);
     client.end();
-    wait_for("all is given back", || world.share("taken") == 0);
+    wait_for("all is given back", || setup.share("taken") == 0);
 }
 
 /// The share of a workload that is gone while its sockets live on is nobody's, and one with the same cgroup begins anew.
@@ -187,11 +187,11 @@ fn sockets_that_outlive_their_workload_take_nothing_of_its_next_share() {
     if !is_root("sockets_that_outlive_their_workload_take_nothing_of_its_next_share") {
         return;
     }
-    let world = World::new();
-    let body = world.body("sockets = rivals(10); print(named(sockets), flush=True); sys.stdin.readline()");
-    let mut client = Client::start(world.attacker.command("python3"), &body);
+    let setup = Setup::new();
+    let body = setup.body("sockets = rivals(10); print(named(sockets), flush=True); sys.stdin.readline()");
+    let mut client = Client::start(setup.attacker.command("python3"), &body);
     assert_eq!(client.line(), "10");
-    let World { route, attacker, victim, mut daemon, alone } = world;
+    let Setup { route, attacker, victim, mut daemon, alone } = setup;
     // It ends before its cgroup, also if this fails.
     let client = client;
     daemon.stop();
@@ -207,20 +207,20 @@ fn sockets_that_outlive_their_workload_take_nothing_of_its_next_share() {
     daemon.stop();
     drop(daemon);
     let daemon = start(&[("web", attacker.path()), ("web", victim.path())]);
-    let world = World { route, attacker, victim, daemon, alone };
+    let setup = Setup { route, attacker, victim, daemon, alone };
     let client = client;
-    let body = world.body("sockets = rivals(10); print(named(sockets), flush=True); sys.stdin.readline()");
-    let mut second = Client::start(world.attacker.command("python3"), &body);
+    let body = setup.body("sockets = rivals(10); print(named(sockets), flush=True); sys.stdin.readline()");
+    let mut second = Client::start(setup.attacker.command("python3"), &body);
     assert_eq!(second.line(), "10");
     client.end();
     // Those of before end, and do not count for those of now.
-    let answered = world
+    let answered = setup
         .attacker
         .command("python3")
-        .args(["-SEc", &script(&world.body("print(name(dial(HOST, PORT)))"))])
+        .args(["-SEc", &script(&setup.body("print(name(dial(HOST, PORT)))"))])
         .output();
     assert_eq!(stdout(&answered.unwrap()), "backend");
-    assert_eq!(world.share("taken"), SHARE);
+    assert_eq!(setup.share("taken"), SHARE);
     second.end();
-    wait_for("all is given back", || world.share("taken") == 0);
+    wait_for("all is given back", || setup.share("taken") == 0);
 }

@@ -21,13 +21,13 @@ use tcproute_tests::{
 };
 
 /// A route, and a cgroup in which those of workloads come and go.
-struct World {
+struct Setup {
     route: OneBackend,
     _dialled: Server,
     slice: TestCgroup,
 }
 
-impl World {
+impl Setup {
     fn new() -> Self {
         let route = OneBackend::new(Loopback::claim());
         let dialled = Server::start(route.dialled, "dialled");
@@ -72,9 +72,9 @@ fn a_cgroup_that_appears_is_attached_and_one_that_goes_is_forgotten() {
     if !is_root("a_cgroup_that_appears_is_attached_and_one_that_goes_is_forgotten") {
         return;
     }
-    let world = World::new();
-    let daemon = world.daemon("later.service");
-    let named = world.slice.path().join("later.service");
+    let setup = Setup::new();
+    let daemon = setup.daemon("later.service");
+    let named = setup.slice.path().join("later.service");
     let waiting = |daemon: &Daemon| daemon.json("/v1/status")["waiting"].as_array().unwrap().len();
     wait_for("status tells of the cgroup", || {
         daemon.json("/v1/status")["waiting"][0]["cgroup"] == named.to_str().unwrap()
@@ -84,13 +84,13 @@ fn a_cgroup_that_appears_is_attached_and_one_that_goes_is_forgotten() {
     let before = daemon.metric("tcproute_map_entries{map=\"routes\"}");
     // Another one of the same path is another cgroup.
     for _ in 0..2 {
-        let cgroup = world.slice.child("later.service");
+        let cgroup = setup.slice.child("later.service");
         attached(&daemon, 1);
         assert_eq!(waiting(&daemon), 0);
         assert_eq!(pinned(&daemon), [id(cgroup.path())]);
-        assert_eq!(world.answers(&cgroup), "backend");
+        assert_eq!(setup.answers(&cgroup), "backend");
         let nested = cgroup.child("nested");
-        assert_eq!(world.answers(&nested), "backend", "nested cgroups inherit");
+        assert_eq!(setup.answers(&nested), "backend", "nested cgroups inherit");
         drop((nested, cgroup));
         attached(&daemon, 0);
         assert_eq!(waiting(&daemon), 1);
@@ -104,20 +104,20 @@ fn a_pattern_stands_for_all_that_match_and_what_overlaps_is_left_out() {
     if !is_root("a_pattern_stands_for_all_that_match_and_what_overlaps_is_left_out") {
         return;
     }
-    let world = World::new();
+    let setup = Setup::new();
     let daemon = Daemon::start(
-        &world.route.mesh.file(),
+        &setup.route.mesh.file(),
         &[
-            ("web", &world.slice.path().join("web@*.service")),
-            ("web", &world.slice.path().join("web@1.service/inner")),
+            ("web", &setup.slice.path().join("web@*.service")),
+            ("web", &setup.slice.path().join("web@1.service/inner")),
         ],
     );
-    let other = world.slice.child("other.service");
-    let [one, two] = ["web@1.service", "web@2.service"].map(|name| world.slice.child(name));
+    let other = setup.slice.child("other.service");
+    let [one, two] = ["web@1.service", "web@2.service"].map(|name| setup.slice.child(name));
     attached(&daemon, 2);
-    assert_eq!(world.answers(&one), "backend");
-    assert_eq!(world.answers(&two), "backend");
-    assert_eq!(world.answers(&other), "dialled");
+    assert_eq!(setup.answers(&one), "backend");
+    assert_eq!(setup.answers(&two), "backend");
+    assert_eq!(setup.answers(&other), "dialled");
     assert_eq!(daemon.json("/v1/routes").as_array().unwrap().len(), 1, "of one Dataplane");
     let inner = one.child("inner");
     let warned = || {
@@ -126,12 +126,12 @@ fn a_pattern_stands_for_all_that_match_and_what_overlaps_is_left_out() {
     };
     wait_for("the overlap is told", warned);
     attached(&daemon, 2);
-    assert_eq!(world.answers(&inner), "backend");
+    assert_eq!(setup.answers(&inner), "backend");
     drop(inner);
     wait_for("it is over", || !warned());
     drop(one);
     attached(&daemon, 1);
-    assert_eq!(world.answers(&two), "backend");
+    assert_eq!(setup.answers(&two), "backend");
 }
 
 #[test]
@@ -139,15 +139,15 @@ fn nothing_is_left_of_fifty_that_came_and_went() {
     if !is_root("nothing_is_left_of_fifty_that_came_and_went") {
         return;
     }
-    let world = World::new();
-    let daemon = world.daemon("web@*.service");
+    let setup = Setup::new();
+    let daemon = setup.daemon("web@*.service");
     let entries = || {
         ["routes", "backends", "endpoints"]
             .map(|map| daemon.metric(&format!("tcproute_map_entries{{map=\"{map}\"}}")))
     };
     assert_eq!(entries(), [0, 0, 0]);
     for number in 0..50 {
-        let cgroup = world.slice.child(&format!("web@{number}.service"));
+        let cgroup = setup.slice.child(&format!("web@{number}.service"));
         wait_for("the programs are attached", || pinned(&daemon) == [id(cgroup.path())]);
         drop(cgroup);
         wait_for("it is forgotten", || pinned(&daemon).is_empty());
@@ -162,24 +162,24 @@ fn what_happens_while_no_daemon_runs_is_made_up_for() {
     if !is_root("what_happens_while_no_daemon_runs_is_made_up_for") {
         return;
     }
-    let world = World::new();
-    let [stays, goes] = ["web@1.service", "web@2.service"].map(|name| world.slice.child(name));
-    let mut first = world.daemon("web@*.service");
+    let setup = Setup::new();
+    let [stays, goes] = ["web@1.service", "web@2.service"].map(|name| setup.slice.child(name));
+    let mut first = setup.daemon("web@*.service");
     attached(&first, 2);
     assert_eq!(first.stop(), Some(0));
     let gone = id(goes.path());
     drop(goes);
-    let comes = world.slice.child("web@3.service");
+    let comes = setup.slice.child("web@3.service");
     assert!(pinned(&first).contains(&gone));
 
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
-    let pattern: PathBuf = world.slice.path().join("web@*.service");
+    let pattern: PathBuf = setup.slice.path().join("web@*.service");
     let mut command = Command::new(binary());
     let socket = directory.path().join("admin.sock");
     let workloads = [("web", pattern.as_path())];
     let second =
-        run_arguments(&mut command, &world.route.mesh.file(), first.bpffs.path(), &socket, &workloads);
+        run_arguments(&mut command, &setup.route.mesh.file(), first.bpffs.path(), &socket, &workloads);
     let mut second = second.stdin(Stdio::null()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
     let mut expected = [id(stays.path()), id(comes.path())];
     expected.sort();
@@ -187,8 +187,8 @@ fn what_happens_while_no_daemon_runs_is_made_up_for() {
     let deadline = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         wait_for("the links are those of the cgroups that are there", is_there);
         wait_for("it is in force", || fs::read_to_string(&log).unwrap().contains("routes in force"));
-        assert_eq!(world.answers(&stays), "backend");
-        assert_eq!(world.answers(&comes), "backend");
+        assert_eq!(setup.answers(&stays), "backend");
+        assert_eq!(setup.answers(&comes), "backend");
     }));
     second.kill().unwrap();
     second.wait().unwrap();

@@ -92,7 +92,7 @@ impl Client {
 }
 
 /// `web` dials the service `db`, whose endpoints are `a` and `b`, in turns, and `other`, whose only endpoint is `a`.
-struct World {
+struct Setup {
     db: SocketAddr,
     other: SocketAddr,
     a: SocketAddr,
@@ -104,12 +104,12 @@ struct World {
 
 const PORT: u16 = 5432;
 
-impl World {
+impl Setup {
     fn new() -> Self {
         let net = Loopback::claim();
         let at = |c, d| SocketAddr::from((net.ip(c, d), PORT));
         let (a, b) = (at(1, 1), at(1, 2));
-        let world = Self {
+        let setup = Self {
             db: at(0, 1),
             other: at(0, 2),
             a,
@@ -118,8 +118,8 @@ impl World {
             directory: tempfile::tempdir().unwrap(),
             cgroup: TestCgroup::create(),
         };
-        world.write(&[("a", 1), ("b", 1)], &[("a", world.a), ("b", world.b)]);
-        world
+        setup.write(&[("a", 1), ("b", 1)], &[("a", setup.a), ("b", setup.b)]);
+        setup
     }
 
     fn file(&self) -> PathBuf {
@@ -172,20 +172,20 @@ fn exactly_the_connections_to_an_endpoint_that_has_left_are_closed() {
     if !is_root("exactly_the_connections_to_an_endpoint_that_has_left_are_closed") {
         return;
     }
-    let world = World::new();
-    let daemon = world.daemon(&["--drain", "0.5s"]);
-    let below = world.cgroup.child("below");
-    let mut web = world.client();
+    let setup = Setup::new();
+    let daemon = setup.daemon(&["--drain", "0.5s"]);
+    let below = setup.cgroup.child("below");
+    let mut web = setup.client();
     let mut inside = Client::start(&mut below.command("python3"));
     let mut outside = Client::start(&mut Command::new("python3"));
-    let names: Vec<String> = (0..10).map(|_| web.dial(world.db)).collect();
+    let names: Vec<String> = (0..10).map(|_| web.dial(setup.db)).collect();
     assert_eq!(tally(&names), [("a", 5), ("b", 5)].into());
-    assert_eq!([inside.dial(world.db), inside.dial(world.db)].iter().filter(|name| *name == "a").count(), 1);
+    assert_eq!([inside.dial(setup.db), inside.dial(setup.db)].iter().filter(|name| *name == "a").count(), 1);
     // The same endpoint otherwise: another route, dialled directly, and by somebody else.
-    assert_eq!([web.dial(world.other), web.dial(world.a), outside.dial(world.a)], ["a", "a", "a"]);
+    assert_eq!([web.dial(setup.other), web.dial(setup.a), outside.dial(setup.a)], ["a", "a", "a"]);
 
-    world.write(&[("b", 1)], &[("b", world.b)]);
-    daemon.wait_for_line(&format!("{} has left {}: 6 connections closed", world.a, world.db));
+    setup.write(&[("b", 1)], &[("b", setup.b)]);
+    daemon.wait_for_line(&format!("{} has left {}: 6 connections closed", setup.a, setup.db));
     let wanted: Vec<&str> = names
         .iter()
         .map(|name| if name == "a" { "ECONNABORTED" } else { "open" })
@@ -195,15 +195,15 @@ fn exactly_the_connections_to_an_endpoint_that_has_left_are_closed() {
     assert_eq!(web.check(), wanted);
     assert_eq!(tally(&inside.poll()), [("ECONNABORTED", 1), ("open", 1)].into());
     assert_eq!(outside.check(), ["open"]);
-    assert_eq!(world.servers[0].ended(6), ["ECONNRESET"; 6]);
-    assert_eq!(world.servers[1].ended(0), [] as [&str; 0]);
+    assert_eq!(setup.servers[0].ended(6), ["ECONNRESET"; 6]);
+    assert_eq!(setup.servers[1].ended(0), [] as [&str; 0]);
     assert_eq!(closed(&daemon), 6);
     wait_for("the status tells", || {
         daemon.json("/v1/status")["drain"]
             == json!({"graceSeconds": 0.5, "waitingEndpoints": 0, "closedConnections": 6})
     });
     // New ones are as they should be.
-    assert_eq!(web.dial(world.db), "b");
+    assert_eq!(web.dial(setup.db), "b");
 }
 
 /// With the next one that leaves, their time would have been over.
@@ -212,24 +212,24 @@ fn an_endpoint_that_comes_back_or_has_no_weight_keeps_its_connections() {
     if !is_root("an_endpoint_that_comes_back_or_has_no_weight_keeps_its_connections") {
         return;
     }
-    let world = World::new();
-    let daemon = world.daemon(&["--drain", "10"]);
-    let mut web = world.client();
-    let names: Vec<String> = (0..6).map(|_| web.dial(world.db)).collect();
+    let setup = Setup::new();
+    let daemon = setup.daemon(&["--drain", "10"]);
+    let mut web = setup.client();
+    let names: Vec<String> = (0..6).map(|_| web.dial(setup.db)).collect();
     assert_eq!(tally(&names), [("a", 3), ("b", 3)].into());
-    let both = [("a", world.a), ("b", world.b)];
+    let both = [("a", setup.a), ("b", setup.b)];
 
-    world.write(&[("b", 1)], &[("b", world.b)]);
+    setup.write(&[("b", 1)], &[("b", setup.b)]);
     daemon.wait_for_line("new routes in force");
     wait_for_waiting(&daemon, 1);
-    world.write(&[("a", 1), ("b", 1)], &both);
+    setup.write(&[("a", 1), ("b", 1)], &both);
     daemon.wait_for_line("new routes in force");
     wait_for_waiting(&daemon, 0);
-    world.write(&[("a", 0), ("b", 1)], &both);
+    setup.write(&[("a", 0), ("b", 1)], &both);
     daemon.wait_for_line("new routes in force");
     wait_for_waiting(&daemon, 0);
-    world.write(&[("a", 0)], &both[..1]);
-    daemon.wait_for_line(&format!("{} has left {}: 3 connections closed", world.b, world.db));
+    setup.write(&[("a", 0)], &both[..1]);
+    daemon.wait_for_line(&format!("{} has left {}: 3 connections closed", setup.b, setup.db));
     let wanted = names.iter().map(|name| if name == "b" { "ECONNABORTED" } else { "open" });
     assert_eq!(web.check(), wanted.collect::<Vec<_>>());
     assert_eq!(closed(&daemon), 3);
@@ -241,15 +241,15 @@ fn nothing_is_closed_unless_that_is_asked_for() {
     if !is_root("nothing_is_closed_unless_that_is_asked_for") {
         return;
     }
-    let worlds = [World::new(), World::new()];
-    let [keeps, closes] = [worlds[0].daemon(&[]), worlds[1].daemon(&["--drain", "0.1"])];
-    let mut clients = worlds.each_ref().map(World::client);
-    for (client, world) in clients.iter_mut().zip(&worlds) {
-        let names = [client.dial(world.db), client.dial(world.db)];
+    let setups = [Setup::new(), Setup::new()];
+    let [keeps, closes] = [setups[0].daemon(&[]), setups[1].daemon(&["--drain", "0.1"])];
+    let mut clients = setups.each_ref().map(Setup::client);
+    for (client, setup) in clients.iter_mut().zip(&setups) {
+        let names = [client.dial(setup.db), client.dial(setup.db)];
         assert_eq!(tally(&names), [("a", 1), ("b", 1)].into());
     }
-    for (world, daemon) in worlds.iter().zip([&keeps, &closes]) {
-        world.write(&[("b", 1)], &[("b", world.b)]);
+    for (setup, daemon) in setups.iter().zip([&keeps, &closes]) {
+        setup.write(&[("b", 1)], &[("b", setup.b)]);
         daemon.wait_for_line("new routes in force");
     }
     closes.wait_for_line("1 connections closed");
@@ -264,17 +264,17 @@ fn what_has_left_while_no_daemon_was_running_is_closed() {
     if !is_root("what_has_left_while_no_daemon_was_running_is_closed") {
         return;
     }
-    let world = World::new();
-    let mut first = world.daemon(&["--drain", "0.1"]);
-    let mut web = world.client();
-    let names = [web.dial(world.db), web.dial(world.db)];
+    let setup = Setup::new();
+    let mut first = setup.daemon(&["--drain", "0.1"]);
+    let mut web = setup.client();
+    let names = [web.dial(setup.db), web.dial(setup.db)];
     assert_eq!(first.stop(), Some(0));
-    world.write(&[("b", 1)], &[("b", world.b)]);
+    setup.write(&[("b", 1)], &[("b", setup.b)]);
     assert_eq!(web.check(), ["open", "open"]);
     let mut command = Command::new(binary());
-    let workloads = [("web", world.cgroup.path())];
+    let workloads = [("web", setup.cgroup.path())];
     let socket = first.admin_socket();
-    let second = run_arguments(&mut command, &world.file(), first.bpffs.path(), &socket, &workloads);
+    let second = run_arguments(&mut command, &setup.file(), first.bpffs.path(), &socket, &workloads);
     let second = second.args(["--selection", "even", "--drain", "0.1"]);
     let _second = Process(second.stdin(Stdio::null()).spawn().unwrap());
     wait_for("the connection is closed", || {
@@ -290,8 +290,8 @@ fn a_socket_whose_place_is_taken_is_closed_as_well() {
     if !is_root("a_socket_whose_place_is_taken_is_closed_as_well") {
         return;
     }
-    let world = World::new();
-    let daemon = world.daemon(&["--drain", "0.1"]);
+    let setup = Setup::new();
+    let daemon = setup.daemon(&["--drain", "0.1"]);
     let body = format!(
         "
 one_cpu()
@@ -304,18 +304,18 @@ try: print(second.recv(1))
 except OSError as e: print(errno.errorcode[e.errno])
 name(first); first.sendall(b'x'); print(first.recv(1))
 ",
-        other = world.other.ip(),
-        db = world.db.ip()
+        other = setup.other.ip(),
+        db = setup.db.ip()
     );
-    world.write(&[("a", 1)], &[("a", world.a)]);
+    setup.write(&[("a", 1)], &[("a", setup.a)]);
     daemon.wait_for_line("new routes in force");
-    let mut client = world.cgroup.command("python3");
+    let mut client = setup.cgroup.command("python3");
     let mut child = client.args(["-SEc", &script(&body)]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let mut child = Process(child);
     assert_eq!(lines.next().as_deref(), Some("a"));
     assert_eq!(daemon.metric("tcproute_connection_states_total{place=\"overflow\"}"), 1);
-    world.write(&[("b", 1)], &[("b", world.b)]);
+    setup.write(&[("b", 1)], &[("b", setup.b)]);
     assert_eq!(lines.collect::<Vec<_>>(), ["ECONNABORTED", "b'x'"]);
     assert!(child.0.wait().unwrap().success());
 }
@@ -358,14 +358,14 @@ fn an_ipv6_socket_is_closed_as_well() {
     if !is_root("an_ipv6_socket_is_closed_as_well") {
         return;
     }
-    let world = World::new();
-    let daemon = world.daemon(&["--drain", "0.1"]);
-    let mut web = world.client();
+    let setup = Setup::new();
+    let daemon = setup.daemon(&["--drain", "0.1"]);
+    let mut web = setup.client();
     let mapped = |address: SocketAddr| format!("::ffff:{}", address.ip());
-    let dial = format!("dial {} {PORT}", mapped(world.db));
+    let dial = format!("dial {} {PORT}", mapped(setup.db));
     let names = [web.order(&dial), web.order(&dial)];
     assert_eq!(tally(&names), [("a", 1), ("b", 1)].into());
-    world.write(&[("b", 1)], &[("b", world.b)]);
+    setup.write(&[("b", 1)], &[("b", setup.b)]);
     daemon.wait_for_line("1 connections closed");
     assert_eq!(tally(&web.check()), [("ECONNABORTED", 1), ("open", 1)].into());
 }

@@ -16,14 +16,14 @@ use tcproute_tests::{
 };
 
 /// A route to the backendRef `x` with two endpoints and to `y` with one.
-struct World {
+struct Setup {
     dialled: SocketAddr,
     endpoints: [SocketAddr; 3],
     mesh: Mesh,
     cgroup: TestCgroup,
 }
 
-impl World {
+impl Setup {
     fn new() -> Self {
         let net = Loopback::claim();
         let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
@@ -71,14 +71,14 @@ fn a_dead_endpoint_is_taken_out_and_is_back_when_it_answers() {
     if !is_root("a_dead_endpoint_is_taken_out_and_is_back_when_it_answers") {
         return;
     }
-    let world = World::new();
-    let [_, dead, _] = world.endpoints;
-    let _up = [world.endpoints[0], world.endpoints[2]]
+    let setup = Setup::new();
+    let [_, dead, _] = setup.endpoints;
+    let _up = [setup.endpoints[0], setup.endpoints[2]]
         .map(|address| Server::start((address.ip(), address.port()), "up"));
-    let daemon = world.daemon(&["--selection", "even", "--eject-after", "3", "--eject-for", "2"]);
+    let daemon = setup.daemon(&["--selection", "even", "--eject-after", "3", "--eject-for", "2"]);
     // On a slow machine it may be tried again meanwhile, but it stays out longer each time.
     wait_for("it is out, and its share goes to the other endpoint of its backendRef", || {
-        world.refused(20);
+        setup.refused(20);
         let ejections = daemon.metric("tcproute_ejections_total");
         let is_out = || ejected(&daemon) == [dead.to_string()];
         if !is_out() {
@@ -89,7 +89,7 @@ fn a_dead_endpoint_is_taken_out_and_is_back_when_it_answers() {
             [0, 1].map(|backend| backends[backend]["outcomes"]["attempted"].as_u64().unwrap())
         };
         let before = attempted();
-        let refused = world.refused(40);
+        let refused = setup.refused(40);
         let after = attempted();
         let table = daemon.status(&[]).stdout;
         let gauge = daemon.metric("tcproute_ejected_endpoints");
@@ -103,7 +103,7 @@ fn a_dead_endpoint_is_taken_out_and_is_back_when_it_answers() {
     });
     let _dead = Server::start((dead.ip(), dead.port()), "back");
     wait_for("it is back", || ejected(&daemon).is_empty());
-    assert_eq!(world.refused(40), 0);
+    assert_eq!(setup.refused(40), 0);
 }
 
 #[test]
@@ -111,16 +111,16 @@ fn when_all_endpoints_of_a_backend_ref_are_dead_all_are_tried() {
     if !is_root("when_all_endpoints_of_a_backend_ref_are_dead_all_are_tried") {
         return;
     }
-    let world = World::new();
-    let y = world.endpoints[2];
+    let setup = Setup::new();
+    let y = setup.endpoints[2];
     let _up = Server::start((y.ip(), y.port()), "y");
-    let daemon = world.daemon(&["--selection", "even", "--eject-after", "2", "--eject-for", "60"]);
+    let daemon = setup.daemon(&["--selection", "even", "--eject-after", "2", "--eject-for", "60"]);
     wait_for("both are out", || {
-        world.refused(20);
+        setup.refused(20);
         ejected(&daemon).len() == 2
     });
     // Never another backendRef: half of all are refused, as by both endpoints.
-    assert_eq!(world.refused(40), 20);
+    assert_eq!(setup.refused(40), 20);
     assert_eq!(daemon.metric("tcproute_ejections_total"), 2);
 }
 
@@ -129,9 +129,9 @@ fn without_the_option_everyone_stays_in() {
     if !is_root("without_the_option_everyone_stays_in") {
         return;
     }
-    let world = World::new();
-    let daemon = world.daemon(&["--selection", "even"]);
-    assert_eq!(world.refused(40), 40);
+    let setup = Setup::new();
+    let daemon = setup.daemon(&["--selection", "even"]);
+    assert_eq!(setup.refused(40), 40);
     assert!(ejected(&daemon).is_empty());
     assert!(!daemon.get("/metrics").1.contains("tcproute_ejections_total"));
     let usage =

@@ -22,7 +22,7 @@ use tcproute_tests::{
     wait_for,
 };
 
-struct World {
+struct Setup {
     split: Split,
     mesh: tcproute_tests::mesh::Mesh,
     cgroup: TestCgroup,
@@ -30,7 +30,7 @@ struct World {
     daemon: Daemon,
 }
 
-impl World {
+impl Setup {
     /// Connections go to v1.
     fn new() -> Self {
         let (split, cgroup) = (Split::new(), TestCgroup::create());
@@ -107,27 +107,27 @@ fn idle_connections_only_displace_each_other() {
     if !is_root("idle_connections_only_displace_each_other") {
         return;
     }
-    let world = World::new();
-    let (memory, files) = (world.memory(), world.files());
-    let nobody = world.nobody("all = [open() for _ in range(1000)]\nhold(len(all))");
+    let setup = Setup::new();
+    let (memory, files) = (setup.memory(), setup.files());
+    let nobody = setup.nobody("all = [open() for _ in range(1000)]\nhold(len(all))");
     assert_eq!(nobody.said, "1000");
-    world.works("2");
-    let taken = world.tcp("connections");
+    setup.works("2");
+    let taken = setup.tcp("connections");
     println!(
         "{taken} of {} connections, {} displaced, files {files} -> {}, memory {memory} -> {} KiB",
-        world.tcp("connections_limit"),
-        world.tcp("connections_displaced_total"),
-        world.files(),
-        world.memory()
+        setup.tcp("connections_limit"),
+        setup.tcp("connections_displaced_total"),
+        setup.files(),
+        setup.memory()
     );
-    assert!(taken <= world.tcp("connections_limit"));
-    assert!(world.files() < files + 100);
-    assert!(world.memory() < memory + 32 * 1024);
+    assert!(taken <= setup.tcp("connections_limit"));
+    assert!(setup.files() < files + 100);
+    assert!(setup.memory() < memory + 32 * 1024);
     // A scraper gets in.
-    assert_eq!(get(&[], &format!("http://{}/readyz", world.admin)).0, 200);
-    world.works("3");
-    wait_for("those that ask nothing are closed", || world.tcp("connections") == 0);
-    world.works("1");
+    assert_eq!(get(&[], &format!("http://{}/readyz", setup.admin)).0, 200);
+    setup.works("3");
+    wait_for("those that ask nothing are closed", || setup.tcp("connections") == 0);
+    setup.works("1");
 }
 
 #[test]
@@ -135,8 +135,8 @@ fn heads_that_come_slowly_are_not_waited_for() {
     if !is_root("heads_that_come_slowly_are_not_waited_for") {
         return;
     }
-    let world = World::new();
-    let nobody = world.nobody(
+    let setup = Setup::new();
+    let nobody = setup.nobody(
         "
 all = [open('GET /metrics HTTP/1.1\\r\\n') for _ in range(60)]
 print('ready', flush=True)
@@ -147,11 +147,11 @@ while True:
         except OSError: pass
 ",
     );
-    wait_for("they are connected", || world.tcp("connections") > 0);
-    world.works("2");
-    wait_for("they are cut off", || world.tcp("connections") == 0);
+    wait_for("they are connected", || setup.tcp("connections") > 0);
+    setup.works("2");
+    wait_for("they are cut off", || setup.tcp("connections") == 0);
     drop(nobody);
-    world.works("3");
+    setup.works("3");
 }
 
 #[test]
@@ -159,16 +159,16 @@ fn answers_that_nobody_reads_are_given_up() {
     if !is_root("answers_that_nobody_reads_are_given_up") {
         return;
     }
-    let world = World::new();
-    world.works("2");
-    let memory = world.memory();
-    let _nobody = world.nobody("all = [open(get('/metrics') * 200) for _ in range(60)]\nhold()");
-    world.works("3");
-    let after = world.memory();
-    println!("{} connections, memory {memory} -> {after} KiB", world.tcp("connections"));
+    let setup = Setup::new();
+    setup.works("2");
+    let memory = setup.memory();
+    let _nobody = setup.nobody("all = [open(get('/metrics') * 200) for _ in range(60)]\nhold()");
+    setup.works("3");
+    let after = setup.memory();
+    println!("{} connections, memory {memory} -> {after} KiB", setup.tcp("connections"));
     assert!(after < memory + 80 * 1024);
-    wait_for("they are cut off", || world.tcp("connections") == 0);
-    world.works("1");
+    wait_for("they are cut off", || setup.tcp("connections") == 0);
+    setup.works("1");
 }
 
 #[test]
@@ -176,38 +176,38 @@ fn traces_that_nobody_reads_are_few_and_end() {
     if !is_root("traces_that_nobody_reads_are_few_and_end") {
         return;
     }
-    let world = World::new();
-    let nobody = world.nobody(
+    let setup = Setup::new();
+    let nobody = setup.nobody(
         "
 all = [open(get('/v1/trace')) for _ in range(20)]
 hold(' '.join(sorted(s.recv(12).decode()[9:] for s in all)))
 ",
     );
-    let limit = usize::try_from(world.tcp("trace_listeners_limit")).unwrap();
+    let limit = usize::try_from(setup.tcp("trace_listeners_limit")).unwrap();
     let codes: Vec<&str> = nobody.said.split(' ').collect();
     assert_eq!(codes.iter().filter(|code| **code == "200").count(), limit, "{codes:?}");
     assert_eq!(codes.iter().filter(|code| **code == "503").count(), 20 - limit, "{codes:?}");
-    let memory = world.memory();
-    let made = ask(&world.cgroup, world.split.dialled, 5000);
+    let memory = setup.memory();
+    let made = ask(&setup.cgroup, setup.split.dialled, 5000);
     assert_eq!(made, [("v1".to_owned(), 5000)].into());
-    println!("memory {memory} -> {} KiB", world.memory());
-    assert!(world.memory() < memory + 32 * 1024);
+    println!("memory {memory} -> {} KiB", setup.memory());
+    assert!(setup.memory() < memory + 32 * 1024);
     // Root listens all the same.
     let mut trace = Command::new(binary());
-    trace.arg("trace").arg("--admin-socket").arg(world.daemon.admin_socket()).args(["--count", "1"]);
+    trace.arg("trace").arg("--admin-socket").arg(setup.daemon.admin_socket()).args(["--count", "1"]);
     let mut trace = trace.stdout(Stdio::piped()).spawn().unwrap();
     wait_for("root listens", || {
         // It may have seen one of the last decisions already.
         let ended = trace.try_wait().unwrap().is_some();
-        ended || world.daemon.metric("tcproute_admin_trace_listeners{listener=\"unix\"}") == 1
+        ended || setup.daemon.metric("tcproute_admin_trace_listeners{listener=\"unix\"}") == 1
     });
-    world.works("2");
+    setup.works("2");
     wait_for("root has seen a decision", || trace.try_wait().unwrap().is_some());
     let seen = std::io::read_to_string(trace.stdout.take().unwrap()).unwrap();
     assert!(seen.contains("established"), "{seen}");
     wait_for("those that do not read are gone", || {
-        world.works("3");
-        world.tcp("trace_listeners") == 0
+        setup.works("3");
+        setup.tcp("trace_listeners") == 0
     });
 }
 
@@ -216,10 +216,10 @@ fn pages_of_others_are_not_answered() {
     if !is_root("pages_of_others_are_not_answered") {
         return;
     }
-    let world = World::new();
+    let setup = Setup::new();
     let code = |header: &str| {
         let arguments = ["--header", header].map(std::ffi::OsStr::new);
-        get(&arguments, &format!("http://{}/v1/routes", world.admin)).0
+        get(&arguments, &format!("http://{}/v1/routes", setup.admin)).0
     };
     assert_eq!(code("Host: evil.example"), 421);
     assert_eq!(code("Origin: http://evil.example"), 403);

@@ -28,7 +28,7 @@ use tcproute_tests::{
 };
 
 /// A mesh in a directory of files, a cgroup, and where daemons keep what they have read.
-struct World {
+struct Setup {
     root: tempfile::TempDir,
     cgroup: TestCgroup,
     dialled: [SocketAddr; 2],
@@ -37,15 +37,15 @@ struct World {
 
 const BACKENDS: [&str; 2] = ["blue", "green"];
 
-impl World {
+impl Setup {
     /// Two services that are dialled, each with a policy of its own that leads to `blue`.
     fn new() -> Self {
         let net = Loopback::claim();
         let dialled = [1, 2].map(|last| SocketAddr::from((net.ip(0, last), 5432)));
         let servers = [1, 2].map(|last| Server::start((net.ip(1, last), 0), BACKENDS[usize::from(last) - 1]));
         let root = tempfile::tempdir().unwrap();
-        let world = Self { root, cgroup: TestCgroup::create(), dialled, servers };
-        fs::create_dir_all(world.policies()).unwrap();
+        let setup = Self { root, cgroup: TestCgroup::create(), dialled, servers };
+        fs::create_dir_all(setup.policies()).unwrap();
         let mut mesh = "type: Mesh\nname: default\n".to_owned();
         let mut outbounds = Vec::new();
         for (name, dialled) in ["db", "cache"].iter().zip(dialled) {
@@ -54,7 +54,7 @@ impl World {
             outbounds.push(outbound);
             mesh += &service(name, dialled);
         }
-        for (name, server) in BACKENDS.iter().zip(&world.servers) {
+        for (name, server) in BACKENDS.iter().zip(&setup.servers) {
             mesh += &service(name, server.address());
         }
         let outbounds = outbounds.join(", ");
@@ -62,10 +62,10 @@ impl World {
             "---\ntype: Dataplane\nmesh: default\nname: web\nnetworking:\n  address: 192.0.2.1\n  inbound: [{{port: 1, tags: {{kuma.io/service: web}}}}]\n  outbound: [{outbounds}]\n"
         );
         mesh.push_str(&dataplane);
-        replace(&world.resources().join("mesh.yaml"), &mesh);
-        world.lead("db", "blue");
-        world.lead("cache", "blue");
-        world
+        replace(&setup.resources().join("mesh.yaml"), &mesh);
+        setup.lead("db", "blue");
+        setup.lead("cache", "blue");
+        setup
     }
 
     fn resources(&self) -> PathBuf {
@@ -189,20 +189,20 @@ fn after_a_reboot_without_its_source_a_node_routes_as_before() {
     if !is_root("after_a_reboot_without_its_source_a_node_routes_as_before") {
         return;
     }
-    let world = World::new();
+    let setup = Setup::new();
     let bpffs = Rc::new(Bpffs::mount());
-    let daemon = world.start(&bpffs, &[]);
-    world.reach(["blue", "blue"]);
-    world.lead("db", "green");
-    world.reach(["green", "blue"]);
+    let daemon = setup.start(&bpffs, &[]);
+    setup.reach(["blue", "blue"]);
+    setup.lead("db", "green");
+    setup.reach(["green", "blue"]);
     wait_kept(&daemon);
     assert_eq!(stale(&daemon), 0);
     drop((daemon, bpffs));
 
-    let away = Away::take(&world.resources());
+    let away = Away::take(&setup.resources());
     let bpffs = Rc::new(Bpffs::mount());
-    let daemon = world.start(&bpffs, &[]);
-    world.reach(["green", "blue"]);
+    let daemon = setup.start(&bpffs, &[]);
+    setup.reach(["green", "blue"]);
     // A Mesh, a Dataplane, four services and two policies.
     assert_eq!(stale(&daemon), 8);
     assert!(source(&daemon)["failing"]["why"].as_str().unwrap().contains("cannot read"));
@@ -211,8 +211,8 @@ fn after_a_reboot_without_its_source_a_node_routes_as_before() {
 
     drop(away);
     wait_for("the source answers", || stale(&daemon) == 0);
-    fs::remove_file(world.policy("db")).unwrap();
-    wait_for("the policy is gone", || !reaches(&world.cgroup, world.dialled[0], "green"));
+    fs::remove_file(setup.policy("db")).unwrap();
+    wait_for("the policy is gone", || !reaches(&setup.cgroup, setup.dialled[0], "green"));
 }
 
 #[test]
@@ -220,24 +220,24 @@ fn what_is_refused_at_a_start_is_as_it_was_before() {
     if !is_root("what_is_refused_at_a_start_is_as_it_was_before") {
         return;
     }
-    let world = World::new();
+    let setup = Setup::new();
     let bpffs = Rc::new(Bpffs::mount());
-    world.lead("db", "green");
-    let daemon = world.start(&bpffs, &[]);
+    setup.lead("db", "green");
+    let daemon = setup.start(&bpffs, &[]);
     wait_kept(&daemon);
     drop((daemon, bpffs));
 
-    let wrong = fs::read_to_string(world.policy("db")).unwrap().replace("rules", "rulez");
-    replace(&world.policy("db"), &wrong);
-    world.lead("cache", "green");
+    let wrong = fs::read_to_string(setup.policy("db")).unwrap().replace("rules", "rulez");
+    replace(&setup.policy("db"), &wrong);
+    setup.lead("cache", "green");
     let bpffs = Rc::new(Bpffs::mount());
-    let daemon = world.start(&bpffs, &[]);
-    world.reach(["green", "green"]);
+    let daemon = setup.start(&bpffs, &[]);
+    setup.reach(["green", "green"]);
     assert_eq!(stale(&daemon), 1);
     let status = daemon.json("/v1/status");
     assert_eq!(status["rejected"][0]["kept"], true, "{status}");
-    world.lead("db", "blue");
-    world.reach(["blue", "green"]);
+    setup.lead("db", "blue");
+    setup.reach(["blue", "green"]);
     wait_for("nothing is stale", || stale(&daemon) == 0);
 }
 
@@ -246,25 +246,25 @@ fn what_is_broken_of_it_is_told_and_left_out() {
     if !is_root("what_is_broken_of_it_is_told_and_left_out") {
         return;
     }
-    let world = World::new();
+    let setup = Setup::new();
     let bpffs = Rc::new(Bpffs::mount());
-    let daemon = world.start(&bpffs, &[]);
-    world.reach(["blue", "blue"]);
+    let daemon = setup.start(&bpffs, &[]);
+    setup.reach(["blue", "blue"]);
     wait_kept(&daemon);
     drop((daemon, bpffs));
-    let files = fs::read_dir(world.state().join("files")).unwrap().map(|entry| entry.unwrap().path());
+    let files = fs::read_dir(setup.state().join("files")).unwrap().map(|entry| entry.unwrap().path());
     let policies: Vec<PathBuf> =
         files.filter(|path| fs::read_to_string(path).unwrap().contains("/cache.yaml")).collect();
     let [policy] = &policies[..] else { panic!("{policies:?}") };
     let text = fs::read_to_string(policy).unwrap();
     fs::write(policy, text.replace("blue", "blux")).unwrap();
 
-    let _away = Away::take(&world.resources());
+    let _away = Away::take(&setup.resources());
     let bpffs = Bpffs::mount();
-    let daemon = world.launch(&bpffs, &[]);
+    let daemon = setup.launch(&bpffs, &[]);
     daemon.wait_ready();
-    wait_for("the other policy is in force", || reaches(&world.cgroup, world.dialled[0], "blue"));
-    assert!(!reaches(&world.cgroup, world.dialled[1], "blue"));
+    wait_for("the other policy is in force", || reaches(&setup.cgroup, setup.dialled[0], "blue"));
+    assert!(!reaches(&setup.cgroup, setup.dialled[1], "blue"));
     let told = format!("what is kept in {}:2 is left out: it is not as it was written", policy.display());
     assert!(daemon.log().contains(&told), "{}", daemon.log());
 }
@@ -274,19 +274,19 @@ fn a_disk_that_takes_nothing_stops_no_route() {
     if !is_root("a_disk_that_takes_nothing_stops_no_route") {
         return;
     }
-    let world = World::new();
-    fs::create_dir(world.state()).unwrap();
-    let disk = Disk::mount(&world.state());
+    let setup = Setup::new();
+    fs::create_dir(setup.state()).unwrap();
+    let disk = Disk::mount(&setup.state());
     let bpffs = Rc::new(Bpffs::mount());
-    let daemon = world.start(&bpffs, &[]);
-    world.reach(["blue", "blue"]);
+    let daemon = setup.start(&bpffs, &[]);
+    setup.reach(["blue", "blue"]);
     wait_for("it is told", || {
         let why = source(&daemon)["kept"]["error"].as_str().unwrap_or_default().to_owned();
         why.contains("No space left on device")
     });
     assert_eq!(daemon.metric("tcproute_last_good_kept"), 0);
-    world.lead("db", "green");
-    world.reach(["green", "blue"]);
+    setup.lead("db", "green");
+    setup.reach(["green", "blue"]);
     // Once there is room, all is kept.
     disk.grow();
     wait_kept(&daemon);
@@ -320,14 +320,14 @@ fn nothing_is_taken_back_before_a_source_has_answered() {
     if !is_root("nothing_is_taken_back_before_a_source_has_answered") {
         return;
     }
-    let world = World::new();
+    let setup = Setup::new();
     let bpffs = Rc::new(Bpffs::mount());
-    drop(world.start(&bpffs, &[]));
-    let load = Load::start(&world.cgroup, world.dialled[0], 1);
+    drop(setup.start(&bpffs, &[]));
+    let load = Load::start(&setup.cgroup, setup.dialled[0], 1);
     // The daemons after that one know nothing of what it has read.
-    fs::remove_dir_all(world.state()).unwrap();
-    let away = Away::take(&world.policies());
-    let daemon = world.launch(&bpffs, &["--start-timeout", "50"]);
+    fs::remove_dir_all(setup.state()).unwrap();
+    let away = Away::take(&setup.policies());
+    let daemon = setup.launch(&bpffs, &["--start-timeout", "50"]);
     wait_for("it waits", || daemon.socket.exists() && ask(&daemon.socket, "/readyz").0 == 503);
     load.wait_for_more(100);
     drop(away);
@@ -338,12 +338,12 @@ fn nothing_is_taken_back_before_a_source_has_answered() {
     drop(daemon);
 
     // It does not wait for ever.
-    fs::remove_dir_all(world.state()).unwrap();
-    let _away = Away::take(&world.policies());
-    let daemon = world.launch(&bpffs, &["--start-timeout", "1"]);
+    fs::remove_dir_all(setup.state()).unwrap();
+    let _away = Away::take(&setup.policies());
+    let daemon = setup.launch(&bpffs, &["--start-timeout", "1"]);
     daemon.wait_ready();
     assert!(daemon.log().contains("not all sources have answered within 1 s"), "{}", daemon.log());
-    assert!(!reaches(&world.cgroup, world.dialled[0], "blue"), "there is no policy");
+    assert!(!reaches(&setup.cgroup, setup.dialled[0], "blue"), "there is no policy");
 }
 
 #[test]
@@ -351,11 +351,11 @@ fn two_daemons_do_not_share_it() {
     if !is_root("two_daemons_do_not_share_it") {
         return;
     }
-    let world = World::new();
-    let first = world.start(&Rc::new(Bpffs::mount()), &[]);
+    let setup = Setup::new();
+    let first = setup.start(&Rc::new(Bpffs::mount()), &[]);
     wait_kept(&first);
-    let other = World::new();
-    let (state, policies) = (world.state(), other.policies());
+    let other = Setup::new();
+    let (state, policies) = (setup.state(), other.policies());
     let second = Daemon::start_on(
         &Rc::new(Bpffs::mount()),
         &mut Command::new(binary()),

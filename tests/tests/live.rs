@@ -160,14 +160,14 @@ fn assert_only<'a>(names: impl Iterator<Item = &'a str>, allowed: &BTreeSet<&str
 }
 
 /// One server for each of two states of a mesh.
-struct World {
+struct Setup {
     dialled: SocketAddr,
     old: Server,
     new: Server,
     cgroup: TestCgroup,
 }
 
-impl World {
+impl Setup {
     fn new() -> Self {
         let net = Loopback::claim();
         Self {
@@ -197,7 +197,7 @@ fn a_config_map_is_swapped() {
     if !is_root("a_config_map_is_swapped") {
         return;
     }
-    let world = World::new();
+    let setup = Setup::new();
     let directory = tempfile::tempdir().unwrap();
     let mount = directory.path().join("mesh");
     fs::create_dir(&mount).unwrap();
@@ -213,18 +213,18 @@ fn a_config_map_is_swapped() {
             fs::remove_dir_all(mount.join(old)).unwrap();
         }
     };
-    swap("..1", &world.text(&world.old));
+    swap("..1", &setup.text(&setup.old));
     symlink("..data/mesh.yaml", mount.join("mesh.yaml")).unwrap();
-    let daemon = world.daemon(&mount);
-    world.reaches("old");
+    let daemon = setup.daemon(&mount);
+    setup.reaches("old");
     for (number, (server, name)) in
-        [(&world.new, "new"), (&world.old, "old")].iter().cycle().take(6).enumerate()
+        [(&setup.new, "new"), (&setup.old, "old")].iter().cycle().take(6).enumerate()
     {
         let begun = Instant::now();
-        swap(&format!("..{}", number + 2), &world.text(server));
+        swap(&format!("..{}", number + 2), &setup.text(server));
         daemon.wait_for_line("new routes in force");
         println!("from the swap to the report: {:?}", begun.elapsed());
-        world.reaches(name);
+        setup.reaches(name);
     }
 }
 
@@ -242,12 +242,12 @@ fn what_cannot_be_used_changes_nothing() {
     if !is_root("what_cannot_be_used_changes_nothing") {
         return;
     }
-    let world = World::new();
+    let setup = Setup::new();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("mesh.yaml");
-    let good = world.text(&world.old);
+    let good = setup.text(&setup.old);
     fs::write(&file, &good).unwrap();
-    let daemon = world.daemon(&file);
+    let daemon = setup.daemon(&file);
     let (before, shown) = (daemon.json("/v1/routes"), file.display());
     let half = good.replace("address: '", "address: [");
     for (broken, message) in
@@ -272,15 +272,15 @@ fn what_cannot_be_used_changes_nothing() {
         assert!(stdout(&daemon.status(&[])).contains(&message), "{message}");
         assert_eq!(daemon.get("/readyz").0, 200, "the last good state is in force");
         assert_eq!(daemon.json("/v1/routes"), before);
-        world.reaches("old");
+        setup.reaches("old");
         replace(&file, &good);
         daemon.wait_for_line("the resources are in order again");
         wait_for("nothing is rejected", || rejected(&daemon).is_empty());
         wait_for("the error is gone", || error_of(&daemon) == Value::Null);
     }
-    replace(&file, &world.text(&world.new));
+    replace(&file, &setup.text(&setup.new));
     daemon.wait_for_line("new routes in force");
-    world.reaches("new");
+    setup.reaches("new");
 }
 
 /// The Dataplane of a workload is not among the resources any more.
@@ -289,22 +289,22 @@ fn a_workload_without_a_dataplane_keeps_its_routes() {
     if !is_root("a_workload_without_a_dataplane_keeps_its_routes") {
         return;
     }
-    let world = World::new();
+    let setup = Setup::new();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("mesh.yaml");
-    fs::write(&file, world.text(&world.old)).unwrap();
-    let daemon = world.daemon(&file);
+    fs::write(&file, setup.text(&setup.old)).unwrap();
+    let daemon = setup.daemon(&file);
     replace(&file, "type: Mesh\nname: default\n");
     daemon.wait_for_line("its last routes stay in force");
     let message = "no Dataplane \"web\" in mesh \"default\"";
     let shown = || stdout(&daemon.status(&[])).contains(message);
     wait_for("it is in the status", shown);
     assert_eq!(daemon.get("/readyz").0, 200, "the last good state is in force");
-    world.reaches("old");
-    replace(&file, &world.text(&world.new));
+    setup.reaches("old");
+    replace(&file, &setup.text(&setup.new));
     daemon.wait_for_line("new routes in force");
     wait_for("it is not in the status any more", || !shown());
-    world.reaches("new");
+    setup.reaches("new");
 }
 
 /// A name that is new is looked up at once, and not at the next interval.
@@ -313,12 +313,12 @@ fn a_new_name_is_looked_up_at_once() {
     if !is_root("a_new_name_is_looked_up_at_once") {
         return;
     }
-    let world = World::new();
+    let setup = Setup::new();
     let local = Server::start(([127, 0, 0, 1], 0), "local");
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("mesh.yaml");
-    fs::write(&file, world.text(&world.old)).unwrap();
-    let workloads = [("web", world.cgroup.path())];
+    fs::write(&file, setup.text(&setup.old)).unwrap();
+    let workloads = [("web", setup.cgroup.path())];
     let daemon = Daemon::start_with(
         &mut std::process::Command::new(tcproute_tests::tcproute::binary()),
         &file,
@@ -326,7 +326,7 @@ fn a_new_name_is_looked_up_at_once() {
         &["--dns-interval", "3600"],
     );
     let mut mesh = Mesh::new();
-    mesh.outbound("db", world.dialled).document(&format!(
+    mesh.outbound("db", setup.dialled).document(&format!(
         "type: ExternalService\nname: db\ntags: {{kuma.io/service: db}}\nnetworking: {{address: 'localhost:{}'}}\n",
         local.address().port()
     ));
@@ -335,7 +335,7 @@ fn a_new_name_is_looked_up_at_once() {
     wait_for("its address is in force", || {
         daemon.json("/v1/routes")[0]["routes"][0]["backends"][0]["endpoints"] == address
     });
-    world.reaches("local");
+    setup.reaches("local");
 }
 
 /// Many small writes one after the other are taken up as they come, or at once.
@@ -344,23 +344,23 @@ fn a_burst_of_changes_ends_in_the_last_one() {
     if !is_root("a_burst_of_changes_ends_in_the_last_one") {
         return;
     }
-    let world = World::new();
+    let setup = Setup::new();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("mesh.yaml");
-    fs::write(&file, world.text(&world.old)).unwrap();
-    let daemon = world.daemon(&file);
-    let (old, new) = (world.text(&world.old), world.text(&world.new));
+    fs::write(&file, setup.text(&setup.old)).unwrap();
+    let daemon = setup.daemon(&file);
+    let (old, new) = (setup.text(&setup.old), setup.text(&setup.new));
     let until = Instant::now() + Duration::from_millis(300);
     while Instant::now() < until {
         replace(&file, &old);
         replace(&file, &new);
     }
-    let address = json!([world.new.address().to_string()]);
+    let address = json!([setup.new.address().to_string()]);
     wait_for("the last one is in force", || {
         daemon.json("/v1/routes")[0]["routes"][0]["backends"][0]["endpoints"] == address
     });
     wait_for("it is ready", || daemon.get("/readyz").0 == 200);
-    world.reaches("new");
+    setup.reaches("new");
 }
 
 /// The first half of a mesh is a valid one, in which the endpoints are missing.

@@ -18,12 +18,12 @@ const PORT: u16 = 5432;
 /// Addresses behind the server.
 const BEHIND: &str = "10.78.0.0/24";
 
-struct World {
+struct Setup {
     hosts: Hosts,
     dialled: SocketAddr,
 }
 
-impl World {
+impl Setup {
     /// `None`, having said so, where the test cannot run.
     fn new(test: &str) -> Option<Self> {
         if !is_root(test) {
@@ -83,36 +83,36 @@ except OSError as e: print('receive', errno.errorcode[e.errno])
 
 #[test]
 fn an_endpoint_on_another_host_is_reached() {
-    let Some(world) = World::new("an_endpoint_on_another_host_is_reached") else { return };
-    let _server = world.serve(false);
-    assert_eq!(world.dial(world.hosts.server_address()), "received backend");
+    let Some(setup) = Setup::new("an_endpoint_on_another_host_is_reached") else { return };
+    let _server = setup.serve(false);
+    assert_eq!(setup.dial(setup.hosts.server_address()), "received backend");
 }
 
 #[test]
 fn a_host_that_refuses() {
-    let Some(world) = World::new("a_host_that_refuses") else { return };
-    assert_eq!(world.dial(world.hosts.server_address()), "connect ECONNREFUSED");
+    let Some(setup) = Setup::new("a_host_that_refuses") else { return };
+    assert_eq!(setup.dial(setup.hosts.server_address()), "connect ECONNREFUSED");
 }
 
 #[test]
 fn a_host_that_resets() {
-    let Some(world) = World::new("a_host_that_resets") else { return };
-    let _server = world.serve(true);
-    assert_eq!(world.dial(world.hosts.server_address()), "receive ECONNRESET");
+    let Some(setup) = Setup::new("a_host_that_resets") else { return };
+    let _server = setup.serve(true);
+    assert_eq!(setup.dial(setup.hosts.server_address()), "receive ECONNRESET");
 }
 
 #[test]
 fn a_host_that_a_router_says_is_unreachable() {
-    let Some(world) = World::new("a_host_that_a_router_says_is_unreachable") else { return };
-    world.hosts.route_on_server("unreachable", BEHIND);
-    assert_eq!(world.dial(Ipv4Addr::new(10, 78, 0, 1)), "connect EHOSTUNREACH");
+    let Some(setup) = Setup::new("a_host_that_a_router_says_is_unreachable") else { return };
+    setup.hosts.route_on_server("unreachable", BEHIND);
+    assert_eq!(setup.dial(Ipv4Addr::new(10, 78, 0, 1)), "connect EHOSTUNREACH");
 }
 
 #[test]
 fn a_host_that_never_answers() {
-    let Some(world) = World::new("a_host_that_never_answers") else { return };
-    world.hosts.route_on_server("blackhole", BEHIND);
+    let Some(setup) = Setup::new("a_host_that_never_answers") else { return };
+    setup.hosts.route_on_server("blackhole", BEHIND);
     // One SYN more: the kernel gives up after three seconds instead of two minutes.
-    world.hosts.set_on_client("tcp_syn_retries", 1);
-    assert_eq!(world.dial(Ipv4Addr::new(10, 78, 0, 1)), "connect ETIMEDOUT");
+    setup.hosts.set_on_client("tcp_syn_retries", 1);
+    assert_eq!(setup.dial(Ipv4Addr::new(10, 78, 0, 1)), "connect ETIMEDOUT");
 }

@@ -63,14 +63,14 @@ fn wait_for_counts(daemon: &Daemon, at: u8, expected: &BTreeMap<String, u64>) {
 }
 
 /// A daemon with one route, in whose counts each backendRef `(version, weight)` has the at of its number, from 1.
-struct World {
+struct Setup {
     daemon: Daemon,
     cgroup: TestCgroup,
     dialled: SocketAddr,
     _mesh: Mesh,
 }
 
-impl World {
+impl Setup {
     fn new(weights: &[(&str, u32)], endpoints: &[(&str, SocketAddr)]) -> Self {
         let dialled: SocketAddr = (Loopback::claim().ip(0, 1), 5432).into();
         let mut mesh = Mesh::new();
@@ -107,9 +107,9 @@ fn counts_are_exact_with_clients_on_all_cpus_at_once() {
     let net = Loopback::claim();
     let up = Server::start((net.ip(1, 1), 0), "up");
     let down = SocketAddr::from((net.ip(1, 2), 1));
-    let world = World::new(&[("up", 1), ("down", 1)], &[("up", up.address()), ("down", down)]);
+    let setup = Setup::new(&[("up", 1), ("down", 1)], &[("up", up.address()), ("down", down)]);
     let each = u64::from(sample(48));
-    let body = format!("{}EACH = {each}\n", world.head())
+    let body = format!("{}EACH = {each}\n", setup.head())
         + "
 import threading
 PROCESSES, THREADS = 16, 4
@@ -144,7 +144,7 @@ os.close(go[1])
 for pid in pids: assert os.waitpid(pid, 0)[1] == 0
 print('done', flush=True)
 ";
-    let mut client = Client::start(world.cgroup.command("python3"), &body);
+    let mut client = Client::start(setup.cgroup.command("python3"), &body);
     let numbers: Vec<u64> = client.line().split(' ').map(|number| number.parse().unwrap()).collect();
     let [established, refused, held] = numbers[..] else { panic!("{numbers:?}") };
     println!("the clients: {established} established, {refused} refused, {held} held open");
@@ -157,11 +157,11 @@ print('done', flush=True)
             ("closed", closed),
         ])
     };
-    wait_for_counts(&world.daemon, 1, &so_far(established - held));
-    assert_eq!(counted(&world.daemon, 2), counts([("attempted", refused), ("refused", refused)]));
+    wait_for_counts(&setup.daemon, 1, &so_far(established - held));
+    assert_eq!(counted(&setup.daemon, 2), counts([("attempted", refused), ("refused", refused)]));
     client.go_on();
     assert_eq!(client.line(), "done");
-    wait_for_counts(&world.daemon, 1, &so_far(established));
+    wait_for_counts(&setup.daemon, 1, &so_far(established));
     client.end();
 }
 
@@ -171,8 +171,8 @@ fn every_way_to_connect_is_counted_once() {
         return;
     }
     let backend = Server::start((Loopback::claim().ip(1, 1), 0), "backend");
-    let world = World::one(backend.address());
-    let done = world.python(
+    let setup = Setup::one(backend.address());
+    let done = setup.python(
         "
 done = 0
 def finish(s):
@@ -213,7 +213,7 @@ print(done)
     );
     let done = done.parse().unwrap();
     let all = counts([("attempted", done), ("established", done), ("latency", done), ("closed", done)]);
-    wait_for_counts(&world.daemon, 1, &all);
+    wait_for_counts(&setup.daemon, 1, &all);
 }
 
 #[test]
@@ -223,8 +223,8 @@ fn a_connection_without_a_syn_and_one_that_is_reset() {
     }
     let net = Loopback::claim();
     let endpoint = SocketAddr::from((net.ip(1, 1), 7000));
-    let world = World::one(endpoint);
-    let out = world.python(&format!(
+    let setup = Setup::one(endpoint);
+    let out = setup.python(&format!(
         "
 own = ('{}', 7001)
 listener = socket.create_server(('{}', {}))
@@ -256,7 +256,7 @@ except ConnectionResetError: print('reset')
     assert_eq!(out, "EADDRNOTAVAIL\nEADDRNOTAVAIL\nreset\nreset");
     let all =
         [("attempted", 4), ("unsent", 2), ("established", 2), ("latency", 2), ("closed", 2), ("reset", 1)];
-    wait_for_counts(&world.daemon, 1, &counts(all));
+    wait_for_counts(&setup.daemon, 1, &counts(all));
 }
 
 #[test]

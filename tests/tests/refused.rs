@@ -24,7 +24,7 @@ use tcproute_tests::{
 };
 
 /// Two versions of a service, of which a policy chooses one.
-struct World {
+struct Setup {
     dialled: SocketAddr,
     a: Server,
     b: Server,
@@ -32,10 +32,10 @@ struct World {
     directory: tempfile::TempDir,
 }
 
-impl World {
+impl Setup {
     fn new() -> Self {
         let net = Loopback::claim();
-        let world = Self {
+        let setup = Self {
             dialled: (net.ip(0, 1), 5432).into(),
             a: Server::start((net.ip(1, 1), 0), "a"),
             b: Server::start((net.ip(1, 2), 0), "b"),
@@ -43,10 +43,10 @@ impl World {
             directory: tempfile::tempdir().unwrap(),
         };
         let mut mesh = Mesh::new();
-        mesh.outbound("db", world.dialled);
-        mesh.endpoint("db", "a", world.a.address()).endpoint("db", "b", world.b.address());
-        world.write("mesh.yaml", &mesh.text());
-        world
+        mesh.outbound("db", setup.dialled);
+        mesh.endpoint("db", "a", setup.a.address()).endpoint("db", "b", setup.b.address());
+        setup.write("mesh.yaml", &mesh.text());
+        setup
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -91,28 +91,28 @@ fn an_object_keeps_its_last_good_form_and_the_others_go_on() {
     if !is_root("an_object_keeps_its_last_good_form_and_the_others_go_on") {
         return;
     }
-    let world = World::new();
-    world.route("a");
-    let daemon = world.daemon();
-    assert_eq!(world.names(), ["a"]);
+    let setup = Setup::new();
+    setup.route("a");
+    let daemon = setup.daemon();
+    assert_eq!(setup.names(), ["a"]);
     // Of one file, a policy is wrong and the endpoint it leads to has moved.
-    let moved = Server::start((world.a.address().ip(), 0), "moved");
+    let moved = Server::start((setup.a.address().ip(), 0), "moved");
     let mut mesh = Mesh::new();
-    mesh.outbound("db", world.dialled).document(&World::broken("b"));
-    mesh.endpoint("db", "a", moved.address()).endpoint("db", "b", world.b.address());
-    fs::remove_file(world.directory.path().join("route.yaml")).unwrap();
+    mesh.outbound("db", setup.dialled).document(&Setup::broken("b"));
+    mesh.endpoint("db", "a", moved.address()).endpoint("db", "b", setup.b.address());
+    fs::remove_file(setup.directory.path().join("route.yaml")).unwrap();
     daemon.wait_for_line("new routes in force");
     let mut both = Mesh::new();
-    both.outbound("db", world.dialled).document(&World::text("a"));
-    both.endpoint("db", "a", world.a.address()).endpoint("db", "b", world.b.address());
-    world.write("mesh.yaml", &both.text());
+    both.outbound("db", setup.dialled).document(&Setup::text("a"));
+    both.endpoint("db", "a", setup.a.address()).endpoint("db", "b", setup.b.address());
+    setup.write("mesh.yaml", &both.text());
     daemon.wait_for_line("new routes in force");
-    assert_eq!(world.names(), ["a"]);
-    world.write("mesh.yaml", &mesh.text());
+    assert_eq!(setup.names(), ["a"]);
+    setup.write("mesh.yaml", &mesh.text());
     let line = daemon.wait_for_line("MeshTCPRoute split-db of mesh default cannot be used");
     assert!(line.contains("what it was before stays"), "{line}");
     daemon.wait_for_line("new routes in force");
-    assert_eq!(world.names(), ["moved"]);
+    assert_eq!(setup.names(), ["moved"]);
     let all = rejected(&daemon);
     assert_eq!(all.len(), 1);
     assert_eq!(all[0]["subject"], "MeshTCPRoute split-db of mesh default");
@@ -125,13 +125,13 @@ fn an_object_keeps_its_last_good_form_and_the_others_go_on() {
         assert!(table.contains(part), "{part:?} is not in {table}");
     }
     // Since the same time, whatever else changes; told in the log once.
-    world.write("mesh.yaml", &(mesh.text() + "# more\n"));
+    setup.write("mesh.yaml", &(mesh.text() + "# more\n"));
     wait_for("it is read", || daemon.json("/v1/status")["lastReconcile"]["result"] == "unchanged");
     assert_eq!(rejected(&daemon)[0]["since"], all[0]["since"]);
-    world.write("mesh.yaml", &mesh.text().replace("wieght", "weight"));
+    setup.write("mesh.yaml", &mesh.text().replace("wieght", "weight"));
     daemon.wait_for_line("MeshTCPRoute split-db of mesh default is not rejected any more");
     daemon.wait_for_line("new routes in force");
-    assert_eq!(world.names(), ["b"]);
+    assert_eq!(setup.names(), ["b"]);
     wait_for("nothing is rejected", || rejected(&daemon).is_empty());
     assert!(!daemon.get("/metrics").1.contains("tcproute_rejected{"), "no series without a rejection");
 }
@@ -141,19 +141,19 @@ fn a_daemon_starts_with_what_is_usable() {
     if !is_root("a_daemon_starts_with_what_is_usable") {
         return;
     }
-    let world = World::new();
-    world.write("route.yaml", &World::broken("a"));
-    world.write("half.yaml", "type: Mesh\nname: [\n");
-    let daemon = world.daemon();
-    assert_eq!(world.names(), ["a", "b"], "as without the policy");
+    let setup = Setup::new();
+    setup.write("route.yaml", &Setup::broken("a"));
+    setup.write("half.yaml", "type: Mesh\nname: [\n");
+    let daemon = setup.daemon();
+    assert_eq!(setup.names(), ["a", "b"], "as without the policy");
     let all = rejected(&daemon);
     assert_eq!(all.len(), 2);
     assert!(all.iter().all(|rejected| rejected["kept"] == false), "{all:?}");
     assert_eq!(daemon.metric(METRIC), 1);
     assert_eq!(daemon.metric("tcproute_rejected{source=\"files\",kind=\"unknown\"}"), 1);
-    world.route("b");
+    setup.route("b");
     daemon.wait_for_line("new routes in force");
-    assert_eq!(world.names(), ["b"]);
+    assert_eq!(setup.names(), ["b"]);
     assert_eq!(rejected(&daemon).len(), 1);
 }
 
@@ -163,19 +163,19 @@ fn a_path_that_is_not_there_is_waited_for() {
     if !is_root("a_path_that_is_not_there_is_waited_for") {
         return;
     }
-    let world = World::new();
-    let late = world.directory.path().join("late");
-    let mesh = world.directory.path().join("mesh.yaml");
+    let setup = Setup::new();
+    let late = setup.directory.path().join("late");
+    let mesh = setup.directory.path().join("mesh.yaml");
     let more = [Path::new("--resources"), &late];
-    let workloads = [("web", world.cgroup.path())];
+    let workloads = [("web", setup.cgroup.path())];
     let daemon = Daemon::start_with(&mut Command::new(binary()), &mesh, &workloads, &more);
     let source = || daemon.json("/v1/status")["sources"][0].clone();
     assert!(source()["failing"]["why"].as_str().unwrap().contains("No such file"), "{}", source());
-    assert_eq!(world.names(), ["a", "b"]);
+    assert_eq!(setup.names(), ["a", "b"]);
     fs::create_dir(&late).unwrap();
-    fs::write(late.join("route.yaml"), World::text("b")).unwrap();
+    fs::write(late.join("route.yaml"), Setup::text("b")).unwrap();
     daemon.wait_for_line("new routes in force");
-    assert_eq!(world.names(), ["b"]);
+    assert_eq!(setup.names(), ["b"]);
     wait_for("it is well", || source()["failing"].is_null());
 }
 
@@ -184,14 +184,14 @@ fn strict_refuses_to_start() {
     if !is_root("strict_refuses_to_start") {
         return;
     }
-    let world = World::new();
-    world.write("route.yaml", &World::broken("a"));
+    let setup = Setup::new();
+    setup.write("route.yaml", &Setup::broken("a"));
     let bpffs = Bpffs::mount();
     let run = |more: &[&str]| -> Output {
-        let socket = world.directory.path().join("run/admin.sock");
-        let workloads = [("web", world.cgroup.path())];
+        let socket = setup.directory.path().join("run/admin.sock");
+        let workloads = [("web", setup.cgroup.path())];
         let mut command = Command::new(binary());
-        run_arguments(&mut command, world.directory.path(), bpffs.path(), &socket, &workloads).args(more);
+        run_arguments(&mut command, setup.directory.path(), bpffs.path(), &socket, &workloads).args(more);
         command.output().unwrap()
     };
     let output = run(&["--strict"]);
@@ -228,27 +228,27 @@ fn workloads_keep_their_routes_while_a_new_daemon_has_not_seen_their_dataplane()
     if !is_root("workloads_keep_their_routes_while_a_new_daemon_has_not_seen_their_dataplane") {
         return;
     }
-    let world = World::new();
-    world.route("b");
+    let setup = Setup::new();
+    setup.route("b");
     let bpffs = Rc::new(Bpffs::mount());
-    let mesh = world.directory.path().join("mesh.yaml");
+    let mesh = setup.directory.path().join("mesh.yaml");
     let text = fs::read_to_string(&mesh).unwrap();
     let start = || {
-        let workloads = [("web", world.cgroup.path())];
+        let workloads = [("web", setup.cgroup.path())];
         let mut command = Command::new(binary());
-        Daemon::start_on(&bpffs, &mut command, world.directory.path(), &workloads, &["--drain", "0.1"])
+        Daemon::start_on(&bpffs, &mut command, setup.directory.path(), &workloads, &["--drain", "0.1"])
     };
     drop(start());
     fs::remove_file(&mesh).unwrap();
     let daemon = start();
-    assert_eq!(world.names(), ["b"]);
+    assert_eq!(setup.names(), ["b"]);
     let missing = daemon.json("/v1/status")["warnings"].to_string();
     assert!(missing.contains("those that an earlier daemon has left them"), "{missing}");
     // It comes back, and the policy has changed meanwhile.
-    world.route("a");
-    world.write("mesh.yaml", &text);
+    setup.route("a");
+    setup.write("mesh.yaml", &text);
     daemon.wait_for_line("new routes in force");
-    assert_eq!(world.names(), ["a"]);
+    assert_eq!(setup.names(), ["a"]);
 }
 
 /// Whether servers take plaintext is not known then.
@@ -257,19 +257,19 @@ fn nothing_is_routed_in_a_mesh_that_cannot_be_read() {
     if !is_root("nothing_is_routed_in_a_mesh_that_cannot_be_read") {
         return;
     }
-    let world = World::new();
-    world.route("a");
-    world.write("default.yaml", "type: Mesh\nname: default\nmtls: {enabledBackend: ca}\n");
-    let daemon = world.daemon();
+    let setup = Setup::new();
+    setup.route("a");
+    setup.write("default.yaml", "type: Mesh\nname: default\nmtls: {enabledBackend: ca}\n");
+    let daemon = setup.daemon();
     let action = || daemon.json("/v1/routes")[0]["routes"][0]["action"].clone();
     assert_eq!(action(), "passthrough");
     let subjects: Vec<Value> = rejected(&daemon).iter().map(|one| one["subject"].clone()).collect();
     assert_eq!(subjects, ["Mesh default"]);
-    world.write("default.yaml", "type: Mesh\nname: default\n");
+    setup.write("default.yaml", "type: Mesh\nname: default\n");
     daemon.wait_for_line("new routes in force");
-    assert_eq!(world.names(), ["a"]);
+    assert_eq!(setup.names(), ["a"]);
     // Then it is known, also while it cannot be read.
-    world.write("default.yaml", "type: Mesh\nname: default\nmtls: {enabledBackend: ca}\n");
+    setup.write("default.yaml", "type: Mesh\nname: default\nmtls: {enabledBackend: ca}\n");
     daemon.wait_for_line("Mesh default cannot be used");
-    assert_eq!((action(), world.names()), (json!("route"), vec!["a".to_owned()]));
+    assert_eq!((action(), setup.names()), (json!("route"), vec!["a".to_owned()]));
 }

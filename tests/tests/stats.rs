@@ -19,14 +19,14 @@ use tcproute_tests::{
 /// `(version, weight)`; `a` and `b` are served, and `c` has no endpoint.
 type Weights = [(&'static str, u32); 3];
 
-struct World {
+struct Setup {
     dialled: SocketAddr,
     servers: [Server; 2],
     mesh: Mesh,
     cgroup: TestCgroup,
 }
 
-impl World {
+impl Setup {
     fn new(weights: Weights) -> Self {
         let net = Loopback::claim();
         let dialled: SocketAddr = (net.ip(0, 1), 5432).into();
@@ -62,24 +62,24 @@ fn the_observed_split_is_what_the_clients_saw_since_the_weights_are_what_they_ar
     if !is_root("the_observed_split_is_what_the_clients_saw_since_the_weights_are_what_they_are") {
         return;
     }
-    let world = World::new([("a", 1), ("b", 1), ("c", 0)]);
-    let daemon = world.daemon(&[]);
+    let setup = Setup::new([("a", 1), ("b", 1), ("c", 0)]);
+    let daemon = setup.daemon(&[]);
     assert!(daemon.stats(&[]).contains("too few connections to tell"));
-    let seen = world.connect(200);
+    let seen = setup.connect(200);
     let before = route(&daemon);
     assert_eq!(before["split"]["chosen"], serde_json::json!([seen["a"], seen["b"], 0]));
     assert!(before["split"]["chance"].as_f64().unwrap() > 1e-6, "{before}");
     assert!(daemon.stats(&["--service", "db"]).contains("is explainable by chance"));
     assert_eq!(daemon.stats(&["--service", "other"]), "no routes");
 
-    let changed = mesh(world.dialled, &world.servers, [("a", 1), ("b", 0), ("c", 0)]);
-    fs::rename(changed.file(), world.mesh.file_path()).unwrap();
+    let changed = mesh(setup.dialled, &setup.servers, [("a", 1), ("b", 0), ("c", 0)]);
+    fs::rename(changed.file(), setup.mesh.file_path()).unwrap();
     wait_for("the new weights are in force", || route(&daemon)["backends"][1]["weight"] == 0);
-    world.connect(20);
+    setup.connect(20);
     let after = route(&daemon);
     assert_eq!(after["split"]["chosen"], serde_json::json!([20, 0, 0]));
     assert_eq!(after["backends"][0]["outcomes"]["established"], seen["a"] + 20);
-    let labels = format!(r#"service="db",dialled="{}",backend="MeshServiceSubset db"#, world.dialled);
+    let labels = format!(r#"service="db",dialled="{}",backend="MeshServiceSubset db"#, setup.dialled);
     let metrics = daemon.get("/metrics").1;
     let established: Vec<&str> = metrics
         .lines()
@@ -94,9 +94,9 @@ fn what_was_refused_for_want_of_endpoints_counts_for_its_backend_ref() {
     if !is_root("what_was_refused_for_want_of_endpoints_counts_for_its_backend_ref") {
         return;
     }
-    let world = World::new([("a", 1), ("b", 1), ("c", 2)]);
-    let daemon = world.daemon(&["--selection", "even"]);
-    let (ip, port) = (world.dialled.ip(), world.dialled.port());
+    let setup = Setup::new([("a", 1), ("b", 1), ("c", 2)]);
+    let daemon = setup.daemon(&["--selection", "even"]);
+    let (ip, port) = (setup.dialled.ip(), setup.dialled.port());
     let client = script(&format!(
         "
 for _ in range(40):
@@ -104,7 +104,7 @@ for _ in range(40):
     except (ConnectionRefusedError, PermissionError): pass
 "
     ));
-    stdout(&world.cgroup.command("python3").args(["-SEc", &client]).output().unwrap());
+    stdout(&setup.cgroup.command("python3").args(["-SEc", &client]).output().unwrap());
     let route = route(&daemon);
     assert_eq!(route["split"]["chosen"], serde_json::json!([10, 10, 20]));
     assert_eq!(route["backends"][2]["outcomes"]["noEndpoint"], 20);

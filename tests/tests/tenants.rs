@@ -17,7 +17,7 @@ use tcproute_tests::{
 };
 
 /// The Dataplane `victim` with a route to one of two servers, and `web`, the tenant who goes too far.
-struct World {
+struct Setup {
     dialled: SocketAddr,
     attacked: SocketAddr,
     servers: [Server; 2],
@@ -28,12 +28,12 @@ struct World {
     more: [String; 2],
 }
 
-impl World {
+impl Setup {
     fn new(more: [String; 2]) -> Self {
         let net = Loopback::claim();
         let [dialled, attacked] = [1, 2].map(|last| SocketAddr::from((net.ip(0, last), 5432)));
         let servers = [(1, "old"), (2, "new")].map(|(last, name)| Server::start((net.ip(1, last), 0), name));
-        let world = Self {
+        let setup = Self {
             dialled,
             attacked,
             servers,
@@ -44,14 +44,14 @@ impl World {
             more,
         };
         let mut mesh = Mesh::new();
-        mesh.outbound("many", attacked).endpoint("many", "x", world.servers[0].address());
-        for (version, server) in ["old", "new"].into_iter().zip(&world.servers) {
+        mesh.outbound("many", attacked).endpoint("many", "x", setup.servers[0].address());
+        for (version, server) in ["old", "new"].into_iter().zip(&setup.servers) {
             mesh.endpoint("db", version, server.address());
         }
         mesh.dataplane("victim", "victim", "db", dialled);
-        fs::write(world.directory.path().join("mesh.yaml"), mesh.text()).unwrap();
-        world.victim_goes_to("old");
-        world
+        fs::write(setup.directory.path().join("mesh.yaml"), mesh.text()).unwrap();
+        setup.victim_goes_to("old");
+        setup
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -125,12 +125,12 @@ fn five_thousand_backend_refs_harm_their_own_dataplane_alone() {
     if !is_root("five_thousand_backend_refs_harm_their_own_dataplane_alone") {
         return;
     }
-    let world = World::new(["--max-routes-per-workload", "4999"].map(str::to_owned));
-    let daemon = world.start();
+    let setup = Setup::new(["--max-routes-per-workload", "4999"].map(str::to_owned));
+    let daemon = setup.start();
     let references: Vec<String> = (1..=5000).map(|weight| reference("many", "x", weight)).collect();
-    world.write("attacker.yaml", &route("web", "many", &references.join(", ")));
-    world.harms_nobody(daemon, |world| {
-        world.write("attacker.yaml", &route("web", "many", &references[..4999].join(", ")));
+    setup.write("attacker.yaml", &route("web", "many", &references.join(", ")));
+    setup.harms_nobody(daemon, |setup| {
+        setup.write("attacker.yaml", &route("web", "many", &references[..4999].join(", ")));
     });
 }
 
@@ -145,8 +145,8 @@ fn two_hundred_thousand_endpoints_harm_who_dials_them_alone() {
     }
     // As many as are allowed if nothing is said; on a slow machine less of both.
     let most = sample(131_072).to_string();
-    let world = World::new(["--max-endpoints-per-workload".to_owned(), most]);
-    let daemon = world.start();
+    let setup = Setup::new(["--max-endpoints-per-workload".to_owned(), most]);
+    let daemon = setup.start();
     let endpoints = |count: u32| {
         let mut text = String::new();
         for number in 0..count {
@@ -159,7 +159,7 @@ fn two_hundred_thousand_endpoints_harm_who_dials_them_alone() {
         }
         text
     };
-    world.write("attacker.yaml", &route("web", "many", "{kind: MeshService, name: many}"));
-    world.write("endpoints.yaml", &endpoints(sample(200_000)));
-    world.harms_nobody(daemon, |world| world.write("endpoints.yaml", &endpoints(100)));
+    setup.write("attacker.yaml", &route("web", "many", "{kind: MeshService, name: many}"));
+    setup.write("endpoints.yaml", &endpoints(sample(200_000)));
+    setup.harms_nobody(daemon, |setup| setup.write("endpoints.yaml", &endpoints(100)));
 }

@@ -22,7 +22,7 @@ use tcproute_tests::{
 };
 
 /// A route to a backend that answers, one to a closed port and one without endpoint.
-struct World {
+struct Setup {
     up: SocketAddr,
     closed: SocketAddr,
     nobody: SocketAddr,
@@ -32,7 +32,7 @@ struct World {
     _mesh: Mesh,
 }
 
-impl World {
+impl Setup {
     fn new() -> Self {
         let net = Loopback::claim();
         let [up, closed, nobody] = [1, 2, 3].map(|last| SocketAddr::from((net.ip(0, last), 5432)));
@@ -96,15 +96,15 @@ fn every_decision_is_a_line_with_what_came_of_it() {
     if !is_root("every_decision_is_a_line_with_what_came_of_it") {
         return;
     }
-    let world = World::new();
-    let mut trace = world.trace(&["--output", "json", "--count", "3"]);
-    let pid = world.dial(&[world.up, world.closed, world.nobody]);
+    let setup = Setup::new();
+    let mut trace = setup.trace(&["--output", "json", "--count", "3"]);
+    let pid = setup.dial(&[setup.up, setup.closed, setup.nobody]);
     let lines = [trace.json(), trace.json(), trace.json()];
     let of = |service: &str| lines.iter().find(|line| line["service"] == service).unwrap();
     for (service, dialled, endpoint, outcome) in [
-        ("up", world.up, Some(world.backend.address().to_string()), "established"),
-        ("closed", world.closed, None, "refused"),
-        ("nobody", world.nobody, None, "no-endpoint"),
+        ("up", setup.up, Some(setup.backend.address().to_string()), "established"),
+        ("closed", setup.closed, None, "refused"),
+        ("nobody", setup.nobody, None, "no-endpoint"),
     ] {
         let line = of(service);
         assert_eq!((&line["outcome"], &line["dataplane"]), (&outcome.into(), &"web".into()), "{line}");
@@ -122,10 +122,10 @@ fn every_decision_is_a_line_with_what_came_of_it() {
     assert!(of("up")["backend"].as_str().unwrap().contains("up"));
     assert!(of("up")["microseconds"].is_u64());
     assert!(trace.process.0.wait().unwrap().success(), "it ends after three");
-    wait_for("nobody listens any more", || world.listeners() == 0);
-    world.dial(&[world.nobody]);
-    let mut again = world.trace(&["--output", "json"]);
-    world.dial(&[world.up]);
+    wait_for("nobody listens any more", || setup.listeners() == 0);
+    setup.dial(&[setup.nobody]);
+    let mut again = setup.trace(&["--output", "json"]);
+    setup.dial(&[setup.up]);
     assert_eq!(again.json()["service"], "up", "what was decided meanwhile is no event");
 }
 
@@ -134,14 +134,14 @@ fn filters_leave_others_out() {
     if !is_root("filters_leave_others_out") {
         return;
     }
-    let world = World::new();
-    let endpoint = world.backend.address().to_string();
-    let mut by_endpoint = world.trace(&["--endpoint", &endpoint]);
+    let setup = Setup::new();
+    let endpoint = setup.backend.address().to_string();
+    let mut by_endpoint = setup.trace(&["--endpoint", &endpoint]);
     let mut by_outcome =
-        world.trace(&["--outcome", "refused", "--outcome", "no-endpoint", "--output", "json"]);
+        setup.trace(&["--outcome", "refused", "--outcome", "no-endpoint", "--output", "json"]);
     let heading = by_endpoint.line();
     assert!(heading.starts_with("TIME"), "{heading}");
-    world.dial(&[world.nobody, world.up, world.closed]);
+    setup.dial(&[setup.nobody, setup.up, setup.closed]);
     let line = by_endpoint.line();
     assert!(line.contains(&endpoint) && line.contains("established"), "{line}");
     let mut services =
@@ -155,19 +155,19 @@ fn what_was_lost_is_told() {
     if !is_root("what_was_lost_is_told") {
         return;
     }
-    let world = World::new();
-    let mut trace = world.trace(&["--output", "json"]);
+    let setup = Setup::new();
+    let mut trace = setup.trace(&["--output", "json"]);
     // The reader stands still while there are more decisions than the pipe, the sockets and the rings hold.
-    let pid = nix::unistd::Pid::from_raw(world.daemon.pid().try_into().unwrap());
+    let pid = nix::unistd::Pid::from_raw(setup.daemon.pid().try_into().unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
-    let (ip, port) = (world.nobody.ip(), world.nobody.port());
+    let (ip, port) = (setup.nobody.ip(), setup.nobody.port());
     let body = format!(
         "
 s = socket.socket()
 for _ in range(12000): s.connect_ex(('{ip}', {port}))
 "
     );
-    let client = world.cgroup.command("python3").args(["-SEc", &script(&body)]).output();
+    let client = setup.cgroup.command("python3").args(["-SEc", &script(&body)]).output();
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
     stdout(&client.unwrap());
     let (mut seen, mut lost) = (0, 0);

@@ -2,7 +2,7 @@
 //!
 //! The worst case: every local Dataplane dials every service.
 
-mod world;
+mod mesh;
 
 use std::{
     fs,
@@ -13,14 +13,14 @@ use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use tcproute::routing::{DnsAnswers, Options, Resolver};
 
-use world::World;
+use mesh::Mesh;
 
 /// From the smallest, so that the peak of memory is that of the last.
 const SERVICES: [usize; 5] = [100, 300, 1_000, 3_000, 10_000];
 const REPEATS: usize = 5;
 
 struct Measured {
-    world: World,
+    mesh: Mesh,
     routes: usize,
     prepare: Duration,
     resolve: Duration,
@@ -33,31 +33,31 @@ struct Measured {
 fn main() -> Result<()> {
     let mut rows = Vec::new();
     for services in SERVICES {
-        let world = World { services };
-        rows.push(measure(world)?);
+        let mesh = Mesh { services };
+        rows.push(measure(mesh)?);
     }
     print!("{}", report(&rows));
     Ok(())
 }
 
-fn measure(world: World) -> Result<Measured> {
+fn measure(mesh: Mesh) -> Result<Measured> {
     let mut times = [const { Vec::new() }; 5];
     let mut count = 0;
     for repeat in 0..REPEATS {
-        let resources = world.resources();
+        let resources = mesh.resources();
         let start = Instant::now();
         let mut resolver = Resolver::new(resources, DnsAnswers::new(), Options::default());
         times[0].push(start.elapsed());
 
         let start = Instant::now();
-        let mesh = world::mesh();
-        let dataplanes = (0..world::DATAPLANES).map(|i| resolver.resolve(&mesh, &world::dataplane_name(i)));
+        let name = mesh::mesh();
+        let dataplanes = (0..mesh::DATAPLANES).map(|i| resolver.resolve(&name, &mesh::dataplane_name(i)));
         let mut routes = dataplanes.collect::<Result<Vec<_>, _>>()?;
         times[1].push(start.elapsed());
         count = routes.iter().map(|routes| routes.routes.len()).sum();
 
         // One endpoint moves to another address. The set of all resources is compared with the one before.
-        let changed = world.with_moved_endpoint(resolver.resources(), repeat);
+        let changed = mesh.with_moved_endpoint(resolver.resources(), repeat);
         let before = routes[0].clone();
         let start = Instant::now();
         let update = resolver.update(changed, DnsAnswers::new());
@@ -74,7 +74,7 @@ fn measure(world: World) -> Result<Measured> {
         times[3].push(refresh.elapsed());
         assert!(touched && before != routes[0], "the change arrives at every Dataplane");
 
-        let changed = world.with_changed_policy(resolver.resources(), repeat);
+        let changed = mesh.with_changed_policy(resolver.resources(), repeat);
         let start = Instant::now();
         let update = resolver.update(changed, DnsAnswers::new());
         let mut touched = false;
@@ -89,16 +89,7 @@ fn measure(world: World) -> Result<Measured> {
         assert!(touched, "the change arrives");
     }
     let [prepare, resolve, change, change_only, policy] = times.map(median);
-    Ok(Measured {
-        world,
-        routes: count,
-        prepare,
-        resolve,
-        change,
-        change_only,
-        policy,
-        peak_mib: peak_mib()?,
-    })
+    Ok(Measured { mesh, routes: count, prepare, resolve, change, change_only, policy, peak_mib: peak_mib()? })
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -132,12 +123,12 @@ fn report(rows: &[Measured]) -> String {
     ]);
     let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1000.0);
     for row in rows {
-        let world = &row.world;
+        let mesh = &row.mesh;
         table.add_row([
-            world.services.to_string(),
-            world.endpoints().to_string(),
-            world.policies().to_string(),
-            world::DATAPLANES.to_string(),
+            mesh.services.to_string(),
+            mesh.endpoints().to_string(),
+            mesh.policies().to_string(),
+            mesh::DATAPLANES.to_string(),
             row.routes.to_string(),
             ms(row.prepare),
             ms(row.resolve),
@@ -156,7 +147,7 @@ fn report(rows: &[Measured]) -> String {
     let grown = |of: fn(&Measured) -> Duration| of(last).as_secs_f64() / of(first).as_secs_f64();
     format!(
         "{text}{} times the services: {:.0} times the time for all, {:.0} times for one endpoint\n",
-        last.world.services / first.world.services,
+        last.mesh.services / first.mesh.services,
         grown(|row| row.prepare + row.resolve),
         grown(|row| row.change),
     )

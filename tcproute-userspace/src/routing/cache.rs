@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     Destination,
-    destination::{Dependency, DestinationKey, World},
+    destination::{Context, Dependency, DestinationKey},
 };
 
 /// A destination and what has taken its place.
@@ -33,11 +33,11 @@ struct Resolved {
 
 impl Destinations {
     /// The destination of a key, resolved if it was not.
-    pub(super) fn get(&mut self, key: DestinationKey, world: &World<'_>) -> Arc<Destination> {
+    pub(super) fn get(&mut self, key: DestinationKey, context: &Context<'_>) -> Arc<Destination> {
         if let Some(resolved) = self.resolved.get(&key) {
             return Arc::clone(&resolved.destination);
         }
-        let (destination, depends) = world.resolve(&key);
+        let (destination, depends) = context.resolve(&key);
         let destination = Arc::new(destination);
         self.insert(Arc::new(key), Arc::clone(&destination), depends);
         destination
@@ -92,11 +92,11 @@ impl Destinations {
     pub(super) fn renew(
         &mut self,
         keys: impl IntoIterator<Item = Arc<DestinationKey>>,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) -> Vec<Replaced> {
         let mut replaced = Vec::new();
         for key in keys {
-            let (destination, depends) = world.resolve(&key);
+            let (destination, depends) = context.resolve(&key);
             let Some(before) = self.remove(&key) else { continue };
             if *before.destination == destination {
                 self.insert(key, before.destination, depends);

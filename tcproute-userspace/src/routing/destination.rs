@@ -78,7 +78,7 @@ pub(super) enum Dependency {
 }
 
 /// What all destinations have in common.
-pub(super) struct World<'a> {
+pub(super) struct Context<'a> {
     pub(super) services: &'a Services,
     pub(super) resources: &'a Resources,
     pub(super) options: &'a Options,
@@ -108,7 +108,7 @@ pub(super) struct Backends<'a> {
     pub(super) unknown: bool,
 }
 
-impl World<'_> {
+impl Context<'_> {
     pub(super) const fn compat(&self) -> Compat {
         self.options.compat
     }

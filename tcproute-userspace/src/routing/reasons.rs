@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    destination::{Backends, Dependency, DestinationKey, Same, World},
+    destination::{Backends, Context, Dependency, DestinationKey, Same},
     protocol,
     service::ServiceId,
 };
@@ -12,7 +12,7 @@ use crate::{
     resources::{HttpRule, MtlsMode, PolicyHeader, ServiceKind},
 };
 
-impl World<'_> {
+impl Context<'_> {
     /// Why policies of other kinds keep connections at the proxy, if they do.
     pub(super) fn reason_of_policies(
         &self,

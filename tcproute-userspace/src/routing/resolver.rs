@@ -8,7 +8,7 @@ use super::{
     AddressRole, DataplaneRoutes, DeniedAddress, Destination, DnsAnswers, Options, ResolvedRoute,
     UnknownDataplane,
     cache::Destinations,
-    destination::{DestinationKey, Dialled, Same, World},
+    destination::{Context, DestinationKey, Dialled, Same},
     find::find,
     policies::{Asked, Policies},
     service::{About, ServiceId},
@@ -211,7 +211,7 @@ impl Resolver {
     /// What a key leads to.
     pub(super) fn destination_of(&mut self, key: DestinationKey) -> Arc<Destination> {
         let Self { resources, options, services, destinations, .. } = self;
-        destinations.get(key, &World { services, resources, options })
+        destinations.get(key, &Context { services, resources, options })
     }
 
     /// All that decides where a Dataplane gets to.
@@ -238,8 +238,8 @@ impl Resolver {
         }
     }
 
-    pub(super) const fn world(&self) -> World<'_> {
-        World { services: &self.services, resources: &self.resources, options: &self.options }
+    pub(super) const fn context(&self) -> Context<'_> {
+        Context { services: &self.services, resources: &self.resources, options: &self.options }
     }
 }
 

@@ -107,7 +107,7 @@ impl Resolver {
         }
         let mut destinations = std::mem::take(&mut self.destinations);
         destinations.forget_unused();
-        update.destinations = destinations.renew(keys, &self.world());
+        update.destinations = destinations.renew(keys, &self.context());
         self.destinations = destinations;
         update
     }

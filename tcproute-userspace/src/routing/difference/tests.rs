@@ -87,14 +87,14 @@ proptest! {
         old in proptest::collection::vec((1_u32..100, proptest::collection::btree_set(0_u8..6, 0..4)), 1..5),
         new in proptest::collection::vec((1_u32..100, proptest::collection::btree_set(0_u8..6, 0..4)), 1..5),
     ) {
-        let world = |refs: &[(u32, BTreeSet<u8>)]| {
+        let made = |refs: &[(u32, BTreeSet<u8>)]| {
             let sum: u32 = refs.iter().map(|(weight, _)| weight).sum();
             let endpoints: Vec<Vec<u8>> = refs.iter().map(|(_, last)| last.iter().copied().collect()).collect();
             let share = |weight: u32| f64::from(weight) / f64::from(sum);
             let parts = refs.iter().zip(&endpoints).map(|((weight, _), last)| (share(*weight), last.as_slice()));
             routes(&parts.collect::<Vec<_>>())
         };
-        let (old, new) = (world(&old), world(&new));
+        let (old, new) = (made(&old), made(&new));
         for route in difference(Some(&old), Some(&new)).unwrap().routes {
             let gained: f64 = route.shifts.iter().map(|shift| shift.after - shift.before).sum();
             prop_assert!(gained.abs() < 1e-9);

@@ -173,9 +173,9 @@ fn pool() -> Vec<Vec<String>> {
 }
 
 /// For each of the pool, which of its forms is there, if any.
-fn worlds() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let world = proptest::collection::vec(0_u8..8, pool().len());
-    proptest::collection::vec(world, 6)
+fn states() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let state = proptest::collection::vec(0_u8..8, pool().len());
+    proptest::collection::vec(state, 6)
 }
 
 const LATER: [&str; 2] = [
@@ -198,7 +198,7 @@ proptest! {
 
     #[test]
     fn an_update_gives_what_resolving_again_would(
-        worlds in worlds(),
+        states in states(),
         changes in proptest::collection::vec(proptest::collection::vec(any::<proptest::sample::Index>(), 1..4), 6),
         compat in prop_oneof![Just(Compat::V2_4), Just(Compat::Latest), Just(Compat::V3)],
     ) {
@@ -206,30 +206,30 @@ proptest! {
         let mesh = MeshName::default();
         let options = Options { compat, ..Options::default() };
         // Some things change at a time, and now and then all do.
-        let mut world = worlds[0].clone();
-        let read = |world: &[u8]| {
-            let texts = pool.iter().zip(world).enumerate().filter_map(|(i, (forms, &form))| {
+        let mut state = states[0].clone();
+        let read = |state: &[u8]| {
+            let texts = pool.iter().zip(state).enumerate().filter_map(|(i, (forms, &form))| {
                 // Who dials is always there.
                 let form = usize::from(form);
                 forms.get(if i == 0 { form % forms.len() } else { form }).map(String::as_str)
             });
             resources(&texts.collect::<Vec<_>>())
         };
-        let mut resolver = Resolver::new(read(&world), dns(), options.clone());
+        let mut resolver = Resolver::new(read(&state), dns(), options.clone());
         let mut routes = resolver.resolve(&mesh, "web").unwrap();
-        for (i, next) in worlds.iter().enumerate().skip(1) {
+        for (i, next) in states.iter().enumerate().skip(1) {
             let changed: Vec<usize> = changes[i].iter().map(|index| index.index(pool.len())).collect();
-            for (place, form) in world.iter_mut().enumerate() {
+            for (place, form) in state.iter_mut().enumerate() {
                 if i == 3 || changed.contains(&place) {
                     *form = next[place];
                 }
             }
             let answers = if i % 3 == 0 { DnsAnswers::new() } else { dns() };
-            let update = resolver.update(read(&world), answers.clone());
+            let update = resolver.update(read(&state), answers.clone());
             let before = routes.clone();
             let touched = refresh(&mut resolver, &mut routes, &update).unwrap();
             prop_assert!(touched || before == routes);
-            let mut afresh = Resolver::new(read(&world), answers, options.clone());
+            let mut afresh = Resolver::new(read(&state), answers, options.clone());
             prop_assert_eq!(&routes, &afresh.resolve(&mesh, "web").unwrap());
         }
     }

@@ -72,16 +72,16 @@ impl Serialize for Item<'_> {
 mod tests {
     use crate::{
         resources::Resource,
-        sources::documents::{Object, Outcome, Rules, read},
+        sources::documents::{Object, Rules, Verdict, read},
     };
 
     fn read_with_json(text: &str) -> Vec<(Resource, String)> {
         let mut all = Vec::new();
         let rules = Rules { as_json: true, ..Rules::default() };
-        let ending = read(text, &rules, &mut |Object { outcome, .. }| match outcome {
-            Outcome::Read(resource, json) => all.push((resource, json.unwrap().into())),
-            Outcome::Refused(notes) => panic!("{:?}", notes[0].message),
-            Outcome::Passed(_) => {}
+        let ending = read(text, &rules, &mut |Object { verdict, .. }| match verdict {
+            Verdict::Read(resource, json) => all.push((resource, json.unwrap().into())),
+            Verdict::Refused(notes) => panic!("{:?}", notes[0].message),
+            Verdict::Passed(_) => {}
         });
         assert!(ending.faults.is_empty());
         all

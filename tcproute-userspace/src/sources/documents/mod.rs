@@ -64,13 +64,13 @@ pub(super) struct Object {
     pub(super) at: Mark,
     /// Where its name is, or should be.
     pub(super) name: Mark,
-    pub(super) outcome: Outcome,
+    pub(super) verdict: Verdict,
     /// What of it does not count, though it can be used.
     pub(super) remarks: Vec<Note>,
 }
 
-/// What came of an object.
-pub(super) enum Outcome {
+/// What an object is taken for.
+pub(super) enum Verdict {
     /// As JSON, too, if [`Rules::as_json`] says so.
     Read(Resource, Option<Box<str>>),
     /// What is wrong with it, in the order of places; empty if too much was told already of the objects before.
@@ -236,19 +236,19 @@ impl Reading<'_> {
         let wrong = self.notes.end_object();
         let name = reader.map_or(node.at(), |reader| follow(node, reader.form.name_path()));
         let mut remarks = Vec::new();
-        let (identity, outcome) = match (wrong, resource) {
+        let (identity, verdict) = match (wrong, resource) {
             (None, Some((resource, json))) => {
                 if let (Some(guard), Some(reader)) = (self.guard, reader) {
                     remarks = guarded::remarks(guard, &resource, reader.form, node);
                 }
-                (Some(resource.identity()), Outcome::Read(resource, json))
+                (Some(resource.identity()), Verdict::Read(resource, json))
             }
             (wrong, _) => (
                 reader.and_then(|reader| identity(node, reader)),
-                Outcome::Refused(wrong.unwrap_or_default()),
+                Verdict::Refused(wrong.unwrap_or_default()),
             ),
         };
-        (self.take)(Object { identity, at: node.at(), name, outcome, remarks });
+        (self.take)(Object { identity, at: node.at(), name, verdict, remarks });
     }
 
     /// Kuma's schemas take no null, whatever the field.
@@ -267,8 +267,8 @@ impl Reading<'_> {
     }
 
     fn pass(&mut self, node: Node<'_>, note: Option<Note>) {
-        let outcome = Outcome::Passed(note);
-        (self.take)(Object { identity: None, at: node.at(), name: node.at(), outcome, remarks: Vec::new() });
+        let verdict = Verdict::Passed(note);
+        (self.take)(Object { identity: None, at: node.at(), name: node.at(), verdict, remarks: Vec::new() });
     }
 
     /// Reads the items of a list, which may be without a kind of their own.

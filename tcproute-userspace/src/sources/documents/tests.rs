@@ -46,8 +46,8 @@ fn names(text: &str) -> Vec<String> {
 }
 
 pub(in crate::sources) fn resources(text: &str) -> Vec<Resource> {
-    let read = |Object { outcome, .. }| match outcome {
-        Outcome::Read(resource, _) => Some(resource),
+    let read = |Object { verdict, .. }| match verdict {
+        Verdict::Read(resource, _) => Some(resource),
         _ => None,
     };
     read_all(text).into_iter().filter_map(read).collect()
@@ -475,11 +475,11 @@ fn json_is_read() {
 }
 
 fn outline(text: &str) -> Vec<String> {
-    let outline = |Object { identity, at, name, outcome, .. }: Object| {
-        let what = match outcome {
-            Outcome::Read(..) => "read".to_owned(),
-            Outcome::Refused(notes) => format!("refused: {}", notes[0].message),
-            Outcome::Passed(note) => {
+    let outline = |Object { identity, at, name, verdict, .. }: Object| {
+        let what = match verdict {
+            Verdict::Read(..) => "read".to_owned(),
+            Verdict::Refused(notes) => format!("refused: {}", notes[0].message),
+            Verdict::Passed(note) => {
                 note.map_or("passed".to_owned(), |note| format!("passed: {}", note.message))
             }
         };
@@ -598,8 +598,8 @@ fn unknown_fields_pass_where_reading_is_lenient_and_nothing_else_does() {
         "type: Mesh\nname: a\nlater: {}\n---\ntype: Mesh\nname: b\nmtls: {backends: [{nam: 1, mode: X}]}\n";
     let refused = |strictness| {
         let (objects, _) = all_of(text, strictness);
-        let notes = |object: Object| match object.outcome {
-            Outcome::Refused(notes) => notes.len(),
+        let notes = |object: Object| match object.verdict {
+            Verdict::Refused(notes) => notes.len(),
             _ => 0,
         };
         objects.into_iter().map(notes).collect::<Vec<_>>()
@@ -617,7 +617,7 @@ fn what_follows_more_violations_than_are_told_is_read() {
     let (objects, Ending { more, .. }) = all_of(&text, Strictness::Strict);
     assert!(more);
     let [first, second, third] = objects.try_into().ok().unwrap();
-    assert!(matches!(first.outcome, Outcome::Refused(notes) if notes.len() == 20_000));
-    assert!(matches!(second.outcome, Outcome::Refused(notes) if notes.is_empty()));
-    assert!(matches!(third.outcome, Outcome::Read(..)));
+    assert!(matches!(first.verdict, Verdict::Refused(notes) if notes.len() == 20_000));
+    assert!(matches!(second.verdict, Verdict::Refused(notes) if notes.is_empty()));
+    assert!(matches!(third.verdict, Verdict::Read(..)));
 }

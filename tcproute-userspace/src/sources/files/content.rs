@@ -5,7 +5,7 @@ use std::{collections::HashMap, io, mem, path::Path, sync::Arc};
 use super::{
     super::{
         documents::{
-            self, Ending, Mark, Object, Outcome, Rules,
+            self, Ending, Mark, Object, Rules, Verdict,
             limits::{self, ObjectLimits},
         },
         error::InputError,
@@ -181,7 +181,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn take(&mut self, Object { identity, at, name, outcome, remarks }: Object) {
+    fn take(&mut self, Object { identity, at, name, verdict, remarks }: Object) {
         self.seen += 1;
         let ObjectLimits { all, refused } = self.limits;
         if self.beyond.is_none() && (self.seen > all || self.objects.refused.len() >= refused) {
@@ -198,12 +198,12 @@ impl Reading<'_> {
             return;
         }
         self.objects.notes.extend(remarks.into_iter().map(|note| InputError::noted(self.file, note)));
-        match outcome {
-            Outcome::Read(resource, json) => {
+        match verdict {
+            Verdict::Read(resource, json) => {
                 self.objects.count += 1;
                 self.good(resource, name, json);
             }
-            Outcome::Refused(notes) => {
+            Verdict::Refused(notes) => {
                 self.objects.count += usize::from(identity.is_some());
                 self.told = (self.told + notes.len()).min(limits::VIOLATIONS);
                 let errors = notes.into_iter().map(|note| InputError::noted(self.file, note)).collect();
@@ -212,7 +212,7 @@ impl Reading<'_> {
                     None => Refused::at(self.file, Some(at), errors),
                 });
             }
-            Outcome::Passed(note) => {
+            Verdict::Passed(note) => {
                 let told = self.objects.notes.len();
                 if told < limits::NOTES {
                     self.objects.notes.extend(note.map(|note| InputError::noted(self.file, note)));

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::{
     super::{
-        documents::{self, Mark, Object, Outcome, Rules},
+        documents::{self, Mark, Object, Rules, Verdict},
         last_good::{Entry, Key, Record},
     },
     alike::Alike,
@@ -57,8 +57,8 @@ pub(super) fn held(
 
 fn resource(entry: &Entry, rules: &Rules, alike: &mut Alike) -> Option<Held> {
     let mut read = None;
-    documents::read(&entry.value, rules, &mut |Object { outcome, .. }| {
-        if let Outcome::Read(resource, _) = outcome {
+    documents::read(&entry.value, rules, &mut |Object { verdict, .. }| {
+        if let Verdict::Read(resource, _) = verdict {
             read = Some(resource);
         }
     });

@@ -3,7 +3,7 @@
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{
-    Backend, Destination, Dialled, External, Pairs, Policy, Reference, Served, Service, Top, Workload, World,
+    Backend, Destination, Dialled, External, Mesh, Pairs, Policy, Reference, Served, Service, Top, Workload,
 };
 
 const SERVICES: [&str; 4] = ["a", "b", "c", "nobody"];
@@ -176,7 +176,7 @@ fn policies(later: bool, kind: &'static str) -> impl Strategy<Value = Vec<Policy
     })
 }
 
-pub(super) fn world() -> impl Strategy<Value = World> {
+pub(super) fn mesh() -> impl Strategy<Value = Mesh> {
     any::<bool>().prop_flat_map(|later| {
         let dataplanes = (workload(1), workload(2), workload(3), workload(4));
         let externals = option::weighted(0.4, external(1));
@@ -186,7 +186,7 @@ pub(super) fn world() -> impl Strategy<Value = World> {
             move |(dataplanes, externals, services, (tcp, http))| {
                 let services =
                     if later { services.0.into_iter().chain(services.1).collect() } else { Vec::new() };
-                World {
+                Mesh {
                     later,
                     dataplanes: vec![dataplanes.0, dataplanes.1, dataplanes.2, dataplanes.3],
                     externals: externals.into_iter().collect(),

@@ -17,7 +17,7 @@ type Pairs = BTreeMap<String, String>;
 
 /// A mesh with all that is in it.
 #[derive(Debug, Clone)]
-struct World {
+struct Mesh {
     /// Whether the rules are those of 2.6 and later.
     later: bool,
     dataplanes: Vec<Workload>,
@@ -140,15 +140,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn the_resolver_does_as_the_rules_say(world in generate::world()) {
-        let compat = if world.later { Compat::Latest } else { Compat::V2_4 };
-        let text = written::yaml(&world);
+    fn the_resolver_does_as_the_rules_say(mesh in generate::mesh()) {
+        let compat = if mesh.later { Compat::Latest } else { Compat::V2_4 };
+        let text = written::yaml(&mesh);
         let mut resolver = resolver(&[&text], Options { compat, ..Options::default() });
-        for workload in &world.dataplanes {
+        for workload in &mesh.dataplanes {
             let routes = resolver.resolve(&MeshName::default(), &workload.name).unwrap();
             let ours: BTreeMap<String, Verdict> =
                 routes.routes.iter().map(|route| (route.dialled.to_string(), verdict(&route.destination))).collect();
-            let expected = rules::routes(&world, workload);
+            let expected = rules::routes(&mesh, workload);
             prop_assert_eq!(ours, expected, "{} in\n{}", workload.name, text);
         }
     }

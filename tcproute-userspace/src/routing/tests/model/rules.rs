@@ -2,9 +2,7 @@
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
-use super::{
-    Backend, Destination, External, Pairs, Policy, Reference, Served, Service, Top, Workload, World,
-};
+use super::{Backend, Destination, External, Mesh, Pairs, Policy, Reference, Served, Service, Top, Workload};
 
 const SERVICE: &str = "kuma.io/service";
 const PROTOCOL: &str = "kuma.io/protocol";
@@ -27,35 +25,33 @@ enum Target<'a> {
 }
 
 /// Where a workload gets to, by what it dials.
-pub(super) fn routes(world: &World, from: &Workload) -> BTreeMap<String, Verdict> {
+pub(super) fn routes(mesh: &Mesh, from: &Workload) -> BTreeMap<String, Verdict> {
     let mut routes = BTreeMap::new();
     for outbound in &from.outbounds {
         let target = Target::Tag(&outbound.tags[SERVICE], &outbound.tags);
-        routes.insert(format!("127.0.0.1:{}", outbound.port), verdict(world, from, &target));
+        routes.insert(format!("127.0.0.1:{}", outbound.port), verdict(mesh, from, &target));
     }
-    for service in &world.services {
-        routes.insert(
-            format!("{}:{}", service.vip, service.port),
-            verdict(world, from, &Target::Port(service)),
-        );
+    for service in &mesh.services {
+        routes
+            .insert(format!("{}:{}", service.vip, service.port), verdict(mesh, from, &Target::Port(service)));
     }
     routes
 }
 
-fn verdict(world: &World, from: &Workload, target: &Target<'_>) -> Verdict {
-    let protocol = protocol(world, target);
-    let about = |policies| strongest(world, from, target, policies);
-    let (tcp, http) = (about(&world.tcp), about(&world.http));
+fn verdict(mesh: &Mesh, from: &Workload, target: &Target<'_>) -> Verdict {
+    let protocol = protocol(mesh, target);
+    let about = |policies| strongest(mesh, from, target, policies);
+    let (tcp, http) = (about(&mesh.tcp), about(&mesh.http));
     // Requests are for the proxy, unless there is a MeshTCPRoute and no MeshHTTPRoute.
     if ["http", "http2", "grpc"].contains(&protocol.as_str()) && (tcp.is_none() || http.is_some()) {
         return Verdict::Proxy;
     }
     // In 2.4 a MeshHTTPRoute to services of http makes it one of requests, if there is no MeshTCPRoute.
-    if let (false, None, Some((_, http))) = (world.later, tcp, http) {
+    if let (false, None, Some((_, http))) = (mesh.later, tcp, http) {
         let weighted: Vec<&Reference> = http.iter().filter(|reference| reference.weight != Some(0)).collect();
         let is_http = |reference: &&Reference| match &reference.to {
             Backend::MeshService(name) | Backend::MeshServiceSubset(name, _) => {
-                ["http", "http2"].contains(&self::protocol(world, &Target::Tag(name, &Pairs::new())).as_str())
+                ["http", "http2"].contains(&self::protocol(mesh, &Target::Tag(name, &Pairs::new())).as_str())
             }
             Backend::Port(..) | Backend::PortOfLabels(..) => false,
         };
@@ -66,30 +62,30 @@ fn verdict(world: &World, from: &Workload, target: &Target<'_>) -> Verdict {
     let Some((policy, refs)) = tcp else {
         // The destination itself; the outbound's own tags choose among its endpoints.
         return match target {
-            Target::Tag(name, tags) => route(world, vec![(1, tag_endpoints(world, name, tags))]),
-            Target::Port(service) => route(world, vec![(1, port_endpoints(world, service))]),
+            Target::Tag(name, tags) => route(mesh, vec![(1, tag_endpoints(mesh, name, tags))]),
+            Target::Port(service) => route(mesh, vec![(1, port_endpoints(mesh, service))]),
         };
     };
     let mut parts = Vec::new();
     let mut known_to_the_proxy = false;
     for Reference { to, weight } in refs {
         let endpoints = match to {
-            Backend::MeshService(name) => Some(tag_endpoints(world, name, &Pairs::new())),
-            Backend::MeshServiceSubset(name, tags) => Some(tag_endpoints(world, name, tags)),
+            Backend::MeshService(name) => Some(tag_endpoints(mesh, name, &Pairs::new())),
+            Backend::MeshServiceSubset(name, tags) => Some(tag_endpoints(mesh, name, tags)),
             // A port that is not there drops out, and its share goes to the others.
             Backend::Port(name, port) => {
                 known_to_the_proxy = true;
                 let is_meant = |service: &&Service| {
                     is_of_its_zone(policy) && service.name == *name && service.port == *port
                 };
-                let service = world.services.iter().find(is_meant);
-                service.map(|service| port_endpoints(world, service))
+                let service = mesh.services.iter().find(is_meant);
+                service.map(|service| port_endpoints(mesh, service))
             }
             Backend::PortOfLabels(labels, port) => {
-                let fitting = world.services.iter().filter(|service| has(&service.labels, labels, false));
+                let fitting = mesh.services.iter().filter(|service| has(&service.labels, labels, false));
                 let oldest = fitting.min_by_key(|service| service.created);
                 known_to_the_proxy |= oldest.is_some();
-                oldest.filter(|service| service.port == *port).map(|service| port_endpoints(world, service))
+                oldest.filter(|service| service.port == *port).map(|service| port_endpoints(mesh, service))
             }
         };
         known_to_the_proxy |= matches!(to, Backend::MeshService(_) | Backend::MeshServiceSubset(..));
@@ -99,13 +95,13 @@ fn verdict(world: &World, from: &Workload, target: &Target<'_>) -> Verdict {
     if !known_to_the_proxy {
         return Verdict::Proxy;
     }
-    route(world, parts)
+    route(mesh, parts)
 }
 
 /// An endpoint: where it is, and whether the proxy speaks TLS to it.
 type Endpoint = (String, bool);
 
-fn route(_: &World, parts: Vec<(u32, Vec<Endpoint>)>) -> Verdict {
+fn route(_: &Mesh, parts: Vec<(u32, Vec<Endpoint>)>) -> Verdict {
     let weighted: Vec<(u32, Vec<Endpoint>)> = parts.into_iter().filter(|(weight, _)| *weight > 0).collect();
     if weighted.iter().flat_map(|(_, endpoints)| endpoints).any(|(_, tls)| *tls) {
         return Verdict::Proxy;
@@ -124,35 +120,35 @@ fn route(_: &World, parts: Vec<(u32, Vec<Endpoint>)>) -> Verdict {
 
 /// The strongest policy that is in force for a workload and about what it dials, with what it says of that.
 fn strongest<'w>(
-    world: &World,
+    mesh: &Mesh,
     from: &Workload,
     target: &Target<'_>,
     policies: &'w [Policy],
 ) -> Option<(&'w Policy, &'w [Reference])> {
     let mut entries = Vec::new();
-    for policy in policies.iter().filter(|policy| selects(world, policy, from)) {
+    for policy in policies.iter().filter(|policy| selects(mesh, policy, from)) {
         for (i, (destination, refs)) in policy.to.iter().enumerate() {
-            if is_about(world, policy, destination, target) {
+            if is_about(mesh, policy, destination, target) {
                 entries.push((policy, destination, i, refs));
             }
         }
     }
     let by_port = matches!(target, Target::Port(_));
-    entries.sort_by(|a, b| stronger(world.later, by_port, (a.0, a.1), (b.0, b.1)).then(a.2.cmp(&b.2)));
+    entries.sort_by(|a, b| stronger(mesh.later, by_port, (a.0, a.1), (b.0, b.1)).then(a.2.cmp(&b.2)));
     entries.last().map(|(policy, _, _, refs)| (*policy, refs.as_slice()))
 }
 
-fn selects(world: &World, policy: &Policy, workload: &Workload) -> bool {
+fn selects(mesh: &Mesh, policy: &Policy, workload: &Workload) -> bool {
     if policy.labels.get("kuma.io/effect").is_some_and(|effect| effect == "shadow") {
         return false;
     }
     let is_gateway = workload.gateway.is_some();
-    if world.later && policy.proxies.is_some_and(|proxies| (proxies == "Gateway") != is_gateway) {
+    if mesh.later && policy.proxies.is_some_and(|proxies| (proxies == "Gateway") != is_gateway) {
         return false;
     }
     // The tags of one inbound; those of a gateway count since 2.6.
     let mut tags: Vec<&Pairs> = workload.inbounds.iter().map(|inbound| &inbound.tags).collect();
-    if world.later {
+    if mesh.later {
         tags.extend(&workload.gateway);
     }
     let any = |wanted: &Pairs| tags.iter().any(|own| has(own, wanted, true));
@@ -172,12 +168,12 @@ fn is_of_its_zone(policy: &Policy) -> bool {
     policy.labels.get("kuma.io/origin").is_none_or(|origin| origin != "global")
 }
 
-fn is_about(world: &World, policy: &Policy, destination: &Destination, target: &Target<'_>) -> bool {
+fn is_about(mesh: &Mesh, policy: &Policy, destination: &Destination, target: &Target<'_>) -> bool {
     match (destination, target) {
         // Whatever port it names, it is about the tag.
         (Destination::Name(name, _), Target::Tag(tag, _)) => name == tag,
         (Destination::Labels(..), Target::Tag(..)) => false,
-        (_, Target::Port(_)) if !world.later => false,
+        (_, Target::Port(_)) if !mesh.later => false,
         (Destination::Name(name, section), Target::Port(service)) => {
             is_of_its_zone(policy) && *name == service.name && is_section(section.as_deref(), service)
         }
@@ -226,11 +222,11 @@ fn stronger(later: bool, by_port: bool, a: (&Policy, &Destination), b: (&Policy,
 // Endpoints.
 
 /// The endpoints of a tag, or those of them that have more tags.
-fn tag_endpoints(world: &World, name: &str, tags: &Pairs) -> Vec<Endpoint> {
-    let externals = externals(world, name);
-    let served = served(world, name);
+fn tag_endpoints(mesh: &Mesh, name: &str, tags: &Pairs) -> Vec<Endpoint> {
+    let externals = externals(mesh, name);
+    let served = served(mesh, name);
     // Never both: 2.4 prefers those outside the mesh, later versions those within. Tags do not choose among those outside.
-    if (!world.later && !externals.is_empty()) || served.is_empty() {
+    if (!mesh.later && !externals.is_empty()) || served.is_empty() {
         return externals.iter().map(|external| (external.address.clone(), external.tls)).collect();
     }
     let fitting = served.into_iter().filter(|(_, inbound)| has(&inbound.tags, tags, false));
@@ -238,17 +234,17 @@ fn tag_endpoints(world: &World, name: &str, tags: &Pairs) -> Vec<Endpoint> {
 }
 
 /// The endpoints of a port: all inbounds at its target of the workloads that have its tags on one of their inbounds.
-fn port_endpoints(world: &World, service: &Service) -> Vec<Endpoint> {
+fn port_endpoints(mesh: &Mesh, service: &Service) -> Vec<Endpoint> {
     let is_selected = |workload: &&Workload| {
-        let ready = || workload.inbounds.iter().filter(|inbound| is_ready(world, inbound));
+        let ready = || workload.inbounds.iter().filter(|inbound| is_ready(mesh, inbound));
         let each =
             |(key, value): (&String, &String)| ready().any(|inbound| inbound.tags.get(key) == Some(value));
         let together = workload.inbounds.iter().any(|inbound| has(&inbound.tags, &service.selector, true));
         service.selector.iter().all(each) && together
     };
     let mut endpoints = Vec::new();
-    for workload in world.dataplanes.iter().filter(is_selected) {
-        for inbound in workload.inbounds.iter().filter(|inbound| is_ready(world, inbound)) {
+    for workload in mesh.dataplanes.iter().filter(is_selected) {
+        for inbound in workload.inbounds.iter().filter(|inbound| is_ready(mesh, inbound)) {
             if inbound.port == service.target {
                 endpoints.push((address(workload, inbound), false));
             }
@@ -257,18 +253,18 @@ fn port_endpoints(world: &World, service: &Service) -> Vec<Endpoint> {
     endpoints
 }
 
-fn externals<'w>(world: &'w World, name: &str) -> Vec<&'w External> {
-    world.externals.iter().filter(|external| external.tags[SERVICE] == name).collect()
+fn externals<'w>(mesh: &'w Mesh, name: &str) -> Vec<&'w External> {
+    mesh.externals.iter().filter(|external| external.tags[SERVICE] == name).collect()
 }
 
-fn served<'w>(world: &'w World, name: &str) -> Vec<(&'w Workload, &'w Served)> {
-    let all = world.dataplanes.iter();
+fn served<'w>(mesh: &'w Mesh, name: &str) -> Vec<(&'w Workload, &'w Served)> {
+    let all = mesh.dataplanes.iter();
     let all = all.flat_map(|workload| workload.inbounds.iter().map(move |inbound| (workload, inbound)));
-    all.filter(|(_, inbound)| inbound.tags[SERVICE] == name && is_ready(world, inbound)).collect()
+    all.filter(|(_, inbound)| inbound.tags[SERVICE] == name && is_ready(mesh, inbound)).collect()
 }
 
-fn is_ready(world: &World, inbound: &Served) -> bool {
-    inbound.healthy && (inbound.ready || !world.later)
+fn is_ready(mesh: &Mesh, inbound: &Served) -> bool {
+    inbound.healthy && (inbound.ready || !mesh.later)
 }
 
 /// The advertised address, then the inbound's own, then the workload's.
@@ -279,15 +275,15 @@ fn address(workload: &Workload, inbound: &Served) -> String {
 
 // Protocols.
 
-fn protocol(world: &World, target: &Target<'_>) -> String {
+fn protocol(mesh: &Mesh, target: &Target<'_>) -> String {
     let name = match target {
         Target::Port(service) => return service.protocol.clone(),
         Target::Tag(name, _) => name,
     };
-    let within: Vec<&Pairs> = served(world, name).into_iter().map(|(_, inbound)| &inbound.tags).collect();
-    let outside: Vec<&Pairs> = externals(world, name).into_iter().map(|external| &external.tags).collect();
+    let within: Vec<&Pairs> = served(mesh, name).into_iter().map(|(_, inbound)| &inbound.tags).collect();
+    let outside: Vec<&Pairs> = externals(mesh, name).into_iter().map(|external| &external.tags).collect();
     // In 2.4 all have a say, also those that are no endpoints.
-    let all = match world.later {
+    let all = match mesh.later {
         true if !within.is_empty() => within,
         true => outside,
         false => [within, outside].concat(),

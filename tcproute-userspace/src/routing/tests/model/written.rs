@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::{Backend, Destination, Policy, Reference, Service, Top, Workload, World};
+use super::{Backend, Destination, Mesh, Policy, Reference, Service, Top, Workload};
 
-pub(super) fn yaml(world: &World) -> String {
-    let externals = world.externals.iter().map(|external| {
+pub(super) fn yaml(mesh: &Mesh) -> String {
+    let externals = mesh.externals.iter().map(|external| {
         json!({"type": "ExternalService", "name": external.name, "tags": external.tags,
                "networking": {"address": external.address, "tls": {"enabled": external.tls}}})
     });
-    let all = world.dataplanes.iter().map(dataplane).chain(externals);
-    let all = all.chain(world.services.iter().map(service));
-    let all = all.chain(world.tcp.iter().map(|policy| route(policy, "MeshTCPRoute")));
-    let all = all.chain(world.http.iter().map(|policy| route(policy, "MeshHTTPRoute")));
+    let all = mesh.dataplanes.iter().map(dataplane).chain(externals);
+    let all = all.chain(mesh.services.iter().map(service));
+    let all = all.chain(mesh.tcp.iter().map(|policy| route(policy, "MeshTCPRoute")));
+    let all = all.chain(mesh.http.iter().map(|policy| route(policy, "MeshHTTPRoute")));
     all.map(|document| serde_yaml::to_string(&document).unwrap()).collect::<Vec<_>>().join("---\n")
 }
 

@@ -6,8 +6,8 @@ use super::*;
 fn wrong(text: &str, strictness: Strictness) -> String {
     let (objects, Ending { faults, .. }) = all_of(text, strictness);
     assert!(faults.is_empty(), "{faults:?}");
-    let paths = objects.into_iter().flat_map(|object| match object.outcome {
-        Outcome::Refused(notes) => notes.into_iter().map(|note| note.path).collect(),
+    let paths = objects.into_iter().flat_map(|object| match object.verdict {
+        Verdict::Refused(notes) => notes.into_iter().map(|note| note.path).collect(),
         _ => Vec::new(),
     });
     paths.collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! A world: cgroups with clients in them, servers, and a daemon. Each thread of the suite has one.
+//! A node: cgroups with clients in them, servers, and a daemon. Each thread of the suite has one.
 
 use std::{
     collections::BTreeSet,
@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Fields are dropped in this order: what uses something before what is used.
-pub(crate) struct World {
+pub(crate) struct Node {
     /// `web`, whose routes change, and `quiet`, whose do not.
     pub(crate) web: Client,
     quiet: Client,
@@ -63,7 +63,7 @@ const CALM: &str = "calm";
 /// Much longer than a start takes, or a change without a fault.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-impl World {
+impl Node {
     /// Without a daemon.
     pub(crate) fn new() -> Result<Self> {
         let net = Loopback::claim();
@@ -149,7 +149,7 @@ impl World {
     /// Other resources for a daemon that runs.
     pub(crate) fn change(&mut self, fault: Option<&Fault>, least: Duration, mesh: Mesh) -> Result<Attempt> {
         self.allow_in(mesh)?;
-        attempt(self, fault, least, |world| world.write(mesh), |world| world.differs().is_none())
+        attempt(self, fault, least, |node| node.write(mesh), |node| node.differs().is_none())
     }
 
     /// A daemon begins, with other resources than the one before. Where it cannot read these at first, it goes on with what was
@@ -159,7 +159,7 @@ impl World {
         self.allow_in(mesh)?;
         self.write(mesh)?;
         self.prepare()?;
-        attempt(self, fault, Duration::ZERO, Self::open_gate, |world| world.differs().is_none())
+        attempt(self, fault, Duration::ZERO, Self::open_gate, |node| node.differs().is_none())
     }
 
     /// Has the next daemon believe that another build has made what is pinned.

@@ -16,7 +16,7 @@ const SERVICES_PER_POLICY: usize = 10;
 const TEAMS: usize = 10;
 
 /// How large the mesh is.
-pub(crate) struct World {
+pub(crate) struct Mesh {
     pub(crate) services: usize,
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn dataplane_name(i: usize) -> String {
     format!("local-{i}")
 }
 
-impl World {
+impl Mesh {
     pub(crate) const fn endpoints(&self) -> usize {
         self.services * ENDPOINTS_PER_SERVICE
     }
