@@ -8,7 +8,7 @@ use tcproute_tests::{
     Loopback,
     cgroup::TestCgroup,
     client::{counting, counts},
-    is_root,
+    is_root, is_slow,
     mesh::Mesh,
     replace, sample,
     server::Server,
@@ -162,4 +162,53 @@ fn two_hundred_thousand_endpoints_harm_who_dials_them_alone() {
     setup.write("attacker.yaml", &route("web", "many", "{kind: MeshService, name: many}"));
     setup.write("endpoints.yaml", &endpoints(sample(200_000)));
     setup.harms_nobody(daemon, |setup| setup.write("endpoints.yaml", &endpoints(100)));
+}
+
+/// A few words mean ten thousand endpoints, again and again: they are not in the daemon's memory as often.
+#[test]
+fn backend_refs_with_very_many_endpoints_harm_their_own_dataplane_alone() {
+    let name = "backend_refs_with_very_many_endpoints_harm_their_own_dataplane_alone";
+    if is_slow() {
+        return println!("SKIPPED {name}: memory is the same on every kernel, and this takes long");
+    }
+    if !is_root(name) {
+        return;
+    }
+    const TAGS: u32 = 12;
+    let setup = Setup::new(["--max-endpoints-per-workload", "4000000"].map(str::to_owned));
+    let daemon = setup.start();
+    let tags = |chosen: u32| {
+        let tags = (0..TAGS).filter(move |tag| chosen & (1 << tag) != 0).map(|tag| format!("t{tag}: x"));
+        tags.collect::<Vec<_>>().join(", ")
+    };
+    let all = tags(u32::MAX);
+    let endpoints = (0..10_000_u32).fold(String::new(), |mut text, number| {
+        let [_, b, c, d] = number.to_be_bytes();
+        let _ = write!(
+            text,
+            "---\ntype: Dataplane\nname: many-{number}\nnetworking:\n  address: 10.{b}.{c}.{d}\n  inbound:\n  \
+             - {{port: 1, tags: {{kuma.io/service: many, kuma.io/protocol: tcp, {all}}}}}\n"
+        );
+        text
+    });
+    // In lines, since so much in brackets is refused.
+    let mut policy = "type: MeshTCPRoute\nname: split-web\nspec:\n  targetRef: {kind: MeshService, name: web}\n  to:\n  \
+                      - targetRef: {kind: MeshService, name: many}\n    rules:\n    - default:\n        backendRefs:\n"
+        .to_owned();
+    for chosen in 1..1 << TAGS {
+        let tags = tags(chosen);
+        let _ = writeln!(policy, "        - {{kind: MeshServiceSubset, name: many, tags: {{{tags}}}}}");
+    }
+    setup.write("endpoints.yaml", &endpoints);
+    setup.write("attacker.yaml", &policy);
+    wait_for("the tenant's route is left to the proxy", || {
+        daemon.json("/v1/status")["warnings"].to_string().contains("lead to more than 262144 endpoints")
+    });
+    setup.victim_goes_to("new");
+    wait_for("the victim's change is in force", || setup.answers("new"));
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
+    println!("the daemon has taken {most}");
+    let kilobytes: u64 = most.trim_end_matches(" kB").parse().unwrap();
+    assert!(kilobytes < 200 << 10, "{most}");
 }

@@ -146,7 +146,7 @@ impl<'a> Index<'a> {
 
 /// Also those without weight: no new connection goes there, and those that are open may go on.
 fn endpoints(destination: &Destination) -> impl Iterator<Item = SocketAddress> {
-    destination.backends.iter().flat_map(|backend| &backend.endpoints).map(|&endpoint| endpoint.into())
+    destination.backends.iter().flat_map(|backend| &*backend.endpoints).map(|&endpoint| endpoint.into())
 }
 
 #[cfg(test)]

@@ -1,15 +1,20 @@
 //! What becomes of the connections to a service.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::{Hash, Hasher},
     net::SocketAddr,
+    rc::Rc,
     sync::Arc,
 };
 
 use super::{
-    Action, AddressRole, DeniedAddress, Destination, Options, ResolvedBackend, endpoints::Chosen,
-    policies::Entry, references::Nowhere, service::ServiceId, services::Services,
+    Action, AddressRole, DeniedAddress, Destination, Options, ResolvedBackend,
+    endpoints::{Chosen, Endpoint},
+    policies::Entry,
+    references::Nowhere,
+    service::ServiceId,
+    services::Services,
 };
 use crate::{
     policy::{Compat, Conf, Referrer, merge},
@@ -88,14 +93,26 @@ pub(super) struct Context<'a> {
 pub(super) struct Backend<'a> {
     reference: &'a BackendRef,
     pub(super) service: Option<ServiceId>,
-    pub(super) chosen: Option<Chosen<'a>>,
+    /// One for all that mean the same service.
+    pub(super) chosen: Option<Rc<Chosen<'a>>>,
     /// Tags of the endpoints.
     pub(super) subset: Option<&'a Tags>,
+}
+
+/// The endpoints that a backendRef means, as addresses.
+struct Found {
+    addresses: Arc<[SocketAddr]>,
+    /// Those that cannot be reached from where the destination is dialled.
+    out_of_reach: BTreeSet<SocketAddr>,
 }
 
 impl Backend<'_> {
     pub(super) const fn is_weighted(&self) -> bool {
         self.reference.weight.get() > 0
+    }
+
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+        self.chosen.iter().flat_map(|chosen| chosen.with(self.subset))
     }
 }
 
@@ -135,7 +152,7 @@ impl Context<'_> {
                 let all = vec![Backend {
                     reference: &itself,
                     service: Some(service),
-                    chosen: Some(own.clone()),
+                    chosen: Some(Rc::new(own.clone())),
                     subset,
                 }];
                 Backends { all, dropped: Vec::new(), unknown: false }
@@ -162,7 +179,8 @@ impl Context<'_> {
         let mut warnings = BTreeSet::new();
         let reason = self
             .reason_of_policies(key, protocol, &mut depends)
-            .or_else(|| self.reason_of_backends(service, &backends));
+            .or_else(|| self.reason_of_backends(service, &backends))
+            .or_else(|| self.reason_of_size(&backends));
         match reason {
             Some(reason) => {
                 if reason.surprising {
@@ -200,6 +218,7 @@ impl Context<'_> {
     ) -> Backends<'b> {
         let mut backends = Backends { all: Vec::new(), dropped: Vec::new(), unknown: false };
         let mut in_labels = 0;
+        let mut known: BTreeMap<ServiceId, Rc<Chosen<'b>>> = BTreeMap::new();
         for reference in refs {
             let found = self.find(policy, reference, depends);
             match found {
@@ -208,7 +227,10 @@ impl Context<'_> {
                     backends.dropped.push(reference);
                 }
                 Ok(service) => {
-                    let chosen = service.map(|service| self.services.chosen(service, key.zone.as_deref()));
+                    let chosen = service.map(|service| {
+                        let choose = || Rc::new(self.services.chosen(service, key.zone.as_deref()));
+                        Rc::clone(known.entry(service).or_insert_with(choose))
+                    });
                     let subset = reference.target.subset.as_ref();
                     backends.all.push(Backend { reference, service, chosen, subset });
                 }
@@ -263,8 +285,13 @@ impl Context<'_> {
         if sum == 0 && !backends.all.is_empty() {
             warnings.insert(format!("all weights of {service} are 0: its connections are refused"));
         }
-        let resolve = |backend: &Backend<'_>| {
+        let mut found: HashMap<(Option<ServiceId>, Option<&Tags>), Found> = HashMap::new();
+        let resolved = backends.all.iter().map(|backend| {
             let BackendRef { target, weight } = backend.reference;
+            let find = || self.addresses(key, backend, denied);
+            let Found { addresses, out_of_reach } =
+                found.entry((backend.service, backend.subset)).or_insert_with(find);
+            warnings.extend(self.warning(key, backend, addresses, out_of_reach));
             ResolvedBackend {
                 target: target.clone(),
                 weight: *weight,
@@ -273,25 +300,23 @@ impl Context<'_> {
                     reason = "a sum above 2^53 is off by less than one part in 2^53"
                 )]
                 share: if sum == 0 { 0.0 } else { f64::from(weight.get()) / sum as f64 },
-                endpoints: self.endpoints(key, backend, warnings, denied),
+                endpoints: Arc::clone(addresses),
             }
-        };
-        backends.all.iter().map(resolve).collect()
+        });
+        resolved.collect()
     }
 
     /// The addresses of a backend's endpoints, sorted and without repeats.
-    fn endpoints(
+    fn addresses(
         &self,
         key: &DestinationKey,
         backend: &Backend<'_>,
-        warnings: &mut BTreeSet<String>,
         denied: &mut BTreeSet<DeniedAddress>,
-    ) -> Vec<SocketAddr> {
-        let reference = &backend.reference.target.service;
+    ) -> Found {
         let service = self.services.name(key.dialled.service);
         let mut addresses = BTreeSet::new();
         let mut out_of_reach = BTreeSet::new();
-        for endpoint in backend.chosen.iter().flat_map(|chosen| chosen.with(backend.subset)) {
+        for endpoint in backend.endpoints() {
             // A socket that dials IPv4 cannot connect to IPv6; one that dials IPv6 can connect to both.
             let mut addresses_of: Vec<SocketAddr> = self.services.addresses(endpoint).collect();
             addresses_of.retain(|to| match self.options.guard.judge(to.ip(), endpoint.provenance) {
@@ -312,24 +337,38 @@ impl Context<'_> {
             }
             addresses.extend(within);
         }
+        Found { addresses: addresses.into_iter().collect(), out_of_reach }
+    }
+
+    /// What the operator should know of a backend's endpoints.
+    fn warning(
+        &self,
+        key: &DestinationKey,
+        backend: &Backend<'_>,
+        addresses: &[SocketAddr],
+        out_of_reach: &BTreeSet<SocketAddr>,
+    ) -> Option<String> {
+        let reference = &backend.reference.target.service;
+        let service = self.services.name(key.dialled.service);
         if !out_of_reach.is_empty() {
             let list: Vec<String> = out_of_reach.iter().map(ToString::to_string).collect();
-            warnings.insert(format!(
+            Some(format!(
                 "{service} is dialled over IPv4, from where IPv6 endpoints of {reference} cannot be reached: {}",
                 list.join(", ")
-            ));
+            ))
         } else if !backend.service.is_some_and(|id| self.services.exists(id)) {
-            warnings.insert(format!(
+            Some(format!(
                 "the route of {service} names {reference}, which does not exist: its share is refused"
-            ));
+            ))
         } else if addresses.is_empty() {
             let subset = backend.subset.filter(|tags| !tags.is_empty());
             let with = subset.map(|tags| format!(" with {}", Pairs(tags))).unwrap_or_default();
-            warnings.insert(format!(
+            Some(format!(
                 "the route of {service} leads to {reference}, which has no endpoint{with}: its share is refused"
-            ));
+            ))
+        } else {
+            None
         }
-        addresses.into_iter().collect()
     }
 }
 
@@ -337,8 +376,7 @@ impl Context<'_> {
 fn names(backends: &Backends<'_>) -> Vec<String> {
     let mut names = BTreeSet::new();
     for backend in &backends.all {
-        let endpoints = backend.chosen.iter().flat_map(|chosen| chosen.with(backend.subset));
-        names.extend(endpoints.filter_map(|endpoint| match &endpoint.address {
+        names.extend(backend.endpoints().filter_map(|endpoint| match &endpoint.address {
             ExternalAddress::Host(host, _) => Some(host.clone()),
             ExternalAddress::Socket(_) => None,
         }));

@@ -126,7 +126,7 @@ fn fates(destination: Option<&&Arc<Destination>>) -> BTreeMap<Fate, f64> {
     for backend in destination.backends.iter().filter(|backend| backend.weight.get() > 0) {
         #[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 endpoints")]
         let each = backend.share / backend.endpoints.len() as f64;
-        for endpoint in &backend.endpoints {
+        for endpoint in &*backend.endpoints {
             *fates.entry(Fate::Endpoint(*endpoint)).or_insert(0.0) += each;
         }
         if backend.endpoints.is_empty() {

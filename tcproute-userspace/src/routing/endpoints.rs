@@ -63,6 +63,8 @@ pub(super) struct Chosen<'a> {
     endpoints: Vec<&'a Endpoint>,
     /// Whether they are outside the mesh: all of them are, or none.
     pub(super) external: bool,
+    /// Whether any has an identity of its own.
+    pub(super) has_identities: bool,
     protocol: Option<&'a str>,
 }
 
@@ -82,13 +84,19 @@ impl<'a> Chosen<'a> {
             Compat::V2_4 => protocol::common(within.iter().map(tag)),
             Compat::Latest | Compat::V3 => protocol::common(within.iter().filter(same_kind).map(tag)),
         };
-        let endpoints = within.iter().filter(same_kind).copied().collect();
-        Self { endpoints, external, protocol }
+        let endpoints: Vec<&Endpoint> = within.iter().filter(same_kind).copied().collect();
+        let has_identities = endpoints.iter().any(|endpoint| endpoint.identity.is_some());
+        Self { endpoints, external, has_identities, protocol }
     }
 
     /// The protocol that they agree on.
     pub(super) const fn protocol(&self) -> Option<&'a str> {
         self.protocol
+    }
+
+    /// How many there are, whatever their tags.
+    pub(super) const fn len(&self) -> usize {
+        self.endpoints.len()
     }
 
     /// Those with the tags. Tags do not choose among endpoints outside the mesh.

@@ -43,6 +43,9 @@ use crate::{policy::Compat, resources::Guard};
 /// The addresses of DNS names, as they were last answered.
 pub type DnsAnswers = BTreeMap<String, Vec<IpAddr>>;
 
+/// So many addresses of an answer count.
+pub const ADDRESSES_OF_A_NAME: usize = 256;
+
 /// What an operator may decide about resolution.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {

@@ -1,9 +1,10 @@
 //! Why connections are left to the proxy.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
-    destination::{Backends, Context, Dependency, DestinationKey, Same},
+    ADDRESSES_OF_A_NAME,
+    destination::{Backend, Backends, Context, Dependency, DestinationKey, Same},
     protocol,
     service::ServiceId,
 };
@@ -11,6 +12,10 @@ use crate::{
     policy::Compat,
     resources::{HttpRule, MtlsMode, PolicyHeader, ServiceKind},
 };
+
+/// Addresses that the backendRefs of one destination may lead to, where several mean different ones: each is 32 bytes. A workload
+/// may have half as many in the kernel, unless it is said otherwise.
+const MOST_ENDPOINTS: usize = 1 << 18;
 
 impl Context<'_> {
     /// Why policies of other kinds keep connections at the proxy, if they do.
@@ -74,6 +79,24 @@ impl Context<'_> {
         rules.values().filter(|rule| all_http(rule)).count() > 0
     }
 
+    /// Whether policies make so much of a destination that it is left to the proxy: each backendRef may mean very many endpoints
+    /// by a few words.
+    pub(super) fn reason_of_size(&self, backends: &Backends<'_>) -> Option<Reason> {
+        let most = MOST_ENDPOINTS;
+        // What one backendRef means is there anyway. Of a name many addresses may count.
+        let at_most = |backend: &Backend<'_>| backend.chosen.as_ref().map_or(0, |chosen| chosen.len());
+        if backends.all.len() == 1
+            || backends.all.iter().map(at_most).sum::<usize>() <= most / ADDRESSES_OF_A_NAME
+        {
+            return None;
+        }
+        let mut seen = HashSet::new();
+        let different = backends.all.iter().filter(|backend| seen.insert((backend.service, backend.subset)));
+        let addresses = different.flat_map(Backend::endpoints).flat_map(|it| self.services.addresses(it));
+        (addresses.take(most + 1).count() > most)
+            .then(|| Reason::surprising(format!("its backendRefs lead to more than {most} endpoints")))
+    }
+
     /// Why connections to the service have to be left to the proxy because of where they would end, if they have to.
     pub(super) fn reason_of_backends(&self, service: ServiceId, backends: &Backends<'_>) -> Option<Reason> {
         if backends.unknown {
@@ -111,7 +134,10 @@ impl Context<'_> {
             if let Some(mode) = mtls {
                 return Some(of_mtls(&format!("mesh {mesh} has mTLS on"), mode));
             }
-            let identities = chosen.with(backend.subset).filter_map(|endpoint| endpoint.identity);
+            if !chosen.has_identities {
+                return None;
+            }
+            let identities = backend.endpoints().filter_map(|endpoint| endpoint.identity);
             let strictest = identities.min().filter(|_| !self.options.allow_mtls_bypass)?;
             Some(of_mtls(&format!("{name} has servers with a MeshIdentity"), strictest))
         })

@@ -27,7 +27,7 @@ use super::{
     last_good::{Keeper, LastGood},
     snapshot::SourceName,
 };
-use crate::routing::DnsAnswers;
+use crate::routing::{ADDRESSES_OF_A_NAME, DnsAnswers};
 use schedule::Schedule;
 use turns::{AtATime, Turns};
 
@@ -46,9 +46,6 @@ pub const FIRST_ANSWERS: Duration = Duration::from_secs(2);
 const AT_A_TIME: AtATime = AtATime { all: 48, each: 16 };
 /// and so many more of those that were not answered last time: they take long, and must not keep others waiting.
 const FAILING_AT_A_TIME: AtATime = AtATime { all: 16, each: 6 };
-
-/// So many addresses of an answer count.
-const ADDRESSES: usize = 256;
 
 /// Answers that come one soon after the other are told together.
 const TOGETHER: Duration = Duration::from_millis(5);
@@ -266,7 +263,7 @@ async fn look_up_one<R: Resolver>(resolver: Arc<R>, name: String, turn: Turn) ->
         return Err(io::Error::other("the answer holds no address"));
     }
     // Sorted and without repeats: resolvers rotate their answers, and that is no change.
-    Ok(found.into_iter().collect::<BTreeSet<IpAddr>>().into_iter().take(ADDRESSES).collect())
+    Ok(found.into_iter().collect::<BTreeSet<IpAddr>>().into_iter().take(ADDRESSES_OF_A_NAME).collect())
 }
 
 #[cfg(test)]

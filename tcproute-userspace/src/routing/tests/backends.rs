@@ -122,3 +122,42 @@ fn a_service_ref_means_every_endpoint_and_a_subset_those_with_all_tags() {
     assert_eq!(endpoints_of("{kind: MeshServiceSubset, name: db, tags: {v: a, zone: y}}"), "2");
     assert_eq!(endpoints_of("{kind: MeshServiceSubset, name: db, tags: {v: b, zone: y}}"), "");
 }
+
+/// So many different subsets, each of which has every endpoint.
+fn subsets(count: usize) -> Vec<String> {
+    let tags = |bits: usize| {
+        let tags = (0..10).filter(move |tag| bits & (1 << tag) != 0).map(|tag| format!("t{tag}: x"));
+        tags.collect::<Vec<_>>().join(", ")
+    };
+    let subset = |bits| format!("{{kind: MeshServiceSubset, name: db, tags: {{{}}}}}", tags(bits));
+    (1..=count).map(subset).collect()
+}
+
+#[test]
+fn backend_refs_that_mean_very_many_endpoints_leave_the_route_to_the_proxy() {
+    const ENDPOINTS: usize = 2_000;
+    let tags: String = (0..10).fold(String::new(), |tags, tag| format!("{tags}, t{tag}: x"));
+    let inbounds: String = (1..=ENDPOINTS).fold(String::new(), |mut text, port| {
+        let _ = writeln!(text, "    - {{port: {port}, tags: {{kuma.io/service: db{tags}}}}}");
+        text
+    });
+    let db = format!("type: Dataplane\nname: db\nnetworking:\n  address: 10.0.1.1\n  inbound:\n{inbounds}");
+    let destination = |refs: Vec<String>| {
+        let routes = resolve(&[WEB, &db, &route("r", MESH, &refs.join(", "))]);
+        Arc::clone(&routes.routes[0].destination)
+    };
+    let few = destination(subsets(131));
+    assert_eq!((few.action, few.backends.len()), (Action::Route, 131));
+    let many = destination(subsets(132));
+    assert_eq!((many.action, many.backends.len()), (Action::Passthrough, 0));
+    assert_eq!(many.reason, "its backendRefs lead to more than 262144 endpoints");
+    assert_eq!(
+        many.warnings,
+        ["connections to db are left to the proxy: its backendRefs lead to more than 262144 endpoints"]
+    );
+
+    // What means the same is one in memory, however often it is written.
+    let same = destination(vec![to("db"); 1_000]);
+    assert_eq!((same.action, same.backends[999].endpoints.len()), (Action::Route, ENDPOINTS));
+    assert!(same.backends.iter().all(|it| Arc::ptr_eq(&it.endpoints, &same.backends[0].endpoints)));
+}

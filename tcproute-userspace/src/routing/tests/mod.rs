@@ -17,7 +17,7 @@ mod traffic;
 mod updates;
 mod zones;
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
 use super::*;
 use crate::{

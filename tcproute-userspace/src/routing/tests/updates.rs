@@ -24,7 +24,7 @@ fn a_moved_endpoint_touches_only_the_routes_that_lead_to_it() {
     let update = resolver.update(resources(&[&texts[..2], &[&moved], &texts[3..]].concat()), dns());
     assert!(refresh(&mut resolver, &mut routes, &update).unwrap());
     let [cache, db] = routes.routes.iter().collect::<Vec<_>>()[..] else { panic!("{routes:?}") };
-    assert_eq!(cache.destination.backends[0].endpoints, ["10.0.2.2:6379".parse().unwrap()]);
+    assert_eq!(cache.destination.backends[0].endpoints, ["10.0.2.2:6379".parse().unwrap()].into());
     assert!(Arc::ptr_eq(&db.destination, &before.routes[1].destination));
 }
 
