@@ -15,8 +15,11 @@ mod provision;
 mod release;
 mod report;
 mod soak;
+mod spelling;
+mod supply_chain;
 mod test;
 mod toolchain;
+mod tools;
 mod verified;
 mod vm_test;
 mod workspace;
@@ -41,6 +44,8 @@ enum Task {
     Demo,
     #[command(hide = true)]
     DemoClient(demo::ClientOptions),
+    /// Check what needs no kernel: format, spelling, dependencies, lints, documentation
+    Lint,
     /// Check everything: format, lints, unit tests and, as root, the kernel tests, here and in virtual machines
     Test(test::Options),
     /// Run the kernel tests on other kernels, in virtual machines
@@ -60,6 +65,7 @@ fn main() -> ExitCode {
         }),
         Task::Demo => demo::run(),
         Task::DemoClient(options) => demo::run_client(&options),
+        Task::Lint => test::lint(),
         Task::Test(options) => test::run(&options),
         Task::VmTest(options) => vm_test::run(&options),
         Task::Soak(options) => soak::run(&options),
