@@ -7,6 +7,7 @@ mod command;
 mod compiler;
 mod demo;
 mod faults;
+mod licences;
 mod linker;
 mod lint;
 mod matrix;
@@ -48,6 +49,8 @@ enum Task {
     Lint,
     /// Check everything: format, lints, unit tests and, as root, the kernel tests, here and in virtual machines
     Test(test::Options),
+    /// List the crates in the binary and in the eBPF programs with their licences, in target/THIRD-PARTY.md
+    Licences,
     /// Run the kernel tests on other kernels, in virtual machines
     VmTest(vm_test::Options),
     /// Change everything at random while clients connect, and check every connection; as root
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Task::DemoClient(options) => demo::run_client(&options),
         Task::Lint => test::lint(),
         Task::Test(options) => test::run(&options),
+        Task::Licences => licences::run().map(|list| println!("{}", list.display())),
         Task::VmTest(options) => vm_test::run(&options),
         Task::Soak(options) => soak::run(&options),
         Task::Faults(options) => faults::run(&options),
