@@ -27,3 +27,31 @@ fn the_oldest_rust_is_the_tested_one() {
     assert_eq!(value(&read("Cargo.toml"), "rust-version"), tested);
     assert_eq!(env!("CARGO_PKG_RUST_VERSION"), tested);
 }
+
+/// What the kernel is told decides which helpers the programs may call, so what people are told must be the same.
+#[test]
+fn the_licence_of_the_programs_is_the_one_that_the_kernel_is_told() {
+    for program in ["main.rs", "bin/lru_balancer.rs"] {
+        let source = read(&format!("tcproute-ebpf/src/{program}"));
+        assert!(source.contains(r#"*b"Dual MIT/GPL\0""#), "{program}");
+    }
+    assert_eq!(value(&read("tcproute-ebpf/Cargo.toml"), "license"), "MIT OR GPL-2.0-only");
+    assert!(read("tcproute-ebpf/LICENSE-GPL").contains("Version 2, June 1991"));
+    for part in ["tcproute-ebpf", "tcproute-common"] {
+        let licence = value(&read(&format!("{part}/Cargo.toml")), "license");
+        assert!(licence.split(" OR ").any(|one| one == "MIT"), "{part}: {licence}");
+        assert!(read(&format!("{part}/LICENSE-MIT")).contains("Permission is hereby granted"));
+        let sources = sources_below(&path(&format!("{part}/src")));
+        assert!(!sources.is_empty());
+        for source in sources {
+            let first = format!("// SPDX-License-Identifier: {licence}\n");
+            assert!(fs::read_to_string(&source).unwrap().starts_with(&first), "{}", source.display());
+        }
+    }
+}
+
+fn sources_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let (directories, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    files.into_iter().chain(directories.iter().flat_map(|directory| sources_below(directory))).collect()
+}
