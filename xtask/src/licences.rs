@@ -1,5 +1,5 @@
-//! `cargo xtask licences`: the third parties whose code is in `tcproute` or in the eBPF programs, with the terms that are
-//! to be handed on with it.
+//! `cargo xtask licences`: the third parties whose code is in `tcproute` or in the eBPF programs, with the terms that
+//! are to be handed on with it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -49,8 +49,8 @@ pub(crate) fn run() -> Result<PathBuf> {
     Ok(list)
 }
 
-/// What is linked into what is shipped, as `cargo tree` shows it: `name v1.0.0`. The graph of `cargo metadata` has more:
-/// what no feature asks for. Macros run in the compiler, and so does what they use.
+/// What is linked into what is shipped, as `cargo tree` shows it: `name v1.0.0`. The graph of `cargo metadata` has
+/// more: what no feature asks for. Macros run in the compiler, and so does what they use.
 fn linked() -> Result<BTreeSet<String>> {
     let mut tree = command::cargo();
     tree.args(["tree", "--edges=normal,no-proc-macro", "--prefix=none", "--no-dedupe", "--format={p}"]);

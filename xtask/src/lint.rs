@@ -1,4 +1,5 @@
-//! Clippy and rustdoc: over the host's crates with the pinned compiler, clippy over the eBPF crate with one that knows BPF.
+//! Clippy and rustdoc over the host's crates, with the pinned compiler; clippy over the eBPF crate, with one that knows
+//! BPF.
 
 use anyhow::{Context as _, Result};
 

@@ -42,7 +42,7 @@ enum Task {
     /// Compile the eBPF programs into target/bpf
     BuildEbpf(build_ebpf::Options),
     /// Run the examples live: real servers, real connections, a table of the split; as root
-    Demo,
+    Demo(demo::Options),
     #[command(hide = true)]
     DemoClient(demo::ClientOptions),
     /// Check what needs no kernel: format, spelling, dependencies, lints, documentation
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf(options) => build_ebpf::run(&options).map(|objects| {
             println!("{}\n{}", objects.tcproute.display(), objects.lru_balancer.display());
         }),
-        Task::Demo => demo::run(),
+        Task::Demo(options) => demo::run(&options),
         Task::DemoClient(options) => demo::run_client(&options),
         Task::Lint => test::lint(),
         Task::Test(options) => test::run(&options),

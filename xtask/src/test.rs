@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    build_ebpf, command, faults, lint,
+    build_ebpf, command, demo, faults, lint,
     matrix::{self, Column},
     outcome::Outcomes,
     provision,
@@ -81,6 +81,12 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
     // With the PATH, since sudo's own seldom has cargo.
     let no_root = (!provision::is_root())
         .then(|| "needs root; run: sudo -E env \"PATH=$PATH\" cargo xtask test".to_owned());
+    report.optional_step("examples", || {
+        if no_root.is_some() {
+            return Ok(no_root.clone());
+        }
+        demo::step().map(|()| None)
+    })?;
     let name = "kernel tests";
     let log = report.log(name);
     let here = report.optional_step(name, || {
