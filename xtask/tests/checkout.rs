@@ -5,6 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 fn path(name: &str) -> PathBuf {
@@ -49,6 +50,39 @@ fn the_licence_of_the_programs_is_the_one_that_the_kernel_is_told() {
             let first = format!("// SPDX-License-Identifier: {licence}\n");
             assert!(fs::read_to_string(&source).unwrap().starts_with(&first), "{}", source.display());
         }
+    }
+}
+
+/// Files are named by the end of their path, and folders by their whole path.
+#[test]
+fn the_files_that_a_contributor_is_sent_to_are_there() {
+    let listed = Command::new("git").args(["ls-files"]).current_dir(path("")).output();
+    let Some(listed) = listed.ok().filter(|listed| listed.status.success()) else {
+        println!("SKIPPED: no git, or no checkout");
+        return;
+    };
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let page = read("CONTRIBUTING.md");
+    // What stands between backticks is every second part.
+    let named: Vec<_> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| !code.contains([' ', '*']) && !code.contains("NAME") && !code.starts_with("target/"))
+        .filter(|code| {
+            code.ends_with('/') || [".rs", ".md", ".toml", ".json"].iter().any(|end| code.ends_with(end))
+        })
+        .collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        let is_there = |file: &str| {
+            if name.ends_with('/') {
+                file.starts_with(name)
+            } else {
+                file == name || file.ends_with(&format!("/{name}"))
+            }
+        };
+        assert!(listed.lines().any(is_there), "{name}");
     }
 }
 
