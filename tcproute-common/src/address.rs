@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! Addresses as the maps hold them.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

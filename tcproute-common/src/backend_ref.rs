@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! Whose connections are counted where, in the map `backend_refs`.
 
 use crate::RouteKey;

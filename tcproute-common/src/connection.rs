@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! What is remembered of a connection: so that `getpeername` can answer with the dialled address, and that
 //! its outcome is counted where it belongs.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! What the programs count, per CPU, in the map `counters`.
 
 /// Index into the map `counters`.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! What happens to a connection, as it happens: records of the ring buffer `events`, for `tcproute trace`.
 
 use crate::SocketAddress;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! Endpoints whose handshakes fail, in the map `failing`.
 
 use crate::SocketAddress;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! The versions of what is in the maps, by which a new build knows whether it can go on with those of an older one.
 
 /// To be raised with every change of what is in the maps.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! The types that tcproute's eBPF programs and its loader share: the layout of every map.
 //!
 //! All of them are `repr(C)` without padding and of a size that is asserted at compile time, so that the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! What became of the connections to a backend, per CPU, in the map `outcomes`.
 
 /// Buckets of [`OutcomeCounts::latency`].

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! The arithmetic of a choice: the same function runs in the kernel and in the property tests.
 
 /// The random 32-bit numbers that one choice uses. Each is a draw of its own: bits of one number are never

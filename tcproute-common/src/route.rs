@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! From a dialled address to the backends behind it.
 
 use crate::{SocketAddress, SpinLock};

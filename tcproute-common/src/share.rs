@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! What one workload may take of what all of them share in the kernel, and what it has taken.
 
 use crate::Kept;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! What a socket is bound to when it connects: it decides what the kernel makes of some addresses, and where it can get.
 
 use crate::Address;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
 //! Who is connecting, and where such a connection could possibly matter.
 
 use crate::SocketAddress;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! connect(): choose a backend and an endpoint, remember the choice, rewrite the destination.
 
 use core::ptr;

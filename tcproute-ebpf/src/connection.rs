@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! Where the state of a socket lives: a place of `connections`, or else `overflow`.
 
 use core::{ffi::c_void, ptr};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! Everything raw: reads and writes of the hooks' contexts, and the helpers that take them.
 
 use core::ptr;

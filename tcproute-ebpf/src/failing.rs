@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! Counting handshakes that fail in a row, for the daemon to take dead endpoints out. Off unless it asks for it.
 
 use core::ptr;

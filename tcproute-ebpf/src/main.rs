@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! tcproute's eBPF programs. Only entry points: each hands over to the module of its hook.
 
 #![no_std]
@@ -63,7 +65,7 @@ fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-// The helpers for sockets and spin locks are open to GPL-compatible programs only.
+// The helpers for sockets and spin locks are open to GPL-compatible programs only. The manifest says the same in SPDX.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! Every map. "Loader" is the userspace side.
 
 #[expect(

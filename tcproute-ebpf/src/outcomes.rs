@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! Counting what becomes of connections, each step of each exactly once.
 
 use core::{arch::asm, ptr};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! getpeername(): answer with the address that the application dialled.
 
 use crate::{

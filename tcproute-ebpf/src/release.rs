@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! The last close of a socket: an attempt that never came to a SYN ends here.
 //!
 //! All others end in `sock_ops`, when TCP is at its end, which may be long after the close. That must not be

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! What one workload may take of what all of them share, so that who takes more loses alone.
 //!
 //! Before something is made, the number of it is raised and then looked at: of those that raise it at the same time, no more

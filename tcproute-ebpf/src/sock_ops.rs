@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! What TCP tells of a connection: that its first SYN is being sent, that the handshake is complete, that it is at its
 //! end.
 //!

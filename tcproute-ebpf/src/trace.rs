@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! Events for `tcproute trace`. Nothing here runs while nobody listens: a decision looks at a flag of its workload, and
 //! what follows at what the decision has noted.
 

@@ -1,4 +1,4 @@
-//! Random changes of the resources. Each but [`several`] touches one file, so that there is no state between.
+//! Random changes of the resources. Each but [`grow`] and [`shrink`] touches one file, so that there is no state between.
 
 use std::collections::BTreeSet;
 

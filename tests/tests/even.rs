@@ -25,11 +25,11 @@ def dial_some(count, names):
     for _ in range(count):
         with dial('{}', {}) as s: names.append(name(s))
 def run(counts):
-    helds = [[] for _ in counts]
-    threads = [threading.Thread(target=dial_some, args=pair) for pair in zip(counts, helds)]
+    held_by_each = [[] for _ in counts]
+    threads = [threading.Thread(target=dial_some, args=pair) for pair in zip(counts, held_by_each)]
     for t in threads: t.start()
     for t in threads: t.join()
-    return collections.Counter(itertools.chain(*helds))
+    return collections.Counter(itertools.chain(*held_by_each))
 seen = collections.Counter()
 for n in {rounds:?}:
     shares = [n // 64 + (i < n % 64) for i in range(64)]

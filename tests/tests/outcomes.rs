@@ -128,11 +128,11 @@ for p in range(PROCESSES):
     if (pid := os.fork()) == 0:
         cpus = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, [cpus[p % len(cpus)]])
-        counts, helds = [collections.Counter() for _ in range(THREADS)], [[] for _ in range(THREADS)]
-        threads = [threading.Thread(target=client, args=pair) for pair in zip(counts, helds)]
+        counts, held_by_each = [collections.Counter() for _ in range(THREADS)], [[] for _ in range(THREADS)]
+        threads = [threading.Thread(target=client, args=pair) for pair in zip(counts, held_by_each)]
         for t in threads: t.start()
         for t in threads: t.join()
-        total, held = sum(counts, collections.Counter()), sum(map(len, helds))
+        total, held = sum(counts, collections.Counter()), sum(map(len, held_by_each))
         os.write(ready[1], struct.pack('QQQ', total['established'], total['refused'], held))
         os.close(go[1]); os.read(go[0], 1)
         os._exit(0)

@@ -13,13 +13,20 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::workspace;
 
-/// The cargo that runs this xtask, in the root of the workspace.
+/// The cargo that runs this xtask, in the root of the workspace. It takes Cargo.lock as it is, or fails.
 pub(crate) fn cargo() -> Command {
     cargo_at(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// A particular cargo, in the root of the workspace.
+/// A particular cargo, likewise.
 pub(crate) fn cargo_at(program: impl AsRef<OsStr>) -> Command {
+    let mut cargo = beside_cargo(program);
+    cargo.arg("--locked");
+    cargo
+}
+
+/// A program that calls cargo or is called by it, in the root of the workspace.
+pub(crate) fn beside_cargo(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(workspace::root()).env("CARGO_TARGET_DIR", workspace::target());
     // What the outer cargo says about the package xtask must not reach the build scripts of other packages:

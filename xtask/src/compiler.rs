@@ -102,8 +102,8 @@ impl Compiler {
     pub(crate) fn clippy(&self) -> Option<Command> {
         let program = self.rustc.with_file_name("cargo-clippy");
         command::is_program(&program).then(|| {
-            let mut clippy = self.with_environment(command::cargo_at(program));
-            clippy.env("CARGO", self.cargo().get_program()).arg("clippy");
+            let mut clippy = self.with_environment(command::beside_cargo(program));
+            clippy.env("CARGO", self.cargo().get_program()).args(["clippy", "--locked"]);
             clippy
         })
     }

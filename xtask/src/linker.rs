@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{bitcode, command, provision, workspace};
+use crate::{bitcode, command, provision, tools, workspace};
 
 const VERSION: &str = "0.13.0";
 
@@ -56,21 +56,11 @@ pub(crate) fn build(llvm_major: u32, probe: &Path) -> Result<Linker> {
         format!("the development files of LLVM {llvm_major} are not where they should be")
     })?;
     eprintln!("building bpf-linker {VERSION} for LLVM {llvm_major} (once, about a minute)");
-    let root = workspace::tools();
-    let mut install = command::cargo();
-    install
-        .env("LLVM_PREFIX", &prefix)
-        .args(["install", "--quiet", "bpf-linker", "--version", VERSION, "--locked", "--force"])
-        .args(["--no-default-features", "--features", &format!("llvm-{llvm_major}")])
-        .arg("--root")
-        .arg(&root)
-        .arg("--target-dir")
-        .arg(root.join("build"));
-    command::run(&mut install)
-        .with_context(|| format!("cannot build bpf-linker {VERSION} for LLVM {llvm_major}"))?;
-    // Large, and of no further use.
-    let _ = fs::remove_dir_all(root.join("build"));
-    let path = root.join("bin/bpf-linker");
+    tools::install("bpf-linker", VERSION, |install| {
+        install.env("LLVM_PREFIX", &prefix);
+        install.args(["--no-default-features", "--features", &format!("llvm-{llvm_major}")]);
+    })?;
+    let path = tools::path_of("bpf-linker");
     let built = llvm_of(&path, probe).context("the bpf-linker just built does not work")?;
     if built != llvm_major {
         bail!("the bpf-linker just built uses LLVM {built}, not {llvm_major}");

@@ -1,4 +1,5 @@
-//! Clippy: over the host's crates with the pinned compiler, over the eBPF crate with one that knows BPF.
+//! Clippy and rustdoc over the host's crates, with the pinned compiler; clippy over the eBPF crate, with one that knows
+//! BPF.
 
 use anyhow::{Context as _, Result};
 
@@ -11,8 +12,16 @@ use crate::{
 /// Lints everything but the eBPF crate.
 pub(crate) fn host() -> Result<()> {
     let mut clippy = command::cargo();
-    clippy.args(["clippy", "--workspace", "--exclude", "tcproute-ebpf", "--all-targets", "--", "-Dwarnings"]);
-    command::run(&mut clippy)
+    // Cargo does not hand its own --locked on to a subcommand of others.
+    clippy.args(["clippy", "--locked", "--workspace", "--exclude", "tcproute-ebpf", "--all-targets"]);
+    command::run(clippy.args(["--", "-Dwarnings"]))
+}
+
+/// Documentation of everything but the eBPF crate, private items included: links in it lead somewhere.
+pub(crate) fn documentation() -> Result<()> {
+    let mut doc = command::cargo();
+    doc.args(["doc", "--workspace", "--exclude", "tcproute-ebpf", "--no-deps", "--document-private-items"]);
+    command::run(doc.env("RUSTDOCFLAGS", "-Dwarnings"))
 }
 
 /// Lints the eBPF crate for its own target: for the host it has no panic handler and does not compile.

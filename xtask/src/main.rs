@@ -8,6 +8,7 @@ mod compiler;
 mod demo;
 mod docs;
 mod faults;
+mod licences;
 mod linker;
 mod lint;
 mod matrix;
@@ -16,8 +17,11 @@ mod provision;
 mod release;
 mod report;
 mod soak;
+mod spelling;
+mod supply_chain;
 mod test;
 mod toolchain;
+mod tools;
 mod verified;
 mod vm_test;
 mod workspace;
@@ -39,11 +43,15 @@ enum Task {
     /// Compile the eBPF programs into target/bpf
     BuildEbpf(build_ebpf::Options),
     /// Run the examples live: real servers, real connections, a table of the split; as root
-    Demo,
+    Demo(demo::Options),
     #[command(hide = true)]
     DemoClient(demo::ClientOptions),
+    /// Check what needs no kernel: format, spelling, dependencies, lints, documentation
+    Lint,
     /// Check everything: format, lints, unit tests and, as root, the kernel tests, here and in virtual machines
     Test(test::Options),
+    /// List the crates in the binary and in the eBPF programs with their licences, in target/THIRD-PARTY.md
+    Licences,
     /// Run the kernel tests on other kernels, in virtual machines
     VmTest(vm_test::Options),
     /// Write the pages of the documentation that are made from the code
@@ -61,9 +69,11 @@ fn main() -> ExitCode {
         Task::BuildEbpf(options) => build_ebpf::run(&options).map(|objects| {
             println!("{}\n{}", objects.tcproute.display(), objects.lru_balancer.display());
         }),
-        Task::Demo => demo::run(),
+        Task::Demo(options) => demo::run(&options),
         Task::DemoClient(options) => demo::run_client(&options),
+        Task::Lint => test::lint(),
         Task::Test(options) => test::run(&options),
+        Task::Licences => licences::run().map(|list| println!("{}", list.display())),
         Task::VmTest(options) => vm_test::run(&options),
         Task::Docs => docs::run(),
         Task::Soak(options) => soak::run(&options),

@@ -5,12 +5,13 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    build_ebpf, command, faults, lint,
+    build_ebpf, command, demo, faults, lint,
     matrix::{self, Column},
     outcome::Outcomes,
     provision,
     release::build_release,
     report::Report,
+    spelling, supply_chain,
     vm_test::{self, Matrix},
     workspace,
 };
@@ -44,17 +45,33 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     result
 }
 
-fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests) -> Result<()> {
+/// Runs the steps that need no kernel and run none of the code, and prints the table of them.
+pub(crate) fn lint() -> Result<()> {
+    let mut report = Report::new(workspace::target().join("test"))?;
+    let result = lints(&mut report);
+    print!("\n{report}{}", report.complaint());
+    result
+}
+
+fn lints(report: &mut Report) -> Result<()> {
     report.step("format", || {
         require_component("fmt", "rustfmt")?;
         command::run(command::cargo().args(["fmt", "--all", "--check"])).context("run `cargo fmt --all`")
     })?;
+    report.optional_step("spelling", spelling::check)?;
+    report.optional_step("dependencies", supply_chain::check)?;
+    report.optional_step("advisories", supply_chain::advisories)?;
     report.step("eBPF build", || build_ebpf::run(&build_ebpf::Options::default()).map(drop))?;
     report.step("lints", || {
         require_component("clippy", "clippy")?;
         lint::host()
     })?;
     report.optional_step("lints (eBPF)", lint::ebpf)?;
+    report.step("documentation", lint::documentation)
+}
+
+fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests) -> Result<()> {
+    lints(report)?;
     report.step("unit tests", || {
         let excluded = ["--exclude", "tcproute-ebpf", "--exclude", "tcproute-tests"];
         command::run(command::cargo().args(["test", "--workspace"]).args(excluded))
@@ -64,6 +81,12 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
     // With the PATH, since sudo's own seldom has cargo.
     let no_root = (!provision::is_root())
         .then(|| "needs root; run: sudo -E env \"PATH=$PATH\" cargo xtask test".to_owned());
+    report.optional_step("examples", || {
+        if no_root.is_some() {
+            return Ok(no_root.clone());
+        }
+        demo::step().map(|()| None)
+    })?;
     let name = "kernel tests";
     let log = report.log(name);
     let here = report.optional_step(name, || {

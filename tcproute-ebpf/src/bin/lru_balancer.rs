@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+
 //! A peer for the benchmark: the usual socket balancer. A service leads to a number of backends chosen
 //! evenly by a remainder, and an LRU hash keyed by the socket cookie remembers the dialled address.
 

@@ -66,6 +66,11 @@ impl Tally {
         self.answers.get(name).copied().unwrap_or(0)
     }
 
+    /// How many connections these answered together.
+    pub(super) fn sum<'a>(&self, names: impl Iterator<Item = &'a str>) -> u32 {
+        names.map(|name| self.of(name)).sum()
+    }
+
     /// The names of all that answered.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.answers.keys().map(String::as_str)

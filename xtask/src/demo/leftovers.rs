@@ -10,13 +10,10 @@ use anyhow::{Context as _, Result, bail};
 
 use super::is_refused;
 
-/// Fails if one of these `tcproute exec` processes has left its cgroup, or if something still listens.
-pub(super) fn check(processes: &[u32], addresses: &[SocketAddr]) -> Result<()> {
-    let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
-    // By number, since someone else may be running `tcproute exec` at the same time.
-    let names: Vec<_> = processes.iter().map(|process| format!("tcproute-exec-{process}")).collect();
-    for mount in cgroup2_mounts(&mounts) {
-        if let Some(left) = find(&mount, &names) {
+/// Fails if a cgroup of such a name is there, or if something still listens.
+pub(super) fn check(cgroups: &[String], addresses: &[SocketAddr]) -> Result<()> {
+    for mount in cgroup2()? {
+        if let Some(left) = find(&mount, cgroups) {
             bail!("the cgroup {} is left", left.display());
         }
     }
@@ -26,6 +23,12 @@ pub(super) fn check(processes: &[u32], addresses: &[SocketAddr]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where cgroup2 is mounted.
+pub(super) fn cgroup2() -> Result<Vec<PathBuf>> {
+    let mounts = fs::read_to_string("/proc/self/mounts").context("cannot read /proc/self/mounts")?;
+    Ok(cgroup2_mounts(&mounts))
 }
 
 fn cgroup2_mounts(mounts: &str) -> Vec<PathBuf> {

@@ -101,12 +101,8 @@ pub(super) fn content(binary: &Path, programs: &[(PathBuf, String)]) -> Result<P
     }
     tree.python()?;
     // The tests find these where they were compiled.
-    let examples = fs::read_dir(workspace::root().join("examples"))?;
-    let objects = fs::read_dir(workspace::objects())?;
-    for entry in examples.chain(objects) {
-        let path = entry?.path();
-        tree.file(&path, &path.to_string_lossy())?;
-    }
+    tree.all(&workspace::root().join("examples"))?;
+    tree.all(&workspace::objects())?;
     fs::create_dir_all(tree.inside(&workspace::root().join("tests").to_string_lossy()))?;
     fs::write(tree.root.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
     fs::write(tree.root.join("etc/nsswitch.conf"), "hosts: files dns\n")?;
@@ -130,6 +126,18 @@ impl Tree {
         let to = self.inside(to);
         fs::create_dir_all(to.parent().unwrap_or(&self.root))?;
         fs::copy(from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+        Ok(())
+    }
+
+    /// A file, or all that is in a directory, at the same place.
+    fn all(&self, path: &Path) -> Result<()> {
+        if !path.is_dir() {
+            return self.file(path, &path.to_string_lossy());
+        }
+        let entries = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+        for entry in entries {
+            self.all(&entry?.path())?;
+        }
         Ok(())
     }
 
@@ -180,5 +188,21 @@ impl Tree {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_laid_out_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Tree { root: root.path().to_owned() };
+        let examples = workspace::root().join("examples");
+        tree.all(&examples).unwrap();
+        for file in ["split-universal.yaml", "blue-green/mesh.yaml"] {
+            assert!(tree.inside(&examples.join(file).to_string_lossy()).is_file(), "{file}");
+        }
     }
 }

@@ -49,7 +49,7 @@ fn a_mesh_service_of_another_zone_is_left_to_the_proxy() {
 }
 
 #[test]
-fn a_name_means_a_service_of_the_policys_own_zone() {
+fn a_name_means_a_service_in_the_zone_of_the_policy() {
     let service = "type: MeshService\nname: pg\nlabels: {kuma.io/zone: east, kuma.io/origin: zone}\n\
         spec: {selector: {dataplaneTags: {kuma.io/service: db}}, ports: [{port: 1, targetPort: 5432}]}";
     let leads = |labels: &str| {
