@@ -167,6 +167,7 @@ fn two_hundred_thousand_endpoints_harm_who_dials_them_alone() {
 /// A few words mean ten thousand endpoints, again and again: they are not in the daemon's memory as often.
 #[test]
 fn backend_refs_with_very_many_endpoints_harm_their_own_dataplane_alone() {
+    const TAGS: u32 = 12;
     let name = "backend_refs_with_very_many_endpoints_harm_their_own_dataplane_alone";
     if is_slow() {
         return println!("SKIPPED {name}: memory is the same on every kernel, and this takes long");
@@ -174,7 +175,6 @@ fn backend_refs_with_very_many_endpoints_harm_their_own_dataplane_alone() {
     if !is_root(name) {
         return;
     }
-    const TAGS: u32 = 12;
     let setup = Setup::new(["--max-endpoints-per-workload", "4000000"].map(str::to_owned));
     let daemon = setup.start();
     let tags = |chosen: u32| {
