@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sources ──> resources ──> policy ──> routing ──> plan ──> bpf
-//! (files,     (typed,       (match,    (resolved   (slots,   (maps, programs,
+//! (files,     (typed,       (match,    (resolved   (tables,  (maps, programs,
 //!  DNS)        validated)    merge)     routes)     diff)     links)
 //! ```
 //!
