@@ -22,9 +22,7 @@ use tcproute_tests::{
 };
 
 use crate::{
-    attempt::{Attempt, attempt},
     clients::{Client, Names},
-    fault::Fault,
     mesh::{Addresses, Mesh, SERVERS},
     process::{Process, shown},
 };
@@ -146,22 +144,6 @@ impl Node {
         Ok(())
     }
 
-    /// Other resources for a daemon that runs.
-    pub(crate) fn change(&mut self, fault: Option<&Fault>, least: Duration, mesh: Mesh) -> Result<Attempt> {
-        self.allow_in(mesh)?;
-        attempt(self, fault, least, |node| node.write(mesh), |node| node.differs().is_none())
-    }
-
-    /// A daemon begins, with other resources than the one before. Where it cannot read these at first, it goes on with what was
-    /// kept of those.
-    pub(crate) fn begin(&mut self, fault: Option<&Fault>, mesh: Mesh) -> Result<Attempt> {
-        self.allow_in(self.mesh)?;
-        self.allow_in(mesh)?;
-        self.write(mesh)?;
-        self.prepare()?;
-        attempt(self, fault, Duration::ZERO, Self::open_gate, |node| node.differs().is_none())
-    }
-
     /// Has the next daemon believe that another build has made what is pinned.
     pub(crate) fn age(&self, layout: &str) -> Result<()> {
         for entry in fs::read_dir(self.pins())? {
@@ -229,7 +211,7 @@ impl Node {
     }
 
     /// From now on those may answer, too, to whom these resources lead.
-    fn allow_in(&self, mesh: Mesh) -> Result<()> {
+    pub(crate) fn allow_in(&self, mesh: Mesh) -> Result<()> {
         self.quiet.allow_also(CALM)?;
         let pods = self.pods.iter().map(|pod| &pod.client);
         [&self.web].into_iter().chain(pods).try_for_each(|client| client.allow_also(mesh.answers()))

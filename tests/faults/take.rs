@@ -39,7 +39,7 @@ impl Suite<'_> {
             _ => {}
         }
         let mesh = self.node.mesh;
-        self.node.begin(fault, Mesh { second: !mesh.second, ..mesh })
+        begin(&mut self.node, fault, Mesh { second: !mesh.second, ..mesh })
     }
 }
 
@@ -49,9 +49,11 @@ fn of_a_daemon(node: &mut Node, phase: Phase, size: u16, fault: Option<&Fault>) 
     let nothing = |_: &mut Node| Ok(());
     let none = Duration::ZERO;
     match phase {
-        Phase::Weights => node.change(fault, none, Mesh { second: !mesh.second, ..mesh }),
-        Phase::Endpoints => node.change(fault, none, Mesh { moved: !mesh.moved, ..mesh }),
-        Phase::Reclaim => node.change(fault, TICK, Mesh { second: !mesh.second, moved: !mesh.moved, ..mesh }),
+        Phase::Weights => change(node, fault, none, Mesh { second: !mesh.second, ..mesh }),
+        Phase::Endpoints => change(node, fault, none, Mesh { moved: !mesh.moved, ..mesh }),
+        Phase::Reclaim => {
+            change(node, fault, TICK, Mesh { second: !mesh.second, moved: !mesh.moved, ..mesh })
+        }
         Phase::Attach => {
             attempt(node, fault, none, Node::add_pod, |node| in_step(node) && node.has_links_of_its_own())
         }
@@ -90,6 +92,22 @@ fn of_a_daemon(node: &mut Node, phase: Phase, size: u16, fault: Option<&Fault>) 
         }
         _ => attempt(node, fault, TICK, nothing, in_step),
     }
+}
+
+/// Other resources for a daemon that runs.
+fn change(node: &mut Node, fault: Option<&Fault>, least: Duration, mesh: Mesh) -> Result<Attempt> {
+    node.allow_in(mesh)?;
+    attempt(node, fault, least, |node| node.write(mesh), |node| node.differs().is_none())
+}
+
+/// A daemon begins, with other resources than the one before. Where it cannot read these at first, it goes on with what was
+/// kept of those.
+fn begin(node: &mut Node, fault: Option<&Fault>, mesh: Mesh) -> Result<Attempt> {
+    node.allow_in(node.mesh)?;
+    node.allow_in(mesh)?;
+    node.write(mesh)?;
+    node.prepare()?;
+    attempt(node, fault, Duration::ZERO, Node::open_gate, |node| node.differs().is_none())
 }
 
 /// More outbounds. All is seen when the last of them is routed and nothing is left of the smaller maps.

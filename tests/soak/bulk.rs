@@ -9,7 +9,7 @@ use std::{
 use fastrand::Rng;
 
 use crate::{
-    mesh::{SERVICES, VERSIONS, WORKLOADS},
+    extent::{SERVICES, VERSIONS, WORKLOADS},
     outcome::Distribution,
 };
 

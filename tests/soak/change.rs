@@ -6,7 +6,8 @@ use fastrand::Rng;
 
 use crate::{
     bulk::Bulk,
-    mesh::{EACH, Endpoint, Mesh, SERVICES, VERSIONS, WORKLOADS},
+    extent::{EACH, SERVICES, VERSIONS, WORKLOADS},
+    mesh::{Endpoint, Mesh},
     policy::{BackendRef, Policy, Selects},
     unusable::{FOREIGN, Unusable},
 };

@@ -7,7 +7,8 @@ use tcproute_tests::clock::Time;
 
 use crate::{
     connection::{Connection, Ended, WrongPeer},
-    mesh::{Addresses, Mesh, WORKLOADS},
+    extent::WORKLOADS,
+    mesh::{Addresses, Mesh},
     outcome::{Distribution, Outcome},
 };
 

@@ -21,6 +21,7 @@ mod client;
 mod clients;
 mod connection;
 mod daemon;
+mod extent;
 mod files;
 mod growth;
 mod history;

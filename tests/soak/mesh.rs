@@ -9,19 +9,11 @@ use std::{
 
 use crate::{
     bulk::Bulk,
+    extent::{EACH, SERVICES, VERSIONS, workload_name},
     outcome::{Distribution, Outcome},
     policy::{BackendRef, Policy, Selects},
     unusable::{FOREIGN, Rejected, Unusable, foreign_file, policy_file},
 };
-
-/// Services. One more is named by policies and does not exist.
-pub(crate) const SERVICES: usize = 6;
-/// Of each service: so many endpoints it can have.
-pub(crate) const EACH: usize = 6;
-/// Workloads that there can be.
-pub(crate) const WORKLOADS: usize = 3;
-/// Versions that endpoints and backendRefs can have. No endpoint ever has the last one.
-pub(crate) const VERSIONS: [&str; 4] = ["a", "b", "c", "none"];
 
 /// What does not change: where everything listens.
 #[derive(Debug, Clone)]
@@ -242,11 +234,6 @@ impl Mesh {
         }
         text
     }
-}
-
-/// The name of a workload's Dataplane.
-pub(crate) fn workload_name(workload: usize) -> String {
-    format!("workload-{workload}")
 }
 
 #[cfg(test)]

@@ -20,8 +20,9 @@ use tcproute_tests::{
 
 use crate::{
     daemon::Daemon,
+    extent::{WORKLOADS, workload_name},
     files::Files,
-    mesh::{Addresses, Mesh, WORKLOADS, workload_name},
+    mesh::{Addresses, Mesh},
     outcome::{Distribution, Outcome},
     unusable::Rejected,
 };

@@ -1,6 +1,6 @@
 //! MeshTCPRoutes as values, and as they stand in files.
 
-use crate::mesh::{VERSIONS, workload_name};
+use crate::extent::{VERSIONS, workload_name};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Policy {

@@ -4,7 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tcproute_tests::server::Server;
 
-use crate::mesh::{Addresses, Destination, EACH, SERVICES};
+use crate::{
+    extent::{EACH, SERVICES},
+    mesh::{Addresses, Destination},
+};
 
 /// A server at every address that there is: so the server tells where a connection went, wherever that is.
 pub(crate) fn listen() -> (Addresses, Vec<Server>) {

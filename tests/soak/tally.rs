@@ -6,8 +6,9 @@ use fastrand::Rng;
 use crate::{
     clients::Said,
     connection::Line,
+    extent::workload_name,
     history::{History, Verdict},
-    mesh::{Addresses, workload_name},
+    mesh::Addresses,
     outcome::Outcome,
     shares::Shares,
 };

@@ -5,6 +5,7 @@ mod backend;
 mod client;
 mod daemon;
 mod leftovers;
+mod refused;
 mod situations;
 mod split;
 
@@ -27,6 +28,7 @@ use crate::{command, provision, release::build_release, workspace};
 use backend::Backend;
 use client::Tally;
 use daemon::Daemon;
+use refused::is_refused;
 use situations::{Change, Client, SITUATIONS, Situation, USUAL};
 use split::{Endpoint, Split, grouped};
 
@@ -253,8 +255,12 @@ impl Demo {
     }
 }
 
+/// The file of this program. `cargo xtask test` may have built it anew since it began, and then the kernel says that it was
+/// deleted.
 fn this_program() -> Result<PathBuf> {
-    env::current_exe().context("cannot tell where this program is")
+    let path = env::current_exe().context("cannot tell where this program is")?;
+    let rebuilt = path.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
+    Ok(rebuilt.filter(|rebuilt| rebuilt.exists()).unwrap_or(path))
 }
 
 fn start_client(command: &mut Command, count: u32) -> Result<Child> {
@@ -350,13 +356,4 @@ Try it with servers of your own:
 fn listed(backends: &[Backend]) -> String {
     let addresses: Vec<_> = backends.iter().map(|backend| backend.address().to_string()).collect();
     addresses.join(", ")
-}
-
-/// Whether nothing listens there.
-fn is_refused(address: SocketAddr) -> Result<bool> {
-    match TcpStream::connect(address) {
-        Ok(_) => Ok(false),
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(true),
-        Err(error) => Err(error).with_context(|| format!("cannot tell whether {address} is in use")),
-    }
 }

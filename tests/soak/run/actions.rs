@@ -8,9 +8,10 @@ use tcproute_tests::clock;
 use super::Soak;
 use crate::{
     change,
+    extent::WORKLOADS,
     files::{BROKEN, Style},
     history::State,
-    mesh::{Mesh, WORKLOADS},
+    mesh::Mesh,
 };
 
 impl Soak<'_> {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use tcproute_tests::{clock, wait_for};
 
 use super::Soak;
-use crate::{bulk::Bulk, change, files::Style, history::State, mesh::WORKLOADS};
+use crate::{bulk::Bulk, change, extent::WORKLOADS, files::Style, history::State};
 
 impl Soak<'_> {
     /// Writes a state with other numbers of something.

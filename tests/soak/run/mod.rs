@@ -16,9 +16,10 @@ use tcproute_tests::{clock, interrupt, maps::Places, server::Server, wait_for};
 use crate::{
     Options, change,
     clients::Clients,
+    extent::WORKLOADS,
     files::Style,
     history::History,
-    mesh::{Addresses, Mesh, WORKLOADS},
+    mesh::{Addresses, Mesh},
     node::Node,
     servers,
     tally::Tally,

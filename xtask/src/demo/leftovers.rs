@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::is_refused;
+use super::refused::is_refused;
 
 /// Fails if a cgroup of such a name is there, or if something still listens.
 pub(super) fn check(cgroups: &[String], addresses: &[SocketAddr]) -> Result<()> {

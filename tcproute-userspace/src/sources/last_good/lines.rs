@@ -13,7 +13,17 @@ use crc32fast::Hasher;
 use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use serde_json::value::RawValue;
 
-use super::record::{Entry, Key};
+/// What stands for an entry, wherever it is.
+pub type Key = Vec<String>;
+
+/// Something that a source has said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is, such as kind, mesh and name.
+    pub key: Key,
+    /// What was said of it: JSON on one line.
+    pub value: Box<str>,
+}
 
 /// Entries as they are written, in the order in which they were added.
 #[derive(Debug, Clone, Default)]

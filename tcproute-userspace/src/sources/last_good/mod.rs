@@ -19,9 +19,9 @@ use std::path::Path;
 
 pub use directory::StateDirectory;
 pub use keeper::{Keeper, Keeping};
-pub use lines::Lines;
+pub use lines::{Entry, Key, Lines};
 pub use pending::Change;
-pub use record::{Entry, Key, Record};
+pub use record::Record;
 
 use super::snapshot::SourceName;
 

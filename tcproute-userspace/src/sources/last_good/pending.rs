@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    lines::{Lines, keys},
-    record::Key,
-};
+use super::lines::{Key, Lines, keys};
 
 /// What a place has now. A place without anything is forgotten.
 #[derive(Debug, Clone, Default)]

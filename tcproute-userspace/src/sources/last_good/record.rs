@@ -4,10 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lines::{Lines, checked, entry, write_line};
-
-/// What stands for an entry, wherever it is.
-pub type Key = Vec<String>;
+use super::lines::{Entry, Lines, checked, entry, write_line};
 
 /// What a place has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,15 +13,6 @@ pub struct Record {
     pub place: String,
     /// Each key is there once.
     pub entries: Vec<Entry>,
-}
-
-/// Something that a source has said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// What it is, such as kind, mesh and name.
-    pub key: Key,
-    /// What was said of it: JSON on one line.
-    pub value: Box<str>,
 }
 
 /// What cannot be read of a record. The first line is 1.
