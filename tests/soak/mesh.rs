@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     bulk::Bulk,
-    extent::{EACH, SERVICES, VERSIONS, workload_name},
+    extent::{SERVICES, VERSIONS, workload_name},
     outcome::{Distribution, Outcome},
     policy::{BackendRef, Policy, Selects},
     unusable::{FOREIGN, Rejected, Unusable, foreign_file, policy_file},
@@ -239,6 +239,7 @@ impl Mesh {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extent::EACH;
 
     fn addresses() -> Addresses {
         let at = |ip: [u8; 4]| SocketAddr::from((ip, 1));
