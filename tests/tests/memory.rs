@@ -11,7 +11,7 @@ use tcproute_tests::{cgroup::TestCgroup, is_root, is_slow, tcproute::Daemon, wai
 const TIMES: f64 = 8.0;
 
 /// The size of hostile files. Smaller ones may take as much as one of this.
-const SIZE: usize = 4 << 20;
+const SIZE: usize = 6 << 20;
 
 /// Whether this test can run; if not, says why.
 fn can_run(test: &str) -> bool {
@@ -249,11 +249,12 @@ fn large_objects_take_no_more_than_they_may() {
     if !can_run("large_objects_take_no_more_than_they_may") {
         return;
     }
-    let dataplane = |inbounds: &str| {
-        let comment = "#\n".repeat(SIZE.saturating_sub(inbounds.len()) / 2);
-        let start = "type: Dataplane\nname: a\nnetworking: {address: 192.0.2.1, inbound: [";
-        one("a.yaml", format!("{start}{inbounds}]}}\n{comment}"))
+    let dataplane_with = |field: &str, entries: &str| {
+        let comment = "#\n".repeat(SIZE.saturating_sub(entries.len()) / 2);
+        let start = format!("type: Dataplane\nname: a\nnetworking: {{address: 192.0.2.1, {field}: [");
+        one("a.yaml", format!("{start}{entries}]}}\n{comment}"))
     };
+    let dataplane = |inbounds: &str| dataplane_with("inbound", inbounds);
     let tags = (0..100_000).map(|i| format!("k{i}: v")).collect::<Vec<_>>().join(",");
     check(&[
         ("short violations", one("a.yaml", to("    - {}\n"))),
@@ -264,7 +265,9 @@ fn large_objects_take_no_more_than_they_may() {
                 numbered(|i| format!("k{i}: v,"))
             )),
         ),
-        ("inbounds with a tag", dataplane(&"{tags: {a: b}},".repeat(36_000))),
+        ("inbounds with a tag", dataplane(&"{tags: {a: b}},".repeat(40_000))),
+        ("outbounds with a backendRef", dataplane_with("outbound", &"{backendRef: {}},".repeat(40_000))),
+        ("outbounds with a tag", dataplane_with("outbound", &"{tags: {a: b}},".repeat(65_536))),
         ("inbounds with a tag, refused", dataplane(&"{tags: {a: b}},".repeat(50_000))),
         (
             "tags",

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     path::Path,
@@ -22,6 +23,7 @@ use tcproute_tests::{
     client::{ask, reaches},
     is_root,
     mesh::Mesh,
+    replace,
     server::Server,
     tcproute::{Daemon, binary},
     wait_for,
@@ -140,6 +142,64 @@ fn a_silent_resolver_holds_nothing_back() {
     dns.speak();
     wait_for("its address is in force", || endpoints() == json!([format!("{}:5432", net.ip(1, 3))]));
     assert_eq!(ask(outside), ["named"]);
+}
+
+/// A policy that leads elsewhere, by a name that nobody has asked for yet.
+#[test]
+fn a_route_goes_on_until_the_name_it_is_led_to_is_answered() {
+    if !is_root("a_route_goes_on_until_the_name_it_is_led_to_is_answered") {
+        return;
+    }
+    let net = Loopback::claim();
+    let [dialled, beside] = [1, 2].map(|last| SocketAddr::from((net.ip(0, last), 5432)));
+    let near = Server::start((net.ip(1, 1), 0), "near");
+    let other = Server::start((net.ip(1, 2), 0), "other");
+    let _far = Server::start((net.ip(1, 3), 5432), "far");
+    let dns = DnsServer::start(net.ip(0, 53).into(), net.ip(1, 3));
+    let directory = tempfile::tempdir().unwrap();
+    let [file, resolv] = ["mesh.yaml", "resolv.conf"].map(|name| directory.path().join(name));
+    fs::write(&resolv, format!("nameserver {}\n", net.ip(0, 53))).unwrap();
+    let write = |to: &str| {
+        let mut mesh = Mesh::new();
+        mesh.outbound("db", dialled).endpoint("db", "x", near.address());
+        let server = if to == "db" { &near } else { &other };
+        mesh.outbound("beside", beside).endpoint("beside", "x", server.address());
+        for name in ["far", "silent"] {
+            mesh.document(&external(name));
+        }
+        mesh.document(&format!(
+            "type: MeshTCPRoute\nname: r\nspec:\n  targetRef: {{kind: Mesh}}\n  to:\n  \
+             - targetRef: {{kind: MeshService, name: db}}\n    \
+             rules: [{{default: {{backendRefs: [{{kind: MeshService, name: {to}}}]}}}}]\n"
+        ));
+        replace(&file, &mesh.text());
+    };
+    write("db");
+    let cgroup = TestCgroup::create();
+    let _daemon = start(&resolv, &file, &cgroup, &[]);
+    // Who answers until it is this one. Nothing is refused on the way.
+    let until = |last: &str| {
+        let mut seen = BTreeSet::new();
+        wait_for(&format!("{last} answers"), || {
+            let answers = ask(&cgroup, dialled, 20);
+            assert_eq!(answers.values().sum::<u64>(), 20, "something is refused: {answers:?}");
+            seen.extend(answers.keys().cloned());
+            answers.len() == 1 && answers.contains_key(last)
+        });
+        seen
+    };
+    assert_eq!(until("near"), ["near".to_owned()].into());
+    write("far");
+    wait_for("what is beside it is in force", || reaches(&cgroup, beside, "other"));
+    assert_eq!(until("near"), ["near".to_owned()].into());
+    dns.speak();
+    assert!(until("far").is_subset(&["far".to_owned(), "near".to_owned()].into()));
+
+    // One that is never answered is waited for, but not for long.
+    let begun = Instant::now();
+    write("silent");
+    wait_for("what has no address is refused", || !reaches(&cgroup, dialled, "far"));
+    println!("refused after {:?}", begun.elapsed());
 }
 
 #[test]

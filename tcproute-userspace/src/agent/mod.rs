@@ -24,6 +24,7 @@ mod shares;
 mod state;
 mod told;
 mod trace;
+mod unanswered;
 mod wanted;
 mod warnings;
 
@@ -287,8 +288,9 @@ impl<'a> Agent<'a> {
                 }
                 Ok(()) = self.feeds.answers.changed() => {
                     let answers = self.feeds.answers.borrow_and_update().clone();
+                    let touched = self.local.take_answers(&answers);
                     self.told.names(answers.shares);
-                    if self.local.take_answers(&answers.addresses) {
+                    if touched {
                         grown = self.bring_in_step(Instant::now(), "the addresses of external services");
                     } else {
                         self.publish();
@@ -304,8 +306,10 @@ impl<'a> Agent<'a> {
                     grown = self.bring_in_step(since, "a cgroup has come or gone");
                 }
                 Some(question) = self.questions.recv() => self.answer(question),
-                _ = retry_ticks.tick(), if self.has_more_to_do() => {
-                    if self.is_in_step() {
+                _ = retry_ticks.tick(), if self.has_more_to_do() || self.local.is_waiting() => {
+                    if self.local.go_on() {
+                        grown = self.bring_in_step(Instant::now(), "names that are not answered");
+                    } else if self.is_in_step() {
                         self.in_force.reclaim();
                         self.publish();
                     } else {

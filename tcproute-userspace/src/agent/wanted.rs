@@ -1,7 +1,11 @@
 //! What is wanted: the routes of the local Dataplanes, from what the sources say, and the cgroups that shall have them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
@@ -9,10 +13,12 @@ use super::{
     members::Members,
     settle::{self, Out, WantedWorkload, Workload},
     state::WaitingState,
+    unanswered::Answered,
 };
 use crate::{
     resources::Resources,
     routing::{DataplaneRoutes, DnsAnswers, Refreshed, Resolver, UnknownDataplane},
+    sources::dns::Answers,
     workloads::{Found, Local, cgroups::CgroupId, named::Named},
 };
 use tcproute_common::RouteKey;
@@ -25,6 +31,8 @@ pub(super) struct LocalDataplanes {
     settings: Settings,
     resolver: Resolver,
     dns: Arc<DnsAnswers>,
+    /// The names whose addresses are known, or known to be none.
+    known: Arc<BTreeSet<String>>,
     named: Vec<Named>,
     found: Local,
     dataplanes: BTreeMap<Arc<str>, LocalDataplane>,
@@ -37,9 +45,18 @@ pub(super) type LocalRoutes = Vec<(Arc<str>, Arc<DataplaneRoutes>)>;
 #[derive(Debug, Default)]
 struct LocalDataplane {
     /// As far as it was ever there.
-    routes: Option<Arc<DataplaneRoutes>>,
+    resolved: Option<Arc<DataplaneRoutes>>,
+    /// What of that shall be in force.
+    answered: Option<Answered>,
     /// Why it is not among the resources, if it is not.
     missing: Option<UnknownDataplane>,
+}
+
+impl LocalDataplane {
+    /// What shall be in force.
+    fn routes(&self) -> Option<Arc<DataplaneRoutes>> {
+        self.answered.as_ref().map(|answered| Arc::clone(answered.routes()))
+    }
 }
 
 impl LocalDataplanes {
@@ -49,28 +66,50 @@ impl LocalDataplanes {
         let names =
             named.iter().map(|named| &named.dataplane).chain(others.iter().map(|found| &found.dataplane));
         let dataplanes = names.map(|name| (Arc::clone(name), LocalDataplane::default())).collect();
-        let dns = Arc::default();
+        let (dns, known) = (Arc::default(), Arc::default());
         let found = Local { found: others.into(), complete: true, ..Local::default() };
-        Self { settings, resolver, dns, named, found, dataplanes }
+        Self { settings, resolver, dns, known, named, found, dataplanes }
     }
 
-    /// Takes what the sources say. Whether that touches any route.
+    /// Takes what the sources say. Whether other names are led to, or that touches any route.
     pub(super) fn take_resources(&mut self, resources: Resources) -> bool {
         let dns = Arc::clone(&self.dns);
-        self.update(resources, &dns)
+        let touched = self.update(resources, &dns);
+        self.go_on() | touched
     }
 
     /// Takes answers of DNS. Whether that touches any route.
-    pub(super) fn take_answers(&mut self, dns: &Arc<DnsAnswers>) -> bool {
-        self.dns = Arc::clone(dns);
-        self.update(self.resolver.resources().clone(), dns)
+    pub(super) fn take_answers(&mut self, answers: &Answers) -> bool {
+        self.dns = Arc::clone(&answers.addresses);
+        self.known = Arc::clone(&answers.known);
+        let touched = self.update(self.resolver.resources().clone(), &answers.addresses);
+        self.go_on() | touched
+    }
+
+    /// Whether any routes are what they were since names that they lead to are not answered yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.dataplanes.values().filter_map(|local| local.answered.as_ref()).any(Answered::is_waiting)
+    }
+
+    /// Has all routes in force whose names are known, or were waited for. Whether that touches any.
+    pub(super) fn go_on(&mut self) -> bool {
+        let (now, known) = (Instant::now(), &self.known);
+        let mut touched = false;
+        for local in self.dataplanes.values_mut() {
+            match (&local.resolved, &mut local.answered) {
+                (Some(resolved), Some(answered)) => touched |= answered.take(resolved, known, now),
+                (Some(resolved), none) => *none = Some(Answered::new(Arc::clone(resolved))),
+                (None, _) => {}
+            }
+        }
+        touched
     }
 
     fn update(&mut self, resources: Resources, dns: &DnsAnswers) -> bool {
         let update = self.resolver.update(resources, dns.clone());
         let mut touched = false;
         for (name, local) in &mut self.dataplanes {
-            let refreshed = match &local.routes {
+            let refreshed = match &local.resolved {
                 None => self.resolver.resolve(&self.settings.mesh, name).map(Refreshed::Touched),
                 Some(before) => self.resolver.refresh(before, &update),
             };
@@ -80,11 +119,11 @@ impl LocalDataplanes {
                         info!("Dataplane {name} is there");
                     }
                     touched |= refreshed.is_touched();
-                    local.routes = refreshed.routes().map(Arc::new).or(local.routes.take());
+                    local.resolved = refreshed.routes().map(Arc::new).or(local.resolved.take());
                 }
                 Err(missing) => {
                     if local.missing.as_ref() != Some(&missing) {
-                        let then = match local.routes {
+                        let then = match local.resolved {
                             Some(_) => "its last routes stay in force",
                             None => NEVER_THERE,
                         };
@@ -97,10 +136,10 @@ impl LocalDataplanes {
         touched
     }
 
-    /// The routes of each.
+    /// The routes of each as they were resolved last.
     pub(super) fn routes(&self) -> LocalRoutes {
         let routes = |(name, local): (&Arc<str>, &LocalDataplane)| {
-            Some((Arc::clone(name), Arc::clone(local.routes.as_ref()?)))
+            Some((Arc::clone(name), Arc::clone(local.resolved.as_ref()?)))
         };
         self.dataplanes.iter().filter_map(routes).collect()
     }
@@ -123,7 +162,7 @@ impl LocalDataplanes {
         let quota = self.settings.quota;
         let mut wanted = settle::Wanted { out, quota, ..settle::Wanted::default() };
         for Found { dataplane, path, id } in chosen {
-            match self.dataplanes.get(&dataplane).and_then(|local| local.routes.clone()) {
+            match self.dataplanes.get(&dataplane).and_then(LocalDataplane::routes) {
                 Some(routes) => drop(wanted.workloads.insert(id, WantedWorkload { path, routes })),
                 // An earlier daemon may have known it.
                 None => drop(wanted.kept.insert(id)),
@@ -140,7 +179,7 @@ impl LocalDataplanes {
     /// The Dataplanes that are not among the resources, and what that means for them.
     pub(super) fn missing(&self) -> impl Iterator<Item = String> {
         self.dataplanes.values().filter_map(|local| {
-            let then = if local.routes.is_some() { "its last routes stay in force" } else { NEVER_THERE };
+            let then = if local.resolved.is_some() { "its last routes stay in force" } else { NEVER_THERE };
             Some(format!("{}: {then}", local.missing.as_ref()?))
         })
     }
@@ -153,7 +192,7 @@ impl LocalDataplanes {
             cgroup: named.pattern.named().to_path_buf(),
             mesh: self.settings.mesh.clone(),
             dataplane: Arc::clone(&named.dataplane),
-            routes: self.dataplanes.get(&named.dataplane).and_then(|local| local.routes.clone()),
+            routes: self.dataplanes.get(&named.dataplane).and_then(LocalDataplane::routes),
         };
         waiting.map(state).collect()
     }

@@ -328,7 +328,7 @@ fn read_outbound(outbound: wire::Outbound, path: &str, found: &mut Violations) -
             if !tags.is_empty() {
                 found.add(tags_path, "must not be set beside backendRef");
             }
-            ServiceRef::read_dialled(backend, &format!("{path}.backendRef"), found)
+            ServiceRef::read_dialled(*backend, &format!("{path}.backendRef"), found)
         }
         None => tags::require_service(&tags, &tags_path, found).map(ServiceRef::tagged),
     };

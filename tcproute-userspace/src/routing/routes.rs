@@ -48,6 +48,11 @@ impl Routes {
         self.iter().find(|route| route.dialled == address)
     }
 
+    /// The route to the same service at the same address.
+    pub fn same(&self, route: &ResolvedRoute) -> Option<&ResolvedRoute> {
+        self.0.get(&(Arc::clone(&route.destination.service), route.dialled))
+    }
+
     /// Those to a service.
     pub(super) fn of_service<'a>(
         &'a self,
@@ -60,7 +65,7 @@ impl Routes {
     }
 
     /// Puts a route in the place of the one to the same service at the same address.
-    pub(super) fn insert(&mut self, route: ResolvedRoute) {
+    pub fn insert(&mut self, route: ResolvedRoute) {
         self.0.insert((Arc::clone(&route.destination.service), route.dialled), route);
     }
 

@@ -55,6 +55,8 @@ const TOGETHER: Duration = Duration::from_millis(5);
 pub struct Answers {
     /// Their last addresses; one without any is not in it.
     pub addresses: Arc<DnsAnswers>,
+    /// Those of which that is known: they were answered or refused, or an earlier daemon has kept their addresses.
+    pub known: Arc<BTreeSet<String>>,
     /// How many were neither answered nor refused yet.
     pub pending: usize,
     /// How many names there are.
@@ -112,12 +114,12 @@ impl Dns {
         self.answers.clone()
     }
 
-    /// The addresses when each name was asked for once, or what there is of them after this time.
-    pub async fn first(&self, patience: Duration) -> Arc<DnsAnswers> {
+    /// The answers when each name was asked for once, or what there is of them after this time.
+    pub async fn first(&self, patience: Duration) -> Answers {
         let mut answers = self.answers.clone();
         // Either way it is the last answers that count.
         let _ = timeout(patience, answers.wait_for(|answers| answers.pending == 0)).await;
-        Arc::clone(&self.answers.borrow().addresses)
+        self.answers.borrow().clone()
     }
 }
 
@@ -129,7 +131,7 @@ pub async fn look_up(names: BTreeSet<String>) -> DnsAnswers {
     let names: BTreeMap<Owner, BTreeSet<String>> =
         names.into_iter().map(|name| (name.as_str().into(), [name].into())).collect();
     let answers = Dns::start(Arc::new(names), NEVER, None).first(2 * PATIENCE).await;
-    Arc::unwrap_or_clone(answers)
+    Arc::unwrap_or_clone(answers.addresses)
 }
 
 /// What answers for a name, blocking for as long as it takes.

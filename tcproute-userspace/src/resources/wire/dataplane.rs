@@ -98,7 +98,8 @@ pub(crate) struct Outbound {
     pub(crate) port: Option<u32>,
     pub(crate) address: Option<String>,
     pub(crate) tags: Option<Tags>,
-    pub(crate) backend_ref: Option<TargetRef>,
+    /// Apart, since there may be very many outbounds and few have one.
+    pub(crate) backend_ref: Option<Box<TargetRef>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -155,8 +155,12 @@ impl Schedule {
 
     pub(super) fn answers(&mut self) -> Answers {
         self.news = false;
-        let pending = self.names.values().filter(|name| name.last == Last::New).count();
-        Answers { addresses: Arc::new(self.addresses.clone()), pending, shares: self.shares.clone() }
+        let asked = self.names.iter().filter(|(_, name)| name.last != Last::New);
+        let asked: Vec<&String> = asked.map(|(name, _)| name).collect();
+        let pending = self.names.len() - asked.len();
+        let known = asked.into_iter().chain(self.addresses.keys()).cloned().collect();
+        let addresses = Arc::new(self.addresses.clone());
+        Answers { addresses, known: Arc::new(known), pending, shares: self.shares.clone() }
     }
 }
 

@@ -69,7 +69,11 @@ async fn silent_names_keep_nobody_waiting() {
     dns.names().send_replace(of_one(wanted));
     let answers = wait_for(&dns, |answers| answers.contains_key("db")).await;
     assert_eq!(*answers, [("db".to_owned(), vec![ip(1)])].into());
-    assert_eq!(*dns.first(SOON).await, *answers, "the first answers are not waited for without an end");
+    assert_eq!(
+        *dns.first(SOON).await.addresses,
+        *answers,
+        "the first answers are not waited for without an end"
+    );
 }
 
 #[tokio::test]
@@ -86,7 +90,7 @@ async fn never_more_at_a_time_than_may_be() {
         (Owner::from(owner.to_string()), (0..100).map(|name| format!("{owner}-{name}")).collect())
     });
     let dns = Dns::with(Arc::new(names.collect()), LATE, None, count);
-    assert_eq!(dns.first(Duration::from_mins(1)).await.len(), 1000);
+    assert_eq!(dns.first(Duration::from_mins(1)).await.addresses.len(), 1000);
     let most = MOST.load(Ordering::SeqCst);
     assert!(most > 1 && most <= AT_A_TIME.all, "{most} at a time");
 }
@@ -96,7 +100,7 @@ async fn an_answer_that_changes_is_told_and_one_that_fails_leaves_the_last() {
     let zone = Zone::default();
     zone.set("db", &[ip(2), ip(1), ip(2)]);
     let dns = Dns::with(names(&["db"]), SOON, None, zone.resolver());
-    assert_eq!(dns.first(LATE).await["db"], [ip(1), ip(2)], "sorted, each once");
+    assert_eq!(dns.first(LATE).await.addresses["db"], [ip(1), ip(2)], "sorted, each once");
     zone.remove("db");
     zone.set("other", &[ip(9)]);
     // When this one was answered, the first had been asked for again.
@@ -113,7 +117,7 @@ async fn what_is_not_wanted_any_more_is_forgotten() {
     zone.set("a", &[ip(1)]);
     zone.set("b", &[ip(2)]);
     let dns = Dns::with(names(&["a", "b"]), LATE, None, zone.resolver());
-    assert_eq!(dns.first(LATE).await.len(), 2);
+    assert_eq!(dns.first(LATE).await.addresses.len(), 2);
     dns.names().send_replace(names(&["b"]));
     wait_for(&dns, |answers| answers.len() == 1).await;
     zone.set("a", &[ip(3)]);
@@ -125,10 +129,10 @@ async fn what_is_not_wanted_any_more_is_forgotten() {
 #[tokio::test]
 async fn nothing_is_pending_when_each_was_asked_for() {
     let dns = Dns::with(names(&["nowhere"]), LATE, None, Zone::default().resolver());
-    assert_eq!(*dns.first(LATE).await, DnsAnswers::new());
+    assert_eq!(*dns.first(LATE).await.addresses, DnsAnswers::new());
     assert_eq!(dns.answers().borrow().pending, 0);
     assert_eq!(
-        *Dns::with(names(&[]), LATE, None, Zone::default().resolver()).first(LATE).await,
+        *Dns::with(names(&[]), LATE, None, Zone::default().resolver()).first(LATE).await.addresses,
         DnsAnswers::new()
     );
 }
@@ -189,5 +193,5 @@ fn a_name_that_waits_for_one_is_looked_up_for_whoever_is_first() {
 async fn an_answer_has_no_more_addresses_than_count() {
     let many = (0..1_000u32).map(|i| IpAddr::from(i.to_be_bytes())).collect::<Vec<_>>();
     let dns = Dns::with(names(&["db"]), LATE, None, move |_: &str| Ok(many.clone()));
-    assert_eq!(dns.first(LATE).await["db"].len(), ADDRESSES_OF_A_NAME);
+    assert_eq!(dns.first(LATE).await.addresses["db"].len(), ADDRESSES_OF_A_NAME);
 }

@@ -172,6 +172,10 @@ impl<'de> Deserializer<'de> for Lenient<'_> {
         visitor: V,
     ) -> Result<V::Value, Refused> {
         let (at, path) = (self.node.at(), self.path);
+        if matches!(path, Path::Field(..)) {
+            // It may be apart from what it is in.
+            self.notes.takes(size_of::<V::Value>())?;
+        }
         visitor.visit_map(self.entries(Some(fields))).map_err(|mut refused: Refused| {
             refused.place.get_or_insert_with(|| (at, path.to_string()));
             refused
@@ -282,14 +286,8 @@ const fn entry<T>(is_first: bool) -> usize {
     /// What the allocator adds to a text.
     const TEXT: usize = 24;
     let size = size_of::<(Box<str>, T)>() + TEXT;
-    if size_of::<T>() == size_of::<Box<str>>() {
-        size + TEXT
-    } else if is_first {
-        // Any JSON: such a map takes room for eleven at a time.
-        11 * size
-    } else {
-        size
-    }
+    // Of any JSON such a map takes room for eleven at a time.
+    if is_first && size_of::<T>() != size_of::<Box<str>>() { 11 * size } else { size }
 }
 
 #[cfg(test)]

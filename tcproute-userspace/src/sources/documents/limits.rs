@@ -1,5 +1,5 @@
 //! How much input is read at most, so that no file can take all of the node's time or memory. A file takes no more than eight
-//! times its size while it is read, and a small one no more than one of 4 MiB.
+//! times its size while it is read, and a small one no more than one of 6 MiB.
 
 /// Bytes in a file. A Dataplane has some 250, so this is room for 250,000 of them.
 pub(in crate::sources) const FILE: usize = 64 << 20;
@@ -59,6 +59,9 @@ pub(super) struct Limits {
     pub(super) anchors: usize,
 }
 
+/// Bytes of one object that has as many outbounds as a workload may have routes, unless it is said otherwise.
+const OUTBOUNDS: usize = 12 << 20;
+
 /// Bytes of a text that counts as small.
 const SMALL: usize = 1 << 20;
 
@@ -68,6 +71,6 @@ impl Limits {
         let size = text.max(SMALL);
         let more = text.max(4 * SMALL);
         // Room for a policy with 5,000 backendRefs that is written in braces.
-        Self { values: size / 7, resource: more / 2 * 5, ahead: more / 36, anchors: size / 128 }
+        Self { values: size / 7, resource: (text * 2).max(OUTBOUNDS), ahead: more / 36, anchors: size / 128 }
     }
 }

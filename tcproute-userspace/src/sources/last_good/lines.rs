@@ -45,7 +45,7 @@ impl Lines {
         let begin = self.last.len();
         // A list of strings cannot fail.
         let key = serde_json::to_string(key).unwrap_or_default();
-        write_line(&mut self.last, &format!("[{key},{value}]"));
+        write_line(&mut self.last, &["[", &key, ",", value, "]"]);
         self.added(begin);
     }
 
@@ -116,9 +116,16 @@ pub(super) fn keys(lines: &str) -> impl Iterator<Item = (Key, &str)> {
     lines.split_inclusive('\n').filter_map(|line| Some((entry(checked(line.as_bytes())?)?.key, line)))
 }
 
-pub(super) fn write_line(text: &mut String, json: &str) {
+/// Adds a line with these parts of a JSON, which may be long: they are copied once.
+pub(super) fn write_line(text: &mut String, json: &[&str]) {
+    let mut sum = Hasher::new();
+    for part in json {
+        sum.update(part.as_bytes());
+    }
+    text.reserve(json.iter().map(|part| part.len()).sum::<usize>() + "00000000 \n".len());
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{:08x} {json}", crc32fast::hash(json.as_bytes()));
+    let _ = write!(text, "{:08x} ", sum.finalize());
+    text.extend(json.iter().copied().chain(["\n"]));
 }
 
 /// The JSON of a whole line that is as it was written.
@@ -154,7 +161,7 @@ mod tests {
             |i: usize| format!("{{\"type\":\"Dataplane\",\"mesh\":\"default\",\"name\":\"backend-{i}\"}}");
         for i in 0..10_000 {
             lines.add(&["Dataplane".into(), i.to_string()], &json(i));
-            write_line(&mut plain, &format!("[[\"Dataplane\",\"{i}\"],{}]", json(i)));
+            write_line(&mut plain, &[&format!("[[\"Dataplane\",\"{i}\"],{}]", json(i))]);
         }
         assert_eq!(lines.text(), plain);
         assert_eq!((lines.entries(), lines.bytes()), (10_000, plain.len() as u64));

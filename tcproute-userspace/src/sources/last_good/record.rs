@@ -35,7 +35,7 @@ struct Header {
 pub(super) fn header(place: &str, lines: &Lines) -> String {
     let header = Header { version: VERSION, place: place.to_owned(), entries: lines.entries() };
     let mut text = String::new();
-    write_line(&mut text, &serde_json::to_string(&header).unwrap_or_default());
+    write_line(&mut text, &[&serde_json::to_string(&header).unwrap_or_default()]);
     text
 }
 

@@ -189,6 +189,6 @@ fn what_takes_very_much_memory_is_refused_alone() {
     );
     let errors = errors_of(&text);
     assert_eq!(errors.len(), 1, "{errors:?}");
-    assert!(errors[0].ends_with(": takes more than 10 MiB of memory"), "{errors:?}");
+    assert!(errors[0].ends_with(": takes more than 12 MiB of memory"), "{errors:?}");
     assert_eq!(resources(&text).len(), 1);
 }
