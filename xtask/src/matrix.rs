@@ -2,20 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::outcome::{self, Outcome, Outcomes};
+use crate::test_results::{self, TestResult, TestResults};
 
 /// A kernel and what became of the tests on it.
 #[derive(Clone, Copy)]
 pub(crate) struct Column<'a> {
     pub(crate) name: &'a str,
-    pub(crate) outcomes: &'a Outcomes,
+    pub(crate) results: &'a TestResults,
 }
 
 /// A row for each test.
 pub(crate) fn by_test(columns: &[Column<'_>]) -> String {
     let rows = names(columns).into_iter().map(|test| {
         let cells =
-            columns.iter().map(|column| column.outcomes.of(test).map_or("-", Outcome::word).to_owned());
+            columns.iter().map(|column| column.results.of(test).map_or("-", TestResult::word).to_owned());
         (test.to_owned(), cells.collect())
     });
     layout(columns, rows.collect())
@@ -30,8 +30,8 @@ pub(crate) fn by_file(columns: &[Column<'_>]) -> String {
         let tests: Vec<&str> = names.iter().copied().filter(|test| file(test) == name).collect();
         let cells = columns.iter().map(|column| {
             let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-            for outcome in tests.iter().filter_map(|test| column.outcomes.of(test)) {
-                *counts.entry(outcome.word()).or_default() += 1;
+            for result in tests.iter().filter_map(|test| column.results.of(test)) {
+                *counts.entry(result.word()).or_default() += 1;
             }
             let words: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
             if words.is_empty() { "-".to_owned() } else { words.join(", ") }
@@ -46,7 +46,7 @@ pub(crate) fn by_file(columns: &[Column<'_>]) -> String {
 pub(crate) fn skipped(columns: &[Column<'_>]) -> Vec<String> {
     let mut kernels: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for column in columns {
-        for reason in column.outcomes.skipped() {
+        for reason in column.results.skipped() {
             kernels.entry(reason).or_default().push(column.name);
         }
     }
@@ -54,7 +54,7 @@ pub(crate) fn skipped(columns: &[Column<'_>]) -> Vec<String> {
 }
 
 fn names<'a>(columns: &[Column<'a>]) -> BTreeSet<&'a str> {
-    outcome::names(columns.iter().map(|column| column.outcomes))
+    test_results::names(columns.iter().map(|column| column.results))
 }
 
 fn layout(columns: &[Column<'_>], rows: Vec<(String, Vec<String>)>) -> String {
@@ -79,9 +79,9 @@ mod tests {
     fn tests_are_counted_by_file_and_reasons_gathered() {
         let old = "vm: begin split\ntest a ... ok\ntest b ... ok\nSKIPPED b: too old\ntest result: ok.\n";
         let new = "vm: begin split\ntest a ... ok\ntest b ... FAILED\ntest result: FAILED.\n";
-        let [old, older, new] = [old, old, new].map(Outcomes::read);
-        let columns = [("5.10", &older), ("6.1", &old), ("new", &new)]
-            .map(|(name, outcomes)| Column { name, outcomes });
+        let [old, older, new] = [old, old, new].map(TestResults::read);
+        let columns =
+            [("5.10", &older), ("6.1", &old), ("new", &new)].map(|(name, results)| Column { name, results });
         let words = |text: String| -> Vec<String> {
             text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
         };

@@ -21,13 +21,13 @@ pub(crate) struct Report {
 #[derive(Debug)]
 struct Step {
     name: &'static str,
-    outcome: Outcome,
+    ending: Ending,
     took: Duration,
     log: PathBuf,
 }
 
 #[derive(Debug)]
-enum Outcome {
+enum Ending {
     Passed,
     Skipped(String),
     Failed,
@@ -60,12 +60,12 @@ impl Report {
         let start = Instant::now();
         let result = work();
         command::log_to(None)?;
-        let outcome = match &result {
-            Ok(None) => Outcome::Passed,
-            Ok(Some(why)) => Outcome::Skipped(why.clone()),
-            Err(_) => Outcome::Failed,
+        let ending = match &result {
+            Ok(None) => Ending::Passed,
+            Ok(Some(why)) => Ending::Skipped(why.clone()),
+            Err(_) => Ending::Failed,
         };
-        self.steps.push(Step { name, outcome, took: start.elapsed(), log });
+        self.steps.push(Step { name, ending, took: start.elapsed(), log });
         result.map(drop)
     }
 
@@ -76,7 +76,7 @@ impl Report {
 
     /// What a person needs to know of the step that failed.
     pub(crate) fn complaint(&self) -> String {
-        let failed = self.steps.iter().filter(|step| matches!(step.outcome, Outcome::Failed));
+        let failed = self.steps.iter().filter(|step| matches!(step.ending, Ending::Failed));
         let complaint = |step: &Step| {
             let Step { name, log, .. } = step;
             format!("\n== {name} (all of it: {})\n{}\n", log.display(), excerpt(log))
@@ -99,11 +99,11 @@ fn excerpt(log: &Path) -> String {
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Step { name, outcome, took, .. } in &self.steps {
-            let (word, why) = match outcome {
-                Outcome::Passed => ("ok", ""),
-                Outcome::Skipped(why) => ("SKIPPED", why.as_str()),
-                Outcome::Failed => ("FAILED", ""),
+        for Step { name, ending, took, .. } in &self.steps {
+            let (word, why) = match ending {
+                Ending::Passed => ("ok", ""),
+                Ending::Skipped(why) => ("SKIPPED", why.as_str()),
+                Ending::Failed => ("FAILED", ""),
             };
             let line = format!("{name:<20} {word:<8} {:>6.1} s  {why}", took.as_secs_f64());
             writeln!(f, "{}", line.trim_end())?;

@@ -7,11 +7,11 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     build_ebpf, command, demo, faults, lint,
     matrix::{self, Column},
-    outcome::Outcomes,
     provision,
     release::build_release,
     report::Report,
     spelling, supply_chain,
+    test_results::TestResults,
     vm_test::{self, Matrix},
     workspace,
 };
@@ -27,7 +27,7 @@ pub(crate) struct Options {
 /// What the kernel tests came to.
 #[derive(Default)]
 struct KernelTests {
-    here: Outcomes,
+    here: TestResults,
     machines: Option<Matrix>,
 }
 
@@ -101,7 +101,7 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
         command::run(tests.env("TCPROUTE_BIN", &binary))?;
         Ok(None)
     });
-    kernel_tests.here = Outcomes::read(&fs::read_to_string(log).unwrap_or_default());
+    kernel_tests.here = TestResults::read(&fs::read_to_string(log).unwrap_or_default());
     here?;
     report
         .optional_step("faults", || if no_root.is_some() { Ok(no_root.clone()) } else { faults::step() })?;
@@ -121,9 +121,9 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
 impl KernelTests {
     /// Nothing if they were not come to.
     fn report(&self) -> String {
-        let mut columns = vec![Column { name: "here", outcomes: &self.here }];
+        let mut columns = vec![Column { name: "here", results: &self.here }];
         columns.extend(self.machines.iter().flat_map(Matrix::columns));
-        columns.retain(|column| column.outcomes.passed() + column.outcomes.failed() > 0);
+        columns.retain(|column| column.results.passed() + column.results.failed() > 0);
         if columns.is_empty() {
             return String::new();
         }

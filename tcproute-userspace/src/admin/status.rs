@@ -276,7 +276,7 @@ impl Status {
             last_reconcile: state.last.map(|last| LastReconcile {
                 at: timestamp(last.at),
                 duration_seconds: last.duration.as_secs_f64(),
-                result: last.outcome.name().to_owned(),
+                result: last.result.name().to_owned(),
             }),
             error,
             sources: state.sources.iter().map(source).collect(),

@@ -67,7 +67,7 @@ use trace::Tracing;
 use wanted::LocalDataplanes;
 use warnings::Remarks;
 
-pub use reconciles::{Outcome, Reconciles};
+pub use reconciles::{Reconciled, Reconciles};
 pub use shares::{SharesState, WorkloadShare};
 pub use state::{
     Desk, DrainState, EjectedState, Failure, Handle, Reconcile, State, WaitingState, WorkloadState, desk,
@@ -157,7 +157,7 @@ struct Done {
     changed: usize,
     /// Whether the maps were made larger.
     grown: bool,
-    outcome: Outcome,
+    result: Reconciled,
 }
 
 impl<'a> Agent<'a> {
@@ -450,18 +450,18 @@ impl<'a> Agent<'a> {
             return self.bring_in_step(since, what);
         }
         self.told.missing(&self.local);
-        self.done(Outcome::Unchanged, since);
+        self.done(Reconciled::Unchanged, since);
         false
     }
 
     /// Brings what is in force in step with what is wanted, after a change outside. Whether the maps were made larger.
     fn bring_in_step(&mut self, since: Instant, what: &str) -> bool {
-        let Done { changed, grown, outcome } = self.take_steps(Attach::Now);
+        let Done { changed, grown, result } = self.take_steps(Attach::Now);
         if changed > 0 {
             let ms = since.elapsed().as_secs_f64() * 1000.0;
             info!("new routes in force: {changed} changed, {ms:.1} ms after {what}");
         }
-        self.done(outcome, since);
+        self.done(result, since);
         grown
     }
 
@@ -498,12 +498,12 @@ impl<'a> Agent<'a> {
         self.warnings_due |= any || applied.renewed;
         self.told.missing(&self.local);
         self.retries = applied.failures.iter().any(|failed| failed.cgroup.is_some());
-        let outcome = match self.told.applied(&applied, refused, &mut self.in_force) {
-            false => Outcome::Failed,
-            true if any => Outcome::Applied,
-            true => Outcome::Unchanged,
+        let result = match self.told.applied(&applied, refused, &mut self.in_force) {
+            false => Reconciled::Failed,
+            true if any => Reconciled::Applied,
+            true => Reconciled::Unchanged,
         };
-        Done { changed, grown: applied.grown, outcome }
+        Done { changed, grown: applied.grown, result }
     }
 
     /// Takes what the operator should know of the routes.
@@ -512,8 +512,8 @@ impl<'a> Agent<'a> {
         self.publish();
     }
 
-    fn done(&mut self, outcome: Outcome, since: Instant) {
-        self.told.reconciled(outcome, since);
+    fn done(&mut self, result: Reconciled, since: Instant) {
+        self.told.reconciled(result, since);
         self.publish();
     }
 

@@ -14,7 +14,7 @@ use prometheus_client::{
 
 /// What came of a reconcile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum Reconciled {
     /// New routes are in force.
     Applied,
     /// No route is affected.
@@ -23,7 +23,7 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl Reconciled {
     /// As printed.
     pub const fn name(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Default for Reconciles {
     fn default() -> Self {
         let total = Family::<Labels, Counter>::default();
         // All of them are there from the beginning, so that a rate is known after the first.
-        for result in [Outcome::Applied, Outcome::Unchanged, Outcome::Failed] {
+        for result in [Reconciled::Applied, Reconciled::Unchanged, Reconciled::Failed] {
             drop(total.get_or_create(&Labels { result: result.name() }));
         }
         // From 1 ms to 16 s.
@@ -59,7 +59,7 @@ impl Default for Reconciles {
 }
 
 impl Reconciles {
-    pub(super) fn count(&self, result: Outcome, duration: Duration) {
+    pub(super) fn count(&self, result: Reconciled, duration: Duration) {
         self.total.get_or_create(&Labels { result: result.name() }).inc();
         self.duration.observe(duration.as_secs_f64());
     }

@@ -15,7 +15,7 @@ use tcproute_common::Counter;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
-    reconciles::{Outcome, Reconciles},
+    reconciles::{Reconciled, Reconciles},
     shares::SharesState,
 };
 use crate::{
@@ -92,7 +92,7 @@ pub struct Reconcile {
     /// Since the change.
     pub duration: Duration,
     /// What came of it.
-    pub outcome: Outcome,
+    pub result: Reconciled,
 }
 
 /// What is wrong.

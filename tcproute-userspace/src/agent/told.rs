@@ -12,7 +12,7 @@ use super::{
     eject::Ejecting,
     follow::Said,
     in_force::{Applied, Failed, FailedAt, InForce},
-    reconciles::{Outcome, Reconciles},
+    reconciles::{Reconciled, Reconciles},
     state::{Failure, Reconcile, State, WaitingState, WorkloadState},
     wanted::LocalDataplanes,
     warnings::Remarks,
@@ -213,10 +213,10 @@ impl Told {
     }
 
     /// A change outside was followed up to the kernel.
-    pub(super) fn reconciled(&mut self, outcome: Outcome, since: Instant) {
+    pub(super) fn reconciled(&mut self, result: Reconciled, since: Instant) {
         let duration = since.elapsed();
-        self.reconciles.count(outcome, duration);
-        self.state.last = Some(Reconcile { at: SystemTime::now(), duration, outcome });
+        self.reconciles.count(result, duration);
+        self.state.last = Some(Reconcile { at: SystemTime::now(), duration, result });
     }
 
     /// Shows all of it.

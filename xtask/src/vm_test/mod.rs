@@ -138,7 +138,7 @@ fn test(sources: &[Source], filter: Option<&str>) -> Result<Matrix> {
     let recorded = Record::load()?;
     let rises = runs.iter().flat_map(|run| {
         let recorded = recorded.kernels.get(run.name());
-        let rises = recorded.map(|kernel| verified::rises(&kernel.programs, run.outcomes.programs()));
+        let rises = recorded.map(|kernel| verified::rises(&kernel.programs, run.results.programs()));
         rises.into_iter().flatten().map(|rise| format!("{}: {rise}", run.name()))
     });
     Ok(Matrix { rises: rises.collect(), runs, unreachable })
@@ -146,7 +146,7 @@ fn test(sources: &[Source], filter: Option<&str>) -> Result<Matrix> {
 
 impl Matrix {
     pub(crate) fn columns(&self) -> Vec<Column<'_>> {
-        self.runs.iter().map(|run| Column { name: run.name(), outcomes: &run.outcomes }).collect()
+        self.runs.iter().map(|run| Column { name: run.name(), results: &run.results }).collect()
     }
 
     /// A table with what else is to be said.
@@ -182,10 +182,10 @@ impl Matrix {
         for run in &self.runs {
             let kernel = KernelRecord {
                 version: run.kernel.version.clone(),
-                passed: run.outcomes.passed(),
-                skipped: run.outcomes.skipped().to_vec(),
+                passed: run.results.passed(),
+                skipped: run.results.skipped().to_vec(),
                 features: run.features.clone(),
-                programs: run.outcomes.programs().clone(),
+                programs: run.results.programs().clone(),
             };
             record.kernels.insert(run.name().to_owned(), kernel);
         }

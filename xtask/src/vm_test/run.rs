@@ -17,7 +17,7 @@ use super::{
     kernel::Kernel,
     qemu::{self, Accelerator, Ending},
 };
-use crate::outcome::Outcomes;
+use crate::test_results::TestResults;
 
 /// Longer than any guest needs: one that takes so long hangs.
 const PATIENCE: Duration = Duration::from_mins(20);
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_mins(20);
 pub(crate) struct Run {
     pub(super) kernel: Kernel,
     ending: Ending,
-    pub(crate) outcomes: Outcomes,
+    pub(crate) results: TestResults,
     took: Duration,
     /// The whole console.
     log: PathBuf,
@@ -69,9 +69,9 @@ fn boot(kernel: Kernel, image: &Path, accelerator: Accelerator, directory: &Path
         .with_context(|| format!("cannot boot {}", kernel.series))?;
     let log = directory.join(format!("{}.log", kernel.series));
     fs::write(&log, &console.text)?;
-    let outcomes = Outcomes::read(&console.text);
+    let results = TestResults::read(&console.text);
     let features = features(&console.text);
-    let run = Run { kernel, ending: console.ending, outcomes, took: console.took, log, features };
+    let run = Run { kernel, ending: console.ending, results, took: console.took, log, features };
     eprintln!("{}", run.summary());
     Ok(run)
 }
@@ -90,14 +90,14 @@ impl Run {
     }
 
     pub(crate) fn passed(&self) -> bool {
-        self.ending == Ending::Done && self.outcomes.failed() == 0 && self.outcomes.passed() > 0
+        self.ending == Ending::Done && self.results.failed() == 0 && self.results.passed() > 0
     }
 
     /// In a line.
     pub(crate) fn summary(&self) -> String {
-        let outcomes = &self.outcomes;
-        let skipped = outcomes.skipped().len();
-        let counts = format!("{} passed, {} failed, {skipped} skipped", outcomes.passed(), outcomes.failed());
+        let results = &self.results;
+        let skipped = results.skipped().len();
+        let counts = format!("{} passed, {} failed, {skipped} skipped", results.passed(), results.failed());
         let took = self.took.as_secs_f64();
         let Kernel { series, version, .. } = &self.kernel;
         match &self.ending {
@@ -109,8 +109,8 @@ impl Run {
     /// What a person needs to know of a failure.
     pub(crate) fn complaint(&self) -> String {
         let what = match self.ending {
-            Ending::Done => self.outcomes.failures().to_owned(),
-            _ => format!("{}: the console ends with\n{}", self.ending, self.outcomes.last_lines()),
+            Ending::Done => self.results.failures().to_owned(),
+            _ => format!("{}: the console ends with\n{}", self.ending, self.results.last_lines()),
         };
         format!("== {} (all of it: {})\n{what}", self.name(), self.log.display())
     }

@@ -6,8 +6,8 @@ use crate::verified::{self, Verified};
 
 /// What was printed.
 #[derive(Debug, Default)]
-pub(crate) struct Outcomes {
-    tests: BTreeMap<String, Outcome>,
+pub(crate) struct TestResults {
+    tests: BTreeMap<String, TestResult>,
     /// Each as `test: reason`.
     skipped: Vec<String>,
     failures: String,
@@ -16,7 +16,7 @@ pub(crate) struct Outcomes {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum TestResult {
     Passed,
     Failed,
     Skipped,
@@ -27,52 +27,52 @@ pub(crate) enum Outcome {
 /// So many lines tell how it ended.
 const LAST: usize = 30;
 
-impl Outcomes {
+impl TestResults {
     pub(crate) fn read(printed: &str) -> Self {
-        let mut outcomes = Self::default();
+        let mut results = Self::default();
         let mut binary = "";
         let mut in_failures = false;
         for line in printed.lines() {
             if let Some(name) = begun(line) {
                 binary = name;
-                outcomes.tests.insert(format!("{binary}::"), Outcome::Unfinished);
+                results.tests.insert(format!("{binary}::"), TestResult::Unfinished);
             } else if line.starts_with("test result:") {
-                outcomes.tests.remove(&format!("{binary}::"));
+                results.tests.remove(&format!("{binary}::"));
                 in_failures = false;
-            } else if let Some((name, outcome)) = result(line) {
-                outcomes.tests.insert(format!("{binary}::{name}"), outcome);
+            } else if let Some((name, result)) = result(line) {
+                results.tests.insert(format!("{binary}::{name}"), result);
             } else if let Some(skipped) = line.strip_prefix("SKIPPED ") {
                 let test = skipped.split([':', ' ']).next().unwrap_or_default();
-                let whole = outcomes.tests.get_mut(&format!("{binary}::{test}"));
+                let whole = results.tests.get_mut(&format!("{binary}::{test}"));
                 // Else a part of a test was skipped, and the rest of it was not.
-                if let Some(outcome) = whole.filter(|_| skipped.starts_with(&format!("{test}:"))) {
-                    *outcome = Outcome::Skipped;
+                if let Some(result) = whole.filter(|_| skipped.starts_with(&format!("{test}:"))) {
+                    *result = TestResult::Skipped;
                 }
-                outcomes.skipped.push(skipped.to_owned());
+                results.skipped.push(skipped.to_owned());
             } else if let Some((program, verified)) = verified::read(line) {
-                outcomes.programs.insert(program, verified);
+                results.programs.insert(program, verified);
             }
             in_failures |= line == "failures:";
             if in_failures {
-                outcomes.failures.extend([line, "\n"]);
+                results.failures.extend([line, "\n"]);
             }
         }
         let lines: Vec<&str> = printed.lines().collect();
-        outcomes.last = lines.iter().rev().take(LAST).rev().map(|&line| line.to_owned()).collect();
-        outcomes
+        results.last = lines.iter().rev().take(LAST).rev().map(|&line| line.to_owned()).collect();
+        results
     }
 
-    fn count(&self, which: &[Outcome]) -> usize {
-        self.tests.values().filter(|outcome| which.contains(outcome)).count()
+    fn count(&self, which: &[TestResult]) -> usize {
+        self.tests.values().filter(|result| which.contains(result)).count()
     }
 
     pub(crate) fn passed(&self) -> usize {
-        self.count(&[Outcome::Passed])
+        self.count(&[TestResult::Passed])
     }
 
     /// A test binary that did not come to its end counts as a test.
     pub(crate) fn failed(&self) -> usize {
-        self.count(&[Outcome::Failed, Outcome::Unfinished])
+        self.count(&[TestResult::Failed, TestResult::Unfinished])
     }
 
     pub(crate) fn skipped(&self) -> &[String] {
@@ -89,7 +89,7 @@ impl Outcomes {
     }
 
     /// What became of a test.
-    pub(crate) fn of(&self, test: &str) -> Option<Outcome> {
+    pub(crate) fn of(&self, test: &str) -> Option<TestResult> {
         self.tests.get(test).copied()
     }
 
@@ -99,7 +99,7 @@ impl Outcomes {
     }
 }
 
-impl Outcome {
+impl TestResult {
     /// In a word.
     pub(crate) const fn word(self) -> &'static str {
         match self {
@@ -122,19 +122,19 @@ fn begun(line: &str) -> Option<&str> {
 }
 
 /// Every test that any of them names, as `binary::test`.
-pub(crate) fn names<'a>(all: impl Iterator<Item = &'a Outcomes>) -> BTreeSet<&'a str> {
-    all.flat_map(|outcomes| outcomes.tests.keys().map(String::as_str)).collect()
+pub(crate) fn names<'a>(all: impl Iterator<Item = &'a TestResults>) -> BTreeSet<&'a str> {
+    all.flat_map(|results| results.tests.keys().map(String::as_str)).collect()
 }
 
 /// `test name ... ok`, as libtest prints it.
-fn result(line: &str) -> Option<(&str, Outcome)> {
-    let (name, outcome) = line.strip_prefix("test ")?.split_once(" ... ")?;
-    let outcome = match outcome {
-        "ok" => Outcome::Passed,
-        "FAILED" => Outcome::Failed,
+fn result(line: &str) -> Option<(&str, TestResult)> {
+    let (name, result) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    let result = match result {
+        "ok" => TestResult::Passed,
+        "FAILED" => TestResult::Failed,
         _ => return None,
     };
-    Some((name, outcome))
+    Some((name, result))
 }
 
 #[cfg(test)]
@@ -165,10 +165,10 @@ test d has been running for over 60 seconds
 
     #[test]
     fn each_test_has_its_outcome() {
-        let outcomes = Outcomes::read(CONSOLE);
-        let words: Vec<(&str, &str)> = names([&outcomes].into_iter())
+        let results = TestResults::read(CONSOLE);
+        let words: Vec<(&str, &str)> = names([&results].into_iter())
             .into_iter()
-            .map(|name| (name, outcomes.of(name).unwrap().word()))
+            .map(|name| (name, results.of(name).unwrap().word()))
             .collect();
         assert_eq!(
             words,
@@ -180,11 +180,11 @@ test d has been running for over 60 seconds
                 ("verifier::e", "ok"),
             ]
         );
-        assert_eq!((outcomes.passed(), outcomes.failed()), (2, 2));
-        assert_eq!(outcomes.skipped(), ["c: needs a newer kernel", "java: it is not installed"]);
-        assert_eq!(outcomes.failures(), "failures:\n---- b stdout ----\nthread 'b' panicked\n");
-        assert!(outcomes.last_lines().ends_with("over 60 seconds"));
-        assert_eq!(outcomes.of("split::x"), None);
-        assert_eq!(outcomes.programs()["connect4"].instructions, 651);
+        assert_eq!((results.passed(), results.failed()), (2, 2));
+        assert_eq!(results.skipped(), ["c: needs a newer kernel", "java: it is not installed"]);
+        assert_eq!(results.failures(), "failures:\n---- b stdout ----\nthread 'b' panicked\n");
+        assert!(results.last_lines().ends_with("over 60 seconds"));
+        assert_eq!(results.of("split::x"), None);
+        assert_eq!(results.programs()["connect4"].instructions, 651);
     }
 }
