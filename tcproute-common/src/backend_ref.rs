@@ -7,8 +7,9 @@ use crate::RouteKey;
 /// Bytes of a target's name that are kept.
 pub const TARGET_LEN: usize = 224;
 
-/// Value of the map `backend_refs`: the backendRef whose connections the entry of `outcomes` with the same index counts.
-/// It is for the reader of a dump and for the next daemon; the programs read from it only whose a connection is.
+/// Value of the map `backend_refs`: the backendRef whose connections the entry of `outcomes` with the same index
+/// counts. It is for the reader of a dump and for the next daemon; the programs read from it only whose a connection
+/// is.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackendRef {

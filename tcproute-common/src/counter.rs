@@ -12,8 +12,8 @@ pub enum Counter {
     Refused = 1,
     /// States kept in `overflow`, because their place in `connections` was taken.
     Overflowed = 2,
-    /// Connections routed without a state, since there is no memory or their workload has its share: `getpeername` shows
-    /// the endpoint for them, and their outcome is not counted.
+    /// Connections routed without a state, since there is no memory or their workload has its share: `getpeername`
+    /// shows the endpoint for them, and their outcome is not counted.
     Unrecorded = 3,
     /// Inconsistent maps: the connection was let through to the dialled address.
     Internal = 4,

@@ -4,8 +4,8 @@
 
 use crate::SocketAddress;
 
-/// Key of the map `failing`: an endpoint as one backendRef of one route has it. Its value is how many handshakes in a row
-/// have failed there; an endpoint of which the last one was completed has no entry.
+/// Key of the map `failing`: an endpoint as one backendRef of one route has it. Its value is how many handshakes in a
+/// row have failed there; an endpoint of which the last one was completed has no entry.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FailingKey {

@@ -29,7 +29,8 @@ pub struct OutcomeCounts {
     pub unsent: u64,
     /// Any other failure before the handshake was completed.
     pub failed: u64,
-    /// Another program has led the connection elsewhere after the choice: what became of it there is not this backendRef's.
+    /// Another program has led the connection elsewhere after the choice: what became of it there is not this
+    /// backendRef's.
     pub elsewhere: u64,
     /// Of the established connections those of which TCP has come to an end: both directions are closed.
     pub closed: u64,

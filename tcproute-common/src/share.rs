@@ -48,8 +48,8 @@ pub struct Spent {
 
 crate::shared!(Spent, 24);
 
-/// Value of the map `credits`, by workload: how far [`Spent`] may go. Written by the loader, which raises it by what it has
-/// read or removed.
+/// Value of the map `credits`, by workload: how far [`Spent`] may go. Written by the loader, which raises it by what it
+/// has read or removed.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Credit {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! What a socket is bound to when it connects: it decides what the kernel makes of some addresses, and where it can get.
+//! What a socket is bound to when it connects: it decides what the kernel makes of some addresses, and where it can
+//! get.
 
 use crate::Address;
 
@@ -17,8 +18,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// What the kernel connects to when this is dialled, which goes for the unspecified addresses alone: the socket's own IPv4
-    /// address, or loopback.
+    /// What the kernel connects to when this is dialled, which goes for the unspecified addresses alone: the socket's
+    /// own IPv4 address, or loopback.
     #[inline(always)]
     pub fn meant_by(&self, dialled: Address) -> Address {
         let own = self.address.v4_word();
@@ -34,13 +35,14 @@ impl Source {
         }
     }
 
-    /// Whether packets from here can get to an endpoint, as far as that can be told: those from loopback do not leave the host, and
-    /// a socket with an address of one family has none of the other.
+    /// Whether packets from here can get to an endpoint, as far as that can be told: those from loopback do not leave
+    /// the host, and a socket with an address of one family has none of the other.
     ///
     /// Addresses of the host itself are taken for those of others: which there are is not known here.
     #[inline(always)]
     pub fn can_reach(&self, endpoint: &Address) -> bool {
-        // One way out after the other: flags that are put together at the end would be twice as many ways for the verifier each.
+        // One way out after the other: flags that are put together at the end would be twice as many ways for the
+        // verifier each.
         if !endpoint.is_loopback() {
             if self.device == LOOPBACK_DEVICE {
                 return false;

@@ -120,9 +120,9 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
 
 /// The route of this key, if it has one.
 ///
-/// Since 6.1 the kernel uses a replaced entry at once for the next that is written, whoever still reads it (`bpf_mem_alloc`);
-/// and a reader may miss an entry that is replaced while it goes along the bucket. So what was read counts when it is read
-/// once more, from the map anew.
+/// Since 6.1 the kernel uses a replaced entry at once for the next that is written, whoever still reads it
+/// (`bpf_mem_alloc`); and a reader may miss an entry that is replaced while it goes along the bucket. So what was read
+/// counts when it is read once more, from the map anew.
 #[inline(always)]
 fn route(key: &RouteKey) -> Option<RouteValue> {
     let mut before = read_route(key);

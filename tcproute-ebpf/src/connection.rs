@@ -19,8 +19,8 @@ use crate::{
 
 /// Keeps `state` as the last decision for the socket, and counts the attempt. `traced` tells whether it was an event.
 ///
-/// A socket that finds its place taken, or has none, needs some of its workload's share of memory. When that is taken, the
-/// connection is routed all the same.
+/// A socket that finds its place taken, or has none, needs some of its workload's share of memory. When that is taken,
+/// the connection is routed all the same.
 #[inline(always)]
 pub(crate) fn remember(
     ctx: &ConnectContext,

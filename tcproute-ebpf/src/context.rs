@@ -276,8 +276,8 @@ impl TcpContext {
     pub(crate) fn peer(&self) -> SocketAddress {
         // SAFETY: valid context; the field is readable.
         let family = unsafe { ptr::read_volatile(&raw const (*self.raw()).family) };
-        // Both are read, whatever the family: LLVM would make one load from a computed place of two, which the verifier refuses.
-        // SAFETY: as above.
+        // Both are read, whatever the family: LLVM would make one load from a computed place of two, which the verifier
+        // refuses. SAFETY: as above.
         let v4 = unsafe { ptr::read_volatile(&raw const (*self.raw()).remote_ip4) };
         let v6 = [0, 1, 2, 3].map(
             #[inline(always)]

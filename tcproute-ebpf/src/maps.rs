@@ -26,8 +26,8 @@ use tcproute_common::{
 #[expect(deprecated, reason = "see the import")]
 pub(crate) static WORKLOADS: CgroupStorage<WorkloadIdentity> = CgroupStorage::new();
 
-/// Routes by workload and dialled address. Written by the loader. A value is replaced by an entry of its own, and readers
-/// make sure that theirs was not reused meanwhile: they have the old value or the new one.
+/// Routes by workload and dialled address. Written by the loader. A value is replaced by an entry of its own, and
+/// readers make sure that theirs was not reused meanwhile: they have the old value or the new one.
 #[btf_map(name = "routes")]
 pub(crate) static ROUTES: HashMap<RouteKey, RouteValue, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
@@ -55,7 +55,8 @@ pub(crate) static ENDPOINTS: Array<SocketAddress, 1> = Array::new();
 pub(crate) static CONNECTION_PLACES: Array<Kept, { CONNECTIONS as usize }, { BPF_F_MMAPABLE as usize }> =
     Array::new();
 
-/// States that found their place in `connections` taken, and those of MPTCP sockets. They die with the socket, at the latest.
+/// States that found their place in `connections` taken, and those of MPTCP sockets. They die with the socket, at the
+/// latest.
 #[btf_map(name = "overflow")]
 static OVERFLOW: SkStorage<Stored> = SkStorage::new();
 

@@ -31,8 +31,8 @@ pub(crate) const UNKNOWN: u32 = u32::MAX;
 
 /// How TCP has ended.
 pub(crate) struct End {
-    /// The socket's error; [`UNKNOWN`] where it cannot be read. (The payload of an `Option` that is `None` is never written,
-    /// and the verifier refuses to have it moved about.)
+    /// The socket's error; [`UNKNOWN`] where it cannot be read. (The payload of an `Option` that is `None` is never
+    /// written, and the verifier refuses to have it moved about.)
     pub(crate) error: u32,
     /// Whether the peer has sent or acknowledged any byte of data.
     pub(crate) peer_took_part: bool,

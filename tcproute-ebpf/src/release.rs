@@ -35,8 +35,8 @@ pub(crate) fn on_release(socket: *mut bpf_sock) -> i32 {
             if is_unsent {
                 settle(kept(stored));
             }
-            // It dies with the socket, and no helper of this hook deletes it. Of a TCP socket that has sent a SYN that is done
-            // at its end.
+            // It dies with the socket, and no helper of this hook deletes it. Of a TCP socket that has sent a SYN that
+            // is done at its end.
             if is_unsent || protocol == IPPROTO_MPTCP {
                 give_back(stored);
             }

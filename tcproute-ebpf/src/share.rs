@@ -2,11 +2,11 @@
 
 //! What one workload may take of what all of them share, so that who takes more loses alone.
 //!
-//! Before something is made, the number of it is raised and then looked at: of those that raise it at the same time, no more
-//! go on than there is room for. 5.10 has no addition that answers.
+//! Before something is made, the number of it is raised and then looked at: of those that raise it at the same time, no
+//! more go on than there is room for. 5.10 has no addition that answers.
 //!
-//! What looks into maps here are global functions of numbers: the verifier looks at each of them once, and not again for
-//! every way on which it is called.
+//! What looks into maps here are global functions of numbers: the verifier looks at each of them once, and not again
+//! for every way on which it is called.
 
 use core::{
     ffi::c_void,
@@ -40,8 +40,8 @@ pub(crate) fn kept(stored: *mut Stored) -> *mut Kept {
     unsafe { &raw mut (*stored).kept }
 }
 
-/// The place for a socket's state in `overflow`, made if need be. `None` if the workload has its share, or if there is no
-/// memory. In `connect4/6` only.
+/// The place for a socket's state in `overflow`, made if need be. `None` if the workload has its share, or if there is
+/// no memory. In `connect4/6` only.
 #[inline(always)]
 pub(crate) fn store(socket: *mut c_void, workload: u32) -> Option<*mut Kept> {
     // SAFETY: the kernel allocates the value when it attaches the program and frees it after detaching.
@@ -76,8 +76,8 @@ fn find_or_make(socket: *mut c_void, workload: u32, most: u32) -> *mut Stored {
     made
 }
 
-/// It does not count for its workload any more. Called when the state has served, and once where it stays till the socket
-/// goes.
+/// It does not count for its workload any more. Called when the state has served, and once where it stays till the
+/// socket goes.
 #[inline(always)]
 pub(crate) fn give_back(stored: *mut Stored) {
     // SAFETY: fields of a map value.
@@ -142,7 +142,8 @@ extern "C" fn forget_one(workload: u32, epoch: u32) -> u32 {
     0
 }
 
-/// The workload for whose connections an entry of `outcomes` counts, if that is of this generation; 0 if it is not known.
+/// The workload for whose connections an entry of `outcomes` counts, if that is of this generation; 0 if it is not
+/// known.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn workload_of(outcomes: u32, generation: u32) -> u32 {
@@ -184,8 +185,8 @@ pub(crate) extern "C" fn unspend_failing(workload: u32) -> u32 {
     0
 }
 
-/// Takes room for one more event. 0, and counted as lost, if half of the buffer is taken and the workload has its share of the
-/// other half.
+/// Takes room for one more event. 0, and counted as lost, if half of the buffer is taken and the workload has its share
+/// of the other half.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn spend_event(workload: u32) -> u32 {

@@ -42,9 +42,9 @@ pub(crate) fn on_sock_ops(ctx: &TcpContext) {
 /// A connect() may fail after `connect4/6` and before this: then the state waits in `Attempted`, and the socket's next
 /// routed connect() or its close settles it.
 ///
-/// Programs of other cgroups above run after ours, and may write another destination once more. (A socket whose connect() has
-/// failed before its SYN, and that then dials an address with which no route has to do, looks the same.) Nothing of it is our
-/// backendRef's, and getpeername() is the kernel's to answer.
+/// Programs of other cgroups above run after ours, and may write another destination once more. (A socket whose
+/// connect() has failed before its SYN, and that then dials an address with which no route has to do, looks the same.)
+/// Nothing of it is our backendRef's, and getpeername() is the kernel's to answer.
 #[inline(always)]
 fn on_first_syn(ctx: &TcpContext) {
     let Some((kept, place)) = find(ctx) else { return };

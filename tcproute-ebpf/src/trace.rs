@@ -55,8 +55,8 @@ pub(crate) fn ended(kept: *mut Kept, kind: EventKind, latency: u32) {
 
 /// A record with what all have, and zeros.
 ///
-/// Half of the buffer is for whoever comes first. In the other half each workload has its share, so that the storm of one
-/// hides nobody else's.
+/// Half of the buffer is for whoever comes first. In the other half each workload has its share, so that the storm of
+/// one hides nobody else's.
 #[inline(always)]
 fn record(cookie: u64, workload: u32, kind: EventKind, state: &ConnectionState) -> Option<*mut Event> {
     if spend_event(workload) == 0 {

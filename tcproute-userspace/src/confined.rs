@@ -1,5 +1,5 @@
-//! System calls that the daemon never makes once it runs, and that would help whoever takes it over: the kernel refuses them from
-//! then on (seccomp(2)).
+//! System calls that the daemon never makes once it runs, and that would help whoever takes it over: the kernel refuses
+//! them from then on (seccomp(2)).
 
 use std::{collections::BTreeMap, fs};
 
@@ -74,8 +74,8 @@ const OTHERS: [i64; 6] = [
     libc::SYS_personality,
 ];
 
-/// Refuses them with EPERM to this thread and all that it starts, for good. `drains` is whether other network namespaces are
-/// visited. Takes `no_new_privs`.
+/// Refuses them with EPERM to this thread and all that it starts, for good. `drains` is whether other network
+/// namespaces are visited. Takes `no_new_privs`.
 pub fn confine(drains: bool) -> Result<()> {
     let setns = (!drains).then_some(libc::SYS_setns);
     let refused = PROCESSES.into_iter().chain(USERS).chain(MOUNTS).chain(MACHINE).chain(OTHERS).chain(setns);

@@ -1,14 +1,15 @@
 //! What others wrote, shown so that it cannot command a terminal, hide itself or look like another line.
 //!
-//! Names, tags, files' and processes' names and the errors that quote them are shown by [`Escaped`] wherever people look: in
-//! what commands print, in the log and in errors. Programs get it as it is: as JSON, by [`json`], whose escapes are exact.
+//! Names, tags, files' and processes' names and the errors that quote them are shown by [`Escaped`] wherever people
+//! look: in what commands print, in the log and in errors. Programs get it as it is: as JSON, by [`json`], whose
+//! escapes are exact.
 
 use std::fmt::{self, Display, Formatter, Write};
 
 use serde::Serialize;
 
-/// Shown with all that a reader would not see as an escape, such as `\n` or `\u{202e}`. Backslashes stay as they are: a name
-/// with such an escape in it harms nobody.
+/// Shown with all that a reader would not see as an escape, such as `\n` or `\u{202e}`. Backslashes stay as they are: a
+/// name with such an escape in it harms nobody.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Escaped<T>(pub(crate) T);
 
@@ -73,8 +74,8 @@ pub(crate) fn hides(text: &str) -> bool {
     text.contains(|c: char| is_hidden(c) && c != '\n')
 }
 
-/// Control characters, the ends of lines of Unicode, and what Unicode calls default ignorable: such as zero-width ones and
-/// those that turn the direction of writing.
+/// Control characters, the ends of lines of Unicode, and what Unicode calls default ignorable: such as zero-width ones
+/// and those that turn the direction of writing.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,

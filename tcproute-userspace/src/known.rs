@@ -16,8 +16,8 @@ pub enum Known<T> {
 }
 
 impl<T> Known<T> {
-    /// Whether one is gone that was asked about. The kernel says so by ENOENT, and by ENODEV of a cgroup that is being removed; by
-    /// any other error it says nothing.
+    /// Whether one is gone that was asked about. The kernel says so by ENOENT, and by ENODEV of a cgroup that is being
+    /// removed; by any other error it says nothing.
     pub fn of(asked: io::Result<T>) -> Self {
         match asked {
             Ok(there) => Self::There(there),

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! `resources`, `policy`, `routing` and `plan` are pure: values in, values out, no clock and no I/O.
-//! Effects live in `sources`, `bpf` and `drain`. `agent` drives them, `admin` shows it to others, and `cli` starts both.
+//! Effects live in `sources`, `bpf` and `drain`. `agent` drives them, `admin` shows it to others, and `cli` starts
+//! both.
 
 pub mod admin;
 pub mod agent;

@@ -1,7 +1,8 @@
-//! The log, on standard error: one event is one line, whatever it quotes, and a line that cannot be written ends nothing.
+//! The log, on standard error: one event is one line, whatever it quotes, and a line that cannot be written ends
+//! nothing.
 //!
-//! A daemon's lines are written by a thread of their own, so that a reader that does not read holds up nobody. Lines that find
-//! no room, or that the disk does not take, are counted.
+//! A daemon's lines are written by a thread of their own, so that a reader that does not read holds up nobody. Lines
+//! that find no room, or that the disk does not take, are counted.
 
 use std::{
     fmt,

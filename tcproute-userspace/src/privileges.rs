@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::prctl::set_no_new_privs;
 
-/// What is needed (capabilities(7)): maps and programs, attaching them, and reading events. To close connections in other
-/// network namespaces takes more.
+/// What is needed (capabilities(7)): maps and programs, attaching them, and reading events. To close connections in
+/// other network namespaces takes more.
 fn needed(drains: bool, has_bpf: bool) -> CapsHashSet {
     let mut needed = CapsHashSet::from([Capability::CAP_NET_ADMIN]);
     if has_bpf {
@@ -20,7 +20,8 @@ fn needed(drains: bool, has_bpf: bool) -> CapsHashSet {
     needed
 }
 
-/// Gives up all others, also those that a program could gain by being executed. To be called while this process has one thread.
+/// Gives up all others, also those that a program could gain by being executed. To be called while this process has one
+/// thread.
 pub fn keep_needed(drains: bool) -> Result<()> {
     set_no_new_privs().context("cannot rule out new privileges")?;
     let supported = caps::runtime::procfs_all_supported(None);

@@ -1,4 +1,5 @@
-//! Sets of documents, and what real control planes of Kuma decided for each outbound. Their record is kept beside the checkout.
+//! Sets of documents, and what real control planes of Kuma decided for each outbound. Their record is kept beside the
+//! checkout.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -16,8 +16,8 @@ use crate::{
     strace::{Hit, Strace},
 };
 
-/// So soon after a fault it is to be in step, or to have ended. How long it takes depends on the machine, too: what takes longer
-/// is told, and past [`PATIENCE`] it is a failure.
+/// So soon after a fault it is to be in step, or to have ended. How long it takes depends on the machine, too: what
+/// takes longer is told, and past [`PATIENCE`] it is a failure.
 const IN_STEP: Duration = Duration::from_secs(5);
 
 /// What came of it.
@@ -47,8 +47,8 @@ impl From<bool> for Seen {
     }
 }
 
-/// Holds the process of the node, does something, and waits until all of it is seen or the process has ended, however it
-/// did. `least` is how long it is held if nothing fails meanwhile.
+/// Holds the process of the node, does something, and waits until all of it is seen or the process has ended, however
+/// it did. `least` is how long it is held if nothing fails meanwhile.
 pub(crate) fn attempt<S: Into<Seen>>(
     node: &mut Node,
     fault: Option<&Fault>,
@@ -140,7 +140,8 @@ fn is_left_behind(line: &str) -> bool {
     line.contains("Function not implemented")
 }
 
-/// Whether a line tells of an error: by its text or, as some libraries do, by its name. The dynamic linker tells of none.
+/// Whether a line tells of an error: by its text or, as some libraries do, by its name. The dynamic linker tells of
+/// none.
 fn is_told(line: &str, error: &str) -> bool {
     let is_linker = line.contains("error while loading shared libraries:");
     // What is said of threads that cannot be made.

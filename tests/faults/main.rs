@@ -1,14 +1,15 @@
-//! The fault suite: each system call of the daemon fails once, in each thing that it goes through, while clients connect.
+//! The fault suite: each system call of the daemon fails once, in each thing that it goes through, while clients
+//! connect.
 //!
-//! After each fault no connection has failed or gone elsewhere, nobody was detached, and the daemon is in step within 5 s or
-//! has ended with another code than 0, a reason and the routes in force. `cargo xtask faults` runs it.
+//! After each fault no connection has failed or gone elsewhere, nobody was detached, and the daemon is in step within 5
+//! s or has ended with another code than 0, a reason and the routes in force. `cargo xtask faults` runs it.
 //!
 //! | | |
 //! |---|---|
 //! | `fault`, `strace` | what fails, and how it is made to |
 //! | `client`, `clients` | the processes that connect, and what is to be thought of it |
 //! | `mesh`, `node`, `process` | the resources, the node, and the process that is held |
-//! | `phase`, `take`, `attempt`, `suite` | what it goes through, how, one of these with a fault in it, and all of them |
+//! | `phase`, `take`, `attempt`, `suite` | what it goes through, how, one of these with a fault in it, all of them |
 //! | `tally` | what came of it |
 
 mod attempt;

@@ -1,5 +1,5 @@
-//! strace(1): it lists the system calls of a process, or has one of them fail. It holds on to a process that runs, and lets
-//! it go again.
+//! strace(1): it lists the system calls of a process, or has one of them fail. It holds on to a process that runs, and
+//! lets it go again.
 
 use std::{
     collections::BTreeMap,

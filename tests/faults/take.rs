@@ -100,8 +100,8 @@ fn change(node: &mut Node, fault: Option<&Fault>, least: Duration, mesh: Mesh) -
     attempt(node, fault, least, |node| node.write(mesh), |node| node.differs().is_none())
 }
 
-/// A daemon begins, with other resources than the one before. Where it cannot read these at first, it goes on with what was
-/// kept of those.
+/// A daemon begins, with other resources than the one before. Where it cannot read these at first, it goes on with what
+/// was kept of those.
 fn begin(node: &mut Node, fault: Option<&Fault>, mesh: Mesh) -> Result<Attempt> {
     node.allow_in(node.mesh)?;
     node.allow_in(mesh)?;

@@ -1,5 +1,5 @@
-//! What comes by hundreds and thousands, and goes again, so that the maps grow: endpoints of services that are dialled, services
-//! that nobody dials, and outbounds to those.
+//! What comes by hundreds and thousands, and goes again, so that the maps grow: endpoints of services that are dialled,
+//! services that nobody dials, and outbounds to those.
 
 use std::{
     fmt::Write as _,

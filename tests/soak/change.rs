@@ -1,4 +1,5 @@
-//! Random changes of the resources. Each but [`grow`] and [`shrink`] touches one file, so that there is no state between.
+//! Random changes of the resources. Each but [`grow`] and [`shrink`] touches one file, so that there is no state
+//! between.
 
 use std::collections::BTreeSet;
 
@@ -105,8 +106,8 @@ fn policy(rng: &mut Rng) -> Policy {
     Policy { selects, to, shadow: rng.u32(0..6) == 0, refs }
 }
 
-/// Another form of a policy, which cannot be used, takes the place of what is in its file, if anything is. The daemon must
-/// have read that before: so nothing else may be under way.
+/// Another form of a policy, which cannot be used, takes the place of what is in its file, if anything is. The daemon
+/// must have read that before: so nothing else may be under way.
 pub(crate) fn reject(mesh: &Mesh, rng: &mut Rng) -> (Mesh, &'static str) {
     let mut next = mesh.clone();
     let name = name(rng);

@@ -143,8 +143,8 @@ impl History {
         }
     }
 
-    /// When else the outcome would have been right, if ever: for when something is wrong. In milliseconds from the beginning
-    /// of the connection, and by the routes of which workload.
+    /// When else the outcome would have been right, if ever: for when something is wrong. In milliseconds from the
+    /// beginning of the connection, and by the routes of which workload.
     pub(crate) fn elsewhere(&self, connection: &Connection) -> Vec<String> {
         let Connection { destination, begin, ended, .. } = connection;
         let Some(outcome) = self.outcome(ended) else { return Vec::new() };

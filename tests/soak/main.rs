@@ -6,7 +6,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `mesh`, `policy`, `unusable`, `bulk`, `change` | the resources as values, where connections lead by them, and random changes |
+//! | `mesh`, `policy`, `unusable`, `bulk`, `change` | the resources as values, where they lead, and random changes |
 //! | `outcome`, `history`, `shares` | what may become of a connection, when, and how often |
 //! | `growth` | what grows |
 //! | `client`, `clients`, `connection` | the processes that connect, and what they tell |

@@ -69,7 +69,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Takes note of the programs and maps that there are. Between two looks others may come and go, but none that lasts.
+    /// Takes note of the programs and maps that there are. Between two looks others may come and go, but none that
+    /// lasts.
     pub(crate) fn look(&mut self, node: &Node) -> Result<()> {
         let Held { programs, maps, .. } = node.daemon()?.held()?;
         self.seen_programs.extend(programs);

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::wait_for;
 
-/// All `link`s, `map`s or `prog`s that there are. It fails where one goes while it lists them, as others' tests may have it: then
-/// it is asked again.
+/// All `link`s, `map`s or `prog`s that there are. It fails where one goes while it lists them, as others' tests may
+/// have it: then it is asked again.
 pub fn list(kind: &str) -> Vec<Value> {
     let mut all = None;
     wait_for("bpftool lists them", || {
@@ -19,8 +19,8 @@ pub fn list(kind: &str) -> Vec<Value> {
     serde_json::from_slice(&all.unwrap_or_default()).expect("bpftool shows JSON")
 }
 
-/// The links at this very cgroup. `bpftool cgroup show` would tell as well, but fails on kernels that do not know all kinds of
-/// programs that it knows.
+/// The links at this very cgroup. `bpftool cgroup show` would tell as well, but fails on kernels that do not know all
+/// kinds of programs that it knows.
 pub fn links_at(cgroup: &Path) -> Vec<Value> {
     let id = fs::metadata(cgroup).expect("the cgroup is there").ino();
     let mut links = list("link");

@@ -52,8 +52,8 @@ def with_the_place_of(first):
     sys.exit('no two sockets have the same place')
 ";
 
-/// A Python program with these helpers: `dial(host, port)`, `name(socket)`, `disconnect(socket)`, `cookie(socket)`; and, on `one_cpu()`,
-/// `with_the_place_of(socket)`, a new socket whose state belongs where that of another one is.
+/// A Python program with these helpers: `dial(host, port)`, `name(socket)`, `disconnect(socket)`, `cookie(socket)`;
+/// and, on `one_cpu()`, `with_the_place_of(socket)`, a new socket whose state belongs where that of another one is.
 pub fn script(body: &str) -> String {
     format!("{PRELUDE}\n{body}")
 }

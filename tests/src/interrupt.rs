@@ -1,4 +1,5 @@
-//! How a long run and its clients end: by their time, by Ctrl-C and SIGTERM, or when nobody listens to a client any more.
+//! How a long run and its clients end: by their time, by Ctrl-C and SIGTERM, or when nobody listens to a client any
+//! more.
 
 use std::{
     io::{self, Read as _},

@@ -62,8 +62,8 @@ pub fn sample(connections: u32) -> u32 {
     connections / divisor()
 }
 
-/// How long clients that connect without an end pause after each connection: on a slow machine they would leave nothing for
-/// the daemon, which they are there to watch.
+/// How long clients that connect without an end pause after each connection: on a slow machine they would leave nothing
+/// for the daemon, which they are there to watch.
 pub fn pause() -> Duration {
     if is_slow() { Duration::from_millis(150) } else { Duration::ZERO }
 }

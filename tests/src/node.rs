@@ -88,7 +88,8 @@ impl Node {
         self.wait_in_force(&log);
     }
 
-    /// The same through another command, such as one that takes privileges away. Its last argument is yet to come: the binary.
+    /// The same through another command, such as one that takes privileges away. Its last argument is yet to come: the
+    /// binary.
     pub fn run_through(&mut self, mut command: Command, mesh: &Mesh) {
         command.arg(binary());
         let cgroup = self.cgroup.path().to_owned();

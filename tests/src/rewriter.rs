@@ -137,7 +137,8 @@ fn opened<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
 
 /// The attributes must be those of the command.
 fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<i32> {
-    // SAFETY: the attributes are those of the command, as long as is said, and what they point to lives until after the call.
+    // SAFETY: the attributes are those of the command, as long as is said, and what they point to lives until after the
+    // call.
     let answer = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attributes, size_of::<T>()) };
     if answer < 0 {
         return Err(io::Error::last_os_error());

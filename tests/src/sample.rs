@@ -1,7 +1,8 @@
 //! Commands and what they print, as pages of the documentation show them.
 //!
-//! A fenced block has them after its word `console`: `$ ` begins a command, and what follows is what it prints. In that, `…`
-//! stands for whatever is left out: alone in a line, for any lines. Figures are not compared, names and columns are.
+//! A fenced block has them after its word `console`: `$ ` begins a command, and what follows is what it prints. In
+//! that, `…` stands for whatever is left out: alone in a line, for any lines. Figures are not compared, names and
+//! columns are.
 
 /// A fenced block of a page, without its indentation.
 #[derive(Debug, PartialEq, Eq)]

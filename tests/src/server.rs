@@ -24,7 +24,8 @@ impl Server {
         Self::serve(bind(address.into()), move |_| name.clone())
     }
 
-    /// As [`Self::start`]; the name is the address that was reached. At an unspecified one it listens at all of this host.
+    /// As [`Self::start`]; the name is the address that was reached. At an unspecified one it listens at all of this
+    /// host.
     pub fn start_named_by_its_address(address: SocketAddr) -> Self {
         // Nobody has that of a connection that is gone already.
         let reached = |stream: &TcpStream| stream.local_addr().map(|at| at.to_string()).unwrap_or_default();

@@ -43,8 +43,8 @@ impl Followed {
         Self { pid, in_step: false }
     }
 
-    /// Lets it go on until its next step, and tells which that is; the step is not made yet. `None` when the condition holds
-    /// after a write(2).
+    /// Lets it go on until its next step, and tells which that is; the step is not made yet. `None` when the condition
+    /// holds after a write(2).
     pub fn next(&mut self, mut done: impl FnMut() -> bool) -> Option<Step> {
         if self.in_step {
             self.go_on();

@@ -89,8 +89,8 @@ fn nothing_is_lost_while_daemons_are_killed_restarted_and_upgraded() {
     assert_eq!(seen.names.keys().collect::<Vec<_>>(), ["v1", "v2", "v3"]);
 }
 
-/// Programs go on to count in a map that was too small until they are replaced, and for a second it is not known whether they
-/// have ended.
+/// Programs go on to count in a map that was too small until they are replaced, and for a second it is not known
+/// whether they have ended.
 #[test]
 fn no_count_is_lost_when_daemons_are_killed_while_maps_grow() {
     if !is_root("no_count_is_lost_when_daemons_are_killed_while_maps_grow") {

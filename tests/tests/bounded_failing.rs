@@ -1,4 +1,5 @@
-//! `--eject-after`: a workload of which very many endpoints fail has its share of what is counted, and takes nothing of others'.
+//! `--eject-after`: a workload of which very many endpoints fail has its share of what is counted, and takes nothing of
+//! others'.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -18,8 +19,8 @@ use tcproute_tests::{
 /// A fourth of what there is for all.
 const SHARE: u64 = 4096;
 
-/// The Dataplane `victim`, which has a route to an endpoint that is dead and to one that answers; and `web`, to many that
-/// are dead.
+/// The Dataplane `victim`, which has a route to an endpoint that is dead and to one that answers; and `web`, to many
+/// that are dead.
 fn mesh(victim: (SocketAddr, [SocketAddr; 2]), attacker: SocketAddr, endpoints: &[SocketAddr]) -> Mesh {
     let mut mesh = Mesh::new();
     let (dialled, own) = victim;

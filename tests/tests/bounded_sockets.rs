@@ -24,8 +24,8 @@ const SHARE: u64 = 10;
 /// Sockets that have places of their own, in a row.
 const FIRST: u64 = 64;
 
-/// `rivals(count)`: so many sockets whose place is taken by one of the first, each with a connection. `named(sockets)`: of how
-/// many getpeername() says what they have dialled.
+/// `rivals(count)`: so many sockets whose place is taken by one of the first, each with a connection. `named(sockets)`:
+/// of how many getpeername() says what they have dialled.
 const RIVALS: &str = "
 one_cpu()
 firsts = []
@@ -181,7 +181,8 @@ print(named(sockets), flush=True); sys.stdin.readline()
     wait_for("all is given back", || setup.share("taken") == 0);
 }
 
-/// The share of a workload that is gone while its sockets live on is nobody's, and one with the same cgroup begins anew.
+/// The share of a workload that is gone while its sockets live on is nobody's, and one with the same cgroup begins
+/// anew.
 #[test]
 fn sockets_that_outlive_their_workload_take_nothing_of_its_next_share() {
     if !is_root("sockets_that_outlive_their_workload_take_nothing_of_its_next_share") {

@@ -33,8 +33,8 @@ struct Client {
     answers: BufReader<ChildStdout>,
 }
 
-/// `dial` prints the name that the server sends; `check` prints for each socket what has become of it: a byte is sent and must
-/// come back. What was seen first counts, since the kernel tells an error once.
+/// `dial` prints the name that the server sends; `check` prints for each socket what has become of it: a byte is sent
+/// and must come back. What was seen first counts, since the kernel tells an error once.
 const CLIENT: &str = r"
 sockets, ends = [], {}
 def check(s):

@@ -1,4 +1,5 @@
-//! Pins that no tcproute has left like this: what others have put in their place, and what is broken or in a wrong place.
+//! Pins that no tcproute has left like this: what others have put in their place, and what is broken or in a wrong
+//! place.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

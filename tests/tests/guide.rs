@@ -1,4 +1,5 @@
-//! What the pages show of the binary, it does: their commands are run as they stand there, and what they print is compared.
+//! What the pages show of the binary, it does: their commands are run as they stand there, and what they print is
+//! compared.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

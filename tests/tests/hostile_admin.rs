@@ -1,5 +1,5 @@
-//! An unprivileged user against the admin endpoint on loopback: whatever he does there, root is answered on the unix socket,
-//! changes come in force and connections go right.
+//! An unprivileged user against the admin endpoint on loopback: whatever he does there, root is answered on the unix
+//! socket, changes come in force and connections go right.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -42,8 +42,8 @@ impl Setup {
         Self { split, mesh, cgroup, admin, daemon }
     }
 
-    /// A program of nobody that has all helpers of [`script`], `open(text)`, a connection on which the text was sent and nothing
-    /// is read, and `hold()`, which says `ready` and stays until it is ended.
+    /// A program of nobody that has all helpers of [`script`], `open(text)`, a connection on which the text was sent
+    /// and nothing is read, and `hold()`, which says `ready` and stays until it is ended.
     fn nobody(&self, body: &str) -> Nobody {
         let (ip, port) = (self.admin.ip(), self.admin.port());
         let program = script(&format!(

@@ -55,8 +55,8 @@ impl Killed {
         mesh
     }
 
-    /// Starts a daemon that sends all to `v3`, and kills it before that step or when its routes are in force. All steps until
-    /// then.
+    /// Starts a daemon that sends all to `v3`, and kills it before that step or when its routes are in force. All steps
+    /// until then.
     fn kill_before(&mut self, step: usize) -> Vec<Step> {
         let mesh = self.mesh("3", 3);
         let log = self.node.launch(&mesh, &[]);
@@ -80,8 +80,8 @@ fn all_to(name: &str) -> BTreeMap<String, u64> {
     [(name.to_owned(), ASKED.into())].into()
 }
 
-/// Tries every so many steps, from a random one on, until the routes are in force. What clients saw as their peer, if it was
-/// not what they dialled.
+/// Tries every so many steps, from a random one on, until the routes are in force. What clients saw as their peer, if
+/// it was not what they dialled.
 fn kill_at_every_step(test: &str, before: Before) -> BTreeMap<String, u64> {
     let mut killed = Killed { split: Split::new(), node: Node::new(), before };
     let mesh = killed.mesh("2", 0);

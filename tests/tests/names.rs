@@ -29,8 +29,8 @@ use tcproute_tests::{
     wait_for,
 };
 
-/// A DNS server that is silent until it is told to answer, with one address for every name. Of names that begin with `silent` it
-/// never says anything.
+/// A DNS server that is silent until it is told to answer, with one address for every name. Of names that begin with
+/// `silent` it never says anything.
 struct DnsServer {
     answers: Arc<AtomicBool>,
 }

@@ -108,8 +108,8 @@ fn another_user_with_three_capabilities_will_do() {
     everybody(directory.path(), 0o777);
     everybody(&at("mesh.yaml"), 0o644);
     everybody(bpffs.path(), 0o1777);
-    // Before 5.11 maps count as locked memory, and to lock more takes another privilege: so the limit is given, as a unit would.
-    // Later it does not matter.
+    // Before 5.11 maps count as locked memory, and to lock more takes another privilege: so the limit is given, as a
+    // unit would. Later it does not matter.
     let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
     let mut command = Command::new("setpriv");
     let capabilities = "+bpf,+net_admin,+perfmon";

@@ -222,7 +222,8 @@ fn a_dump_is_read_leniently() {
     }
 }
 
-/// A daemon that is started anew while the files are not there does not know what its workloads shall have: they keep it.
+/// A daemon that is started anew while the files are not there does not know what its workloads shall have: they keep
+/// it.
 #[test]
 fn workloads_keep_their_routes_while_a_new_daemon_has_not_seen_their_dataplane() {
     if !is_root("workloads_keep_their_routes_while_a_new_daemon_has_not_seen_their_dataplane") {

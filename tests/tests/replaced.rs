@@ -18,8 +18,8 @@ const OTHERS: u16 = 60;
 /// Of the clients' route, before the entry of another one is written.
 const ROUNDS: usize = 2;
 
-/// Each entry is written anew as it was. Since 6.1 its memory then serves the next one that is written, and a program that
-/// was interrupted between the look-up and the read finds the route of another there.
+/// Each entry is written anew as it was. Since 6.1 its memory then serves the next one that is written, and a program
+/// that was interrupted between the look-up and the read finds the route of another there.
 #[test]
 fn a_route_is_found_and_read_whole_while_it_and_others_are_replaced() {
     if !is_root("a_route_is_found_and_read_whole_while_it_and_others_are_replaced") {

@@ -79,8 +79,8 @@ impl Setup {
         counts(&output).get(version) == Some(&20)
     }
 
-    /// The victim's routes come in force, before and after a restart, while the tenant has too much; and when he has less, so
-    /// do his.
+    /// The victim's routes come in force, before and after a restart, while the tenant has too much; and when he has
+    /// less, so do his.
     fn harms_nobody(self, mut daemon: Daemon, mend: impl Fn(&Self)) {
         let beyond = "tcproute_routes_beyond_quota";
         wait_for("the tenant's route is left to the proxy", || daemon.metric(beyond) == 1);

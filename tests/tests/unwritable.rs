@@ -1,5 +1,5 @@
-//! Standard error and output that cannot be written, since a disk is full, a pipe is closed or nobody reads: nothing panics, the
-//! daemon goes on, and what is lost is counted.
+//! Standard error and output that cannot be written, since a disk is full, a pipe is closed or nobody reads: nothing
+//! panics, the daemon goes on, and what is lost is counted.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -200,8 +200,8 @@ fn a_bpffs_that_vanishes_is_told_and_the_routes_stay_in_force() {
     wait_for("the programs are gone", || node.programs().is_empty());
 }
 
-/// Without CAP_SYS_ADMIN there is nowhere else to pin links: then connections go where they are dialled until programs are attached
-/// again.
+/// Without CAP_SYS_ADMIN there is nowhere else to pin links: then connections go where they are dialled until programs
+/// are attached again.
 #[test]
 fn without_a_bpffs_of_its_own_the_daemon_attaches_again() {
     if !is_root("without_a_bpffs_of_its_own_the_daemon_attaches_again") {

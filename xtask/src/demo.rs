@@ -254,8 +254,8 @@ impl Demo {
     }
 }
 
-/// The file of this program. `cargo xtask test` may have built it anew since it began, and then the kernel says that it was
-/// deleted.
+/// The file of this program. `cargo xtask test` may have built it anew since it began, and then the kernel says that it
+/// was deleted.
 fn this_program() -> Result<PathBuf> {
     let path = env::current_exe().context("cannot tell where this program is")?;
     let rebuilt = path.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);

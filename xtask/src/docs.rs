@@ -1,4 +1,5 @@
-//! `cargo xtask docs`: pages that are made from the code, made anew. That they are current is what the unit tests check.
+//! `cargo xtask docs`: pages that are made from the code, made anew. That they are current is what the unit tests
+//! check.
 
 use anyhow::{Context as _, Result};
 

@@ -60,7 +60,8 @@ enum Task {
     Soak(soak::Options),
     /// Make system calls of the daemon fail, one after the other, while clients connect; as root
     Faults(faults::Options),
-    /// Measure what a connection costs beside its peers and how large meshes do (as root), and how long resolution takes
+    /// Measure what a connection costs beside its peers and how large meshes do (as root), and how long resolution
+    /// takes
     Bench(bench::Options),
 }
 

@@ -1,5 +1,5 @@
-//! Answers that may be large: of one listener's, one at a time is made, and those that are not sent yet have a bounded share of
-//! memory, however many ask and however slowly they read.
+//! Answers that may be large: of one listener's, one at a time is made, and those that are not sent yet have a bounded
+//! share of memory, however many ask and however slowly they read.
 
 use std::{
     sync::Arc,

@@ -1,8 +1,8 @@
 //! The connections to one listener: how many there may be, and who goes when there is no room.
 //!
-//! Each listener has its own, so those who reach TCP take nothing from root's `tcproute status`. When all are taken, a new one
-//! takes the place of that which has been without a request for the longest time: so whoever holds idle connections only
-//! loses his own, and a scraper gets in. If all are being answered, the new one gets 503.
+//! Each listener has its own, so those who reach TCP take nothing from root's `tcproute status`. When all are taken, a
+//! new one takes the place of that which has been without a request for the longest time: so whoever holds idle
+//! connections only loses his own, and a scraper gets in. If all are being answered, the new one gets 503.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! What a browser sends for a page of others is refused: a page may name an address of its own that leads to loopback (DNS
-//! rebinding), or ask for loopback in the name of its reader. What is no browser names an address, and no page.
+//! What a browser sends for a page of others is refused: a page may name an address of its own that leads to loopback
+//! (DNS rebinding), or ask for loopback in the name of its reader. What is no browser names an address, and no page.
 
 use axum::http::{
     HeaderMap, StatusCode, Uri,

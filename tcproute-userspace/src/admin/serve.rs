@@ -54,8 +54,8 @@ pub(super) enum Reach {
     Node,
 }
 
-/// Until the sender of `closed` is dropped; then what is on its way is completed. A failure to accept, as when there are too
-/// many open files, is waited out by the listener.
+/// Until the sender of `closed` is dropped; then what is on its way is completed. A failure to accept, as when there
+/// are too many open files, is waited out by the listener.
 pub(super) async fn serve<L: Listener>(
     mut listener: L,
     reach: Reach,

@@ -1,5 +1,5 @@
-//! The metrics of what workloads have taken of what all share in the kernel. Only those that found their share taken have one
-//! of their own.
+//! The metrics of what workloads have taken of what all share in the kernel. Only those that found their share taken
+//! have one of their own.
 
 use std::fmt;
 

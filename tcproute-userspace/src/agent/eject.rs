@@ -104,8 +104,8 @@ fn names(failing: &[(FailingKey, u32)], in_force: &InForce<'_>) -> FxHashMap<u32
     named.map(|(key, name, at)| (at, (*key, RefName::clone(name)))).collect()
 }
 
-/// Forgets the failures of endpoints that are in their backendRef no more, or whose route or workload has gone. Answers with
-/// the others.
+/// Forgets the failures of endpoints that are in their backendRef no more, or whose route or workload has gone. Answers
+/// with the others.
 fn forget_departed(
     failing: Vec<(FailingKey, u32)>,
     in_force: &mut InForce<'_>,

@@ -75,7 +75,8 @@ async fn follow_sources(mut sources: Sources, told: watch::Sender<Arc<Said>>) {
     }
 }
 
-/// Has the names looked up to which local routes lead. Those that are new are looked up from then on, and nothing waits for them.
+/// Has the names looked up to which local routes lead. Those that are new are looked up from then on, and nothing waits
+/// for them.
 async fn follow_names(mut routes: watch::Receiver<LocalRoutes>, told: watch::Sender<dns::Names>) {
     while routes.changed().await.is_ok() {
         let local = routes.borrow_and_update().clone();

@@ -1,4 +1,5 @@
-//! What is in force: the workloads, their routes, and the maps and programs in the kernel. The only place that changes them.
+//! What is in force: the workloads, their routes, and the maps and programs in the kernel. The only place that changes
+//! them.
 
 mod reclaim;
 
@@ -34,7 +35,8 @@ pub(super) struct InForce<'a> {
     ids: WorkloadIds,
     /// What an earlier daemon has attached to cgroups of which is not known whether they are ours.
     unclaimed: BTreeMap<CgroupId, WorkloadId>,
-    /// Cgroups to which an earlier daemon has attached programs, those among them that are none of this build's workloads.
+    /// Cgroups to which an earlier daemon has attached programs, those among them that are none of this build's
+    /// workloads.
     linked: BTreeSet<CgroupId>,
     /// Numbers of workloads whose routes and counts it has left, and no cgroup.
     orphans: BTreeSet<WorkloadId>,
@@ -146,8 +148,8 @@ impl<'a> InForce<'a> {
         })
     }
 
-    /// Takes over the workloads of an earlier daemon among these cgroups, and detaches what it has attached to others, if it is
-    /// known which those are.
+    /// Takes over the workloads of an earlier daemon among these cgroups, and detaches what it has attached to others,
+    /// if it is known which those are.
     pub(super) fn adopt(&mut self, pins: Option<&PinDirectory>, local: &Local) -> Result<()> {
         self.linked = pins.map_or_else(|| Ok(BTreeSet::new()), PinDirectory::cgroups)?;
         for &cgroup in &self.linked {
@@ -167,7 +169,8 @@ impl<'a> InForce<'a> {
         self.release_others(local)
     }
 
-    /// Detaches what an earlier daemon has attached to cgroups that are not among these, once it is certain that these are all.
+    /// Detaches what an earlier daemon has attached to cgroups that are not among these, once it is certain that these
+    /// are all.
     pub(super) fn release_others(&mut self, local: &Local) -> Result<()> {
         if !self.others || !local.complete {
             return Ok(());
@@ -491,7 +494,8 @@ impl<'a> InForce<'a> {
     }
 }
 
-/// What is taken in the maps, and what these steps want beside it at most. `id` tells the number of a workload that is there.
+/// What is taken in the maps, and what these steps want beside it at most. `id` tells the number of a workload that is
+/// there.
 pub(super) fn demand(
     layout: &Layout,
     steps: &[Steps],

@@ -12,8 +12,8 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// A workload inside another one would be routed twice: its choice could be the outer one's destination. So of two that
-    /// overlap one is chosen: the one that is a workload already, or else the one that was named first.
+    /// A workload inside another one would be routed twice: its choice could be the outer one's destination. So of two
+    /// that overlap one is chosen: the one that is a workload already, or else the one that was named first.
     pub(super) fn choose(found: &[Found], is_workload: impl Fn(&Found) -> bool) -> Self {
         let mut members = Self::default();
         // By path: what lies inside of a directory stands right behind it.

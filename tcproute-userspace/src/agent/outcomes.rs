@@ -36,8 +36,8 @@ struct Since {
 type Chosen = (Arc<RefName>, u64);
 
 impl Splits {
-    /// Begins to compare anew where weights have changed. A connection that is on its way meanwhile may count for the new
-    /// ones although the old ones have chosen for it. The `fresh` entries have counted nothing yet.
+    /// Begins to compare anew where weights have changed. A connection that is on its way meanwhile may count for the
+    /// new ones although the old ones have chosen for it. The `fresh` entries have counted nothing yet.
     pub(super) fn note(
         &mut self,
         changed: &[Changed],

@@ -1,7 +1,7 @@
 //! From what is in force to what is wanted: the steps, each workload's for itself. Pure.
 //!
-//! A step that fails ends the steps of its workload and of no other; whatever was done by then, each route of a workload is
-//! the one before or the one that is wanted. What is left is found again the next time.
+//! A step that fails ends the steps of its workload and of no other; whatever was done by then, each route of a
+//! workload is the one before or the one that is wanted. What is left is found again the next time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,5 @@
-//! Events of the programs, with the names of what they are about, for those who listen. While nobody does, there are none.
+//! Events of the programs, with the names of what they are about, for those who listen. While nobody does, there are
+//! none.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! Routes that lead to names of which nothing is known yet stay what they were, for as long as an answer may take: a backend
-//! without an address would refuse connections. Pure.
+//! Routes that lead to names of which nothing is known yet stay what they were, for as long as an answer may take: a
+//! backend without an address would refuse connections. Pure.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

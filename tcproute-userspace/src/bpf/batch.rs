@@ -41,8 +41,8 @@ impl<K: Pod, V: Pod> Writable<K, V> for HashMap<MapData, K, V> {
     }
 }
 
-/// Writes entries: by batches, or one by one if the kernel has no batches for such a map. If that fails, some of them have been
-/// written.
+/// Writes entries: by batches, or one by one if the kernel has no batches for such a map. If that fails, some of them
+/// have been written.
 pub(super) fn write_all<K: Pod, V: Pod>(
     map: &mut impl Writable<K, V>,
     entries: impl Iterator<Item = (K, V)>,

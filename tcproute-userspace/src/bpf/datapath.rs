@@ -201,8 +201,8 @@ impl<'a> Datapath<'a> {
         self.reuse.tables.is_some().then(|| self.tables.contents()).transpose()
     }
 
-    /// The workload that this cgroup is to the programs already. What its routes have begun or ended at is kept. If the daemon
-    /// before was killed while maps grew, the cgroup may still run the programs of before.
+    /// The workload that this cgroup is to the programs already. What its routes have begun or ended at is kept. If the
+    /// daemon before was killed while maps grew, the cgroup may still run the programs of before.
     pub fn adopt(&mut self, cgroup: CgroupId) -> Result<Option<WorkloadId>> {
         if !self.reuse.states {
             return Ok(None);
@@ -236,8 +236,8 @@ impl<'a> Datapath<'a> {
         programs::loaded(&mut self.ebpf)
     }
 
-    /// Attaches the programs to a workload's cgroup, in place of those that are attached there. A cgroup that is new gets
-    /// its identity last: until then no route matches there.
+    /// Attaches the programs to a workload's cgroup, in place of those that are attached there. A cgroup that is new
+    /// gets its identity last: until then no route matches there.
     pub fn attach(&mut self, cgroup: &Cgroup, workload: WorkloadId) -> Result<()> {
         self.shares.admit(workload)?;
         let identity = || format!("cannot write the identity of the cgroup {}", cgroup.path().display());
@@ -295,9 +295,9 @@ impl<'a> Datapath<'a> {
         self.pins.map_or(Ok(()), |pins| pins.remove_links(cgroup))
     }
 
-    /// Makes the maps larger: new ones are made, filled with what the old ones have, at the same places, and put in place
-    /// while the programs run. Each connection meanwhile goes by the old ones or by the new ones, which say the same. If that
-    /// fails, nothing has changed.
+    /// Makes the maps larger: new ones are made, filled with what the old ones have, at the same places, and put in
+    /// place while the programs run. Each connection meanwhile goes by the old ones or by the new ones, which say the
+    /// same. If that fails, nothing has changed.
     ///
     /// What programs count in the old map of outcomes until they are replaced is kept: see [`Self::carry`].
     pub fn grow(&mut self, limits: Limits, layout: &Layout) -> Result<()> {
@@ -362,8 +362,8 @@ impl<'a> Datapath<'a> {
         !self.behind.is_empty()
     }
 
-    /// Gives up the maps of outcomes that were too small, and keeps what they have counted. To be called when no program
-    /// can still be running from before the maps were made larger.
+    /// Gives up the maps of outcomes that were too small, and keeps what they have counted. To be called when no
+    /// program can still be running from before the maps were made larger.
     pub fn carry(&mut self, layout: &Layout) -> Result<()> {
         if self.is_behind() || !self.tables.outcomes.has_before() {
             return Ok(());
@@ -403,8 +403,8 @@ impl<'a> Datapath<'a> {
     }
 
     /// To be called when the tables are complete, before anything is attached. A later daemon then goes on with these
-    /// maps, whichever programs this one comes to replace. If there are new states, links made for older ones may be left
-    /// among those for the new: until [`commit`](Self::commit) it begins with nothing.
+    /// maps, whichever programs this one comes to replace. If there are new states, links made for older ones may be
+    /// left among those for the new: until [`commit`](Self::commit) it begins with nothing.
     pub fn prepare_attaching(&self) -> Result<()> {
         if self.reuse.states {
             return self.commit();
@@ -422,14 +422,16 @@ impl<'a> Datapath<'a> {
         PinnedLayout { version: LayoutVersion::CURRENT, generation: self.reuse.generation }
     }
 
-    /// Detaches what an earlier daemon has left in a wrong place, but from cgroups to which nothing else is attached yet.
+    /// Detaches what an earlier daemon has left in a wrong place, but from cgroups to which nothing else is attached
+    /// yet.
     pub fn detach_broken(&self, wanted: &BTreeSet<CgroupId>) -> Result<()> {
         let attached: BTreeSet<CgroupId> = self.attached.values().copied().collect();
         self.pins.map_or(Ok(()), |pins| pins.detach_broken(&(wanted - &attached)))
     }
 
-    /// Lets a workload's programs look at these addresses, at which its routes begin or end. To be done before the routes
-    /// change for which it is needed, and never undone: sockets may still hold states from routes that have left.
+    /// Lets a workload's programs look at these addresses, at which its routes begin or end. To be done before the
+    /// routes change for which it is needed, and never undone: sockets may still hold states from routes that have
+    /// left.
     pub fn extend_filter<'e>(
         &mut self,
         workload: WorkloadId,
@@ -451,8 +453,8 @@ impl<'a> Datapath<'a> {
         identified.context("cannot write the map workloads")
     }
 
-    /// Forgets what a workload's programs have looked at. To be done when its routes are gone: whoever is attached anew with
-    /// routes of before needs it.
+    /// Forgets what a workload's programs have looked at. To be done when its routes are gone: whoever is attached anew
+    /// with routes of before needs it.
     pub fn forget(&mut self, workload: WorkloadId) {
         self.filters.remove(&workload);
     }

@@ -28,8 +28,8 @@ pub struct Missing {
 }
 
 impl Datapath<'_> {
-    /// Sees to it that everything is pinned. Where there are many workloads, some of them at a time. The error says why nothing
-    /// can be pinned at present.
+    /// Sees to it that everything is pinned. Where there are many workloads, some of them at a time. The error says why
+    /// nothing can be pinned at present.
     pub fn keep_pinned(&mut self) -> Result<Missing> {
         let mut missing = Missing::default();
         let Some(pins) = self.pins else { return Ok(missing) };

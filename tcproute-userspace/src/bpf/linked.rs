@@ -17,7 +17,8 @@ impl PinnedLinks {
         Self { directories }
     }
 
-    /// Whether the kernel still has the cgroup, by what its links say. One without links is none of ours, and as good as gone.
+    /// Whether the kernel still has the cgroup, by what its links say. One without links is none of ours, and as good
+    /// as gone.
     pub fn cgroup(&self, cgroup: CgroupId) -> Known<()> {
         for (hook, _) in HOOKS {
             for place in self.directories.places(cgroup, hook) {

@@ -22,7 +22,8 @@ pub fn possible_cpus() -> Result<u32> {
 /// What was counted: by the programs, and before the map was made larger.
 pub(super) struct OutcomeMap {
     counts: PerCpuArray<MapData, OutcomeCounts>,
-    /// Maps that were too small, the oldest first. Programs that had begun before these were replaced may still count there.
+    /// Maps that were too small, the oldest first. Programs that had begun before these were replaced may still count
+    /// there.
     before: Vec<Before>,
     /// The map `carried`.
     carried: HashMap<MapData, u32, CarriedCounts>,
@@ -158,8 +159,8 @@ impl OutcomeMap {
         !self.before.is_empty()
     }
 
-    /// Keeps what smaller maps have counted. To be called when no program counts there any more. Wherever it ends, each count
-    /// is there once: what is carried says up to which map.
+    /// Keeps what smaller maps have counted. To be called when no program counts there any more. Wherever it ends, each
+    /// count is there once: what is carried says up to which map.
     pub(super) fn carry(&mut self, all: impl Iterator<Item = u32>) -> Result<()> {
         for at in all {
             let carried = self.before(at)?;

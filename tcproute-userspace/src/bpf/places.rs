@@ -1,7 +1,7 @@
 //! Places of sockets that nobody would free any more.
 //!
-//! A socket's place is freed by the programs of its workload's cgroup. If the workload is detached while the socket is open,
-//! nobody does. Such a place does no harm but that others that meet it keep their states in the dearer map.
+//! A socket's place is freed by the programs of its workload's cgroup. If the workload is detached while the socket is
+//! open, nobody does. Such a place does no harm but that others that meet it keep their states in the dearer map.
 
 use std::{collections::BTreeSet, thread, time::Duration};
 
@@ -15,8 +15,8 @@ pub(super) const FILLED: Duration = Duration::from_millis(10);
 /// `BPF_F_LOCK` of `linux/bpf.h`: the place is written under its lock, as programs take it.
 const UNDER_LOCK: u64 = 4;
 
-/// Frees the places of sockets that count at one of these entries of the map `outcomes`. No program must be attached for
-/// their workloads.
+/// Frees the places of sockets that count at one of these entries of the map `outcomes`. No program must be attached
+/// for their workloads.
 pub(super) fn free(
     places: &mut Array<MapData, Kept>,
     generation: u8,

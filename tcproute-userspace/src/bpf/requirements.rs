@@ -93,8 +93,8 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// Fails if the kernel could not be asked what it can do. aya takes an error for a no, once and for all; but these every kernel can
-/// from the oldest on that there is to be.
+/// Fails if the kernel could not be asked what it can do. aya takes an error for a no, once and for all; but these
+/// every kernel can from the oldest on that there is to be.
 pub(super) fn check_detected() -> Result<()> {
     let known = aya::features();
     let describes_maps =

@@ -1,8 +1,8 @@
-//! What each workload may take in the kernel of what all share, and what it has taken: states of sockets, endpoints that fail,
-//! events. Who takes more loses alone.
+//! What each workload may take in the kernel of what all share, and what it has taken: states of sockets, endpoints
+//! that fail, events. Who takes more loses alone.
 //!
-//! Each gets an equal part, so the parts of all are never more than there is. They get smaller when workloads come: then
-//! those that had more keep it until their sockets end.
+//! Each gets an equal part, so the parts of all are never more than there is. They get smaller when workloads come:
+//! then those that had more keep it until their sockets end.
 
 use std::collections::BTreeMap;
 

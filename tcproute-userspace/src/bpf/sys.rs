@@ -280,8 +280,8 @@ struct LinkDetach {
     link_fd: u32,
 }
 
-/// Detaches the program behind a link, wherever that is still held. What is merely unpinned is detached later, when the kernel
-/// comes to it.
+/// Detaches the program behind a link, wherever that is still held. What is merely unpinned is detached later, when the
+/// kernel comes to it.
 pub(super) fn detach_link(link: impl AsFd) -> io::Result<()> {
     let mut detach = LinkDetach { link_fd: link.as_fd().as_raw_fd().cast_unsigned() };
     // SAFETY: nothing but a number.
@@ -316,8 +316,8 @@ pub(super) fn update_batch<K: Pod, V: Pod>(map: impl AsFd, keys: &[K], values: &
     if update.count == 0 {
         return Ok(());
     }
-    // SAFETY: the kernel reads `count` entries of each, which are there, and plain bytes of the sizes that the map was made
-    // with; it writes to `count` alone.
+    // SAFETY: the kernel reads `count` entries of each, which are there, and plain bytes of the sizes that the map was
+    // made with; it writes to `count` alone.
     unsafe { bpf(UPDATE_BATCH, &mut update) }.map(drop)
 }
 

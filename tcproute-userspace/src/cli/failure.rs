@@ -40,8 +40,8 @@ pub(super) fn report(error: &anyhow::Error) {
     }
 }
 
-/// Tells a panic as an error. One of the first thread ends the process at once: what unwinds there may wait for threads that were
-/// never started.
+/// Tells a panic as an error. One of the first thread ends the process at once: what unwinds there may wait for threads
+/// that were never started.
 pub(super) fn tell_panics() {
     let first = thread::current().id();
     panic::set_hook(Box::new(move |panic| {

@@ -93,8 +93,8 @@ struct GuardArguments {
     /// No connection goes to an address in this network, and no route begins at one. May be given several times.
     #[arg(long, value_name = "CIDR", value_parser = cidr)]
     deny_cidr: Vec<IpNet>,
-    /// VIPs of MeshServices, MeshExternalServices and MeshMultiZoneServices count in this network only, such as the range of the
-    /// cluster's Services. May be given several times [default: 240.0.0.0/4]
+    /// VIPs of MeshServices, MeshExternalServices and MeshMultiZoneServices count in this network only, such as the
+    /// range of the cluster's Services. May be given several times [default: 240.0.0.0/4]
     #[arg(long, value_name = "CIDR", value_parser = cidr)]
     vip_cidr: Vec<IpNet>,
     /// Whether loopback addresses count, as endpoints and as what is dialled [default: those in files do]
@@ -111,8 +111,8 @@ impl GuardArguments {
 /// How documents are read.
 #[derive(Debug, Clone, Copy, Args)]
 struct ReadingArguments {
-    /// Pass over fields that are not known: for files that were dumped by a control plane or an API server, which may be of a
-    /// later version.
+    /// Pass over fields that are not known: for files that were dumped by a control plane or an API server, which may
+    /// be of a later version.
     #[arg(long)]
     lenient: bool,
 }
@@ -145,20 +145,22 @@ struct Input {
     /// Log each decision of the eBPF programs.
     #[arg(long)]
     log_decisions: bool,
-    /// What the maps that grow may take together, in MiB. While they are made larger, those of before are there as well.
+    /// What the maps that grow may take together, in MiB. While they are made larger, those of before are there as
+    /// well.
     #[arg(long, default_value = "1024", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     max_map_memory: u64,
-    /// How many routes one workload may have in the kernel; a route counts once for each of its backendRefs. Those beyond are
-    /// left to the proxy.
+    /// How many routes one workload may have in the kernel; a route counts once for each of its backendRefs. Those
+    /// beyond are left to the proxy.
     #[arg(long, default_value = "65536", value_name = "ROUTES", value_parser = clap::value_parser!(u32).range(1..))]
     max_routes_per_workload: u32,
-    /// How many endpoints the routes of one workload may lead to; a set of endpoints counts once for each route. Routes beyond
-    /// are left to the proxy.
+    /// How many endpoints the routes of one workload may lead to; a set of endpoints counts once for each route. Routes
+    /// beyond are left to the proxy.
     #[arg(long, default_value = "131072", value_name = "ENDPOINTS", value_parser = clap::value_parser!(u32).range(1..))]
     max_endpoints_per_workload: u32,
-    /// How many sockets may be remembered that do not have one of the 65536 places of their own; each takes 400 bytes of the
-    /// kernel. One workload may have a fourth of them, or less if there are more than four. Beyond that its connections are
-    /// routed and not remembered: getpeername() shows the endpoint, and what becomes of them is not counted.
+    /// How many sockets may be remembered that do not have one of the 65536 places of their own; each takes 400 bytes
+    /// of the kernel. One workload may have a fourth of them, or less if there are more than four. Beyond that its
+    /// connections are routed and not remembered: getpeername() shows the endpoint, and what becomes of them is not
+    /// counted.
     #[arg(long, default_value = "1048576", value_name = "SOCKETS", value_parser = clap::value_parser!(u32).range(1..))]
     max_remembered_sockets: u32,
 }
@@ -200,8 +202,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Cli {
-    /// Runs the command that the arguments of this process tell. 0 done, 1 failed, 2 bad usage or invalid input; `exec` passes
-    /// on its command's code.
+    /// Runs the command that the arguments of this process tell. 0 done, 1 failed, 2 bad usage or invalid input; `exec`
+    /// passes on its command's code.
     pub fn main() -> ExitCode {
         failure::tell_panics();
         let cli = match Self::try_parse() {

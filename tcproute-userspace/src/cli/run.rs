@@ -39,29 +39,31 @@ pub(super) struct Run {
     /// Refuse to start if anything cannot be used. Otherwise what cannot be used is told and left out.
     #[arg(long)]
     strict: bool,
-    /// A local Dataplane and its cgroup: a path from the cgroup2 root or an absolute one. In it `*`, `?` and `[…]` stand
-    /// for what they stand for in a shell; each cgroup that matches is a workload. One that is not there is waited for.
+    /// A local Dataplane and its cgroup: a path from the cgroup2 root or an absolute one. In it `*`, `?` and `[…]`
+    /// stand for what they stand for in a shell; each cgroup that matches is a workload. One that is not there is
+    /// waited for.
     #[arg(long = "workload", required = true, num_args = 1.., value_name = "DATAPLANE=CGROUP")]
     workloads: Vec<WorkloadArgument>,
-    /// Take an endpoint out for a while after so many connections to it in a row were refused, timed out or found no way.
+    /// Take an endpoint out for a while after so many connections to it in a row were refused, timed out or found no
+    /// way.
     #[arg(long, value_name = "FAILURES", value_parser = clap::value_parser!(u32).range(1..))]
     eject_after: Option<u32>,
     /// For how many seconds at first; each time that it fails again soon, twice as long, up to 32 times.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::seconds, requires = "eject_after")]
     eject_for: Duration,
-    /// Close the connections that still lead to an endpoint so many seconds after it has left its route, if it does not come
-    /// back. Without this they are kept for as long as they like.
+    /// Close the connections that still lead to an endpoint so many seconds after it has left its route, if it does not
+    /// come back. Without this they are kept for as long as they like.
     #[arg(long, value_name = "SECONDS", value_parser = super::seconds)]
     drain: Option<Duration>,
     /// Where bpffs is mounted: maps and links are pinned in its folder `tcproute`.
     #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
     bpffs: PathBuf,
-    /// Where the last good form of all that is in force is kept, for a start at which its source is away or holds something that
-    /// cannot be used. Made if need be; one daemon only may use it.
+    /// Where the last good form of all that is in force is kept, for a start at which its source is away or holds
+    /// something that cannot be used. Made if need be; one daemon only may use it.
     #[arg(long, default_value = "/var/lib/tcproute", value_name = "DIR", overrides_with = "state_dir")]
     state_dir: PathBuf,
-    /// So long sources may keep a start waiting that do not answer and of which nothing was kept. Until then all stays in force
-    /// that an earlier daemon has left.
+    /// So long sources may keep a start waiting that do not answer and of which nothing was kept. Until then all stays
+    /// in force that an earlier daemon has left.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = super::seconds)]
     start_timeout: Duration,
     #[command(flatten)]
@@ -101,7 +103,8 @@ impl Run {
         self.input.log_decisions
     }
 
-    /// Does what takes more privileges than the daemon needs, and gives those up. To be called while this process has one thread.
+    /// Does what takes more privileges than the daemon needs, and gives those up. To be called while this process has
+    /// one thread.
     pub(super) fn prepare(&mut self) -> Result<()> {
         requirements::raise_limits();
         self.spare = SpareBpffs::mount();

@@ -1,4 +1,5 @@
-//! Text for people, made of lines. Each is escaped when it is put in, so what others wrote stays in its line and column.
+//! Text for people, made of lines. Each is escaped when it is put in, so what others wrote stays in its line and
+//! column.
 
 use std::fmt::{Display, Write as _};
 

@@ -44,7 +44,8 @@ pub(super) struct Invalid(String);
 
 impl Validate {
     pub(super) fn run(self) -> Result<ExitCode> {
-        // What comes through a pipe as JSON was printed by a tool, which may know more fields; an editor's buffer is YAML.
+        // What comes through a pipe as JSON was printed by a tool, which may know more fields; an editor's buffer is
+        // YAML.
         let is_piped = self.paths == [Path::new("-")];
         let strictness = match self.reading.strictness() {
             Strictness::Strict if is_piped => Strictness::ByFormat,

@@ -49,8 +49,8 @@ impl Departures {
         self.grace
     }
 
-    /// Takes which routes are in force from now on. An endpoint that has come back is forgotten, and so is a workload that
-    /// is gone.
+    /// Takes which routes are in force from now on. An endpoint that has come back is forgotten, and so is a workload
+    /// that is gone.
     pub(super) fn observe(&mut self, now: Duration, routes: Routes) {
         for (&workload, before) in &self.in_force {
             let Some(after) = routes.get(&workload).filter(|after| !Arc::ptr_eq(after, before)) else {
@@ -108,8 +108,8 @@ pub(super) fn departed_from<'a>(
 struct Index<'a>(FxHashMap<SocketAddress, &'a Arc<Destination>>);
 
 impl<'a> Index<'a> {
-    /// Of two routes with the same address the first stands, as in the kernel. A destination that is left to the proxy has
-    /// no endpoint.
+    /// Of two routes with the same address the first stands, as in the kernel. A destination that is left to the proxy
+    /// has no endpoint.
     fn new(routes: &'a DataplaneRoutes) -> Self {
         let mut index = FxHashMap::default();
         let routed = routes.routes.iter().filter(|route| route.destination.action == Action::Route);

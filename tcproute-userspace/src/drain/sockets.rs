@@ -68,7 +68,8 @@ impl Connection {
         SocketAddr::new(self.id.destination_address, self.id.destination_port).into()
     }
 
-    /// `None` for one that no application has any more: the kernel brings those to their end by itself, with what was sent.
+    /// `None` for one that no application has any more: the kernel brings those to their end by itself, with what was
+    /// sent.
     fn read(InetResponse { header, nlas }: &InetResponse) -> Option<Self> {
         let other = |wanted: u16| {
             nlas.iter().find_map(|nla| match nla {
@@ -184,8 +185,8 @@ impl SockDiag {
         }
     }
 
-    /// Ends a connection as a reset would: its application gets ECONNABORTED, its peer an RST. Whether it was still there, as
-    /// it was.
+    /// Ends a connection as a reset would: its application gets ECONNABORTED, its peer an RST. Whether it was still
+    /// there, as it was.
     pub(super) fn destroy(&self, connection: &Connection) -> io::Result<bool> {
         // In any state.
         let request = request(connection.family, StateFlags::all(), connection.id.clone());

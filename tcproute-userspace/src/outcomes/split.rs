@@ -1,4 +1,5 @@
-//! How connections were split, against how they should have been: by how much it differs, and whether chance explains that.
+//! How connections were split, against how they should have been: by how much it differs, and whether chance explains
+//! that.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,8 @@ pub struct Split {
     pub chosen: Vec<u64>,
     /// The share of each in all of these; empty if there are none.
     pub observed: Vec<f64>,
-    /// With what chance the shares alone lead to a split that is at least as far from them (Pearson's chi-square). Absent if
-    /// there are too few connections to tell: less than 5 are expected for a backendRef.
+    /// With what chance the shares alone lead to a split that is at least as far from them (Pearson's chi-square).
+    /// Absent if there are too few connections to tell: less than 5 are expected for a backendRef.
     pub chance: Option<f64>,
 }
 

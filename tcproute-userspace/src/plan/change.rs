@@ -41,7 +41,8 @@ pub struct Change {
     pub routes: Vec<RouteChange>,
 }
 
-/// Runs that no route leads to any more. They may be reused once no program that began before the change is still running.
+/// Runs that no route leads to any more. They may be reused once no program that began before the change is still
+/// running.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Retired {
     /// In the map `endpoints`.

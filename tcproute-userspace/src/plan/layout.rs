@@ -1,5 +1,5 @@
-//! Where in the maps every route, backend and endpoint stands, and what has to be written to get from the routes of a workload
-//! to other ones.
+//! Where in the maps every route, backend and endpoint stands, and what has to be written to get from the routes of a
+//! workload to other ones.
 //!
 //! Nothing that a route leads to is ever written in place. A route whose backends or endpoints change gets a
 //! new run of backends, and then its one entry in `routes` is replaced, which is atomic. Runs of endpoints

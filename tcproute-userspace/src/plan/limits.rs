@@ -151,8 +151,8 @@ impl Limits {
         LimitedMap::ALL.into_iter().all(|map| u64::from(self.get(map)) >= wanted.get(map))
     }
 
-    /// Maps with room in one piece for what did not fit, although there may have been room for it in several. The same if that
-    /// would take more memory than there may be.
+    /// Maps with room in one piece for what did not fit, although there may have been room for it in several. The same
+    /// if that would take more memory than there may be.
     pub fn in_one_piece(&self, over: &OverLimit, memory: Memory) -> Self {
         let limit = u64::from(self.get(over.map));
         for room in [2 * limit + over.wanted, limit + over.wanted] {
@@ -165,9 +165,9 @@ impl Limits {
         *self
     }
 
-    /// Maps with room for this and as much again, so that growing is seldom; none smaller than these. Where that would take
-    /// more memory than there may be, what is wanted comes first, then the counts of outcomes get less, and then every
-    /// map less than is wanted.
+    /// Maps with room for this and as much again, so that growing is seldom; none smaller than these. Where that would
+    /// take more memory than there may be, what is wanted comes first, then the counts of outcomes get less, and then
+    /// every map less than is wanted.
     pub fn grown_for(&self, wanted: &Demand, memory: Memory) -> Self {
         let grown = |factor: f64| {
             let mut limits = *self;

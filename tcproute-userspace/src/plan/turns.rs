@@ -58,8 +58,8 @@ const fn common_divisor(mut a: u32, mut b: u32) -> u32 {
     a
 }
 
-/// Whose turn it is, by index of the weight, over one round. Weight `w` of a sum `W` gets its `k`-th turn, counted from 0,
-/// no earlier than `k * W / w` and before `(k + 1) * W / w`; of those whose time has come the one is next that must
+/// Whose turn it is, by index of the weight, over one round. Weight `w` of a sum `W` gets its `k`-th turn, counted from
+/// 0, no earlier than `k * W / w` and before `(k + 1) * W / w`; of those whose time has come the one is next that must
 /// be served the soonest. There always is one, and no one is late (Baruah, Cohen, Plaxton and Varvel 1996, for one
 /// processor; the tests try it).
 pub(crate) fn order(weights: &[u32]) -> Vec<u32> {

@@ -106,7 +106,8 @@ pub fn selects(compat: Compat, selector: &Selector, from: &Referrer<'_>, datapla
     }
 }
 
-/// Whether an inbound of the Dataplane has the service and the tags, or, in later versions, a gateway of somebody else's.
+/// Whether an inbound of the Dataplane has the service and the tags, or, in later versions, a gateway of somebody
+/// else's.
 fn has_tags(compat: Compat, dataplane: &Dataplane, service: Option<&ServiceName>, tags: &Tags) -> bool {
     let fits = |own: &Tags| {
         let is_service = |service: &ServiceName| {

@@ -1,7 +1,7 @@
 //! The address guard: where connections may be led, and where applications may be met.
 //!
-//! Endpoints, VIPs and answers of DNS come from people who may write only their own resources. What such an address could reach
-//! is not theirs: the node itself, its metadata service, whoever listens at the VIP of another.
+//! Endpoints, VIPs and answers of DNS come from people who may write only their own resources. What such an address
+//! could reach is not theirs: the node itself, its metadata service, whoever listens at the VIP of another.
 
 use std::{
     fmt,
@@ -57,8 +57,8 @@ impl Guard {
     /// Without options.
     pub const DEFAULT: Self = Self { denied: Vec::new(), vips: Vec::new(), loopback: None };
 
-    /// With what the operator says. `vips` take the place of the default if there are any; `loopback` says whether loopback is
-    /// allowed whoever has written it.
+    /// With what the operator says. `vips` take the place of the default if there are any; `loopback` says whether
+    /// loopback is allowed whoever has written it.
     pub const fn new(denied: Vec<IpNet>, vips: Vec<IpNet>, loopback: Option<bool>) -> Self {
         Self { denied, vips, loopback }
     }
@@ -120,7 +120,8 @@ fn embedded(ip: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
         [0, 0, 0, 0, 0 | 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
             found.push(last);
         }
-        // NAT64 at prefixes of the network's own (RFC 8215): any length of RFC 6052. What it would be zeros for is no such length.
+        // NAT64 at prefixes of the network's own (RFC 8215): any length of RFC 6052. What it would be zeros for is no
+        // such length.
         [0x64, 0xff9b, 1, ..] => {
             let all = [v4([6, 7, 9, 10]), v4([7, 9, 10, 11]), v4([9, 10, 11, 12]), last];
             found.extend(all.into_iter().filter(|ip| !ip.is_unspecified()));

@@ -144,7 +144,8 @@ impl Meta {
 }
 
 impl Zone<'_> {
-    /// Whether who refers by name, and is of this zone, means one of the other. That of the control plane may have any name.
+    /// Whether who refers by name, and is of this zone, means one of the other. That of the control plane may have any
+    /// name.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::All, other) | (other, Self::All) => *other == Self::All,
@@ -247,8 +248,8 @@ impl Header {
     }
 }
 
-/// The role that a control plane gives a policy of this namespace when it is created: who owns all services that it is about
-/// is their producer. On Universal there are no namespaces, and so there is one role only.
+/// The role that a control plane gives a policy of this namespace when it is created: who owns all services that it is
+/// about is their producer. On Universal there are no namespaces, and so there is one role only.
 fn role_of(namespace: Option<&str>, to: &[Option<&ServiceRef>]) -> Role {
     let Some(namespace) = namespace.filter(|namespace| !SYSTEM_NAMESPACES.contains(namespace)) else {
         return Role::System;

@@ -269,7 +269,8 @@ fn named(name: &str) -> Option<Kind> {
     IRRELEVANT.contains(&name).then_some(Kind::Irrelevant)
 }
 
-/// A kind that is not known. Each version of Kuma brings new ones, so it is wrong only if it looks like a slip of the pen.
+/// A kind that is not known. Each version of Kuma brings new ones, so it is wrong only if it looks like a slip of the
+/// pen.
 fn unknown(field: &'static str, name: &str) -> WrongKind {
     let known = || READ.iter().map(|(known, _)| *known);
     let slip =

@@ -1,4 +1,5 @@
-//! MeshIdentity and MeshTLS (Kuma 2.12 and later): which servers have an identity of their own, and so refuse plaintext.
+//! MeshIdentity and MeshTLS (Kuma 2.12 and later): which servers have an identity of their own, and so refuse
+//! plaintext.
 
 use super::{
     header::{Header, Key, PolicyHeader},

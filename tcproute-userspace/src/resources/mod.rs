@@ -61,8 +61,8 @@ pub use target_ref::{
 pub use traffic_route::TrafficRoute;
 pub use violation::{Strictness, Violation, Violations};
 
-/// All resources that were read, of all meshes. A copy shares everything, so that keeping two states costs what differs, and so
-/// does comparing them.
+/// All resources that were read, of all meshes. A copy shares everything, so that keeping two states costs what
+/// differs, and so does comparing them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resources {
     /// Meshes; one that is not here has no mTLS.

@@ -1,5 +1,5 @@
-//! Names with values, as tags and labels are: a sorted list in one piece. Most have a few entries, and there are very many of
-//! them; a `BTreeMap` takes room for eleven entries at once.
+//! Names with values, as tags and labels are: a sorted list in one piece. Most have a few entries, and there are very
+//! many of them; a `BTreeMap` takes room for eleven entries at once.
 
 use std::{fmt, mem, slice};
 

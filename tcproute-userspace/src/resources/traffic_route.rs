@@ -1,5 +1,5 @@
-//! TrafficRoute, as far as it matters here: whether it leads connections elsewhere. It is the policy of the first generation
-//! that MeshTCPRoute takes the place of.
+//! TrafficRoute, as far as it matters here: whether it leads connections elsewhere. It is the policy of the first
+//! generation that MeshTCPRoute takes the place of.
 
 use super::{
     header::{Header, Key},

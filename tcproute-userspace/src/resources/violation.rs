@@ -20,8 +20,8 @@ pub enum Strictness {
     /// As what people write: they misspell, so an unknown field is a violation.
     #[default]
     Strict,
-    /// As what servers and tools give: those of later versions have more fields than are known here, and take what those before
-    /// refused.
+    /// As what servers and tools give: those of later versions have more fields than are known here, and take what
+    /// those before refused.
     Lenient,
     /// JSON as what tools give, and YAML as what people write.
     ByFormat,

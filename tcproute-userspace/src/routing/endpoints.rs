@@ -69,7 +69,8 @@ pub(super) struct Chosen<'a> {
 }
 
 impl<'a> Chosen<'a> {
-    /// A service has endpoints of one kind only. In 2.4 those outside the mesh come first, in later versions the others.
+    /// A service has endpoints of one kind only. In 2.4 those outside the mesh come first, in later versions the
+    /// others.
     pub(super) fn of(compat: Compat, all: impl Iterator<Item = &'a Endpoint>, zone: Option<&str>) -> Self {
         let within: Vec<&Endpoint> = all.filter(|endpoint| endpoint.is_within(zone)).collect();
         let is_external = |endpoint: &&Endpoint| endpoint.is_external();

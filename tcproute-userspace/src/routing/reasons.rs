@@ -13,8 +13,8 @@ use crate::{
     resources::{HttpRule, MtlsMode, PolicyHeader, ServiceKind},
 };
 
-/// Addresses that the backendRefs of one destination may lead to, where several mean different ones: each is 32 bytes. A workload
-/// may have half as many in the kernel, unless it is said otherwise.
+/// Addresses that the backendRefs of one destination may lead to, where several mean different ones: each is 32 bytes.
+/// A workload may have half as many in the kernel, unless it is said otherwise.
 const MOST_ENDPOINTS: usize = 1 << 18;
 
 impl Context<'_> {
@@ -79,8 +79,8 @@ impl Context<'_> {
         rules.values().filter(|rule| all_http(rule)).count() > 0
     }
 
-    /// Whether policies make so much of a destination that it is left to the proxy: each backendRef may mean very many endpoints
-    /// by a few words.
+    /// Whether policies make so much of a destination that it is left to the proxy: each backendRef may mean very many
+    /// endpoints by a few words.
     pub(super) fn reason_of_size(&self, backends: &Backends<'_>) -> Option<Reason> {
         let most = MOST_ENDPOINTS;
         // What one backendRef means is there anyway. Of a name many addresses may count.

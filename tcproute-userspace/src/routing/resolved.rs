@@ -84,8 +84,8 @@ pub struct ResolvedBackend {
     pub weight: Weight,
     /// Weight over the sum of all weights, from 0 to 1; 0 when all weights are 0.
     pub share: f64,
-    /// Sorted, without repeats; empty means that connections of this share are refused. One list for all backendRefs of a
-    /// destination that mean the same.
+    /// Sorted, without repeats; empty means that connections of this share are refused. One list for all backendRefs of
+    /// a destination that mean the same.
     pub endpoints: Arc<[SocketAddr]>,
 }
 

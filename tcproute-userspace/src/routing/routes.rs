@@ -1,5 +1,5 @@
-//! The routes of one Dataplane in a persistent map: a copy shares all of them, and two states are compared by what they do
-//! not share.
+//! The routes of one Dataplane in a persistent map: a copy shares all of them, and two states are compared by what they
+//! do not share.
 
 use std::{collections::BTreeMap, net::SocketAddr, ops::Index, sync::Arc};
 
@@ -28,7 +28,8 @@ impl Routes {
         self.0.is_empty()
     }
 
-    /// The addresses at which these and the ones before differ, and what is there now. Takes as long as they differ much.
+    /// The addresses at which these and the ones before differ, and what is there now. Takes as long as they differ
+    /// much.
     pub fn changed_since(&self, before: &Self) -> BTreeMap<SocketAddr, Option<&ResolvedRoute>> {
         let mut changed = BTreeMap::new();
         for item in before.0.diff(&self.0) {

@@ -1,7 +1,7 @@
 //! The addresses behind DNS names, as this host's resolver gives them.
 //!
-//! Nobody waits for an answer: a name that is new has no address until there is one, and a name that was known keeps its last
-//! addresses for as long as it is not answered.
+//! Nobody waits for an answer: a name that is new has no address until there is one, and a name that was known keeps
+//! its last addresses for as long as it is not answered.
 
 mod kept;
 mod schedule;
@@ -72,8 +72,8 @@ pub struct Dns {
 }
 
 impl Dns {
-    /// Looks these names up at once, and then at this interval. Until they are answered their addresses are those that an earlier
-    /// daemon has kept. To be called inside of the runtime.
+    /// Looks these names up at once, and then at this interval. Until they are answered their addresses are those that
+    /// an earlier daemon has kept. To be called inside of the runtime.
     pub fn start(names: Names, every: Duration, last_good: Option<LastGood>) -> Self {
         Self::with(names, every, last_good, ask_resolver)
     }
@@ -250,8 +250,8 @@ impl<R: Resolver> LookUps<R> {
     }
 }
 
-/// The turn is taken until the resolver is done, also when nobody waits for it any more. It has a thread of its own: one of
-/// the runtime would be waited for when the program ends.
+/// The turn is taken until the resolver is done, also when nobody waits for it any more. It has a thread of its own:
+/// one of the runtime would be waited for when the program ends.
 async fn look_up_one<R: Resolver>(resolver: Arc<R>, name: String, turn: Turn) -> Found {
     let (sender, answer) = oneshot::channel();
     thread::Builder::new().name("resolve".to_owned()).spawn(move || {

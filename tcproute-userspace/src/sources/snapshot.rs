@@ -1,7 +1,7 @@
 //! What a source says at one moment: all of it, not what has changed.
 //!
-//! A source is a stream of snapshots in a [`tokio::sync::watch`] channel: the newest wins, and nobody queues differences.
-//! What two snapshots share they share in memory, so that what has changed is found by comparing pointers.
+//! A source is a stream of snapshots in a [`tokio::sync::watch`] channel: the newest wins, and nobody queues
+//! differences. What two snapshots share they share in memory, so that what has changed is found by comparing pointers.
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
@@ -62,8 +62,8 @@ pub struct Kept {
 }
 
 impl Snapshot {
-    /// What routes are made from. A Mesh that cannot be used and never could counts as one with mTLS: no plaintext may go to
-    /// servers that do not take it.
+    /// What routes are made from. A Mesh that cannot be used and never could counts as one with mTLS: no plaintext may
+    /// go to servers that do not take it.
     pub fn for_routing(&self) -> Resources {
         let mut resources = self.resources.clone();
         for (subject, _) in self.rejected.iter().filter(|(_, rejection)| !rejection.kept) {

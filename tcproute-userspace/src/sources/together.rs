@@ -82,8 +82,8 @@ impl Sources {
         self.all.iter().map(state).collect()
     }
 
-    /// Waits until each has answered, or for so long. Where something may be lost, an answer that tells of nothing but a failure is
-    /// none, unless there is something from before in its stead.
+    /// Waits until each has answered, or for so long. Where something may be lost, an answer that tells of nothing but
+    /// a failure is none, unless there is something from before in its stead.
     pub async fn answered(&mut self, until: Instant, may_lose: bool) -> bool {
         let has_answered = |source: &Source| {
             let Latest { snapshot, kept, .. } = &*source.stream.borrow();
@@ -101,8 +101,8 @@ impl Sources {
         true
     }
 
-    /// Waits until one of them says something new, or how it is; since when that was so. `None` if one has ended, which none
-    /// should. What comes up and what is mended is logged.
+    /// Waits until one of them says something new, or how it is; since when that was so. `None` if one has ended, which
+    /// none should. What comes up and what is mended is logged.
     pub async fn changed(&mut self) -> Option<Instant> {
         self.any().await?;
         let now = SystemTime::now();

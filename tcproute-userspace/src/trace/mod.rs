@@ -64,7 +64,8 @@ pub struct Decision {
     pub backend: Option<String>,
     /// Where the connection goes; absent if it was refused, since the backendRef has no endpoint.
     pub endpoint: Option<SocketAddr>,
-    /// Whether the connection is left to the dialled address, since its source is bound where it cannot reach the endpoint.
+    /// Whether the connection is left to the dialled address, since its source is bound where it cannot reach the
+    /// endpoint.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub source_bound: bool,
 }

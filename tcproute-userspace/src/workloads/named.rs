@@ -138,7 +138,8 @@ impl NamedCgroups {
         }
     }
 
-    /// Tells what is known of them, with the moment since when that may be so, whenever it changes; until nobody listens.
+    /// Tells what is known of them, with the moment since when that may be so, whenever it changes; until nobody
+    /// listens.
     pub async fn follow(mut self, told: watch::Sender<(Instant, Local)>) {
         let mut watcher = match Watcher::new() {
             Ok(watcher) => Some(watcher),

@@ -18,7 +18,8 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// Gone is what was not seen where all could be seen, and of which the kernel says the same when it is asked in another way.
+    /// Gone is what was not seen where all could be seen, and of which the kernel says the same when it is asked in
+    /// another way.
     pub(super) fn of(before: &[Found], look: Look, mut is_there: impl FnMut(&Found) -> Known<()>) -> Self {
         let Look { found, blind } = look;
         let at = |(at, error): &(PathBuf, io::Error)| {

@@ -1,6 +1,6 @@
-//! Pages are read in editors and terminals, too: lines have an end.
+//! Pages and comments are read in editors and terminals, too: lines have an end.
 
-use crate::pages::pages;
+use crate::pages::{Page, files, pages};
 
 /// Characters of a line.
 const WIDEST: usize = 120;
@@ -10,16 +10,24 @@ const LONGEST: usize = 120;
 
 #[test]
 fn lines_are_not_too_long() {
+    let is_comment = |line: &str| line.trim_start().starts_with("//");
+    let (pages, comments) = (long(&pages(), |_| true), long(&files("rs"), is_comment));
+    let all = [pages, comments].concat();
+    assert!(all.is_empty(), "lines of more than {WIDEST} characters:\n{}", all.join("\n"));
+}
+
+/// Those of these lines that are too long.
+fn long(pages: &[Page], is_meant: impl Fn(&str) -> bool) -> Vec<String> {
     let mut long = Vec::new();
-    for page in pages() {
-        for (index, line) in page.text.lines().enumerate() {
+    for page in pages {
+        for (line, number) in page.text.lines().zip(1..).filter(|(line, _)| is_meant(line)) {
             let width = line.chars().count();
             if width > WIDEST {
-                long.push(format!("{}:{}: {width}", page.path.display(), index + 1));
+                long.push(format!("{}:{number}: {width}", page.path.display()));
             }
         }
     }
-    assert!(long.is_empty(), "lines of more than {WIDEST} characters:\n{}", long.join("\n"));
+    long
 }
 
 #[test]

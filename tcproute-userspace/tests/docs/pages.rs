@@ -8,7 +8,7 @@ use std::{
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-/// One file, named by its path from the root.
+/// A file, named by its path from the root.
 pub(crate) struct Page {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
@@ -20,8 +20,13 @@ pub(crate) fn root() -> PathBuf {
 
 /// All of them, in the order of their paths.
 pub(crate) fn pages() -> Vec<Page> {
+    files("md")
+}
+
+/// All files of the project with this extension, in the order of their paths.
+pub(crate) fn files(extension: &str) -> Vec<Page> {
     let (root, mut paths) = (root(), Vec::new());
-    find(&root, &mut paths);
+    find(&root, extension, &mut paths);
     paths.sort();
     let page = |path: PathBuf| Page {
         text: fs::read_to_string(&path).unwrap(),
@@ -30,17 +35,17 @@ pub(crate) fn pages() -> Vec<Page> {
     paths.into_iter().map(page).collect()
 }
 
-fn find(directory: &Path, pages: &mut Vec<PathBuf>) {
+fn find(directory: &Path, extension: &str, paths: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let entry = entry.unwrap();
         let (name, path) = (entry.file_name(), entry.path());
         if entry.file_type().unwrap().is_dir() {
             // What is built is nobody's page, and a fuzzer's corpus has whatever it likes.
             if name != "target" && name != "corpus" && (!is_hidden(&path) || name == ".github") {
-                find(&path, pages);
+                find(&path, extension, paths);
             }
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            pages.push(path);
+        } else if path.extension().is_some_and(|its| its == extension) {
+            paths.push(path);
         }
     }
 }

@@ -12,9 +12,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 use nix::{
     libc::linger,
-    sys::socket::{
-        AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, connect, getpeername, setsockopt,
-        socket, sockopt,
+    sys::{
+        resource::{UsageWho, getrusage},
+        socket::{
+            AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, connect, getpeername, setsockopt,
+            socket, sockopt,
+        },
+        time::{TimeVal, TimeValLike as _},
     },
 };
 use tcproute_tests::cgroup::TestCgroup;
@@ -31,11 +35,14 @@ pub(crate) struct Answer {
     pub(crate) p50: Duration,
     /// socket() to close(), one after the other.
     pub(crate) per_second: f64,
+    /// What the processors have worked for a connection. As a client says it that is its own part, and [`Client::run`]
+    /// adds that of the listener.
+    pub(crate) cpu: Duration,
 }
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.p50.as_nanos(), self.per_second)
+        write!(f, "{} {} {}", self.p50.as_nanos(), self.per_second, self.cpu.as_nanos())
     }
 }
 
@@ -43,8 +50,13 @@ impl FromStr for Answer {
     type Err = anyhow::Error;
 
     fn from_str(line: &str) -> Result<Self> {
-        let (p50, per_second) = line.trim().split_once(' ').context("not two numbers")?;
-        Ok(Self { p50: Duration::from_nanos(p50.parse()?), per_second: per_second.parse()? })
+        let mut numbers = line.split_whitespace();
+        let (Some(p50), Some(per_second), Some(cpu)) = (numbers.next(), numbers.next(), numbers.next())
+        else {
+            bail!("not three numbers");
+        };
+        let nanos = |number: &str| number.parse().map(Duration::from_nanos);
+        Ok(Self { p50: nanos(p50)?, per_second: per_second.parse()?, cpu: nanos(cpu)? })
     }
 }
 
@@ -67,6 +79,7 @@ impl Client<'_> {
         if getpeername {
             command.arg("--getpeername");
         }
+        let before = cpu_time()?;
         let output = command
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
@@ -76,7 +89,9 @@ impl Client<'_> {
             bail!("the client of {} failed: {}", self.address, output.status);
         }
         let answer = String::from_utf8_lossy(&output.stdout);
-        answer.parse().with_context(|| format!("the client answers {answer:?}"))
+        let mut answer: Answer = answer.parse().with_context(|| format!("the client answers {answer:?}"))?;
+        answer.cpu += cpu_time()?.saturating_sub(before) / (connections + WARM_UP);
+        Ok(answer)
     }
 }
 
@@ -86,11 +101,19 @@ pub(crate) fn dial_all(address: SocketAddrV4, connections: u32, getpeername: boo
     for _ in 0..WARM_UP {
         dial()?;
     }
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), cpu_time()?);
     let mut took = (0..connections).map(|_| dial()).collect::<Result<Vec<Duration>>>()?;
     let per_second = f64::from(connections) / start.elapsed().as_secs_f64();
+    let cpu = cpu_time()?.saturating_sub(before) / connections;
     took.sort_unstable();
-    Ok(Answer { p50: took[took.len() / 2], per_second })
+    Ok(Answer { p50: took[took.len() / 2], per_second, cpu })
+}
+
+/// What this process has made the processors work, what the kernel has done for it included.
+fn cpu_time() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).context("cannot tell the CPU time")?;
+    let duration = |time: TimeVal| Duration::from_micros(time.num_microseconds().unsigned_abs());
+    Ok(duration(usage.user_time()) + duration(usage.system_time()))
 }
 
 /// One connection; the time is that of connect() alone.

@@ -12,13 +12,15 @@ pub(crate) struct Ratios {
     p50_ratio: Vec<f64>,
     rate: Vec<f64>,
     rate_ratio: Vec<f64>,
+    cpu_micros: Vec<f64>,
+    cpu_ratio: Vec<f64>,
 }
 
 impl Ratios {
     /// Without any round yet.
     pub(crate) fn of(name: &'static str) -> Self {
-        let [p50_micros, p50_ratio, rate, rate_ratio] = [const { Vec::new() }; 4];
-        Self { name, p50_micros, p50_ratio, rate, rate_ratio }
+        let [p50_micros, p50_ratio, rate, rate_ratio, cpu_micros, cpu_ratio] = [const { Vec::new() }; 6];
+        Self { name, p50_micros, p50_ratio, rate, rate_ratio, cpu_micros, cpu_ratio }
     }
 
     /// Adds a round, with the direct connection's answer of the same round.
@@ -27,6 +29,8 @@ impl Ratios {
         self.p50_ratio.push(own.p50.as_secs_f64() / direct.p50.as_secs_f64());
         self.rate.push(own.per_second);
         self.rate_ratio.push(own.per_second / direct.per_second);
+        self.cpu_micros.push(own.cpu.as_secs_f64() * 1e6);
+        self.cpu_ratio.push(own.cpu.as_secs_f64() / direct.cpu.as_secs_f64());
     }
 }
 
@@ -39,15 +43,20 @@ pub(crate) fn print(rounds: u32, connections: u32, connects: &[Ratios], costs: &
         "\nMedians of {rounds} rounds of {connections} connections each; ratios are taken within a round; \
          [least..greatest]\n"
     );
-    println!("{:<24}{:>10}  {:<22}{:>8}  to direct", "connect()", "p50 µs", "to direct", "conn/s");
+    println!(
+        "{:<24}{:>10}  {:<20}{:>8}  {:<20}{:>8}  to direct",
+        "connect()", "p50 µs", "to direct", "conn/s", "to direct", "CPU µs"
+    );
     for ratios in connects {
         println!(
-            "{:<24}{:>10.1}  {:<22}{:>8.0}  {}",
+            "{:<24}{:>10.1}  {:<20}{:>8.0}  {:<20}{:>8.1}  {}",
             ratios.name,
             median(&ratios.p50_micros),
             Spread(&ratios.p50_ratio).to_string(),
             median(&ratios.rate),
-            Spread(&ratios.rate_ratio)
+            Spread(&ratios.rate_ratio).to_string(),
+            median(&ratios.cpu_micros),
+            Spread(&ratios.cpu_ratio)
         );
     }
     println!("\n{:<36}{:>8}{:>8}  net to LRU balancer's connect4", "programs, one run", "gross ns", "net ns");

@@ -38,8 +38,8 @@ impl Soak<'_> {
         Ok(())
     }
 
-    /// Ends the daemon, takes all that is left of it from the kernel, and starts the next one. Until then connections go as they
-    /// are dialled. Only so do maps become small again.
+    /// Ends the daemon, takes all that is left of it from the kernel, and starts the next one. Until then connections
+    /// go as they are dialled. Only so do maps become small again.
     pub(super) fn begin_anew(&mut self) -> Result<()> {
         self.count("everything detached");
         "everything detached".clone_into(&mut self.doing);

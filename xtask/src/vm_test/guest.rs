@@ -95,8 +95,8 @@ pub(super) fn content(binary: &Path, programs: &[(PathBuf, String)]) -> Result<P
     tree.program(binary, "/bin/tcproute")?;
     for (program, place) in programs {
         tree.program(program, place)?;
-        // Most of it is debug information, and a guest is slow to unpack and to page it. The linker, which has made them,
-        // comes with it.
+        // Most of it is debug information, and a guest is slow to unpack and to page it. The linker, which has made
+        // them, comes with it.
         command::run(Command::new("strip").arg("--strip-debug").arg(tree.inside(place)))?;
     }
     tree.python()?;

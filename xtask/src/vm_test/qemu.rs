@@ -95,8 +95,8 @@ pub(super) fn boot(
 }
 
 /// What keeps processes from spying on each other, and memory clean for them, only costs time here; so does waiting for
-/// the end of a grace period when nothing else runs. Programs at the same addresses each time (`norandmaps`) need not be
-/// translated anew, which halves the time of an emulated guest.
+/// the end of a grace period when nothing else runs. Programs at the same addresses each time (`norandmaps`) need not
+/// be translated anew, which halves the time of an emulated guest.
 const APPEND: &str =
     "console=ttyS0 panic=-1 quiet mitigations=off init_on_alloc=0 rcupdate.rcu_expedited=1 norandmaps";
 

@@ -57,8 +57,8 @@ impl InForce<'_> {
             || self.datapath.is_behind()
     }
 
-    /// Gives the counts of backendRefs to others that left so long ago that no program can add to them, and of which all
-    /// connections have ended, or their workload has.
+    /// Gives the counts of backendRefs to others that left so long ago that no program can add to them, and of which
+    /// all connections have ended, or their workload has.
     fn reuse_drained(&mut self) -> Result<()> {
         if !self.retired.is_empty() || self.layout.departed().is_empty() {
             return Ok(());

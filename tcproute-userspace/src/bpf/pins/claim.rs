@@ -1,7 +1,8 @@
 //! Whose directory it is: `<bpffs>/tcproute` is used if it is ours, and moved aside if it is not.
 //!
-//! Ours is a directory, no symbolic link, on the bpffs itself, of the user that this process runs as. Whoever is not that user and
-//! not root can put nothing else in its place: bpffs is mounted with mode 1777, so nobody renames what others have made.
+//! Ours is a directory, no symbolic link, on the bpffs itself, of the user that this process runs as. Whoever is not
+//! that user and not root can put nothing else in its place: bpffs is mounted with mode 1777, so nobody renames what
+//! others have made.
 
 use std::{
     fs::{File, TryLockError},

@@ -1,7 +1,7 @@
 //! Putting maps in place all together, and what they are like: names in the directory of pins.
 //!
-//! What is pinned as `next-<name>` is not in force. Once there is a directory `next-layout-…` it is committed: whoever finds that
-//! completes it.
+//! What is pinned as `next-<name>` is not in force. Once there is a directory `next-layout-…` it is committed: whoever
+//! finds that completes it.
 
 use anyhow::Result;
 use tcproute_common::LayoutVersion;
@@ -46,8 +46,9 @@ pub(super) fn layout(directory: &Directory) -> Result<Option<PinnedLayout>> {
     Ok(names(directory)?.iter().find_map(|name| PinnedLayout::parse(name)))
 }
 
-/// Puts the maps that were pinned for it in place, and notes their layout: all of it or, if this process is killed before,
-/// nothing. Where it fails nothing has changed; what is decided and cannot be completed yet is completed when pins are looked at.
+/// Puts the maps that were pinned for it in place, and notes their layout: all of it or, if this process is killed
+/// before, nothing. Where it fails nothing has changed; what is decided and cannot be completed yet is completed when
+/// pins are looked at.
 pub(super) fn commit(directory: &Directory, layout: PinnedLayout) -> Result<()> {
     let layout = layout.name();
     let names = names(directory)?;

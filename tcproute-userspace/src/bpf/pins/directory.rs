@@ -1,6 +1,7 @@
 //! A directory that is held open: what is done in it is done there, wherever its path leads meanwhile.
 //!
-//! No symbolic link is followed. bpf(2) takes paths; those that it is given go by the descriptor, through `/proc/self/fd`.
+//! No symbolic link is followed. bpf(2) takes paths; those that it is given go by the descriptor, through
+//! `/proc/self/fd`.
 
 use std::{
     ffi::{OsStr, OsString},

@@ -93,8 +93,8 @@ pub struct Removed {
 }
 
 impl PinDirectory {
-    /// Makes the directory, or takes over the one that a daemon has left: what is broken there is moved aside, and what has been
-    /// begun is completed or taken back. In `spare` links are pinned a second time.
+    /// Makes the directory, or takes over the one that a daemon has left: what is broken there is moved aside, and what
+    /// has been begun is completed or taken back. In `spare` links are pinned a second time.
     pub fn claim(bpffs: &Path, spare: io::Result<SpareBpffs>) -> Result<Self> {
         let mut pins = Self::lock(&claim::root(bpffs)?, bpffs)?;
         tidy::tidy(&pins.directory())?;

@@ -38,7 +38,8 @@ pub enum LinksAre {
 }
 
 impl PinDirectory {
-    /// Sees to it that the directory is where it is looked for. Otherwise one is made there, in which all is to be pinned again.
+    /// Sees to it that the directory is where it is looked for. Otherwise one is made there, in which all is to be
+    /// pinned again.
     pub fn look(&self) -> Result<()> {
         let root = claim::root(&self.bpffs)?;
         let own = self.directory().stamp()?;

@@ -1,7 +1,8 @@
 //! A bpffs of the daemon's own, mounted nowhere, in which all links are pinned a second time.
 //!
-//! The kernel detaches a program when its link has neither a pin nor a file descriptor. Six files a workload would be too many; so
-//! one descriptor of this bpffs keeps them all, whoever removes the pins that can be seen. It ends with the daemon.
+//! The kernel detaches a program when its link has neither a pin nor a file descriptor. Six files a workload would be
+//! too many; so one descriptor of this bpffs keeps them all, whoever removes the pins that can be seen. It ends with
+//! the daemon.
 
 use std::io;
 

@@ -61,8 +61,8 @@ fn a_commit_is_completed_or_taken_back_wherever_it_was_interrupted() {
     }
 }
 
-/// What is pinned when a daemon that makes its maps larger was killed after some of the steps. An earlier growth was not
-/// done with, either.
+/// What is pinned when a daemon that makes its maps larger was killed after some of the steps. An earlier growth was
+/// not done with, either.
 fn killed_in_growth_after(steps: usize) -> Vec<(String, String)> {
     let bpffs = tempfile::tempdir().unwrap();
     let pins = locked(bpffs.path());

@@ -1,7 +1,8 @@
 //! What is broken in the directory of pins is moved aside before anything there is used, and told.
 //!
-//! It goes to `broken-<n>/`. A link in the wrong place still has its program attached: it is put where it belongs, or if there is
-//! another one it goes on until all are attached. What else is there is left to whoever has put it there, until `tcproute detach`.
+//! It goes to `broken-<n>/`. A link in the wrong place still has its program attached: it is put where it belongs, or
+//! if there is another one it goes on until all are attached. What else is there is left to whoever has put it there,
+//! until `tcproute detach`.
 
 use std::{collections::BTreeSet, ffi::OsStr, os::fd::OwnedFd};
 

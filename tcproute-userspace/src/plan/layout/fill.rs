@@ -11,8 +11,8 @@ use crate::plan::{
 };
 
 impl Layout {
-    /// First what routes share, then the routes of one workload after the other. Cursors are not in it: where they stand only
-    /// the programs know.
+    /// First what routes share, then the routes of one workload after the other. Cursors are not in it: where they
+    /// stand only the programs know.
     pub fn fill(&self) -> impl Iterator<Item = Change> {
         let endpoints = self.endpoints.all().filter(|(_, run)| run.len > 0);
         let shared = Change {

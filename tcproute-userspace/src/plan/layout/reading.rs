@@ -1,6 +1,7 @@
 //! Which entries of flat arrays are to be read, from what routes say that leads there. Pure.
 //!
-//! Routes come out of a map that anybody with root may have written: what they say must cost no more than the arrays hold.
+//! Routes come out of a map that anybody with root may have written: what they say must cost no more than the arrays
+//! hold.
 
 use std::{collections::HashSet, ops::Range};
 

@@ -93,8 +93,8 @@ impl Layout {
         Ok(())
     }
 
-    /// What was staged is in force. What no route leads to any more is reused on the word of who can see that nobody reads
-    /// it: see [`Self::reuse`].
+    /// What was staged is in force. What no route leads to any more is reused on the word of who can see that nobody
+    /// reads it: see [`Self::reuse`].
     pub fn commit(&mut self, Staged { workload, placed, .. }: Staged) -> Retired {
         let mut retired = Retired::default();
         for (dialled, new) in placed {
@@ -262,8 +262,8 @@ impl Layout {
         }
     }
 
-    /// The turns of a route. While its weights stay it goes on where it stands, also with other endpoints; else it begins
-    /// a round anew.
+    /// The turns of a route. While its weights stay it goes on where it stands, also with other endpoints; else it
+    /// begins a round anew.
     fn place_turns(
         &mut self,
         key: &RouteKey,

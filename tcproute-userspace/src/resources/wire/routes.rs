@@ -144,7 +144,8 @@ pub(crate) struct HttpRouteConf {
     _filters: Option<IgnoredAny>,
 }
 
-/// Requests. But for the path they are only compared: a stronger policy's rule for the same ones takes the place of a weaker one's.
+/// Requests. But for the path they are only compared: a stronger policy's rule for the same ones takes the place of a
+/// weaker one's.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HttpMatch {

@@ -1,4 +1,5 @@
-//! What is kept of answers for the next start, each name by itself: after a reboot without its resolver a node knows them.
+//! What is kept of answers for the next start, each name by itself: after a reboot without its resolver a node knows
+//! them.
 
 use std::net::IpAddr;
 

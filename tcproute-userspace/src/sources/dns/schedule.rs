@@ -89,8 +89,8 @@ impl Schedule {
         self.news |= self.addresses.len() < before;
     }
 
-    /// The names that are due, for each who wants them, and whether they failed the last time. They wait until they are looked up,
-    /// and are due again when it is known how that went.
+    /// The names that are due, for each who wants them, and whether they failed the last time. They wait until they are
+    /// looked up, and are due again when it is known how that went.
     pub(super) fn due(&mut self, now: Instant) -> Vec<(Owner, String, bool)> {
         let later = self.due.split_off(&(now + Duration::from_nanos(1), String::new()));
         let mut due = Vec::new();

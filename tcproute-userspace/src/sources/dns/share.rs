@@ -8,7 +8,8 @@ use std::{
 /// Who wants names: a Dataplane, by its name.
 pub type Owner = Arc<str>;
 
-/// So many names are looked up for one Dataplane. One with more can make neither the others wait nor the memory run out.
+/// So many names are looked up for one Dataplane. One with more can make neither the others wait nor the memory run
+/// out.
 pub const SHARE: usize = 1_000;
 
 /// The names that are wanted, by who wants them.

@@ -1,5 +1,5 @@
-//! Whose name is looked up next: a turn for each who has names that are due, and for each no more at a time than leaves room for
-//! others. Pure.
+//! Whose name is looked up next: a turn for each who has names that are due, and for each no more at a time than leaves
+//! room for others. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -34,8 +34,8 @@ impl Turns {
         self.waiting.entry(Owner::clone(owner)).or_default().push_back(name.to_owned());
     }
 
-    /// The name to look up next, if there is a turn for it; it is taken from then on. `is_due` is whether a name still is: it may
-    /// have been looked up for another who wants it.
+    /// The name to look up next, if there is a turn for it; it is taken from then on. `is_due` is whether a name still
+    /// is: it may have been looked up for another who wants it.
     pub(super) fn next(&mut self, is_due: impl Fn(&str) -> bool) -> Option<(Owner, String)> {
         if self.running >= self.at_a_time.all {
             return None;

@@ -1,8 +1,8 @@
 //! A text as the YAML parser reads it.
 //!
-//! The parser keeps all that is in braces or brackets for as long as they may turn out to be a key: of a text in JSON that is
-//! the whole, at 100 bytes for each sign. So it is told that such a document is no key, where that is so, and the rest of what
-//! it keeps has a bound.
+//! The parser keeps all that is in braces or brackets for as long as they may turn out to be a key: of a text in JSON
+//! that is the whole, at 100 bytes for each sign. So it is told that such a document is no key, where that is so, and
+//! the rest of what it keeps has a bound.
 
 use std::{cell::Cell, rc::Rc};
 

@@ -1,5 +1,5 @@
-//! How much input is read at most, so that no file can take all of the node's time or memory. A file takes no more than eight
-//! times its size while it is read, and a small one no more than one of 6 MiB.
+//! How much input is read at most, so that no file can take all of the node's time or memory. A file takes no more than
+//! eight times its size while it is read, and a small one no more than one of 6 MiB.
 
 /// Bytes in a file. A Dataplane has some 250, so this is room for 250,000 of them.
 pub(in crate::sources) const FILE: usize = 64 << 20;
@@ -48,10 +48,11 @@ impl ObjectLimits {
 /// What depends on how large the text is. Small ones may have as much as one of [`SMALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// Values and keys of one object. A resource has some tens, and each takes 8 bytes or more in the text and 20 when it is read.
+    /// Values and keys of one object. A resource has some tens, and each takes 8 bytes or more in the text and 20 when
+    /// it is read.
     pub(super) values: usize,
-    /// Bytes of what one object becomes as it is written. A resource takes once or twice its text, and a list of very short
-    /// entries more.
+    /// Bytes of what one object becomes as it is written. A resource takes once or twice its text, and a list of very
+    /// short entries more.
     pub(super) resource: usize,
     /// Signs that the parser looks ahead for the end of what is in braces or brackets. Each takes 100 bytes.
     pub(super) ahead: usize,

@@ -79,8 +79,8 @@ pub(super) enum Verdict {
     Passed(Option<Note>),
 }
 
-/// Reads all documents of a text and hands out each object, in the order of the text, before the next is read. The items of lists
-/// are objects of their own. JSON is YAML.
+/// Reads all documents of a text and hands out each object, in the order of the text, before the next is read. The
+/// items of lists are objects of their own. JSON is YAML.
 pub(super) fn read(text: &str, rules: &Rules, take: &mut dyn FnMut(Object)) -> Ending {
     let strictness = rules.strictness.of(text.trim_start().starts_with('{'));
     let mut reading = Reading {

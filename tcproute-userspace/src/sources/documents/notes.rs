@@ -138,8 +138,8 @@ impl Notes {
         self.overflowed
     }
 
-    /// Ends an object: what is wrong with it, in the order of places. `None` if nothing is; nothing at all if there is something
-    /// and too much was told before.
+    /// Ends an object: what is wrong with it, in the order of places. `None` if nothing is; nothing at all if there is
+    /// something and too much was told before.
     pub(super) fn end_object(&mut self) -> Option<Vec<Note>> {
         let mut noted = mem::take(&mut self.noted);
         noted.sort_by_key(|note| note.at);

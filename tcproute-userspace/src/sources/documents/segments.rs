@@ -1,5 +1,5 @@
-//! A text in parts that are parsed one by one: a document in braces or brackets begins a part of its own, for the parser to be
-//! told that it is no key.
+//! A text in parts that are parsed one by one: a document in braces or brackets begins a part of its own, for the
+//! parser to be told that it is no key.
 
 use super::{
     input::{INDENT, begins_with_key},
@@ -92,7 +92,8 @@ impl<'t> Cuts<'t> {
     }
 }
 
-/// Where a document that begins here has its first collection, if that is the first thing in it, in braces or brackets and no key.
+/// Where a document that begins here has its first collection, if that is the first thing in it, in braces or brackets
+/// and no key.
 fn collection(text: &str, from: usize) -> Option<usize> {
     let mut rest = text[from..].trim_start_matches([' ', '\t', '\r', '\n']);
     let is_comment = |rest: &str| {

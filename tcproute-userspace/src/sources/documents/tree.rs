@@ -1,5 +1,5 @@
-//! Values as a list of records in the order of the text. A record takes 20 bytes whatever it stands for, so that a tree takes a
-//! few times what its text takes also if that is made of the smallest values there are.
+//! Values as a list of records in the order of the text. A record takes 20 bytes whatever it stands for, so that a tree
+//! takes a few times what its text takes also if that is made of the smallest values there are.
 
 use super::node::{Mark, Node};
 

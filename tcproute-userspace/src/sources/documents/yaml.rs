@@ -1,7 +1,7 @@
 //! YAML text to documents. The only file that knows the crate that parses YAML, beside `input`.
 //!
-//! The parser hands out one event after the other, so what is too deep or too much is refused before it takes time and memory.
-//! Of a list, which may be nearly all of a file, one item is there at a time.
+//! The parser hands out one event after the other, so what is too deep or too much is refused before it takes time and
+//! memory. Of a list, which may be nearly all of a file, one item is there at a time.
 
 use saphyr_parser::{Event, Marker, Parser};
 
@@ -165,7 +165,8 @@ impl<'t> Events<'t> {
         Ok(None)
     }
 
-    /// A document that is at its items, without them; `None` if they have anchors, so that there may be aliases to them.
+    /// A document that is at its items, without them; `None` if they have anchors, so that there may be aliases to
+    /// them.
     fn head(mut self, mut growing: Growing) -> Result<Option<Content>, Fault> {
         let inside = growing.depth();
         growing.pass(true);

@@ -1,6 +1,7 @@
 //! The bytes of a file, while it is read.
 //!
-//! Many are in memory of their own and not on the heap: the allocator would keep that room, and fill it with what stays.
+//! Many are in memory of their own and not on the heap: the allocator would keep that room, and fill it with what
+//! stays.
 
 use std::{
     fs::{File, OpenOptions},

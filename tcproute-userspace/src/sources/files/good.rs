@@ -1,8 +1,8 @@
 //! Last good forms: what a file has to say, given what it said before. Pure.
 //!
-//! An object that cannot be used any more stays as it was until it is mended or gone. It is gone when the file can be read and
-//! does not have it. A file that cannot be read loses nothing, and half of one counts for nothing: nobody has written a state
-//! of which half is missing.
+//! An object that cannot be used any more stays as it was until it is mended or gone. It is gone when the file can be
+//! read and does not have it. A file that cannot be read loses nothing, and half of one counts for nothing: nobody has
+//! written a state of which half is missing.
 
 use std::{cmp::Ordering, collections::HashSet, mem, path::Path};
 

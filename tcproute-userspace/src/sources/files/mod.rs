@@ -52,11 +52,11 @@ const RETRY: Duration = Duration::from_secs(1);
 /// This source in what is told of it.
 pub const NAME: SourceName = "files";
 
-/// Reads these files and directories, and follows them for as long as somebody listens. What it says first is what an earlier
-/// daemon has kept, if any is.
+/// Reads these files and directories, and follows them for as long as somebody listens. What it says first is what an
+/// earlier daemon has kept, if any is.
 ///
-/// On a thread of its own: file systems may take their time, and what one thread gives back it takes again, while the memory
-/// that many threads have given back adds up.
+/// On a thread of its own: file systems may take their time, and what one thread gives back it takes again, while the
+/// memory that many threads have given back adds up.
 pub fn follow(paths: Vec<PathBuf>, strictness: Strictness, last_good: LastGood) -> io::Result<Stream> {
     let since = Instant::now();
     let (ready, is_ready) = mpsc::channel();

@@ -21,8 +21,8 @@ use super::{
     store::Store,
 };
 
-/// So long a file that has become empty is taken for one whose new content is still to be written. Whoever writes longer is
-/// not waited for.
+/// So long a file that has become empty is taken for one whose new content is still to be written. Whoever writes
+/// longer is not waited for.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// How often files are looked at that were just changed.
@@ -43,7 +43,8 @@ pub(super) struct SettledFiles {
     unfinished: Unfinished,
     store: Store,
     last: Snapshot,
-    /// The named paths that have led to a file since the start. Of the others it is not known whether they are empty or away.
+    /// The named paths that have led to a file since the start. Of the others it is not known whether they are empty or
+    /// away.
     answered: BTreeSet<usize>,
     /// How many bytes all files together may have.
     pub(super) most: u64,
@@ -84,8 +85,8 @@ impl SettledFiles {
         self.store.take_changes()
     }
 
-    /// What is in the files. That is no mix of some files before and some after a change, no file that is being written, as far
-    /// as that is known, and none of which a writer has not got further than to truncate it.
+    /// What is in the files. That is no mix of some files before and some after a change, no file that is being
+    /// written, as far as that is known, and none of which a writer has not got further than to truncate it.
     pub(super) fn load(&mut self, is_written: &dyn Fn(&Path) -> bool) -> Snapshot {
         let asked = Instant::now();
         let mut fresh = Fresh::new();
@@ -205,8 +206,8 @@ impl Unfinished {
         self.gone = look.nothing.iter().filter(is_gone).map(|it| (it.named, since(it.named))).collect();
     }
 
-    /// Whether there is one that may still be written. Somebody who writes in place truncates first, and a file without a
-    /// document is valid, so that nothing else would tell. Others remove a file and write it anew.
+    /// Whether there is one that may still be written. Somebody who writes in place truncates first, and a file without
+    /// a document is valid, so that nothing else would tell. Others remove a file and write it anew.
     ///
     /// The time of change does not tell either: it is set when the truncation is done, and the size may be seen before
     /// (ext4).

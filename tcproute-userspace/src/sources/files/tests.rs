@@ -354,8 +354,8 @@ fn put(store: &mut Store, file: u8, text: &str) {
 }
 
 proptest! {
-    /// Whatever was there before, what is in force is what a fresh reading of the same files gives; of a file that cannot be read,
-    /// of what it was last.
+    /// Whatever was there before, what is in force is what a fresh reading of the same files gives; of a file that
+    /// cannot be read, of what it was last.
     #[test]
     fn what_was_read_before_leaves_no_trace(steps in vec(step(), 0..20)) {
         let mut store = Store::default();

@@ -1,7 +1,7 @@
 //! The lines of a record, each with its own checksum. Pure.
 //!
-//! A line is the CRC-32 of its JSON in eight hexadecimal digits, a space and the JSON. A file may have very many: until they are
-//! written they are in memory beside what they say, so they are packed.
+//! A line is the CRC-32 of its JSON in eight hexadecimal digits, a space and the JSON. A file may have very many: until
+//! they are written they are in memory beside what they say, so they are packed.
 
 use std::{
     borrow::Cow,

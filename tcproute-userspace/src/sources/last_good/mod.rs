@@ -1,8 +1,8 @@
 //! The last good forms of what sources have said, kept for a start without them.
 //!
-//! `--state-dir` has a directory for each source, and in that a file for each place from which the source has something: a file
-//! with resources, the resolver. Each is written anew beside the old one and then takes its place, and each of its lines has
-//! a checksum: what cannot be read is told and left out.
+//! `--state-dir` has a directory for each source, and in that a file for each place from which the source has
+//! something: a file with resources, the resolver. Each is written anew beside the old one and then takes its place,
+//! and each of its lines has a checksum: what cannot be read is told and left out.
 //!
 //! - `lines`, `record`: what is in one such file. Pure.
 //! - `pending`: what is still to be written. Pure.
@@ -35,7 +35,8 @@ pub struct LastGood {
 }
 
 impl LastGood {
-    /// Reads what was kept of a source. What is broken is logged and left out. Without a directory nothing was and is kept.
+    /// Reads what was kept of a source. What is broken is logged and left out. Without a directory nothing was and is
+    /// kept.
     pub fn open(state: Result<&StateDirectory, &anyhow::Error>, source: SourceName) -> Self {
         let opened = state.map_err(|why| format!("{why:#}")).and_then(|state| {
             let (directory, records) = state.source(source).map_err(|error| format!("{error:#}"))?;

@@ -1,4 +1,5 @@
-//! What is still to be written of each place: the newest, and what of it is only known from what was to be written before. Pure.
+//! What is still to be written of each place: the newest, and what of it is only known from what was to be written
+//! before. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 

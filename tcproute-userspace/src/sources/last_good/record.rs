@@ -1,6 +1,7 @@
 //! What is kept of one place: a header, and a line for each entry. Pure.
 //!
-//! The JSON of the header is `{"version":1,"place":"…","entries":2}`, that of an entry `[["MeshService","default","backend"],{…}]`.
+//! The JSON of the header is `{"version":1,"place":"…","entries":2}`, that of an entry
+//! `[["MeshService","default","backend"],{…}]`.
 
 use serde::{Deserialize, Serialize};
 

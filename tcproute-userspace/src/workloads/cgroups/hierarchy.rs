@@ -86,8 +86,8 @@ impl Cgroup2 {
     }
 }
 
-/// The mount points of cgroup2 in the text of mountinfo that show the whole hierarchy; if none does, those that show a part.
-/// First those at the usual place: others, such as that of a container runtime, may go.
+/// The mount points of cgroup2 in the text of mountinfo that show the whole hierarchy; if none does, those that show a
+/// part. First those at the usual place: others, such as that of a container runtime, may go.
 fn mounts(mountinfo: &str) -> Vec<PathBuf> {
     let mounts = mountinfo.lines().filter_map(|line| {
         let (mount, file_system) = line.split_once(" - ")?;

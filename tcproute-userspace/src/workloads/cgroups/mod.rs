@@ -1,4 +1,5 @@
-//! Cgroups of the unified hierarchy: finding them by name or pattern, seeing them come and go, making one for a command.
+//! Cgroups of the unified hierarchy: finding them by name or pattern, seeing them come and go, making one for a
+//! command.
 
 mod cgroup;
 mod hierarchy;

@@ -40,8 +40,8 @@ pub struct BadPattern {
 }
 
 impl CgroupPattern {
-    /// An absolute path below the mount, or a path from the hierarchy's root. In the names of directories `*` stands for
-    /// any text, `?` for any character and `[…]` for one of several.
+    /// An absolute path below the mount, or a path from the hierarchy's root. In the names of directories `*` stands
+    /// for any text, `?` for any character and `[…]` for one of several.
     pub fn new(hierarchy: &Cgroup2, named: &Path) -> Result<Self, BadPattern> {
         let bad = |reason: &str| BadPattern { named: named.to_path_buf(), reason: reason.to_owned() };
         let below = hierarchy.below(named);

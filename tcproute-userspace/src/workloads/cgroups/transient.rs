@@ -110,7 +110,8 @@ fn lock(path: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Removes those whose command was killed before it could, if nothing runs there any more. What cannot be removed is no harm.
+/// Removes those whose command was killed before it could, if nothing runs there any more. What cannot be removed is no
+/// harm.
 fn remove_abandoned(parent: &Path) {
     for path in child_cgroups(parent).unwrap_or_default() {
         let is_ours =

@@ -1,7 +1,7 @@
 //! Sees cgroups come and go.
 //!
-//! Of directories in which something may appear inotify tells; it works on cgroup2 as elsewhere, since it is the virtual
-//! file system that tells. What it misses is found by looking again at an interval.
+//! Of directories in which something may appear inotify tells; it works on cgroup2 as elsewhere, since it is the
+//! virtual file system that tells. What it misses is found by looking again at an interval.
 
 use std::{
     collections::BTreeSet,
@@ -38,8 +38,8 @@ impl Watcher {
         Ok(Self { inotify, watched: BTreeSet::new(), failed: false })
     }
 
-    /// Watches what there is at present in the hierarchy that is mounted there. What appears before a watch was there is found
-    /// the next time round.
+    /// Watches what there is at present in the hierarchy that is mounted there. What appears before a watch was there
+    /// is found the next time round.
     pub(in crate::workloads) fn renew<'a>(
         &mut self,
         mount: &Path,

@@ -1,5 +1,5 @@
-//! The rules of both versions of Kuma, written down once more and as simply as can be, and compared with the resolver on random
-//! meshes. `rules` is the model, `generate` makes the meshes, and `written` writes them as people do.
+//! The rules of both versions of Kuma, written down once more and as simply as can be, and compared with the resolver
+//! on random meshes. `rules` is the model, `generate` makes the meshes, and `written` writes them as people do.
 
 mod generate;
 mod rules;

@@ -12,7 +12,8 @@ const PROTOCOL: &str = "kuma.io/protocol";
 pub(super) enum Verdict {
     /// They are left to the proxy.
     Proxy,
-    /// They are split by weights, each part over its endpoints. Without weights, or without endpoints, they are refused.
+    /// They are split by weights, each part over its endpoints. Without weights, or without endpoints, they are
+    /// refused.
     Route(Vec<(u32, Vec<String>)>),
 }
 
@@ -162,8 +163,8 @@ fn selects(mesh: &Mesh, policy: &Policy, workload: &Workload) -> bool {
     }
 }
 
-/// A name alone means what is of the policy's own zone, and all resources here are of one. A policy of the global control plane
-/// is of none.
+/// A name alone means what is of the policy's own zone, and all resources here are of one. A policy of the global
+/// control plane is of none.
 fn is_of_its_zone(policy: &Policy) -> bool {
     policy.labels.get("kuma.io/origin").is_none_or(|origin| origin != "global")
 }
@@ -225,7 +226,8 @@ fn stronger(later: bool, by_port: bool, a: (&Policy, &Destination), b: (&Policy,
 fn tag_endpoints(mesh: &Mesh, name: &str, tags: &Pairs) -> Vec<Endpoint> {
     let externals = externals(mesh, name);
     let served = served(mesh, name);
-    // Never both: 2.4 prefers those outside the mesh, later versions those within. Tags do not choose among those outside.
+    // Never both: 2.4 prefers those outside the mesh, later versions those within. Tags do not choose among those
+    // outside.
     if (!mesh.later && !externals.is_empty()) || served.is_empty() {
         return externals.iter().map(|external| (external.address.clone(), external.tls)).collect();
     }

@@ -200,8 +200,8 @@ impl Watch {
         }
     }
 
-    /// A directory that was moved or removed may come back, and then is not watched. Of a file nothing tells any more when it is
-    /// closed.
+    /// A directory that was moved or removed may come back, and then is not watched. Of a file nothing tells any more
+    /// when it is closed.
     fn forget_moved(&mut self, event: &Event) {
         if matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
             for path in &event.paths {

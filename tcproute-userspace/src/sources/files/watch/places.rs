@@ -52,8 +52,8 @@ pub(super) fn places(paths: &[PathBuf]) -> (Places, io::Result<()>) {
             Err(error) => result = Err(error),
         }
     }
-    // Entries of a directory may be links that lead elsewhere, as in a mounted ConfigMap. A directory that cannot be read is
-    // told of by who reads it.
+    // Entries of a directory may be links that lead elsewhere, as in a mounted ConfigMap. A directory that cannot be
+    // read is told of by who reads it.
     for file in look(paths).files {
         result = result.and(follow(&file.place.path, &mut places));
     }
