@@ -194,7 +194,7 @@ fn until_applied(
     loop {
         let state = handle.state();
         let applied = state.last.filter(|last| Some(last.at) != before);
-        if applied.is_some_and(|last| last.outcome == agent::Outcome::Applied) && is_there(&state) {
+        if applied.is_some_and(|last| last.result == agent::Reconciled::Applied) && is_there(&state) {
             return Ok(begun.elapsed());
         }
         ensure!(begun.elapsed() < PATIENCE, "a change does not come in force: {:?}", state.kernel_error);
