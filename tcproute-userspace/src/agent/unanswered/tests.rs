@@ -104,3 +104,22 @@ fn what_has_been_nowhere_before_is_not_waited_for() {
     assert!(!answered.take(&routes(&FAR, &[]), &known(&[]), Instant::now()));
     assert_eq!(leads_to(&answered, 1000), [""; 0]);
 }
+
+#[test]
+fn each_route_is_waited_for_by_itself() {
+    let now = Instant::now();
+    let later = now + PATIENCE / 2;
+    let mut answered = Answered::new(routes(&[], &[]));
+    let none = routes(&[("db", "near"), ("near", "other")], &[]);
+    assert!(!answered.take(&none, &known(&[]), now));
+    answered.take(&routes(&[("db", "far"), ("near", "other")], &[]), &known(&[]), now);
+    let both = routes(&[("db", "far"), ("near", "far")], &[]);
+    answered.take(&both, &known(&[]), later);
+    let leads = |answered: &Answered| [1000, 1001].map(|port| leads_to(answered, port).concat());
+    assert_eq!(leads(&answered), ["10.0.1.1:5432", "10.0.1.1:5433"]);
+    assert!(answered.take(&both, &known(&[]), now + PATIENCE));
+    assert_eq!(leads(&answered), ["", "10.0.1.1:5433"], "the later one has time left");
+    assert!(answered.take(&both, &known(&[]), later + PATIENCE));
+    assert_eq!(leads(&answered), ["", ""]);
+    assert!(!answered.is_waiting());
+}
