@@ -74,8 +74,9 @@ fn render(record: &Record) -> String {
     if !skipped.is_empty() {
         page += "\nSkipped:\n\n";
     }
-    for (reason, kernels) in skipped {
-        let _ = writeln!(page, "- {}: {reason}", kernels.join(", "));
+    for (skipped, kernels) in skipped {
+        // What and why, each on its line.
+        let _ = writeln!(page, "- {}: {}", kernels.join(", "), skipped.replacen(": ", ":\n  ", 1));
     }
     page += PROGRAMS;
     page += &programs(record, |v| format!("{} / {} / {}", v.instructions, v.states, v.stack));
