@@ -2,7 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -27,11 +37,43 @@ fn first_free_file(pid: u32) -> u64 {
 }
 
 /// Gives a process another soft limit of open files, and answers with the one before.
-fn limit_files(pid: u32, current: u64) -> u64 {
+fn set_limit(pid: u32, current: u64) -> rustix::io::Result<u64> {
     let pid = Pid::from_raw(pid.try_into().unwrap());
     let before = rustix::process::getrlimit(Resource::Nofile);
     let new = Rlimit { current: Some(current), maximum: before.maximum };
-    prlimit(pid, Resource::Nofile, new).unwrap().current.unwrap()
+    Ok(prlimit(pid, Resource::Nofile, new)?.current.unwrap())
+}
+
+/// A process without a file left, as long as this is there: what it closes it does not get back.
+struct NoFiles {
+    pid: u32,
+    before: u64,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl NoFiles {
+    fn of(pid: u32) -> Self {
+        let before = set_limit(pid, first_free_file(pid)).unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let thread = thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                set_limit(pid, first_free_file(pid)).unwrap();
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        Self { pid, before, is_over, thread: Some(thread) }
+    }
+}
+
+impl Drop for NoFiles {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+        // Unless it has ended.
+        let _ = set_limit(self.pid, self.before);
+    }
 }
 
 fn is_told(daemon: &Daemon, text: &str) -> bool {
@@ -57,11 +99,11 @@ fn a_daemon_without_a_file_left_keeps_its_workloads() {
     wait_for("none of them takes more than a file", || files() <= few + 20);
     drop(more);
     wait_for("they are gone", || daemon.metric("tcproute_workloads_attached") == 1);
-    let before = limit_files(daemon.pid(), first_free_file(daemon.pid()));
+    let no_files = NoFiles::of(daemon.pid());
     let second = parent.child("pod-2");
     println!("{}", daemon.wait_for_line("cannot tell which cgroups there are"));
     assert!(is_routed(&first, &route));
-    limit_files(daemon.pid(), before);
+    drop(no_files);
     wait_for("the new one is routed", || is_routed(&second, &route));
     wait_for("nothing is told any more", || !is_told(&daemon, "cannot tell"));
     drop(first);

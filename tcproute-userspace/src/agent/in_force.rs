@@ -390,11 +390,12 @@ impl<'a> InForce<'a> {
             Err(_) if opened.is_gone() => Ok(()),
             Err(error) => {
                 // Half of it is worse than nothing. What an earlier daemon has attached goes on, on the other hand.
-                if !workload.inherited
-                    && let Err(error) = self.datapath.detach(cgroup, workload.id)
-                {
-                    warn!("traces of the cgroup {} are left: {error:#}", path.display());
-                }
+                let detached =
+                    if workload.inherited { Ok(()) } else { self.datapath.detach(cgroup, workload.id) };
+                let error = match detached {
+                    Ok(()) => error,
+                    Err(left) => error.context(format!("traces are left of it: {left:#}")),
+                };
                 Err(error).with_context(not_attached)
             }
         }
