@@ -23,10 +23,7 @@ use crate::{
     agent::{Handle, Reconciles, SharesState, State},
     bpf::CounterValue,
     outcomes::WorkloadOutcomes,
-    sources::{
-        dns::SHARE,
-        snapshot::{Bytes, SourceName},
-    },
+    sources::{dns::SHARE, name::SourceName, snapshot::Bytes},
 };
 
 /// Of the text.

@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{
     last_good::{Keeper, LastGood},
-    snapshot::SourceName,
+    name::SourceName,
 };
 use crate::routing::{ADDRESSES_OF_A_NAME, DnsAnswers};
 use schedule::Schedule;

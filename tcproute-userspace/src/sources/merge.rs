@@ -6,7 +6,8 @@ use imbl::OrdMap;
 
 use super::{
     InputError,
-    snapshot::{Health, Rejection, Snapshot, SourceName, Subject},
+    name::SourceName,
+    snapshot::{Health, Rejection, Snapshot, Subject},
 };
 use crate::resources::{
     ClusterService, Dataplane, ExternalService, Identity, Key, Mesh, MeshExternalService, MeshHttpRoute,

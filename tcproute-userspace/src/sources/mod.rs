@@ -6,6 +6,7 @@ mod error;
 pub mod files;
 pub mod last_good;
 pub mod merge;
+pub mod name;
 pub mod snapshot;
 mod together;
 

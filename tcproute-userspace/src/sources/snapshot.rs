@@ -8,11 +8,8 @@ use std::{fmt, sync::Arc, time::SystemTime};
 use imbl::OrdMap;
 use tokio::{sync::watch, time::Instant};
 
-use super::{InputError, last_good::Keeping};
+use super::{InputError, last_good::Keeping, name::SourceName};
 use crate::resources::{Identity, Mesh, MtlsMode, Resources};
-
-/// A source by its name, such as `files`.
-pub type SourceName = &'static str;
 
 /// A source: what it said last.
 pub type Stream = watch::Receiver<Latest>;

@@ -14,7 +14,8 @@ use tracing::{error, info, warn};
 use super::{
     InputError, InputErrors,
     merge::merge,
-    snapshot::{Bytes, Health, Kept, Latest, Rejection, Snapshot, SourceName, Stream, Subject},
+    name::SourceName,
+    snapshot::{Bytes, Health, Kept, Latest, Rejection, Snapshot, Stream, Subject},
 };
 
 /// So many rejections and notes are logged at a time.

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, ScalarStyle, Tag};
 
 use super::{
+    content::{Content, Fault},
     limits::{self, Limits},
     merge_key::is_merge_key,
     node::Mark,
     tree::{Tree, What},
-    yaml::{Content, Fault},
 };
 
 /// A document, or one item of a list after the other.

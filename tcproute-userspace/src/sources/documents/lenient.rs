@@ -4,7 +4,7 @@
 //! Instead of a value of the wrong type the struct gets an empty one. What comes of it must not be used, which
 //! the note sees to.
 
-use std::{collections::HashSet, fmt};
+use std::collections::HashSet;
 
 use serde::{
     de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor, value::StrDeserializer},
@@ -12,8 +12,8 @@ use serde::{
 };
 
 use super::{
-    node::{Entries as Pairs, Inside, Mark, Node},
-    notes::Notes,
+    node::{Entries as Pairs, Inside, Node},
+    notes::{Notes, Refused},
     path::Path,
     scalar::Scalar,
 };
@@ -23,28 +23,6 @@ pub(super) struct Lenient<'a> {
     pub(super) node: Node<'a>,
     pub(super) path: &'a Path<'a>,
     pub(super) notes: &'a mut Notes,
-}
-
-/// What cannot be gone on from: a struct that refuses what it was given, such as a field under two of its names.
-#[derive(Debug)]
-pub(super) struct Refused {
-    pub(super) message: String,
-    /// The struct, once it is known.
-    pub(super) place: Option<(Mark, String)>,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl de::Error for Refused {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), place: None }
-    }
 }
 
 impl<'a> Lenient<'a> {

@@ -1,5 +1,6 @@
 //! Documents to objects: what each is, and whether it can be used.
 
+mod content;
 mod grow;
 mod guarded;
 mod input;
@@ -20,12 +21,13 @@ pub(super) use node::Mark;
 pub(super) use notes::Note;
 
 use self::{
-    lenient::{Lenient, Refused},
+    content::{Content, Fault},
+    lenient::Lenient,
     limits::Limits,
     node::Node,
-    notes::{Judging, Notes},
+    notes::{Judging, Notes, Refused},
     path::{Path, Places, follow},
-    yaml::{Content, Document, Documents, Fault},
+    yaml::{Document, Documents},
 };
 use crate::resources::{
     Encoding, Form, Guard, Identity, Kind, MESH_LABEL, Reader, Resource, WrongKind, wire::Envelope,

@@ -1,9 +1,10 @@
 //! What is found wrong while an object is read: noted, so that the reading goes on.
 
-use std::{borrow::Cow, collections::HashSet, mem};
+use std::{borrow::Cow, collections::HashSet, fmt, mem};
+
+use serde::de;
 
 use super::{
-    lenient::Refused,
     limits,
     node::{Mark, Node},
     path::{Path, prefixes},
@@ -19,6 +20,28 @@ pub(in crate::sources) struct Note {
     pub(in crate::sources) message: String,
     /// The known name that is most like the one that is written.
     pub(in crate::sources) suggestion: Option<String>,
+}
+
+/// What cannot be gone on from: a struct that refuses what it was given, such as a field under two of its names.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) message: String,
+    /// The struct, once it is known.
+    pub(super) place: Option<(Mark, String)>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl de::Error for Refused {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self { message: message.to_string(), place: None }
+    }
 }
 
 /// The notes of one object after the other.

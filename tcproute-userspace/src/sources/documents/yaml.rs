@@ -6,28 +6,13 @@
 use saphyr_parser::{Event, Marker, Parser};
 
 use super::{
+    content::{Content, Fault},
     grow::Growing,
     input::{Ahead, Bounded},
     limits::Limits,
-    node::{Mark, Node},
+    node::Mark,
     segments::{Segment, segments},
-    tree::Tree,
 };
-
-/// What keeps a document from being read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) at: Mark,
-    pub(super) message: String,
-}
-
-/// A document or an item of a list.
-#[derive(Debug, Clone)]
-pub(super) struct Content {
-    pub(super) tree: Tree,
-    /// So many values it may have, and has more: the others are not there.
-    pub(super) beyond: Option<usize>,
-}
 
 /// A document as far as it is read.
 pub(super) enum Document {
@@ -43,12 +28,6 @@ pub(super) struct Documents<'t> {
     events: Option<Events<'t>>,
     /// The document whose items are still to be read, and where they begin.
     open: Option<(Growing, Mark)>,
-}
-
-impl Content {
-    pub(super) fn root(&self) -> Option<Node<'_>> {
-        self.tree.root()
-    }
 }
 
 impl<'t> Documents<'t> {

@@ -39,7 +39,8 @@ use tokio::{
 use super::{
     documents::{Rules, Strictness},
     last_good::{Keeper, LastGood},
-    snapshot::{Health, Kept, Latest, Snapshot, SourceName, Stream},
+    name::SourceName,
+    snapshot::{Health, Kept, Latest, Snapshot, Stream},
 };
 use settled::SettledFiles;
 use watch::Watch;

@@ -17,7 +17,7 @@ use nix::{
 use tracing::warn;
 
 use super::{
-    super::snapshot::SourceName,
+    super::name::SourceName,
     MOST, MOST_RECORDS, at,
     lines::Lines,
     record::{Broken, Record, header},

@@ -23,7 +23,7 @@ pub use lines::{Entry, Key, Lines};
 pub use pending::Change;
 pub use record::Record;
 
-use super::snapshot::SourceName;
+use super::name::SourceName;
 
 /// What one source has said before this start, and where to keep what it says.
 #[derive(Debug)]

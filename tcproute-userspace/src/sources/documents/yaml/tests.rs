@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_yaml::{Mapping, Value as Yaml};
 
-use super::*;
+use super::{super::node::Node, *};
 use crate::sources::documents::scalar::Scalar;
 
 /// Each document as a whole, and the fault that ends the text.
