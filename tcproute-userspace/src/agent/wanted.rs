@@ -1,9 +1,6 @@
 //! What is wanted: the routes of the local Dataplanes, from what the sources say, and the cgroups that shall have them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -30,9 +27,7 @@ const NEVER_THERE: &str = "its workloads have no routes but those that an earlie
 pub(super) struct LocalDataplanes {
     settings: Settings,
     resolver: Resolver,
-    dns: Arc<DnsAnswers>,
-    /// The names whose addresses are known, or known to be none.
-    known: Arc<BTreeSet<String>>,
+    answers: Answers,
     named: Vec<Named>,
     found: Local,
     dataplanes: BTreeMap<Arc<str>, LocalDataplane>,
@@ -66,24 +61,14 @@ impl LocalDataplanes {
         let names =
             named.iter().map(|named| &named.dataplane).chain(others.iter().map(|found| &found.dataplane));
         let dataplanes = names.map(|name| (Arc::clone(name), LocalDataplane::default())).collect();
-        let (dns, known) = (Arc::default(), Arc::default());
         let found = Local { found: others.into(), complete: true, ..Local::default() };
-        Self { settings, resolver, dns, known, named, found, dataplanes }
-    }
-
-    /// Takes what the sources say. Whether other names are led to, or that touches any route.
-    pub(super) fn take_resources(&mut self, resources: Resources) -> bool {
-        let dns = Arc::clone(&self.dns);
-        let touched = self.update(resources, &dns);
-        self.go_on() | touched
+        Self { settings, resolver, answers: Answers::default(), named, found, dataplanes }
     }
 
     /// Takes answers of DNS. Whether that touches any route.
     pub(super) fn take_answers(&mut self, answers: &Answers) -> bool {
-        self.dns = Arc::clone(&answers.addresses);
-        self.known = Arc::clone(&answers.known);
-        let touched = self.update(self.resolver.resources().clone(), &answers.addresses);
-        self.go_on() | touched
+        self.answers = answers.clone();
+        self.take_resources(self.resolver.resources().clone())
     }
 
     /// Whether any routes are what they were since names that they lead to are not answered yet.
@@ -93,7 +78,7 @@ impl LocalDataplanes {
 
     /// Has all routes in force whose names are known, or were waited for. Whether that touches any.
     pub(super) fn go_on(&mut self) -> bool {
-        let (now, known) = (Instant::now(), &self.known);
+        let (now, known) = (Instant::now(), &self.answers.known);
         let mut touched = false;
         for local in self.dataplanes.values_mut() {
             match (&local.resolved, &mut local.answered) {
@@ -105,8 +90,9 @@ impl LocalDataplanes {
         touched
     }
 
-    fn update(&mut self, resources: Resources, dns: &DnsAnswers) -> bool {
-        let update = self.resolver.update(resources, dns.clone());
+    /// Takes what the sources say. Whether other names are led to, or that touches any route.
+    pub(super) fn take_resources(&mut self, resources: Resources) -> bool {
+        let update = self.resolver.update(resources, DnsAnswers::clone(&self.answers.addresses));
         let mut touched = false;
         for (name, local) in &mut self.dataplanes {
             let refreshed = match &local.resolved {
@@ -133,7 +119,7 @@ impl LocalDataplanes {
                 }
             }
         }
-        touched
+        self.go_on() | touched
     }
 
     /// The routes of each as they were resolved last.

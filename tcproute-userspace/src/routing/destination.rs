@@ -111,6 +111,11 @@ impl Backend<'_> {
         self.reference.weight.get() > 0
     }
 
+    /// What the endpoints follow from: backendRefs with the same have the same endpoints.
+    pub(super) const fn meaning(&self) -> (Option<ServiceId>, Option<&Tags>) {
+        (self.service, self.subset)
+    }
+
     pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.chosen.iter().flat_map(|chosen| chosen.with(self.subset))
     }
@@ -285,12 +290,11 @@ impl Context<'_> {
         if sum == 0 && !backends.all.is_empty() {
             warnings.insert(format!("all weights of {service} are 0: its connections are refused"));
         }
-        let mut found: HashMap<(Option<ServiceId>, Option<&Tags>), Found> = HashMap::new();
+        let mut found = HashMap::new();
         let resolved = backends.all.iter().map(|backend| {
             let BackendRef { target, weight } = backend.reference;
             let find = || self.addresses(key, backend, denied);
-            let Found { addresses, out_of_reach } =
-                found.entry((backend.service, backend.subset)).or_insert_with(find);
+            let Found { addresses, out_of_reach } = found.entry(backend.meaning()).or_insert_with(find);
             warnings.extend(self.warning(key, backend, addresses, out_of_reach));
             ResolvedBackend {
                 target: target.clone(),

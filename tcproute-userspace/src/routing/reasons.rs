@@ -91,7 +91,7 @@ impl Context<'_> {
             return None;
         }
         let mut seen = HashSet::new();
-        let different = backends.all.iter().filter(|backend| seen.insert((backend.service, backend.subset)));
+        let different = backends.all.iter().filter(|backend| seen.insert(backend.meaning()));
         let addresses = different.flat_map(Backend::endpoints).flat_map(|it| self.services.addresses(it));
         (addresses.take(most + 1).count() > most)
             .then(|| Reason::surprising(format!("its backendRefs lead to more than {most} endpoints")))

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use crate::pages::root;
+use crate::pages::{files, root};
 
 /// What stands in backticks on the page, word by word.
 fn spoken_of() -> BTreeSet<String> {
@@ -14,11 +14,6 @@ fn spoken_of() -> BTreeSet<String> {
         |text: &str| text.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect::<Vec<_>>();
     let prose = page.split_whitespace().filter(|word| word.starts_with("Mesh"));
     headings.chain(quoted).chain(prose).flat_map(words).collect()
-}
-
-fn sources(directory: &str) -> Vec<String> {
-    let files = fs::read_dir(root().join(directory)).unwrap().map(|file| file.unwrap().path());
-    files.filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 /// As serde names the fields of the structs.
@@ -40,9 +35,9 @@ fn camel_case(name: &str) -> String {
 
 #[test]
 fn every_field_that_is_read_is_spoken_of() {
-    let mut sources = sources("tcproute-userspace/src/resources/wire");
-    sources.push(fs::read_to_string(root().join("tcproute-userspace/src/resources/wire.rs")).unwrap());
-    let mut fields: BTreeSet<String> = sources.iter().flat_map(|source| fields(source)).collect();
+    let wire = "tcproute-userspace/src/resources/wire";
+    let wire = files("rs").into_iter().filter(|file| file.path.with_extension("").starts_with(wire));
+    let mut fields: BTreeSet<String> = wire.flat_map(|file| fields(&file.text)).collect();
     assert!(fields.len() > 100, "{fields:?}");
     // Where each document keeps what it has, and names for one thing that have others.
     for own in ["spec", "clusterIp", "clusterIps"] {

@@ -1,13 +1,13 @@
 //! What the page of events says the log tells, the source says.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use crate::pages::root;
+use crate::pages::{files, root};
 
 /// All of the library's source, with texts that are written on several lines put together.
 fn source() -> String {
-    let mut text = String::new();
-    read(&root().join("tcproute-userspace/src"), &mut text);
+    let library = files("rs").into_iter().filter(|file| file.path.starts_with("tcproute-userspace/src"));
+    let text: String = library.map(|file| file.text).collect();
     let mut joined = String::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -19,17 +19,6 @@ fn source() -> String {
         joined.push('\n');
     }
     joined
-}
-
-fn read(directory: &Path, text: &mut String) {
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            read(&path, text);
-        } else {
-            text.push_str(&fs::read_to_string(&path).unwrap());
-        }
-    }
 }
 
 /// The event of an item of the page: "- `text with <what differs>`: when".
