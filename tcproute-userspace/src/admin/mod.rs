@@ -17,11 +17,7 @@ mod connections;
 mod guard;
 mod listen;
 mod metrics;
-mod outcome_metrics;
-mod own_metrics;
-mod process_metrics;
 mod serve;
-mod share_metrics;
 pub mod status;
 
 use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};

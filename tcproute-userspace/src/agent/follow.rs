@@ -1,6 +1,9 @@
 //! What the agent follows, each in a task of its own: the sources, the addresses of names and the cgroups.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tokio::{
     sync::watch,
@@ -16,7 +19,7 @@ use crate::{
         dns::{self, Dns},
         snapshot::Snapshot,
     },
-    workloads::{Local, named::NamedCgroups},
+    workloads::Local,
 };
 
 /// What all sources have said together.
@@ -44,20 +47,17 @@ pub(super) struct Feeds {
 impl Feeds {
     /// Begins to follow what the agent's knowledge comes from.
     pub(super) fn start(inputs: Inputs, dns: Dns) -> Self {
-        let Inputs { first, sources, named, .. } = inputs;
+        let Inputs { first, sources, workloads, .. } = inputs;
         let now = Instant::now();
         let mut tasks = JoinSet::new();
         let states = sources.as_ref().map(Sources::states).unwrap_or_default();
         let (told, said) = watch::channel(Arc::new(Said { since: now, snapshot: first, sources: states }));
-        let local = named.as_ref().map(NamedCgroups::local).cloned().unwrap_or_default();
-        let (found_told, found) = watch::channel((now, local));
+        let (found_told, found) = watch::channel((now, workloads.local()));
         let answers = dns.answers();
         if let Some(sources) = sources {
             tasks.spawn(follow_sources(sources, told));
         }
-        if let Some(named) = named {
-            tasks.spawn(named.follow(found_told));
-        }
+        workloads.follow(&mut tasks, found_told);
         let (routes, wanted) = watch::channel(LocalRoutes::default());
         tasks.spawn(follow_names(wanted, dns.names()));
         Self { said, answers, found, routes, tasks, _dns: dns }
@@ -97,6 +97,12 @@ pub(super) fn names(local: &LocalRoutes) -> dns::Names {
     let of = |routes: &DataplaneRoutes| -> BTreeSet<String> {
         routes.routes.iter().flat_map(|route| &route.destination.names).cloned().collect()
     };
-    let names = local.iter().map(|(dataplane, routes)| (Arc::clone(dataplane), of(routes)));
-    Arc::new(names.filter(|(_, names)| !names.is_empty()).collect())
+    let mut all: BTreeMap<Arc<str>, BTreeSet<String>> = BTreeMap::new();
+    for (dataplane, routes) in local {
+        let names = of(routes);
+        if !names.is_empty() {
+            all.entry(Arc::clone(&dataplane.name)).or_default().extend(names);
+        }
+    }
+    Arc::new(all)
 }

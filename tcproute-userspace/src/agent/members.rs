@@ -48,10 +48,14 @@ impl Members {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workloads::cgroups::CgroupId;
+    use crate::{
+        resources::MeshName,
+        workloads::{DataplaneName, cgroups::CgroupId},
+    };
 
     fn found(dataplane: &str, path: &str, id: u64) -> Found {
-        Found { dataplane: dataplane.into(), path: path.into(), id: CgroupId::new(id) }
+        let dataplane = DataplaneName { mesh: MeshName::default(), name: dataplane.into() };
+        Found { dataplane, path: path.into(), id: CgroupId::new(id) }
     }
 
     #[test]

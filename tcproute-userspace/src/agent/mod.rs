@@ -45,7 +45,6 @@ use crate::{
     drain::Draining,
     outcomes::WorkloadOutcomes,
     plan::{EjectionPolicy, Limits, Memory, Room, RouteTables, Selection},
-    resources::MeshName,
     routing,
     sources::{
         Sources,
@@ -53,7 +52,7 @@ use crate::{
         last_good::LastGood,
         snapshot::Snapshot,
     },
-    workloads::{Found, named::NamedCgroups},
+    workloads::{Found, Local, together::Workloads},
 };
 
 use eject::Ejecting;
@@ -76,8 +75,6 @@ pub use state::{
 /// What does not change while the agent runs.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The mesh of the local Dataplanes.
-    pub mesh: MeshName,
     /// How routes are resolved.
     pub routing: routing::Options,
     /// Whether to log each decision of the programs.
@@ -106,8 +103,8 @@ pub struct Inputs {
     pub dns_interval: Duration,
     /// The addresses that names had, and where those are kept that they have.
     pub names: Option<LastGood>,
-    /// Workloads by name, which come and go.
-    pub named: Option<NamedCgroups>,
+    /// Workloads that come and go.
+    pub workloads: Workloads,
     /// Workloads that are there for good.
     pub fixed: Vec<Found>,
 }
@@ -172,14 +169,15 @@ impl<'a> Agent<'a> {
         desk: Desk,
     ) -> Result<Self> {
         let Desk { state, questions, reconciles } = desk;
-        let names = inputs.named.as_ref().map(|named| named.names().to_vec()).unwrap_or_default();
-        let mut local = LocalDataplanes::new(settings.clone(), names, inputs.fixed.clone());
+        let found = if inputs.fixed.is_empty() {
+            inputs.workloads.local()
+        } else {
+            Local { found: inputs.fixed.clone().into(), complete: true, ..Local::default() }
+        };
+        let mut local = LocalDataplanes::new(settings.clone(), found);
         local.take_resources(inputs.first.for_routing());
         let dns = Dns::start(follow::names(&local.routes()), inputs.dns_interval, inputs.names.take());
         local.take_answers(&dns.first(FIRST_ANSWERS).await);
-        if let Some(named) = &inputs.named {
-            local.take_found(named.local().clone());
-        }
         let mut feeds = Feeds::start(inputs, dns);
         let said = Arc::clone(&feeds.said.borrow_and_update());
         let answers = feeds.answers.borrow_and_update().clone();
@@ -301,7 +299,9 @@ impl<'a> Agent<'a> {
                     if let Err(error) = self.in_force.release_others(&found) {
                         warn!("what an earlier daemon has attached to cgroups that are none of ours is left: {error:#}");
                     }
-                    self.local.take_found(found);
+                    if self.local.take_found(found) {
+                        self.feeds.routes.send_replace(self.local.routes());
+                    }
                     self.told.waiting(self.local.waiting());
                     grown = self.bring_in_step(since, "a cgroup has come or gone");
                 }

@@ -1,6 +1,9 @@
 //! What is wanted: the routes of the local Dataplanes, from what the sources say, and the cgroups that shall have them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
 
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -16,7 +19,7 @@ use crate::{
     resources::Resources,
     routing::{DataplaneRoutes, DnsAnswers, Refreshed, Resolver, UnknownDataplane},
     sources::dns::Answers,
-    workloads::{Found, Local, cgroups::CgroupId, named::Named},
+    workloads::{DataplaneName, Found, Local, Waiting, cgroups::CgroupId},
 };
 use tcproute_common::RouteKey;
 
@@ -28,13 +31,12 @@ pub(super) struct LocalDataplanes {
     settings: Settings,
     resolver: Resolver,
     answers: Answers,
-    named: Vec<Named>,
     found: Local,
-    dataplanes: BTreeMap<Arc<str>, LocalDataplane>,
+    dataplanes: BTreeMap<DataplaneName, LocalDataplane>,
 }
 
 /// The routes of the local Dataplanes, as far as they were ever there.
-pub(super) type LocalRoutes = Vec<(Arc<str>, Arc<DataplaneRoutes>)>;
+pub(super) type LocalRoutes = Vec<(DataplaneName, Arc<DataplaneRoutes>)>;
 
 /// A local Dataplane.
 #[derive(Debug, Default)]
@@ -55,14 +57,11 @@ impl LocalDataplane {
 }
 
 impl LocalDataplanes {
-    /// Of these workloads, which come and go; or, for a cgroup that is there for good, of this name alone.
-    pub(super) fn new(settings: Settings, named: Vec<Named>, others: Vec<Found>) -> Self {
+    /// Of these workloads.
+    pub(super) fn new(settings: Settings, found: Local) -> Self {
         let resolver = Resolver::new(Resources::default(), DnsAnswers::new(), settings.routing.clone());
-        let names =
-            named.iter().map(|named| &named.dataplane).chain(others.iter().map(|found| &found.dataplane));
-        let dataplanes = names.map(|name| (Arc::clone(name), LocalDataplane::default())).collect();
-        let found = Local { found: others.into(), complete: true, ..Local::default() };
-        Self { settings, resolver, answers: Answers::default(), named, found, dataplanes }
+        let names = names(&found).map(|name| (name.clone(), LocalDataplane::default())).collect();
+        Self { settings, resolver, answers: Answers::default(), found, dataplanes: names }
     }
 
     /// Takes answers of DNS. Whether that touches any route.
@@ -96,7 +95,7 @@ impl LocalDataplanes {
         let mut touched = false;
         for (name, local) in &mut self.dataplanes {
             let refreshed = match &local.resolved {
-                None => self.resolver.resolve(&self.settings.mesh, name).map(Refreshed::Touched),
+                None => self.resolver.resolve(&name.mesh, &name.name).map(Refreshed::Touched),
                 Some(before) => self.resolver.refresh(before, &update),
             };
             match refreshed {
@@ -124,15 +123,40 @@ impl LocalDataplanes {
 
     /// The routes of each as they were resolved last.
     pub(super) fn routes(&self) -> LocalRoutes {
-        let routes = |(name, local): (&Arc<str>, &LocalDataplane)| {
-            Some((Arc::clone(name), Arc::clone(local.resolved.as_ref()?)))
+        let routes = |(name, local): (&DataplaneName, &LocalDataplane)| {
+            Some((name.clone(), Arc::clone(local.resolved.as_ref()?)))
         };
         self.dataplanes.iter().filter_map(routes).collect()
     }
 
-    /// Takes which cgroups there are.
-    pub(super) fn take_found(&mut self, found: Local) {
+    /// Takes which cgroups there are. Whether there are other Dataplanes than before: those that are gone are
+    /// forgotten.
+    pub(super) fn take_found(&mut self, found: Local) -> bool {
+        let names: BTreeSet<DataplaneName> = names(&found).cloned().collect();
         self.found = found;
+        let before = self.dataplanes.len();
+        self.dataplanes.retain(|name, _| names.contains(name));
+        let mut is_new = self.dataplanes.len() < before;
+        for name in names {
+            if let Entry::Vacant(vacant) = self.dataplanes.entry(name) {
+                let name = vacant.key();
+                let local = match self.resolver.resolve(&name.mesh, &name.name) {
+                    Ok(routes) => {
+                        LocalDataplane { resolved: Some(Arc::new(routes)), ..LocalDataplane::default() }
+                    }
+                    Err(missing) => {
+                        warn!("{missing}: {NEVER_THERE}");
+                        LocalDataplane { missing: Some(missing), ..LocalDataplane::default() }
+                    }
+                };
+                vacant.insert(local);
+                is_new = true;
+            }
+        }
+        if is_new {
+            self.go_on();
+        }
+        is_new
     }
 
     /// What shall be, with endpoints that are out, and what is to be told of cgroups.
@@ -172,14 +196,18 @@ impl LocalDataplanes {
 
     /// The cgroups that were named and are not there.
     pub(super) fn waiting(&self) -> Vec<WaitingState> {
-        let waiting =
-            self.named.iter().filter(|named| !self.found.found.iter().any(|found| named.includes(found)));
-        let state = |named: &Named| WaitingState {
-            cgroup: named.pattern.named().to_path_buf(),
-            mesh: self.settings.mesh.clone(),
-            dataplane: Arc::clone(&named.dataplane),
-            routes: self.dataplanes.get(&named.dataplane).and_then(LocalDataplane::routes),
+        let state = |Waiting { dataplane, cgroup }: &Waiting| WaitingState {
+            cgroup: cgroup.clone(),
+            mesh: dataplane.mesh.clone(),
+            dataplane: Arc::clone(&dataplane.name),
+            routes: self.dataplanes.get(dataplane).and_then(LocalDataplane::routes),
         };
-        waiting.map(state).collect()
+        self.found.waiting.iter().map(state).collect()
     }
+}
+
+/// The Dataplanes of workloads that are there or waited for.
+fn names(local: &Local) -> impl Iterator<Item = &DataplaneName> {
+    let found = local.found.iter().map(|found| &found.dataplane);
+    found.chain(local.waiting.iter().map(|waiting| &waiting.dataplane))
 }

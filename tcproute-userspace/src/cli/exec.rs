@@ -27,8 +27,9 @@ use crate::{
     routing::find,
     sources::{self, snapshot::Snapshot},
     workloads::{
-        Found,
+        DataplaneName, Found,
         cgroups::{Cgroup, Cgroup2, TransientCgroup},
+        together::Workloads,
     },
 };
 
@@ -77,13 +78,19 @@ impl Exec {
         let mut signals = Signals::listen()?;
         let transient = TransientCgroup::create(&hierarchy, &own)?;
         let found = Found {
-            dataplane: self.dataplane.as_str().into(),
+            dataplane: DataplaneName { mesh: self.input.mesh.clone(), name: self.dataplane.as_str().into() },
             path: transient.cgroup().path().to_path_buf(),
             id: transient.cgroup().id(),
         };
         let dns_interval = self.input.dns_interval;
-        let inputs =
-            Inputs { first, sources: None, dns_interval, names: None, named: None, fixed: vec![found] };
+        let inputs = Inputs {
+            first,
+            sources: None,
+            dns_interval,
+            names: None,
+            workloads: Workloads::default(),
+            fixed: vec![found],
+        };
         let mut agent = Agent::start(self.input.settings(), inputs, None, agent::desk().0).await?;
         if let Some(why) = agent.failure() {
             bail!("{why}");

@@ -168,7 +168,6 @@ struct Input {
 impl Input {
     fn settings(&self) -> Settings {
         Settings {
-            mesh: self.mesh.clone(),
             routing: self.routing.options(),
             log_decisions: self.log_decisions,
             selection: self.selection,

@@ -27,8 +27,10 @@ use crate::{
         last_good::{LastGood, StateDirectory},
     },
     workloads::{
+        DataplaneName,
         cgroups::{Cgroup2, CgroupPattern},
         named::{Named, NamedCgroups},
+        together::Workloads,
     },
 };
 
@@ -172,7 +174,7 @@ impl Run {
             sources: Some(sources),
             dns_interval: self.input.dns_interval,
             names: Some(LastGood::open(state.as_ref(), dns::NAME)),
-            named: Some(named),
+            workloads: Workloads { named: Some(named), pods: None },
             fixed: Vec::new(),
         };
         let started = Agent::start(settings, inputs, Some(&pins), desk).await;
@@ -212,7 +214,8 @@ impl Run {
         let named = |WorkloadArgument { dataplane, cgroup }: &WorkloadArgument| {
             let pattern = CgroupPattern::new(hierarchy, cgroup)
                 .map_err(|error| BadUsage(format!("--workload {dataplane}: {error}")))?;
-            Ok(Named { dataplane: dataplane.as_str().into(), pattern })
+            let name = dataplane.as_str().into();
+            Ok(Named { dataplane: DataplaneName { mesh: self.input.mesh.clone(), name }, pattern })
         };
         self.workloads.iter().map(named).collect()
     }

@@ -1,20 +1,50 @@
 //! Which cgroups of this node are which Dataplane.
+//!
+//! - `named`: those that a user names.
+//! - `pods`: those of the pods of a node of Kubernetes.
+//! - `followed`: how either are followed as they come and go; `presence` tells which are gone.
+//! - `together`: several of them as one.
+//! - `cgroups`: the hierarchy itself.
 
 pub mod cgroups;
+mod followed;
 pub mod named;
+pub mod pods;
 mod presence;
+pub mod together;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{fmt, io, path::PathBuf, sync::Arc};
 
 use cgroups::CgroupId;
 
+use crate::resources::MeshName;
+
+pub use followed::{Confirm, Followed};
+
+/// How a local Dataplane is called.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DataplaneName {
+    /// Its mesh.
+    pub mesh: MeshName,
+    /// `name` or, on Kubernetes, `name.namespace`.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for DataplaneName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
 /// What was seen of the cgroups of workloads.
 #[derive(Debug, Default)]
-pub struct Look {
+pub(super) struct Look {
     /// Those that are there.
-    pub found: Vec<Found>,
+    found: Vec<Found>,
+    /// Those that are not.
+    waiting: Vec<Waiting>,
     /// Where it cannot be told what there is, and why.
-    pub blind: Vec<(PathBuf, io::Error)>,
+    blind: Vec<(PathBuf, io::Error)>,
 }
 
 /// The cgroups of workloads, as far as is known.
@@ -22,6 +52,8 @@ pub struct Look {
 pub struct Local {
     /// Those that count as there.
     pub found: Arc<[Found]>,
+    /// What is looked for and not there.
+    pub waiting: Arc<[Waiting]>,
     /// What cannot be told of them.
     pub doubts: Arc<[String]>,
     /// Whether all could be looked for, so that all others are none of ours.
@@ -31,10 +63,19 @@ pub struct Local {
 /// A cgroup that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The name of its Dataplane: `name` or, on Kubernetes, `name.namespace`.
-    pub dataplane: Arc<str>,
+    /// Its Dataplane.
+    pub dataplane: DataplaneName,
     /// Its directory.
     pub path: PathBuf,
     /// Its number.
     pub id: CgroupId,
+}
+
+/// A Dataplane whose cgroup is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The Dataplane.
+    pub dataplane: DataplaneName,
+    /// How the cgroup is called: a path, a pattern, or the name that a pod's directory has.
+    pub cgroup: PathBuf,
 }

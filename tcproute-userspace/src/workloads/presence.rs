@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, path::PathBuf};
 
 use rustc_hash::FxHashSet;
 
-use super::{Found, Look, cgroups::CgroupId};
+use super::{Found, cgroups::CgroupId};
 use crate::known::Known;
 
 /// The cgroups that count as there.
@@ -20,8 +20,12 @@ pub(super) struct Presence {
 impl Presence {
     /// Gone is what was not seen where all could be seen, and of which the kernel says the same when it is asked in
     /// another way.
-    pub(super) fn of(before: &[Found], look: Look, mut is_there: impl FnMut(&Found) -> Known<()>) -> Self {
-        let Look { found, blind } = look;
+    pub(super) fn of(
+        before: &[Found],
+        found: Vec<Found>,
+        blind: &[(PathBuf, io::Error)],
+        mut is_there: impl FnMut(&Found) -> Known<()>,
+    ) -> Self {
         let at = |(at, error): &(PathBuf, io::Error)| {
             format!("cannot tell which cgroups there are in {}: {error}", at.display())
         };
@@ -52,20 +56,17 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{resources::MeshName, workloads::DataplaneName};
 
     fn found(path: &str, id: u64) -> Found {
-        Found { dataplane: "web".into(), path: path.into(), id: CgroupId::new(id) }
-    }
-
-    fn look(found: &[Found], blind: &[&str]) -> Look {
-        let blind = blind.iter().map(|at| ((*at).into(), io::Error::other("no"))).collect();
-        Look { found: found.to_vec(), blind }
+        let dataplane = DataplaneName { mesh: MeshName::default(), name: "web".into() };
+        Found { dataplane, path: path.into(), id: CgroupId::new(id) }
     }
 
     #[test]
     fn gone_is_what_the_kernel_says_is_gone() {
         let before = [found("/a", 1), found("/b", 2), found("/c", 3)];
-        let presence = Presence::of(&before, look(&[], &[]), |found| match found.id.get() {
+        let presence = Presence::of(&before, Vec::new(), &[], |found| match found.id.get() {
             1 => Known::Gone,
             2 => Known::There(()),
             _ => Known::Unknown(io::Error::other("no")),
@@ -77,7 +78,8 @@ mod tests {
     #[test]
     fn what_lies_where_nothing_can_be_seen_is_not_asked_for() {
         let before = [found("/pods/a", 1), found("/pods-b", 2)];
-        let presence = Presence::of(&before, look(&[], &["/pods"]), |_| Known::Gone);
+        let blind = [("/pods".into(), io::Error::other("no"))];
+        let presence = Presence::of(&before, Vec::new(), &blind, |_| Known::Gone);
         assert_eq!(presence.found, before[..1]);
         assert!(presence.lingering.is_empty() && presence.blind.len() == 1);
     }
@@ -85,10 +87,10 @@ mod tests {
     #[test]
     fn another_in_its_place_is_found_at_once() {
         let (before, new, moved) = ([found("/a", 1)], [found("/a", 2)], [found("/mnt/a", 1)]);
-        let there = Presence::of(&before, look(&new, &[]), |_| Known::There(()));
+        let there = Presence::of(&before, new.to_vec(), &[], |_| Known::There(()));
         assert_eq!(there.found, [&new[..], &before[..]].concat());
-        let gone = Presence::of(&before, look(&new, &[]), |_| Known::Gone);
+        let gone = Presence::of(&before, new.to_vec(), &[], |_| Known::Gone);
         assert_eq!(gone.found, new);
-        assert_eq!(Presence::of(&before, look(&moved, &[]), |_| Known::Gone).found, moved);
+        assert_eq!(Presence::of(&before, moved.to_vec(), &[], |_| Known::Gone).found, moved);
     }
 }

@@ -23,8 +23,10 @@ use tcproute::{
         snapshot::{Kept, Latest, Snapshot},
     },
     workloads::{
+        DataplaneName,
         cgroups::{Cgroup2, CgroupPattern},
         named::{Named, NamedCgroups},
+        together::Workloads,
     },
 };
 use tcproute_tests::{cgroup::TestCgroup, tcproute::Bpffs};
@@ -86,7 +88,8 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         (0..size.workloads).map(|workload| parent.child(&format!("workload-{workload}"))).collect();
     let hierarchy = Cgroup2::find()?;
     let named = |dataplane: String, path: &Path| -> Result<Named> {
-        Ok(Named { dataplane: dataplane.into(), pattern: CgroupPattern::new(&hierarchy, path)? })
+        let dataplane = DataplaneName { mesh: MeshName::default(), name: dataplane.into() };
+        Ok(Named { dataplane, pattern: CgroupPattern::new(&hierarchy, path)? })
     };
     let mut all_named = (0..)
         .zip(&cgroups)
@@ -96,7 +99,6 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
     let pins = PinDirectory::claim(bpffs.path(), SpareBpffs::mount())?;
     let links = PinnedLinks::new(pins.link_directories()?);
     let settings = Settings {
-        mesh: MeshName::default(),
         routing: routing::Options::default(),
         log_decisions: false,
         selection: Selection::Random,
@@ -121,7 +123,10 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
             sources: Some(Sources::new(vec![("memory", stream)])),
             dns_interval: PATIENCE,
             names: None,
-            named: Some(NamedCgroups::new(hierarchy, all_named, Arc::new(move |it| links.cgroup(it)))),
+            workloads: Workloads {
+                named: Some(NamedCgroups::new(hierarchy, all_named, Arc::new(move |it| links.cgroup(it)))),
+                pods: None,
+            },
             fixed: Vec::new(),
         };
         let begun = Instant::now();

@@ -1,9 +1,6 @@
 //! What was read of a document, and what kept it from being read.
 
-use super::{
-    node::{Mark, Node},
-    tree::Tree,
-};
+use super::{mark::Mark, node::Node, tree::Tree};
 
 /// What keeps a document from being read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +19,6 @@ pub(super) struct Content {
 
 impl Content {
     pub(super) fn root(&self) -> Option<Node<'_>> {
-        self.tree.root()
+        Node::root(&self.tree)
     }
 }

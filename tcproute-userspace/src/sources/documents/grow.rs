@@ -6,9 +6,9 @@ use saphyr_parser::{Event, ScalarStyle, Tag};
 
 use super::{
     content::{Content, Fault},
+    entries::is_merge_key,
     limits::{self, Limits},
-    merge_key::is_merge_key,
-    node::Mark,
+    mark::Mark,
     tree::{Tree, What},
 };
 

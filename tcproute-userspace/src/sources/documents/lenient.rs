@@ -12,7 +12,8 @@ use serde::{
 };
 
 use super::{
-    node::{Entries as Pairs, Inside, Node},
+    entries::Entries as Pairs,
+    node::{Inside, Node},
     notes::{Notes, Refused},
     path::Path,
     scalar::Scalar,

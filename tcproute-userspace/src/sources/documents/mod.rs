@@ -1,13 +1,14 @@
 //! Documents to objects: what each is, and whether it can be used.
 
 mod content;
+mod entries;
 mod grow;
 mod guarded;
 mod input;
 mod json;
 mod lenient;
 pub(super) mod limits;
-mod merge_key;
+mod mark;
 mod node;
 mod notes;
 mod path;
@@ -17,7 +18,7 @@ mod tree;
 mod yaml;
 
 pub use crate::resources::Strictness;
-pub(super) use node::Mark;
+pub(super) use mark::Mark;
 pub(super) use notes::Note;
 
 use self::{

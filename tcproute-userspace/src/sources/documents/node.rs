@@ -1,30 +1,10 @@
 //! A value of a document, which knows where it is. Nothing that is written is forgotten.
 
 use super::{
-    merge_key::merged,
+    mark::Mark,
     scalar::Scalar,
     tree::{Record, Records, Tree, What},
 };
-
-/// A place in a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::sources) struct Mark {
-    /// Counted from 1.
-    pub(in crate::sources) line: u32,
-    /// Counted from 1, in characters.
-    pub(in crate::sources) column: u32,
-}
-
-impl Mark {
-    /// The place behind this text.
-    pub(in crate::sources) fn behind(text: &str) -> Self {
-        let last = text.rsplit('\n').next().unwrap_or_default();
-        Self {
-            line: text.bytes().filter(|byte| *byte == b'\n').count() as u32 + 1,
-            column: last.chars().count() as u32 + 1,
-        }
-    }
-}
 
 /// A value in a tree. What an alias stands for is at its anchor.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +15,11 @@ pub(super) struct Node<'t> {
 }
 
 impl<'t> Node<'t> {
+    /// The outermost value, if there is any.
+    pub(super) fn root(tree: &'t Tree) -> Option<Self> {
+        (tree.own.len() > 0).then(|| Self::own(tree, 0))
+    }
+
     pub(super) fn own(tree: &'t Tree, index: usize) -> Self {
         Self::of(tree, false, index)
     }
@@ -91,37 +76,29 @@ impl<'t> Node<'t> {
         matches!(self.record().what, What::Mapping(_) | What::Merging(_))
     }
 
+    /// Whether it is a mapping with a key `<<`.
+    pub(super) fn merges(self) -> bool {
+        matches!(self.record().what, What::Merging(_))
+    }
+
     pub(super) fn is_sequence(self) -> bool {
         matches!(self.record().what, What::Sequence(_))
     }
 
     /// The items of a sequence; none of anything else.
     pub(super) fn items(self) -> Inside<'t> {
-        if self.is_sequence() { self.inside() } else { Inside { end: self.index, ..self.inside() } }
+        self.inside_if(self.is_sequence())
     }
 
-    /// The keys and values of a mapping, with those of others that it merges; none of anything else.
-    pub(super) fn entries(self) -> Entries<'t> {
-        match self.record().what {
-            What::Merging(_) => Entries::Merged(merged(self.written().collect()).into_iter()),
-            _ => self.written(),
-        }
+    /// The keys and values that are written in a mapping itself, by turns; none of anything else.
+    pub(super) fn written(self) -> Inside<'t> {
+        self.inside_if(self.is_mapping())
     }
 
-    /// The keys and values that are written in the mapping itself.
-    fn written(self) -> Entries<'t> {
-        let end = if self.is_mapping() { self.inside().end } else { self.index };
-        Entries::Written(Inside { end, ..self.inside() })
-    }
-
-    fn inside(self) -> Inside<'t> {
+    fn inside_if(self, is_collection: bool) -> Inside<'t> {
         let Self { tree, is_anchored, index } = self;
-        Inside { tree, is_anchored, next: index + 1, end: self.records().behind(index) }
-    }
-
-    /// The value of a key: the first, if there are more.
-    pub(super) fn get(self, name: &str) -> Option<Self> {
-        self.entries().find(|(key, _)| key.text() == Some(name)).map(|(_, value)| value)
+        let end = if is_collection { self.records().behind(index) } else { index };
+        Inside { tree, is_anchored, next: index + 1, end }
     }
 }
 
@@ -145,23 +122,5 @@ impl<'t> Iterator for Inside<'t> {
         let node = Node::of(self.tree, self.is_anchored, self.next);
         self.next = records.behind(self.next);
         Some(node)
-    }
-}
-
-/// Keys and values.
-#[derive(Debug, Clone)]
-pub(super) enum Entries<'t> {
-    Written(Inside<'t>),
-    Merged(std::vec::IntoIter<(Node<'t>, Node<'t>)>),
-}
-
-impl<'t> Iterator for Entries<'t> {
-    type Item = (Node<'t>, Node<'t>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        match self {
-            Self::Written(inside) => Some((inside.next()?, inside.next()?)),
-            Self::Merged(entries) => entries.next(),
-        }
     }
 }

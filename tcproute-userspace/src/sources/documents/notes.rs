@@ -6,7 +6,8 @@ use serde::de;
 
 use super::{
     limits,
-    node::{Mark, Node},
+    mark::Mark,
+    node::Node,
     path::{Path, prefixes},
     scalar::Scalar,
 };

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, fmt};
 
-use super::node::{Inside, Mark, Node};
+use super::{
+    mark::Mark,
+    node::{Inside, Node},
+};
 
 /// A value's path; each is on the stack of who reads the value around it.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 
 use super::{
     input::{INDENT, begins_with_key},
-    node::Mark,
+    mark::Mark,
 };
 
 /// A part of a text.

@@ -1,7 +1,7 @@
 //! Values as a list of records in the order of the text. A record takes 20 bytes whatever it stands for, so that a tree
 //! takes a few times what its text takes also if that is made of the smallest values there are.
 
-use super::node::{Mark, Node};
+use super::mark::Mark;
 
 /// The values of a document or of an item of a list, or the beginning of them.
 #[derive(Debug, Clone, Default)]
@@ -52,13 +52,6 @@ pub(super) enum What {
 pub(super) struct Span {
     start: u32,
     length: u32,
-}
-
-impl Tree {
-    /// The outermost value, if there is any.
-    pub(super) fn root(&self) -> Option<Node<'_>> {
-        (self.own.len() > 0).then(|| Node::own(self, 0))
-    }
 }
 
 impl Records {

@@ -10,7 +10,7 @@ use super::{
     grow::Growing,
     input::{Ahead, Bounded},
     limits::Limits,
-    node::Mark,
+    mark::Mark,
     segments::{Segment, segments},
 };
 

@@ -6,14 +6,12 @@
 use std::{
     collections::BTreeSet,
     os::fd::{AsFd, AsRawFd, RawFd},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::io::{Interest, unix::AsyncFd};
 use tracing::warn;
-
-use super::CgroupPattern;
 
 /// A watch over the directories in which cgroups may appear.
 pub(in crate::workloads) struct Watcher {
@@ -38,23 +36,18 @@ impl Watcher {
         Ok(Self { inotify, watched: BTreeSet::new(), failed: false })
     }
 
-    /// Watches what there is at present in the hierarchy that is mounted there. What appears before a watch was there
-    /// is found the next time round.
-    pub(in crate::workloads) fn renew<'a>(
-        &mut self,
-        mount: &Path,
-        patterns: &(impl Iterator<Item = &'a CgroupPattern> + Clone),
-    ) {
+    /// Watches these directories. What appears before a watch was there is found the next time round, so they are asked
+    /// for again until they stay the same.
+    pub(in crate::workloads) fn renew(&mut self, directories: &dyn Fn() -> BTreeSet<PathBuf>) {
         loop {
-            let directories: BTreeSet<PathBuf> =
-                patterns.clone().flat_map(|pattern| pattern.matching(mount).above).collect();
-            for directory in &directories {
+            let now = directories();
+            for directory in &now {
                 self.watch(directory);
             }
-            if directories == self.watched {
+            if now == self.watched {
                 return;
             }
-            self.watched = directories;
+            self.watched = now;
         }
     }
 

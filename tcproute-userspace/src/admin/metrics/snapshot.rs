@@ -1,90 +1,42 @@
-//! `/metrics`. What is counted elsewhere, in the kernel or by the agent, is read when it is scraped.
+//! What the agent and the programs have at the moment of the scrape.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt};
 
-use anyhow::Result;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
-    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, info::Info},
-    registry::Registry,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 use tcproute_common::Counter;
 
-use super::{
-    connections::Connections,
-    outcome_metrics::OutcomeMetrics,
-    own_metrics::OwnMetrics,
-    process_metrics::ProcessMetrics,
-    share_metrics::ShareMetrics,
-    status::{MapUse, maps},
-};
+use super::family::family;
 use crate::{
-    agent::{Handle, Reconciles, SharesState, State},
+    admin::status::{MapUse, maps},
+    agent::State,
     bpf::CounterValue,
-    outcomes::WorkloadOutcomes,
     sources::{dns::SHARE, name::SourceName, snapshot::Bytes},
 };
 
-/// Of the text.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// The text of all metrics.
-pub(super) fn text(
-    handle: &Handle,
-    counters: &[CounterValue],
-    outcomes: &[WorkloadOutcomes],
-    shares: SharesState,
-    attached: &[bool],
-    connections: Arc<[Arc<Connections>]>,
-) -> Result<String> {
-    let snapshot = Snapshot::new(&handle.state(), counters, attached);
-    let collectors: [Box<dyn Collector>; 5] = [
-        Box::new(snapshot),
-        Box::new(OwnMetrics(connections)),
-        Box::new(ProcessMetrics),
-        Box::new(OutcomeMetrics::new(outcomes)),
-        Box::new(ShareMetrics(shares)),
-    ];
-    encoded(handle.reconciles(), collectors)
-}
-
-fn encoded(reconciles: &Reconciles, collectors: [Box<dyn Collector>; 5]) -> Result<String> {
-    let mut registry = Registry::with_prefix("tcproute");
-    registry.register(
-        "build",
-        "The version of tcproute",
-        Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-    );
-    reconciles.register(&mut registry);
-    for collector in collectors {
-        registry.register_collector(collector);
-    }
-    let mut text = String::new();
-    encode(&mut text, &registry)?;
-    Ok(text)
-}
-
 /// Values that are kept elsewhere.
 #[derive(Debug)]
-struct Snapshot {
-    decisions: Vec<(&'static str, u64)>,
-    states: Vec<(&'static str, u64)>,
-    maps: Vec<MapUse>,
+pub(super) struct Snapshot {
+    pub(super) decisions: Vec<(&'static str, u64)>,
+    pub(super) states: Vec<(&'static str, u64)>,
+    pub(super) maps: Vec<MapUse>,
     /// By source and kind.
-    rejected: BTreeMap<(&'static str, &'static str), u32>,
-    denied: Vec<(&'static str, u32)>,
-    bytes: Vec<(SourceName, Bytes)>,
-    gauges: [Gauge; 20],
-    last_reconcile: f64,
-    events_lost: u64,
-    led_elsewhere: u64,
-    ejections: Option<u64>,
-    drained: Option<u64>,
+    pub(super) rejected: BTreeMap<(&'static str, &'static str), u32>,
+    pub(super) denied: Vec<(&'static str, u32)>,
+    pub(super) bytes: Vec<(SourceName, Bytes)>,
+    pub(super) gauges: [Gauge; 20],
+    pub(super) last_reconcile: f64,
+    pub(super) events_lost: u64,
+    pub(super) led_elsewhere: u64,
+    pub(super) ejections: Option<u64>,
+    pub(super) drained: Option<u64>,
 }
 
 impl Snapshot {
-    fn new(state: &State, counters: &[CounterValue], attached: &[bool]) -> Self {
+    pub(super) fn new(state: &State, counters: &[CounterValue], attached: &[bool]) -> Self {
         let mut decisions = Vec::new();
         let mut states = Vec::new();
         let mut events_lost = 0;
@@ -251,127 +203,5 @@ impl Collector for Snapshot {
         family(&mut encoder, "map_entries", "Entries of a map that are taken.", "map", entries)?;
         let capacity = self.maps.iter().map(|map| (map.name.as_str(), ConstGauge::new(map.capacity)));
         family(&mut encoder, "map_capacity", "Entries that a map was made for.", "map", capacity)
-    }
-}
-
-/// One metric for each value of a label.
-pub(super) fn family<'a, M: EncodeMetric>(
-    encoder: &mut DescriptorEncoder,
-    name: &str,
-    help: &str,
-    label: &str,
-    values: impl Iterator<Item = (&'a str, M)>,
-) -> Result<(), fmt::Error> {
-    let mut values = values.peekable();
-    let Some((_, first)) = values.peek() else { return Ok(()) };
-    let mut family = encoder.encode_descriptor(name, help, None, first.metric_type())?;
-    for (value_of_label, metric) in values {
-        metric.encode(family.encode_family(&[(label, value_of_label)])?)?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use super::*;
-    use crate::{
-        agent::WorkloadShare,
-        bpf::Taken,
-        outcomes::{BackendOutcomes, Outcomes, RouteOutcomes},
-    };
-
-    const PAGE: &str = include_str!("../../../docs/reference/metrics.md");
-
-    /// By name: what kind it is, and its labels.
-    type Metrics<'t> = BTreeMap<String, (&'t str, BTreeSet<&'t str>)>;
-
-    /// Of a daemon that has something to tell of everything.
-    fn all() -> String {
-        let counters = Counter::ALL.map(|counter| CounterValue { counter, value: 1 });
-        let snapshot = Snapshot {
-            maps: vec![MapUse { name: "routes".to_owned(), entries: 1, capacity: 2 }],
-            rejected: BTreeMap::from([(("files", "Mesh"), 1)]),
-            denied: vec![("loopback", 1)],
-            bytes: vec![("files", Bytes { read: 1, most: 2 })],
-            ejections: Some(1),
-            drained: Some(1),
-            ..Snapshot::new(&State::default(), &counters, &[])
-        };
-        let outcomes = Outcomes { attempted: 1, established: 1, ..Outcomes::default() };
-        let backend =
-            BackendOutcomes { target: "db".to_owned(), weight: 1, share: 1.0, outcomes: Some(outcomes) };
-        let route = RouteOutcomes {
-            service: "db".to_owned(),
-            address: [127, 0, 0, 1].into(),
-            port: 5432,
-            selection: "random".to_owned(),
-            split: None,
-            backends: vec![backend],
-        };
-        let (mesh, dataplane) = ("default".to_owned(), "web".to_owned());
-        let share = WorkloadShare {
-            mesh: mesh.clone(),
-            dataplane: dataplane.clone(),
-            cgroup: "/web".into(),
-            taken: [Taken { entries: 1, exceeded: 1 }; 3],
-        };
-        let workload = WorkloadOutcomes { mesh, dataplane, cgroup: "/web".into(), routes: vec![route] };
-        let shares = SharesState { most: [1; 3], workloads: vec![share] };
-        let collectors: [Box<dyn Collector>; 5] = [
-            Box::new(snapshot),
-            Box::new(OwnMetrics(Arc::new([Connections::new("unix")]))),
-            Box::new(ProcessMetrics),
-            Box::new(OutcomeMetrics::new(&[workload])),
-            Box::new(ShareMetrics(shares)),
-        ];
-        encoded(&Reconciles::default(), collectors).unwrap()
-    }
-
-    /// From the text that is scraped.
-    fn told(text: &str) -> Metrics<'_> {
-        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-        let metric = |(name, kind): (&str, &'static str)| {
-            let (name, sample) = match kind {
-                "counter" => (format!("{name}_total"), ""),
-                "info" => (format!("{name}_info"), ""),
-                "histogram" => (name.to_owned(), "_sum"),
-                _ => (name.to_owned(), ""),
-            };
-            let mut samples = text.lines().filter_map(|line| line.strip_prefix(&format!("{name}{sample}")));
-            let sample = samples.find(|rest| rest.starts_with(['{', ' '])).unwrap_or_default();
-            let labels = sample.strip_prefix('{').and_then(|labels| labels.split_once('}'));
-            let labels = labels.into_iter().flat_map(|(labels, _)| labels.split(','));
-            (name, (kind, labels.filter_map(|label| Some(label.split_once('=')?.0)).collect()))
-        };
-        let kinds = ["counter", "gauge", "histogram", "info"];
-        types
-            .map(|(name, kind)| (name, *kinds.iter().find(|known| **known == kind).unwrap()))
-            .map(metric)
-            .collect()
-    }
-
-    /// From the page: "- `name{labels}` (kind): what it tells".
-    fn described(page: &'static str) -> Metrics<'static> {
-        let items = page.lines().filter_map(|line| line.strip_prefix("- `")?.split_once("` ("));
-        let metric = |(metric, rest): (&'static str, &'static str)| {
-            let (name, labels) = metric.split_once('{').unwrap_or((metric, ""));
-            let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
-            (name.to_owned(), (rest.split_once(')').unwrap().0, labels.collect()))
-        };
-        items.map(metric).collect()
-    }
-
-    #[test]
-    fn the_page_of_metrics_has_all_of_them_and_no_others() {
-        let text = all();
-        let (told, described) = (told(&text), described(PAGE));
-        let only = |these: &Metrics<'_>, others: &Metrics<'_>| {
-            let missing = these.iter().filter(|(name, metric)| others.get(*name) != Some(metric));
-            missing.map(|metric| format!("{metric:?}")).collect::<Vec<_>>()
-        };
-        let differences = (only(&told, &described), only(&described, &told));
-        assert!(told == described, "told, and on docs/reference/metrics.md: {differences:#?}");
     }
 }

@@ -8,8 +8,8 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 
-use super::{connections::Connections, metrics::family};
-use crate::logging;
+use super::family::family;
+use crate::{admin::connections::Connections, logging};
 
 #[derive(Debug)]
 pub(super) struct OwnMetrics(pub(super) Arc<[Arc<Connections>]>);

@@ -1,0 +1,67 @@
+//! `/metrics`. What is counted elsewhere, in the kernel or by the agent, is read when it is scraped.
+
+mod family;
+mod outcomes;
+mod own;
+mod process;
+mod shares;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use prometheus_client::{
+    collector::Collector, encoding::text::encode, metrics::info::Info, registry::Registry,
+};
+
+use self::{
+    outcomes::OutcomeMetrics, own::OwnMetrics, process::ProcessMetrics, shares::ShareMetrics,
+    snapshot::Snapshot,
+};
+use super::connections::Connections;
+use crate::{
+    agent::{Handle, Reconciles, SharesState},
+    bpf::CounterValue,
+    outcomes::WorkloadOutcomes,
+};
+
+/// Of the text.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The text of all metrics.
+pub(super) fn text(
+    handle: &Handle,
+    counters: &[CounterValue],
+    outcomes: &[WorkloadOutcomes],
+    shares: SharesState,
+    attached: &[bool],
+    connections: Arc<[Arc<Connections>]>,
+) -> Result<String> {
+    let snapshot = Snapshot::new(&handle.state(), counters, attached);
+    let collectors: [Box<dyn Collector>; 5] = [
+        Box::new(snapshot),
+        Box::new(OwnMetrics(connections)),
+        Box::new(ProcessMetrics),
+        Box::new(OutcomeMetrics::new(outcomes)),
+        Box::new(ShareMetrics(shares)),
+    ];
+    encoded(handle.reconciles(), collectors)
+}
+
+fn encoded(reconciles: &Reconciles, collectors: [Box<dyn Collector>; 5]) -> Result<String> {
+    let mut registry = Registry::with_prefix("tcproute");
+    registry.register(
+        "build",
+        "The version of tcproute",
+        Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+    );
+    reconciles.register(&mut registry);
+    for collector in collectors {
+        registry.register_collector(collector);
+    }
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
