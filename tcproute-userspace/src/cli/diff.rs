@@ -1,28 +1,36 @@
 //! `tcproute diff`: which connections would go elsewhere with other resources. Needs no privilege and no kernel.
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, slice::from_ref};
 
 use anyhow::Result;
 use clap::Args;
 
 use super::{
-    ReadingArguments, Routing,
+    Routing,
+    input::{Loaded, SourceArguments},
     output::{self, Format, percent},
     resolve::dataplanes,
     text::Text,
 };
 use crate::{
     resources::{Key, MeshHttpRoute, MeshName, MeshTcpRoute, ResourceName, Resources},
-    routing::{DataplaneDifference, Resolver, RouteDifference, UnknownDataplane, difference},
+    routing::{self, DataplaneDifference, Resolver, RouteDifference, UnknownDataplane, difference},
     sources::{self, dns},
 };
 
 #[derive(Debug, Args)]
 pub(super) struct Diff {
     /// The resources that are in force: a YAML or JSON file, or a directory of them.
-    old: PathBuf,
+    #[arg(required_unless_present = "with", conflicts_with = "with")]
+    old: Option<PathBuf>,
     /// The resources that would be.
-    new: PathBuf,
+    #[arg(required_unless_present = "with")]
+    new: Option<PathBuf>,
+    /// Instead of both: what would be if these files were applied to what the source has.
+    #[arg(long, num_args = 1.., value_name = "PATH")]
+    with: Vec<PathBuf>,
+    #[command(flatten)]
+    sources: SourceArguments,
     /// The mesh of the Dataplanes [default: every mesh; with --dataplane: default]
     #[arg(long)]
     mesh: Option<MeshName>,
@@ -33,23 +41,20 @@ pub(super) struct Diff {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
     #[command(flatten)]
-    reading: ReadingArguments,
-    #[command(flatten)]
     routing: Routing,
 }
 
 impl Diff {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let load = |path: &PathBuf| sources::load(std::slice::from_ref(path), self.reading.strictness());
-        let (old, new) = sources::both(load(&self.old), load(&self.new))?;
+        let (old, new, options) = self.both().await?;
         // The same answers for both: that a name has other addresses by now is no difference of the resources.
         let mut names = old.external_host_names();
         names.extend(new.external_host_names());
         let dns = dns::look_up(names).await;
         let wanted = self.wanted(&old, &new);
         let shadows = shadows(&old, &new);
-        let mut old = Resolver::new(old, dns.clone(), self.routing.options());
-        let mut new = Resolver::new(new, dns, self.routing.options());
+        let mut old = Resolver::new(old, dns.clone(), options.clone());
+        let mut new = Resolver::new(new, dns, options);
         let mut differences = Vec::new();
         for (mesh, name) in wanted {
             let (before, after) = (old.resolve(&mesh, &name), new.resolve(&mesh, &name));
@@ -65,6 +70,20 @@ impl Diff {
             text
         })?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The resources before and after, and how they are resolved.
+    async fn both(&self) -> Result<(Resources, Resources, routing::Options)> {
+        let read = |paths: &[PathBuf]| sources::load(paths, self.sources.strictness());
+        if let (Some(old), Some(new)) = (&self.old, &self.new) {
+            let (old, new) = sources::both(read(from_ref(old)), read(from_ref(new)))?;
+            return Ok((old, new, self.routing.options(None, false)));
+        }
+        let changed = read(&self.with)?;
+        let Loaded { resources: old, compat, in_cluster } = self.sources.load(self.routing.compat).await?;
+        let mut new = old.clone();
+        changed.all().for_each(|resource| new.add(resource));
+        Ok((old, new, self.routing.options(compat, in_cluster)))
     }
 
     fn wanted(&self, old: &Resources, new: &Resources) -> BTreeSet<(MeshName, String)> {

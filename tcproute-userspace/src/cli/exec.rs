@@ -20,12 +20,12 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::Input;
+use super::{Input, input::Loaded};
 use crate::{
     agent::{self, Agent, Inputs},
     bpf::requirements,
     routing::find,
-    sources::{self, snapshot::Snapshot},
+    sources::snapshot::Snapshot,
     workloads::{
         DataplaneName, Found,
         cgroups::{Cgroup, Cgroup2, TransientCgroup},
@@ -66,7 +66,9 @@ impl Exec {
     }
 
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let resources = sources::load(&self.input.resources, self.input.reading.strictness())?;
+        let Loaded { resources, compat, in_cluster } =
+            self.input.sources.load(self.input.routing.compat).await?;
+        let settings = self.input.settings(self.input.routing.options(compat, in_cluster));
         // A name that is not there is told before anything is done.
         find(&resources, &self.input.mesh, &self.dataplane)?;
         let first = Arc::new(Snapshot { resources, ..Snapshot::default() });
@@ -91,7 +93,7 @@ impl Exec {
             workloads: Workloads::default(),
             fixed: vec![found],
         };
-        let mut agent = Agent::start(self.input.settings(), inputs, None, agent::desk().0).await?;
+        let mut agent = Agent::start(settings, inputs, None, agent::desk().0).await?;
         if let Some(why) = agent.failure() {
             bail!("{why}");
         }

@@ -6,6 +6,7 @@ mod diff;
 mod doctor;
 mod exec;
 mod failure;
+mod input;
 mod output;
 mod resolve;
 mod run;
@@ -32,6 +33,7 @@ use crate::{
     routing, sources,
 };
 use failure::{BadUsage, FAILED, report};
+use input::SourceArguments;
 
 /// Routes TCP connections by MeshTCPRoute, in the kernel, at connect() time.
 #[derive(Debug, Parser)]
@@ -44,7 +46,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Put the routes of local workloads in force. They stay when it stops, until `detach`.
-    Run(run::Run),
+    Run(Box<run::Run>),
     /// End all routes that a daemon has put in force on this node.
     Detach(detach::Detach),
     /// Run one command as a Dataplane, in a cgroup of its own.
@@ -70,9 +72,10 @@ enum Command {
 /// How routes are resolved.
 #[derive(Debug, Args)]
 struct Routing {
-    /// The version of Kuma whose rules are in force: 2.4, latest (2.6 to 2.14) or 3.0.
-    #[arg(long, default_value_t, value_name = "VERSION")]
-    compat: Compat,
+    /// The version of Kuma whose rules are in force: 2.4, latest (2.6 to 2.14) or 3.0 [default: that of the cluster, or
+    /// else 2.4]
+    #[arg(long, value_name = "VERSION")]
+    compat: Option<Compat>,
     /// Route past the proxy even where the mesh has mTLS on: such connections are plaintext.
     #[arg(long)]
     allow_mtls_bypass: bool,
@@ -81,9 +84,12 @@ struct Routing {
 }
 
 impl Routing {
-    fn options(&self) -> routing::Options {
+    /// For resources of a control plane with these rules, or of none; in a cluster or elsewhere.
+    fn options(&self, found: Option<Compat>, in_cluster: bool) -> routing::Options {
         let guard = self.guard.guard();
-        routing::Options { allow_mtls_bypass: self.allow_mtls_bypass, compat: self.compat, guard }
+        let compat = self.compat.or(found).unwrap_or_default();
+        let allow_mtls_bypass = self.allow_mtls_bypass;
+        routing::Options { allow_mtls_bypass, compat, guard, in_cluster }
     }
 }
 
@@ -126,12 +132,9 @@ impl ReadingArguments {
 /// Where the routes come from.
 #[derive(Debug, Args)]
 struct Input {
-    /// YAML or JSON files, or directories of them.
-    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
-    resources: Vec<PathBuf>,
     #[command(flatten)]
-    reading: ReadingArguments,
-    /// The mesh of the Dataplanes.
+    sources: SourceArguments,
+    /// The mesh of the Dataplanes that are named.
     #[arg(long, default_value_t)]
     mesh: MeshName,
     #[command(flatten)]
@@ -166,9 +169,9 @@ struct Input {
 }
 
 impl Input {
-    fn settings(&self) -> Settings {
+    fn settings(&self, routing: routing::Options) -> Settings {
         Settings {
-            routing: self.routing.options(),
+            routing,
             log_decisions: self.log_decisions,
             selection: self.selection,
             ejection: None,
@@ -256,7 +259,7 @@ impl Command {
             Self::Status(status) => status.run().await,
             Self::Stats(stats) => stats.run().await,
             Self::Trace(trace) => trace.run().await,
-            Self::Validate(validate) => validate.run(),
+            Self::Validate(validate) => validate.run().await,
             Self::Doctor(doctor) => doctor.run(),
             Self::Detach(detach) => detach.run(),
             Self::Completions(completions) => completions.run(),

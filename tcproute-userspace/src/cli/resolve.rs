@@ -1,19 +1,20 @@
 //! `tcproute resolve`: what the routes of a Dataplane are, and why. Needs no privilege and no kernel.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 
 use super::{
-    ReadingArguments, Routing,
+    Routing,
+    input::{Loaded, SourceArguments},
     output::{self, Format, percent},
     text::Text,
 };
 use crate::{
     resources::{Key, MeshName, Resources},
     routing::{Action, DataplaneRoutes, Explanation, ResolvedBackend, ResolvedRoute, Resolver, Verdict},
-    sources::{self, dns},
+    sources::dns,
 };
 
 /// So many endpoints of a backend are shown in a table.
@@ -21,9 +22,8 @@ const SHOWN: usize = 3;
 
 #[derive(Debug, Args)]
 pub(super) struct Resolve {
-    /// YAML or JSON files, or directories of them.
-    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
-    resources: Vec<PathBuf>,
+    #[command(flatten)]
+    sources: SourceArguments,
     /// The mesh of the Dataplane [default: default; with --all: every mesh]
     #[arg(long)]
     mesh: Option<MeshName>,
@@ -40,16 +40,14 @@ pub(super) struct Resolve {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
     #[command(flatten)]
-    reading: ReadingArguments,
-    #[command(flatten)]
     routing: Routing,
 }
 
 impl Resolve {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let resources = sources::load(&self.resources, self.reading.strictness())?;
+        let Loaded { resources, compat, in_cluster } = self.sources.load(self.routing.compat).await?;
         let dns = dns::look_up(resources.external_host_names()).await;
-        let mut resolver = Resolver::new(resources, dns, self.routing.options());
+        let mut resolver = Resolver::new(resources, dns, self.routing.options(compat, in_cluster));
         let mesh = self.mesh.clone().unwrap_or_default();
         match (&self.dataplane, &self.explain) {
             (Some(dataplane), None) => {

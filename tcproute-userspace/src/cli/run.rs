@@ -4,13 +4,15 @@ use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, s
 
 use anyhow::{Context, Result};
 use clap::Args;
+use nix::unistd::gethostname;
 use tokio::{
     signal::unix::{SignalKind, signal},
+    sync::watch,
     time::Instant,
 };
 use tracing::{info, warn};
 
-use super::{BadUsage, Input};
+use super::{BadUsage, Input, input::Followed};
 use crate::{
     admin::Admin,
     agent::{self, Agent, Inputs, Settings},
@@ -23,13 +25,15 @@ use crate::{
     plan::EjectionPolicy,
     privileges,
     sources::{
-        Sources, dns, files,
+        dns,
+        kubernetes::PodChoice,
         last_good::{LastGood, StateDirectory},
     },
     workloads::{
-        DataplaneName,
+        Confirm, DataplaneName,
         cgroups::{Cgroup2, CgroupPattern},
         named::{Named, NamedCgroups},
+        pods::{LocalPods, PodCgroups},
         together::Workloads,
     },
 };
@@ -44,8 +48,15 @@ pub(super) struct Run {
     /// A local Dataplane and its cgroup: a path from the cgroup2 root or an absolute one. In it `*`, `?` and `[…]`
     /// stand for what they stand for in a shell; each cgroup that matches is a workload. One that is not there is
     /// waited for.
-    #[arg(long = "workload", required = true, num_args = 1.., value_name = "DATAPLANE=CGROUP")]
+    #[arg(long = "workload", num_args = 1.., value_name = "DATAPLANE=CGROUP")]
     workloads: Vec<WorkloadArgument>,
+    /// The node whose pods are workloads [default: $NODE_NAME, or else the name of this host]
+    #[arg(long, value_name = "NAME")]
+    node_name: Option<String>,
+    /// Which of its pods are workloads: meshed for those that Kuma has in a mesh or is to have, all, or those with
+    /// labels as in app=web,tier!=cache.
+    #[arg(long, default_value = "meshed", value_name = "PODS", value_parser = pod_choice)]
+    pods: PodChoice,
     /// Take an endpoint out for a while after so many connections to it in a row were refused, timed out or found no
     /// way.
     #[arg(long, value_name = "FAILURES", value_parser = clap::value_parser!(u32).range(1..))]
@@ -123,9 +134,14 @@ impl Run {
             ))
             .into());
         }
+        let in_cluster = self.input.sources.in_cluster()?;
+        if self.workloads.is_empty() && !in_cluster {
+            return Err(
+                BadUsage("without a cluster there must be a --workload DATAPLANE=CGROUP".to_owned()).into()
+            );
+        }
+        let node = in_cluster.then(|| self.node()).transpose()?;
         let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
-        let settings = Settings { ejection, drain: self.drain, ..self.input.settings() };
-
         requirements::check()?;
         if self.drain.is_some() {
             drain::check().context("--drain does not work here; without it connections are kept")?;
@@ -136,7 +152,9 @@ impl Run {
 
         let patience = Instant::now() + self.start_timeout;
         let state = StateDirectory::open(&self.state_dir);
-        let mut sources = self.follow_sources(&state)?;
+        let compat = self.input.routing.compat;
+        let Followed { mut sources, pods: local_pods, compat: found } =
+            self.input.sources.follow(&state, node.as_deref(), &self.pods, compat)?;
         sources.answered(patience, false).await;
         if self.strict && !sources.snapshot().rejected.is_empty() {
             return Err(sources.snapshot().errors().into());
@@ -167,14 +185,17 @@ impl Run {
                 return Ok(ExitCode::SUCCESS);
             }
         }
+        let found = found.and_then(|found| *found.borrow());
+        let routing = self.input.routing.options(found, in_cluster);
+        let settings = Settings { ejection, drain: self.drain, ..self.input.settings(routing) };
         let links = PinnedLinks::new(pins.link_directories()?);
-        let named = NamedCgroups::new(hierarchy, named, Arc::new(move |cgroup| links.cgroup(cgroup)));
+        let workloads = workloads(hierarchy, named, local_pods, Arc::new(move |cgroup| links.cgroup(cgroup)));
         let inputs = Inputs {
             first: Arc::clone(sources.snapshot()),
             sources: Some(sources),
             dns_interval: self.input.dns_interval,
             names: Some(LastGood::open(state.as_ref(), dns::NAME)),
-            workloads: Workloads { named: Some(named), pods: None },
+            workloads,
             fixed: Vec::new(),
         };
         let started = Agent::start(settings, inputs, Some(&pins), desk).await;
@@ -220,14 +241,38 @@ impl Run {
         self.workloads.iter().map(named).collect()
     }
 
-    /// Without a directory for what is in force, the daemon does all but keep it.
-    fn follow_sources(&self, state: &Result<StateDirectory>) -> Result<Sources> {
-        if let Err(error) = state {
-            warn!("what is in force is not kept for the next start: {error:#}");
+    /// The node that this runs on, as the cluster calls it.
+    fn node(&self) -> Result<String> {
+        let of_environment = || std::env::var("NODE_NAME").ok().filter(|name| !name.is_empty());
+        match self.node_name.clone().or_else(of_environment) {
+            Some(name) => Ok(name),
+            // As kubelet does unless told otherwise.
+            None => {
+                let name = gethostname().context("cannot tell the name of this host: use --node-name")?;
+                Ok(name.to_string_lossy().to_lowercase())
+            }
         }
-        let last_good = LastGood::open(state.as_ref(), files::NAME);
-        let files = files::follow(self.input.resources.clone(), self.input.reading.strictness(), last_good);
-        Ok(Sources::new(vec![(files::NAME, files.context("cannot follow files")?)]))
+    }
+}
+
+/// Those that were named, and the pods of the node.
+fn workloads(
+    hierarchy: Cgroup2,
+    named: Vec<Named>,
+    pods: Option<watch::Receiver<LocalPods>>,
+    confirm: Confirm,
+) -> Workloads {
+    let pods = pods.map(|pods| PodCgroups::new(hierarchy.clone(), pods, Arc::clone(&confirm)));
+    let named = (!named.is_empty()).then(|| NamedCgroups::new(hierarchy, named, confirm));
+    Workloads { named, pods }
+}
+
+fn pod_choice(text: &str) -> Result<PodChoice, String> {
+    match text {
+        "meshed" => Ok(PodChoice::Meshed),
+        "all" => Ok(PodChoice::All),
+        "" => Err("must be meshed, all or a selector of labels".to_owned()),
+        labels => Ok(PodChoice::Selected(labels.to_owned())),
     }
 }
 

@@ -11,16 +11,16 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{GuardArguments, ReadingArguments, output, text::Text};
+use super::{GuardArguments, input::SourceArguments, output, text::Text};
 use crate::sources::{self, InputError, Reading, Rules, Strictness};
 
 #[derive(Debug, Args)]
 pub(super) struct Validate {
-    /// YAML or JSON files, or directories of them; - is standard input.
-    #[arg(required = true, value_name = "PATH")]
+    /// YAML or JSON files, or directories of them; - is standard input. Without any, what a cluster has.
+    #[arg(required_unless_present = "sources", conflicts_with = "sources", value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
-    reading: ReadingArguments,
+    sources: SourceArguments,
     #[command(flatten)]
     guard: GuardArguments,
     /// How the violations are written to standard output.
@@ -43,23 +43,8 @@ enum Output {
 pub(super) struct Invalid(String);
 
 impl Validate {
-    pub(super) fn run(self) -> Result<ExitCode> {
-        // What comes through a pipe as JSON was printed by a tool, which may know more fields; an editor's buffer is
-        // YAML.
-        let is_piped = self.paths == [Path::new("-")];
-        let strictness = match self.reading.strictness() {
-            Strictness::Strict if is_piped => Strictness::ByFormat,
-            strictness => strictness,
-        };
-        let standard_input = |path: PathBuf| if path == Path::new("-") { "/dev/stdin".into() } else { path };
-        let paths: Vec<PathBuf> = self.paths.into_iter().map(standard_input).collect();
-        let guard = Some(self.guard.guard());
-        let mut reading = sources::read(&paths, Rules { guard, ..strictness.into() });
-        if reading.count == 0 {
-            // Beside resources it is of no concern what is none; alone it is nothing that was meant.
-            let (strange, notes) = reading.notes.into_iter().partition(|note| note.path.is_empty());
-            (reading.errors, reading.notes) = ([reading.errors, strange].concat(), notes);
-        }
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        let reading = if self.paths.is_empty() { self.of_source().await? } else { self.of_paths() };
         match self.output {
             Output::Text => output::show(&text(&reading))?,
             Output::Json => output::json(&Report::of(&reading))?,
@@ -71,6 +56,32 @@ impl Validate {
         let violations = counted(reading.errors.len(), "violation");
         let files = counted(reading.files, "file");
         Err(Invalid(format!("{violations} in {} of {files}", wrong.len())).into())
+    }
+
+    /// What a source has. Each object is a file of its own.
+    async fn of_source(&self) -> Result<Reading> {
+        let (snapshot, ..) = self.sources.snapshot(None).await?;
+        Ok(Reading::of_snapshot(snapshot))
+    }
+
+    fn of_paths(&self) -> Reading {
+        // What comes through a pipe as JSON was printed by a tool, which may know more fields; an editor's buffer is
+        // YAML.
+        let is_piped = self.paths == [Path::new("-")];
+        let strictness = match self.sources.strictness() {
+            Strictness::Strict if is_piped => Strictness::ByFormat,
+            strictness => strictness,
+        };
+        let standard_input = |path: PathBuf| if path == Path::new("-") { "/dev/stdin".into() } else { path };
+        let paths: Vec<PathBuf> = self.paths.iter().cloned().map(standard_input).collect();
+        let guard = Some(self.guard.guard());
+        let mut reading = sources::read(&paths, Rules { guard, ..strictness.into() });
+        if reading.count == 0 {
+            // Beside resources it is of no concern what is none; alone it is nothing that was meant.
+            let (strange, notes) = reading.notes.into_iter().partition(|note| note.path.is_empty());
+            (reading.errors, reading.notes) = ([reading.errors, strange].concat(), notes);
+        }
+        reading
     }
 }
 

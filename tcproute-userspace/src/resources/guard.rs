@@ -51,7 +51,7 @@ pub enum Denial {
 }
 
 /// Kuma gives its VIPs from here: 240/8 to names, 241/8 to 243/8 to MeshServices and the like.
-const KUMA_VIPS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(240, 0, 0, 0), 4);
+pub(crate) const KUMA_VIPS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(240, 0, 0, 0), 4);
 
 impl Guard {
     /// Without options.

@@ -25,6 +25,7 @@ mod tags;
 mod target_ref;
 mod traffic_route;
 mod violation;
+mod virtual_outbounds;
 pub(crate) mod wire;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -36,6 +37,7 @@ pub use dataplane::{Dataplane, Gateway, Health, Inbound, Outbound};
 pub(crate) use document::Reader;
 pub use document::Resource;
 pub use external_service::{ExternalAddress, ExternalService};
+pub(crate) use guard::KUMA_VIPS;
 pub use guard::{Denial, Guard, Provenance, cidr};
 pub(crate) use header::{DISPLAY_NAME_LABEL, MESH_LABEL, NAMESPACE_LABEL, ZONE_LABEL};
 pub use header::{DataplaneKey, Key, Meta, Origin, PolicyHeader, Role, Zone};
@@ -60,6 +62,7 @@ pub use target_ref::{
 };
 pub use traffic_route::TrafficRoute;
 pub use violation::{Strictness, Violation, Violations};
+pub use virtual_outbounds::{VirtualOutbound, VirtualOutbounds};
 
 /// All resources that were read, of all meshes. A copy shares everything, so that keeping two states costs what
 /// differs, and so does comparing them.
@@ -85,6 +88,8 @@ pub struct Resources {
     pub traffic_routes: OrdMap<Key, Arc<TrafficRoute>>,
     /// Where pods are dialled.
     pub cluster_services: OrdMap<Key, Arc<ClusterService>>,
+    /// Where the control plane says that services are dialled, by mesh: instead of the above.
+    pub virtual_outbounds: OrdMap<MeshName, Arc<VirtualOutbounds>>,
     /// Policies of other kinds: not enforced on connections that bypass the proxy.
     pub other_policies: OrdMap<(&'static str, Key), Arc<OtherPolicy>>,
 }
@@ -164,6 +169,26 @@ impl Resources {
         }
     }
 
+    /// Each of them.
+    pub fn all(&self) -> impl Iterator<Item = Resource> {
+        let services = &self.services;
+        let meshes = self.meshes.values().cloned().map(Resource::Mesh);
+        let mesh_services = services.mesh.values().cloned().map(Resource::MeshService);
+        let external = services.external.values().cloned().map(Resource::MeshExternalService);
+        let multi_zone = services.multi_zone.values().cloned().map(Resource::MeshMultiZoneService);
+        meshes
+            .chain(self.dataplanes.values().cloned().map(Resource::Dataplane))
+            .chain(self.external_services.values().cloned().map(Resource::ExternalService))
+            .chain(mesh_services.chain(external).chain(multi_zone))
+            .chain(self.tcp_routes.values().cloned().map(Resource::TcpRoute))
+            .chain(self.http_routes.values().cloned().map(Resource::HttpRoute))
+            .chain(self.identities.values().cloned().map(Resource::MeshIdentity))
+            .chain(self.tls.values().cloned().map(Resource::MeshTls))
+            .chain(self.traffic_routes.values().cloned().map(Resource::TrafficRoute))
+            .chain(self.cluster_services.values().cloned().map(Resource::ClusterService))
+            .chain(self.other_policies.values().cloned().map(Resource::OtherPolicy))
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         let services = &self.services;
@@ -171,6 +196,7 @@ impl Resources {
         let policies = self.tcp_routes.len() + self.http_routes.len() + self.other_policies.len();
         let transport = self.identities.len() + self.tls.len();
         let more = transport + self.traffic_routes.len() + self.cluster_services.len();
+        let more = more + self.virtual_outbounds.len();
         self.meshes.len() + self.dataplanes.len() + self.external_services.len() + services + policies + more
     }
 

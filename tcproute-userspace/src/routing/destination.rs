@@ -34,6 +34,8 @@ pub(super) struct Dialled {
     pub(super) by_number: bool,
     /// Whether the address is an IPv6 one.
     pub(super) over_ipv6: bool,
+    /// Whether the cluster leads there as well, so that it is no matter of ours unless a policy says where to go.
+    pub(super) reached_anyway: bool,
 }
 
 /// Everything that a destination depends on, but for the services themselves.
@@ -48,6 +50,13 @@ pub(super) struct DestinationKey {
     pub(super) traffic: Option<Same<TrafficRoute>>,
     /// The zone of who dials.
     pub(super) zone: Option<Arc<str>>,
+}
+
+impl DestinationKey {
+    /// Whether it is led to without us, and nobody says that it is to be otherwise.
+    pub(super) const fn leaves_it_to_the_cluster(&self) -> bool {
+        self.dialled.reached_anyway && self.entries.is_empty()
+    }
 }
 
 /// Something that is the same only while it is the same one in memory.

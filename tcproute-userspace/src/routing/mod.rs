@@ -55,6 +55,9 @@ pub struct Options {
     pub compat: Compat,
     /// Which addresses count.
     pub guard: Guard,
+    /// Leave what no MeshTCPRoute is about to the cluster, which leads there by itself, but for the VIPs that only the
+    /// mesh knows.
+    pub in_cluster: bool,
 }
 
 #[cfg(test)]

@@ -220,14 +220,25 @@ impl<R: Route> Index<R> {
         self.labelled.retain(is_other);
     }
 
-    /// Those that apply to a Dataplane and are about a service, from weak to strong.
-    pub(super) fn entries(&self, asked: &Asked<'_>) -> Vec<Entry<R>> {
-        let (kind, name) = match &asked.about {
+    /// Those that name a service by what it is called.
+    fn naming(&self, about: &About<'_>) -> &[Entry<R>] {
+        let (kind, name) = match about {
             About::Tag(tag) => (ServiceKind::MeshService, tag.as_str()),
             About::Port(port) => (port.kind, port.meta.display_name.as_str()),
-            About::Gone => return Vec::new(),
+            About::Gone => return &[],
         };
-        let named = self.named.get(&kind).and_then(|names| names.get(name)).into_iter().flatten();
+        let named = self.named.get(&kind).and_then(|names| names.get(name));
+        named.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether any may be about a service, whoever dials it.
+    pub(super) fn may_concern(&self, about: &About<'_>) -> bool {
+        !self.labelled.is_empty() || !self.naming(about).is_empty()
+    }
+
+    /// Those that apply to a Dataplane and are about a service, from weak to strong.
+    pub(super) fn entries(&self, asked: &Asked<'_>) -> Vec<Entry<R>> {
+        let named = self.naming(&asked.about).iter();
         let all = named.chain(&self.labelled).filter(|entry| asked.concerns(entry));
         asked.sorted(all.cloned().collect())
     }

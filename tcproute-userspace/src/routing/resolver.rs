@@ -14,6 +14,7 @@ use super::{
     service::{About, ServiceId},
     services::{Services, zone_of},
     traffic::TrafficRoutes,
+    vips::Vip,
 };
 use crate::{
     policy::{Compat, Referrer, enforces},
@@ -83,10 +84,13 @@ impl Resolver {
         let resources = self.resources.clone();
         let dialler = self.dialler(&resources, &dataplane);
         let route = |(address, dialled): (SocketAddr, Dialled)| {
-            let destination = self.destination(&dialler, dialled);
-            ResolvedRoute { dialled: address, destination }
+            let key = self.key(&dialler, dialled);
+            if key.leaves_it_to_the_cluster() {
+                return None;
+            }
+            Some(ResolvedRoute { dialled: address, destination: self.destination_of(key) })
         };
-        let routes = outbounds.into_iter().map(route).collect();
+        let routes = outbounds.into_iter().filter_map(route).collect();
         Ok(DataplaneRoutes {
             mesh: mesh.clone(),
             dataplane: dataplane.name.to_string(),
@@ -134,7 +138,9 @@ impl Resolver {
                     match self.options.guard.judge(address.ip(), provenance) {
                         Ok(()) => {
                             let over_ipv6 = address.is_ipv6();
-                            outbounds.push((*address, Dialled { service, tags, by_number, over_ipv6 }));
+                            let reached_anyway = false;
+                            let dialled = Dialled { service, tags, by_number, over_ipv6, reached_anyway };
+                            outbounds.push((*address, dialled));
                         }
                         Err(why) => {
                             let service = Arc::clone(self.services.name(service));
@@ -151,13 +157,16 @@ impl Resolver {
                 }
             }
         }
-        denied.extend(self.services.denied_vips(mesh).iter().cloned());
+        denied.extend(self.services.denied_vips(mesh).cloned());
         // A pod does not reach itself through the proxy.
-        let own: BTreeSet<SocketAddr> = dataplane.inbounds.iter().filter_map(Inbound::socket).collect();
-        let vips = self.services.vips(mesh).iter().filter(|(address, _)| !own.contains(address));
-        outbounds.extend(vips.map(|&(address, service)| {
-            let over_ipv6 = address.is_ipv6();
-            (address, Dialled { service, tags: Tags::new(), by_number: false, over_ipv6 })
+        let own = own_sockets(dataplane);
+        let policies = self.policies.of(mesh);
+        let vips = self.services.vips(mesh).filter(|(_, vip)| !own.contains(&vip.address));
+        let vips = vips.map(|(service, vip)| (vip.address, self.dialled_at(service, vip)));
+        outbounds.extend(vips.filter(|(_, dialled)| {
+            // Of thousands of services few are named by policies.
+            let about = || self.services.about(dialled.service);
+            !dialled.reached_anyway || policies.is_some_and(|policies| policies.tcp.may_concern(&about()))
         }));
         let services = &self.services;
         outbounds.sort_by(|(a_address, a), (b_address, b)| {
@@ -179,6 +188,13 @@ impl Resolver {
             false
         });
         outbounds
+    }
+
+    /// What is dialled at an address of a service.
+    pub(super) fn dialled_at(&self, service: ServiceId, vip: &Vip) -> Dialled {
+        let over_ipv6 = vip.address.is_ipv6();
+        let reached_anyway = self.options.in_cluster && !vip.is_only_of_mesh();
+        Dialled { service, tags: vip.tags.clone(), by_number: false, over_ipv6, reached_anyway }
     }
 
     /// What all destinations of a Dataplane have in common.
@@ -241,6 +257,11 @@ impl Resolver {
     pub(super) const fn context(&self) -> Context<'_> {
         Context { services: &self.services, resources: &self.resources, options: &self.options }
     }
+}
+
+/// Where a Dataplane is itself.
+pub(super) fn own_sockets(dataplane: &Dataplane) -> BTreeSet<SocketAddr> {
+    dataplane.inbounds.iter().filter_map(Inbound::socket).collect()
 }
 
 /// Has all services that backendRefs name by a tag, so that it is seen when they get endpoints.

@@ -70,6 +70,11 @@ impl Routes {
         self.0.insert((Arc::clone(&route.destination.service), route.dialled), route);
     }
 
+    /// Takes out the route to a service at an address.
+    pub(super) fn remove(&mut self, service: &Arc<str>, address: SocketAddr) {
+        self.0.remove(&(Arc::clone(service), address));
+    }
+
     /// Puts another destination in the place of one, wherever that is. Whether it was anywhere.
     pub(super) fn replace(&mut self, before: &Arc<Destination>, after: &Arc<Destination>) -> bool {
         let service = &before.service;

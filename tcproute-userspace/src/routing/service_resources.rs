@@ -149,7 +149,7 @@ impl Services {
         touched.extend(&ids);
         changed.push((mesh.clone(), kind, meta.display_name.clone()));
         let mesh = self.mesh(mesh);
-        mesh.vips_are_stale |= !vips.is_empty();
+        mesh.vips.look_at(ids.iter().copied());
         mesh.by_name.entry((kind, meta.display_name.clone())).or_default().insert(name.clone());
         for (label, value) in &meta.labels {
             mesh.by_label.insert(label, value, (kind, name.clone()));
@@ -168,8 +168,8 @@ impl Services {
     ) {
         let known = self.mesh(mesh);
         let Some(resource) = known.resources.remove(&(kind, name.clone())) else { return };
-        let ServiceResource { meta, ports, vips, .. } = resource;
-        known.vips_are_stale |= !vips.is_empty();
+        let ServiceResource { meta, ports, .. } = resource;
+        known.vips.look_at(ports.iter().copied());
         if kind == ServiceKind::MeshService {
             known.selectors.remove(name);
         }

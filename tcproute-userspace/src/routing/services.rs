@@ -10,20 +10,20 @@ use std::{
 use imbl::OrdMap;
 
 use super::{
-    DeniedAddress, DnsAnswers, Options,
+    DnsAnswers, Options,
     endpoints::{Chosen, Endpoint, Source},
     identities::Identities,
     pairs::PairIndex,
     protocol,
     selectors::Selectors,
     service::{About, Port, Service, ServiceId, ServiceKey, ServiceResource, Touched},
+    vips::{Dialled, Vips},
 };
 use crate::{
     policy::{Compat, is_ready},
     resources::{
-        ClusterService, Dataplane, ExternalAddress, ExternalService, Guard, Inbound, MeshName, MtlsMode,
-        ResourceName, Resources, ServiceKind, ServiceName, ServiceRef, ServiceResources, Tags, ZONE_LABEL,
-        Zone,
+        Dataplane, ExternalAddress, ExternalService, Guard, Inbound, MeshName, MtlsMode, ResourceName,
+        Resources, ServiceKind, ServiceName, ServiceRef, ServiceResources, Tags, ZONE_LABEL, Zone,
     },
 };
 
@@ -36,11 +36,7 @@ pub(super) struct Mesh {
     pub(super) by_label: PairIndex<(ServiceKind, ResourceName)>,
     pub(super) selectors: Selectors,
     identities: Identities,
-    pub(super) vips: Vec<(SocketAddr, ServiceId)>,
-    /// Addresses at which services are not dialled, though their resources say so.
-    pub(super) denied: Vec<DeniedAddress>,
-    /// Whether the addresses may be others by now.
-    pub(super) vips_are_stale: bool,
+    pub(super) vips: Vips,
 }
 
 /// All services of all meshes.
@@ -53,7 +49,7 @@ pub(super) struct Services {
     /// The services with endpoints that have this DNS name.
     hosts: HashMap<String, BTreeSet<ServiceId>>,
     dns: DnsAnswers,
-    pub(super) cluster_services: Vec<Arc<ClusterService>>,
+    pub(super) dialled: Dialled,
 }
 
 impl Services {
@@ -67,7 +63,7 @@ impl Services {
             meshes: HashMap::new(),
             hosts: HashMap::new(),
             dns,
-            cluster_services: Vec::new(),
+            dialled: Dialled::default(),
         };
         let mut touched = Touched::new();
         for mesh in resources.identities.keys().chain(resources.tls.keys()).map(|(mesh, _)| mesh) {
@@ -85,7 +81,7 @@ impl Services {
         for service in resources.external_services.values() {
             all.add_external_service(service, &mut touched);
         }
-        all.set_cluster_services(resources);
+        all.take_dialled(&Resources::default(), resources);
         all.renew_vips();
         all
     }
@@ -102,6 +98,10 @@ impl Services {
 
     pub(super) fn mesh(&mut self, mesh: &MeshName) -> &mut Mesh {
         self.meshes.entry(mesh.clone()).or_default()
+    }
+
+    pub(super) fn key_of(&self, id: ServiceId) -> &ServiceKey {
+        &self.get(id).key
     }
 
     fn get(&self, id: ServiceId) -> &Service {

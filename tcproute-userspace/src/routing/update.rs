@@ -1,6 +1,10 @@
 //! From changed resources to what has changed in the routes of Dataplanes.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use imbl::OrdMap;
 use rustc_hash::FxHashSet;
@@ -13,8 +17,8 @@ use super::{
     find::find,
     identities::Identities,
     policies::{Replacement, Route},
-    resolver::{name_backends_of_http, name_backends_of_tcp},
-    service::Touched,
+    resolver::{Dialler, name_backends_of_http, name_backends_of_tcp, own_sockets},
+    service::{ServiceId, Touched},
     service_resources::ChangedResources,
     traffic::TrafficRoutes,
 };
@@ -32,6 +36,10 @@ pub struct Update {
     dataplanes: BTreeSet<Key>,
     /// Meshes in which services are dialled elsewhere.
     dialled: BTreeSet<MeshName>,
+    /// The services of a cluster that are dialled elsewhere, or that other policies may be about.
+    redialled: BTreeMap<MeshName, BTreeSet<ServiceId>>,
+    /// Meshes in which other addresses do not count.
+    denied: BTreeSet<MeshName>,
     /// Meshes in which other policies may hold for any route.
     ruled: BTreeSet<MeshName>,
     /// Services that other policies are about than before, with their names.
@@ -90,10 +98,14 @@ impl Resolver {
         update.dialled.extend(changed.iter().map(|(mesh, ..)| mesh.clone()));
         self.take_dataplanes(&old, &mut touched, &mut update);
         self.services.set_dns(dns, &mut touched);
-        if old.cluster_services != self.resources.cluster_services {
-            self.services.set_cluster_services(&self.resources);
+        self.services.take_dialled(&old, &self.resources);
+        let renewed = self.services.renew_vips();
+        update.denied = renewed.denied;
+        if self.options().in_cluster {
+            update.redialled = renewed.services;
+        } else {
+            update.dialled.extend(renewed.services.into_keys());
         }
-        update.dialled.extend(self.services.renew_vips());
         self.take_policies(&old, &mut update);
         dependencies.extend(touched.into_iter().map(Dependency::Service));
         let mut keys: FxHashSet<Arc<DestinationKey>> = FxHashSet::default();
@@ -191,6 +203,9 @@ impl Resolver {
             }
             for id in self.services.possibly(mesh, destination) {
                 update.services.insert((mesh.clone(), Arc::clone(self.services.name(id))));
+                if self.options().in_cluster {
+                    update.redialled.entry(mesh.clone()).or_default().insert(id);
+                }
             }
         }
     }
@@ -206,7 +221,10 @@ impl Resolver {
         // One that is gone has been so for more than one update, perhaps.
         let dataplane = Arc::clone(find(&self.resources, &mesh, &routes.dataplane)?);
         let is_changed = update.dataplanes.iter().any(|(of, name)| *of == mesh && name.is(&routes.dataplane));
-        if is_changed || update.dialled.contains(&mesh) {
+        // In a cluster, where none is written in Dataplanes, addresses are looked at one by one.
+        let is_redialled = (update.dialled.contains(&mesh) || update.redialled.contains_key(&mesh))
+            && (!self.options().in_cluster || !dataplane.outbounds.is_empty());
+        if is_changed || is_redialled || update.denied.contains(&mesh) {
             let after = self.resolve(&mesh, &routes.dataplane)?;
             let touched = is_changed || *before != after;
             return Ok(if touched { Refreshed::Touched(after) } else { Refreshed::Alike(after) });
@@ -223,7 +241,8 @@ impl Resolver {
             names.flat_map(|name| routes.routes.of_service(name)).cloned().collect()
         };
         let has_others = update.others.contains(&mesh);
-        if routed.is_empty() && !has_others {
+        let redialled = update.redialled.get(&mesh);
+        if routed.is_empty() && !has_others && redialled.is_none() {
             return Ok(if touched { Refreshed::Touched(routes) } else { Refreshed::Untouched });
         }
         let resources = self.resources.clone();
@@ -255,6 +274,12 @@ impl Resolver {
                 routes.routes.insert(ResolvedRoute { dialled, destination: after });
             }
         }
+        for &service in redialled.into_iter().flatten() {
+            match self.redial(&mut routes, &dialler, service) {
+                Some(other) => touched |= other,
+                None => return Ok(Refreshed::Touched(self.resolve(&mesh, &routes.dataplane)?)),
+            }
+        }
         if has_others {
             let others = self.other_policies(&dataplane);
             touched |= others != routes.other_policies;
@@ -265,6 +290,50 @@ impl Resolver {
             (false, true) => Refreshed::Alike(routes),
             (false, false) => Refreshed::Untouched,
         })
+    }
+}
+
+impl Resolver {
+    /// Has routes to a service at the addresses at which it is dialled now, and at no others. Whether there were
+    /// others. `None` if there are contradictions, for which all routes have to be seen.
+    fn redial(
+        &mut self,
+        routes: &mut DataplaneRoutes,
+        dialler: &Dialler<'_>,
+        service: ServiceId,
+    ) -> Option<bool> {
+        if !routes.conflicts.is_empty() {
+            return None;
+        }
+        let own = own_sockets(dialler.dataplane);
+        let vips = self.services.vips_of(&routes.mesh, service).iter();
+        let vips = vips.filter(|vip| !own.contains(&vip.address));
+        let dialled: Vec<_> = vips.map(|vip| (vip.address, self.dialled_at(service, vip))).collect();
+        let keys = dialled.into_iter().map(|(address, dialled)| (address, self.key(dialler, dialled)));
+        let mut wanted: BTreeMap<SocketAddr, DestinationKey> =
+            keys.filter(|(_, key)| !key.leaves_it_to_the_cluster()).collect();
+        let name = Arc::clone(self.services.name(service));
+        let is_of_it = |route: &&ResolvedRoute| {
+            self.destinations.key(&route.destination).is_some_and(|key| key.dialled.service == service)
+        };
+        let there: Vec<SocketAddr> =
+            routes.routes.of_service(&name).filter(is_of_it).map(|route| route.dialled).collect();
+        let mut touched = false;
+        for address in there {
+            if wanted.remove(&address).is_none() {
+                routes.routes.remove(&name, address);
+                touched = true;
+            }
+        }
+        for (dialled, key) in wanted {
+            if routes.routes.at(dialled).is_some() {
+                return None;
+            }
+            let destination = self.destination_of(key);
+            routes.routes.insert(ResolvedRoute { dialled, destination });
+            touched = true;
+        }
+        Some(touched)
     }
 }
 

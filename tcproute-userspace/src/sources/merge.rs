@@ -1,6 +1,6 @@
 //! Several sources to one: what two of them have is the earlier one's, and the later one is told so. Pure.
 
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{mem, path::Path, sync::Arc, time::SystemTime};
 
 use imbl::OrdMap;
 
@@ -98,6 +98,7 @@ fn union(all: &mut Resources, later: &Resources) -> Vec<Identity> {
         tls,
         traffic_routes,
         cluster_services,
+        virtual_outbounds,
         other_policies,
     } = later;
     union_of(&mut all.meshes, meshes, of_mesh, &mut twice);
@@ -113,6 +114,8 @@ fn union(all: &mut Resources, later: &Resources) -> Vec<Identity> {
     union_of(&mut all.tls, tls, of(MeshTls::KIND), &mut twice);
     union_of(&mut all.traffic_routes, traffic_routes, of(TrafficRoute::KIND), &mut twice);
     union_of(&mut all.cluster_services, cluster_services, of(ClusterService::KIND), &mut twice);
+    // Each mesh has one control plane, so that nobody has them twice.
+    all.virtual_outbounds = mem::take(&mut all.virtual_outbounds).union(virtual_outbounds.clone());
     let of_other = |(kind, key): &(&'static str, Key)| Identity { kind, key: key.clone() };
     union_of(&mut all.other_policies, other_policies, of_other, &mut twice);
     twice
@@ -127,7 +130,7 @@ fn union_of<K: Ord + Clone, V>(
 ) {
     let (small, large) = if all.len() < later.len() { (&*all, later) } else { (later, &*all) };
     twice.extend(small.keys().filter(|key| large.contains_key(*key)).map(identity));
-    *all = std::mem::take(all).union(later.clone());
+    *all = mem::take(all).union(later.clone());
 }
 
 #[cfg(test)]

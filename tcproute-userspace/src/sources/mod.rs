@@ -1,9 +1,11 @@
-//! Where resources come from: files, and DNS for the addresses behind names.
+//! Where resources come from: files or a cluster, and DNS for the addresses behind names.
 
+mod alike;
 pub mod dns;
 mod documents;
 mod error;
 pub mod files;
+pub mod kubernetes;
 pub mod last_good;
 pub mod merge;
 pub mod name;

@@ -129,8 +129,10 @@ const SUBSET: &str = "{kind: MeshSubset, tags: {team: a}}";
 const SERVICE: &str = "{kind: MeshService, name: web}";
 const SERVICE_SUBSET: &str = "{kind: MeshServiceSubset, name: web, tags: {team: a}}";
 
-const LATEST: Options = Options { compat: Compat::Latest, allow_mtls_bypass: false, guard: Guard::DEFAULT };
-const V3: Options = Options { compat: Compat::V3, allow_mtls_bypass: false, guard: Guard::DEFAULT };
+const LATEST: Options =
+    Options { compat: Compat::Latest, allow_mtls_bypass: false, guard: Guard::DEFAULT, in_cluster: false };
+const V3: Options =
+    Options { compat: Compat::V3, allow_mtls_bypass: false, guard: Guard::DEFAULT, in_cluster: false };
 
 const EXTERNAL: &str = "
 type: ExternalService

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::resources::{Resource, Tags, VirtualOutbound, VirtualOutbounds};
 
 fn two_services() -> String {
     WEB.to_owned() + "    - {port: 1001, tags: {kuma.io/service: cache}}\n"
@@ -193,6 +194,24 @@ status: {vips: [{ip: 243.0.0.1}]}
 ",
 ];
 
+/// What the control plane says that pods dial, in one of several states; most often nothing.
+fn virtual_outbounds(state: u8) -> Option<Arc<VirtualOutbounds>> {
+    let outbound = |address: &str, service: &str, version: Option<&str>| {
+        let mut tags = Tags::new();
+        if let Some(version) = version {
+            tags.insert("v", version);
+        }
+        VirtualOutbound { address: address.parse().unwrap(), service: service.parse().unwrap(), tags }
+    };
+    let all = match state {
+        0 => vec![],
+        1 => vec![outbound("240.0.0.1:80", "db", None), outbound("10.43.0.9:5432", "pg_n_svc_5432", None)],
+        2 => vec![outbound("240.0.0.1:80", "cache", None), outbound("240.0.0.2:1", "db", Some("a"))],
+        _ => return None,
+    };
+    Some(Arc::new(VirtualOutbounds(all)))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(160))]
 
@@ -201,21 +220,37 @@ proptest! {
         states in states(),
         changes in proptest::collection::vec(proptest::collection::vec(any::<proptest::sample::Index>(), 1..4), 6),
         compat in prop_oneof![Just(Compat::V2_4), Just(Compat::Latest), Just(Compat::V3)],
+        in_cluster in any::<bool>(),
+        // No outbounds are written in the Dataplanes of pods.
+        is_pod in any::<bool>(),
+        // Most often the control plane says nothing of what is dialled.
+        outbounds in proptest::collection::vec(0_u8..12, 6),
     ) {
         let pool = pool();
         let mesh = MeshName::default();
-        let options = Options { compat, ..Options::default() };
+        let options = Options { compat, in_cluster, ..Options::default() };
         // Some things change at a time, and now and then all do.
         let mut state = states[0].clone();
-        let read = |state: &[u8]| {
+        let read = |state: &[u8], outbounds: u8| {
             let texts = pool.iter().zip(state).enumerate().filter_map(|(i, (forms, &form))| {
                 // Who dials is always there.
                 let form = usize::from(form);
                 forms.get(if i == 0 { form % forms.len() } else { form }).map(String::as_str)
             });
-            resources(&texts.collect::<Vec<_>>())
+            let mut resources = resources(&texts.collect::<Vec<_>>());
+            if is_pod {
+                let dataplanes: Vec<_> = resources.dataplanes.values().cloned().collect();
+                for mut dataplane in dataplanes {
+                    Arc::make_mut(&mut dataplane).outbounds.clear();
+                    resources.add(Resource::Dataplane(dataplane));
+                }
+            }
+            if let Some(said) = virtual_outbounds(outbounds) {
+                resources.virtual_outbounds.insert(MeshName::default(), said);
+            }
+            resources
         };
-        let mut resolver = Resolver::new(read(&state), dns(), options.clone());
+        let mut resolver = Resolver::new(read(&state, outbounds[0]), dns(), options.clone());
         let mut routes = resolver.resolve(&mesh, "web").unwrap();
         for (i, next) in states.iter().enumerate().skip(1) {
             let changed: Vec<usize> = changes[i].iter().map(|index| index.index(pool.len())).collect();
@@ -225,11 +260,11 @@ proptest! {
                 }
             }
             let answers = if i % 3 == 0 { DnsAnswers::new() } else { dns() };
-            let update = resolver.update(read(&state), answers.clone());
+            let update = resolver.update(read(&state, outbounds[i]), answers.clone());
             let before = routes.clone();
             let touched = refresh(&mut resolver, &mut routes, &update).unwrap();
             prop_assert!(touched || before == routes);
-            let mut afresh = Resolver::new(read(&state), answers, options.clone());
+            let mut afresh = Resolver::new(read(&state, outbounds[i]), answers, options.clone());
             prop_assert_eq!(&routes, &afresh.resolve(&mesh, "web").unwrap());
         }
     }

@@ -86,13 +86,7 @@ pub(super) enum Verdict {
 /// items of lists are objects of their own. JSON is YAML.
 pub(super) fn read(text: &str, rules: &Rules, take: &mut dyn FnMut(Object)) -> Ending {
     let strictness = rules.strictness.of(text.trim_start().starts_with('{'));
-    let mut reading = Reading {
-        take,
-        notes: Notes::new(strictness, Limits::of(text.len()).resource),
-        strictness,
-        guard: rules.guard.as_ref(),
-        as_json: rules.as_json,
-    };
+    let mut reading = Reading::new(text, strictness, rules, take);
     let mut faults = Vec::new();
     if let Err(Fault { at, message }) = reading.documents(text) {
         faults.push(Note { at, path: String::new(), message, suggestion: None });
@@ -101,12 +95,37 @@ pub(super) fn read(text: &str, rules: &Rules, take: &mut dyn FnMut(Object)) -> E
     Ending { faults, more }
 }
 
+/// Reads one item of a list of a server, which may be without a kind of its own, as [`read`] does.
+pub(super) fn read_item(text: &str, (version, kind): (&str, &str), rules: &Rules) -> Option<Object> {
+    let mut object = None;
+    let mut take = |read| object = Some(read);
+    let mut reading = Reading::new(text, rules.strictness, rules, &mut take);
+    let of_list =
+        Envelope { r#type: None, kind: Some(kind.to_owned()), api_version: Some(version.to_owned()) };
+    let mut documents = Documents::new(text);
+    if let Ok(Some(document)) = documents.next() {
+        let content = match document {
+            Document::Whole(content) => content,
+            Document::WithItems(head) => documents.whole().ok()?.unwrap_or(head),
+        };
+        reading.content(&content, &Path::Root, Some(&of_list));
+    }
+    object
+}
+
 struct Reading<'t> {
     take: &'t mut dyn FnMut(Object),
     notes: Notes,
     strictness: Strictness,
     guard: Option<&'t Guard>,
     as_json: bool,
+}
+
+impl<'t> Reading<'t> {
+    fn new(text: &str, strictness: Strictness, rules: &'t Rules, take: &'t mut dyn FnMut(Object)) -> Self {
+        let notes = Notes::new(strictness, Limits::of(text.len()).resource);
+        Self { take, notes, strictness, guard: rules.guard.as_ref(), as_json: rules.as_json }
+    }
 }
 
 impl Reading<'_> {

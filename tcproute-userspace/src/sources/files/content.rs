@@ -4,6 +4,7 @@ use std::{collections::HashMap, io, mem, path::Path, sync::Arc};
 
 use super::{
     super::{
+        alike::Alike,
         documents::{
             self, Ending, Mark, Object, Rules, Verdict,
             limits::{self, ObjectLimits},
@@ -12,7 +13,6 @@ use super::{
         last_good::Lines,
         snapshot::Subject,
     },
-    alike::Alike,
     bytes::Bytes,
     kept,
     list::cannot_read,

@@ -8,10 +8,10 @@ use tracing::warn;
 
 use super::{
     super::{
+        alike::Alike,
         documents::{self, Mark, Object, Rules, Verdict},
         last_good::{Entry, Key, Record},
     },
-    alike::Alike,
     content::Held,
     list::Place,
 };

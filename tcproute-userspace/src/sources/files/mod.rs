@@ -1,7 +1,6 @@
 //! Resources in files, read again whenever they change.
 //!
 //! - `list`: which files there are, and what tells one state of a file from another.
-//! - `alike`: what is alike is one in memory.
 //! - `bytes`, `content`: what is in one file.
 //! - `good`: what counts of it after what it had before.
 //! - `kept`: what is kept of it for the next start.
@@ -10,7 +9,6 @@
 //! - `watch`: when something may have changed.
 //! - `reading`: files that are read once.
 
-mod alike;
 mod bytes;
 mod content;
 mod good;

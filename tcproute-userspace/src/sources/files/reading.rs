@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::{
     super::{
+        alike::Alike,
         documents::{Rules, Strictness},
         error::{InputError, InputErrors},
+        snapshot::Snapshot,
     },
-    alike::Alike,
     content::FileContent,
     list::{Place, State},
     settled::SettledFiles,
@@ -55,6 +56,14 @@ impl Reading {
         let (files, count) = (store.files(), store.count());
         let (notes, errors) = (store.notes(), store.errors());
         Self { files, count, notes, errors, resources: store.into_resources() }
+    }
+
+    /// What a server has, each object of which is taken for a file.
+    pub fn of_snapshot(snapshot: Snapshot) -> Self {
+        let (errors, count) = (snapshot.errors().0, snapshot.resources.count());
+        let refused = snapshot.rejected.values().filter(|rejection| !rejection.kept).count();
+        let (notes, resources) = (snapshot.notes, snapshot.resources);
+        Self { files: count + refused, count: count + refused, notes, errors, resources }
     }
 
     /// The resources, unless anything is wrong.

@@ -10,11 +10,11 @@ use std::{
 
 use super::{
     super::{
+        alike::Alike,
         documents::{Rules, limits},
         last_good::{Change, Record},
         snapshot::{Bytes, Health, Snapshot},
     },
-    alike::Alike,
     content::{FileContent, Patience},
     kept,
     list::{FileStamp, Look, Nothing, Place, Stamp, State, look},

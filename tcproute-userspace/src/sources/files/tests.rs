@@ -8,7 +8,6 @@ use proptest::{collection::vec, prelude::*};
 use tokio::time::timeout;
 
 use super::{
-    alike::Alike,
     content::FileContent,
     list::{Nothing, Place, State},
     store::Store,
@@ -16,7 +15,7 @@ use super::{
 };
 use crate::{
     resources::Resources,
-    sources::{Rules, snapshot::Bytes},
+    sources::{Rules, alike::Alike, snapshot::Bytes},
 };
 
 /// A directory of files, and what is read of it.

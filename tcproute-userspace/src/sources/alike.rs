@@ -13,6 +13,11 @@ pub(super) struct Alike {
 }
 
 impl Alike {
+    /// Forgets what nobody has any more.
+    pub(super) fn forget_unused(&mut self) {
+        self.tags.retain(|tags| Arc::strong_count(tags) > 1);
+    }
+
     /// Gives a resource that nobody else has yet the parts that were seen before. Of the kinds of which there are many.
     pub(super) fn share(&mut self, resource: &mut Resource) {
         match resource {

@@ -1,0 +1,194 @@
+//! Where a command has its resources from: files, a cluster, or both.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use tokio::{sync::watch, time::Instant};
+use tracing::warn;
+
+use super::{BadUsage, ReadingArguments};
+use crate::{
+    policy::Compat,
+    resources::Resources,
+    sources::{
+        self, Sources, files,
+        kubernetes::{self, Access, Cluster, PodChoice},
+        last_good::{LastGood, StateDirectory},
+        snapshot::{Health, Snapshot},
+    },
+    workloads::pods::LocalPods,
+};
+
+/// Where resources come from.
+#[derive(Debug, Args)]
+pub(super) struct SourceArguments {
+    /// Where resources come from. May be given several times: what two have is the earlier one's [default: files, if
+    /// there are --resources, or else kubernetes]
+    #[arg(long = "source", value_enum, value_name = "SOURCE")]
+    sources: Vec<SourceKind>,
+    /// YAML or JSON files, or directories of them.
+    #[arg(long, num_args = 1.., value_name = "PATH")]
+    resources: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArguments,
+    /// How the API server is reached [default: by the service account of the pod that this runs in, or else as kubectl
+    /// does]
+    #[arg(long, value_name = "PATH")]
+    kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// The namespace of Kuma's control plane.
+    #[arg(long, default_value = "kuma-system", value_name = "NAME")]
+    system_namespace: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SourceKind {
+    /// Those of --resources.
+    Files,
+    /// What an API server has.
+    Kubernetes,
+}
+
+/// What was read once.
+pub(super) struct Loaded {
+    pub(super) resources: Resources,
+    /// Whose rules a control plane follows, if it tells.
+    pub(super) compat: Option<Compat>,
+    /// Whether some of it is of a cluster.
+    pub(super) in_cluster: bool,
+}
+
+/// What is followed.
+pub(super) struct Followed {
+    pub(super) sources: Sources,
+    /// The pods of the node, if there is a cluster.
+    pub(super) pods: Option<watch::Receiver<LocalPods>>,
+    pub(super) compat: Option<watch::Receiver<Option<Compat>>>,
+}
+
+/// So long a cluster may take to be read once.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+impl SourceArguments {
+    /// How files are read.
+    pub(super) const fn strictness(&self) -> sources::Strictness {
+        self.reading.strictness()
+    }
+
+    /// In the order of their rank.
+    fn kinds(&self) -> Result<Vec<SourceKind>, BadUsage> {
+        let mut kinds = Vec::new();
+        for kind in &self.sources {
+            if !kinds.contains(kind) {
+                kinds.push(*kind);
+            }
+        }
+        if kinds.is_empty() {
+            kinds.push(if self.resources.is_empty() { SourceKind::Kubernetes } else { SourceKind::Files });
+        }
+        match (kinds.contains(&SourceKind::Files), self.resources.is_empty()) {
+            (true, true) => Err(BadUsage("--source files needs --resources PATH".to_owned())),
+            (false, false) => {
+                Err(BadUsage("--resources are read only with --source files beside the others".to_owned()))
+            }
+            _ => Ok(kinds),
+        }
+    }
+
+    /// Whether the routes are of a cluster.
+    pub(super) fn in_cluster(&self) -> Result<bool, BadUsage> {
+        Ok(self.kinds()?.contains(&SourceKind::Kubernetes))
+    }
+
+    fn cluster(&self, node: Option<String>, pods: PodChoice, compat: Option<Compat>) -> Cluster {
+        kubernetes::follow(kubernetes::Options {
+            access: Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() },
+            node,
+            pods,
+            system_namespace: self.system_namespace.clone(),
+            compat,
+        })
+    }
+
+    /// Reads all of it once. What is wrong with files is an error; what a cluster has that cannot be used is left out.
+    pub(super) async fn load(&self, compat: Option<Compat>) -> Result<Loaded> {
+        let (snapshot, compat, in_cluster) = self.snapshot(compat).await?;
+        Ok(Loaded { resources: snapshot.resources, compat, in_cluster })
+    }
+
+    /// As [`Self::load`], with what is rejected.
+    pub(super) async fn snapshot(&self, compat: Option<Compat>) -> Result<(Snapshot, Option<Compat>, bool)> {
+        let kinds = self.kinds()?;
+        let mut parts = Vec::new();
+        let mut found = compat;
+        for kind in &kinds {
+            match kind {
+                SourceKind::Files => {
+                    let resources = sources::load(&self.resources, self.reading.strictness())?;
+                    parts.push((files::NAME, Snapshot { resources, ..Snapshot::default() }.into()));
+                }
+                SourceKind::Kubernetes => {
+                    let cluster = self.cluster(None, PodChoice::Meshed, compat);
+                    parts.push((kubernetes::NAME, read_once(&cluster).await?.into()));
+                    found = found.or(*cluster.compat.borrow());
+                }
+            }
+        }
+        let merged = sources::merge::merge(&parts, &Snapshot::default(), std::time::SystemTime::now());
+        Ok((Snapshot::clone(&merged), found, kinds.contains(&SourceKind::Kubernetes)))
+    }
+
+    /// Follows all of it. Without a directory for what is in force, the daemon does all but keep it.
+    pub(super) fn follow(
+        &self,
+        state: &Result<StateDirectory>,
+        node: Option<&str>,
+        pods: &PodChoice,
+        compat: Option<Compat>,
+    ) -> Result<Followed> {
+        if let Err(error) = state {
+            warn!("what is in force is not kept for the next start: {error:#}");
+        }
+        let (mut all, mut followed_pods, mut found) = (Vec::new(), None, None);
+        for kind in self.kinds()? {
+            match kind {
+                SourceKind::Files => {
+                    let last_good = LastGood::open(state.as_ref(), files::NAME);
+                    let files = files::follow(self.resources.clone(), self.reading.strictness(), last_good);
+                    all.push((files::NAME, files.context("cannot follow files")?));
+                }
+                SourceKind::Kubernetes => {
+                    let cluster = self.cluster(node.map(str::to_owned), pods.clone(), compat);
+                    all.push((kubernetes::NAME, cluster.stream));
+                    followed_pods = Some(cluster.pods);
+                    found = Some(cluster.compat);
+                }
+            }
+        }
+        Ok(Followed { sources: Sources::new(all), pods: followed_pods, compat: found })
+    }
+}
+
+/// Waits for the first whole answer.
+async fn read_once(cluster: &Cluster) -> Result<Snapshot> {
+    let mut stream = cluster.stream.clone();
+    let until = Instant::now() + PATIENCE;
+    let mut why = "it has not answered".to_owned();
+    loop {
+        let snapshot = stream.borrow_and_update().snapshot.clone();
+        match &snapshot.health {
+            Health::Well | Health::Late { .. } => return Ok(Snapshot::clone(&snapshot)),
+            Health::Awaited => {}
+            // Tried again by itself, but nobody waits for that.
+            Health::Failing { why, .. } => bail!("cannot read the cluster: {why}"),
+        }
+        match tokio::time::timeout_at(until, stream.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => "it is not followed any more".clone_into(&mut why),
+            Err(_) => bail!("cannot read the cluster within {} s: {why}", PATIENCE.as_secs()),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The kinds that are watched, and what each is for.
+
+/// A kind of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct WatchedKind {
+    /// Empty for those of Kubernetes itself.
+    pub(super) group: &'static str,
+    pub(super) version: &'static str,
+    pub(super) plural: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) scope: Scope,
+}
+
+/// Which of its objects are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Scope {
+    /// All.
+    Everywhere,
+    /// Those of this node.
+    Node,
+    /// Those of the namespace of the control plane.
+    SystemNamespace,
+}
+
+const fn kuma(plural: &'static str, kind: &'static str) -> WatchedKind {
+    WatchedKind { group: "kuma.io", version: "v1alpha1", plural, kind, scope: Scope::Everywhere }
+}
+
+const fn core(plural: &'static str, kind: &'static str, scope: Scope) -> WatchedKind {
+    WatchedKind { group: "", version: "v1", plural, kind, scope }
+}
+
+/// The pods of this node.
+pub(super) const PODS: WatchedKind = core("pods", "Pod", Scope::Node);
+/// For meshes and injection.
+pub(super) const NAMESPACES: WatchedKind = core("namespaces", "Namespace", Scope::Everywhere);
+/// What pods dial, and what their Dataplanes will be.
+pub(super) const SERVICES: WatchedKind = core("services", "Service", Scope::Everywhere);
+/// Where the control plane keeps what pods dial (2.4 to 2.14).
+pub(super) const CONFIG_MAPS: WatchedKind = core("configmaps", "ConfigMap", Scope::SystemNamespace);
+
+/// Those of Kubernetes itself, which are always there.
+pub(super) const CORE: [WatchedKind; 4] = [PODS, NAMESPACES, SERVICES, CONFIG_MAPS];
+
+/// Kuma's, each of which may not be installed.
+pub(super) const KUMA: [WatchedKind; 12] = [
+    kuma("meshes", "Mesh"),
+    kuma("dataplanes", "Dataplane"),
+    kuma("meshtcproutes", "MeshTCPRoute"),
+    kuma("meshhttproutes", "MeshHTTPRoute"),
+    kuma("externalservices", "ExternalService"),
+    kuma("meshservices", "MeshService"),
+    kuma("meshexternalservices", "MeshExternalService"),
+    kuma("meshmultizoneservices", "MeshMultiZoneService"),
+    kuma("meshidentities", "MeshIdentity"),
+    kuma("meshtlses", "MeshTLS"),
+    kuma("meshtrafficpermissions", "MeshTrafficPermission"),
+    kuma("trafficroutes", "TrafficRoute"),
+];
+
+/// Where Kuma's kinds are looked for.
+pub(super) const DISCOVERY: &str = "/apis/kuma.io/v1alpha1";
+
+impl WatchedKind {
+    /// As in `apiVersion`.
+    pub(super) fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// The path of its objects.
+    pub(super) fn path(&self, system_namespace: &str) -> String {
+        let root = if self.group.is_empty() {
+            format!("/api/{}", self.version)
+        } else {
+            format!("/apis/{}/{}", self.group, self.version)
+        };
+        match self.scope {
+            Scope::Everywhere | Scope::Node => format!("{root}/{}", self.plural),
+            Scope::SystemNamespace => format!("{root}/namespaces/{system_namespace}/{}", self.plural),
+        }
+    }
+
+    /// The rule that an operator has to add where it is forbidden.
+    pub(super) fn rule(&self, system_namespace: &str) -> String {
+        let place = match self.scope {
+            Scope::Everywhere | Scope::Node => "a ClusterRole".to_owned(),
+            Scope::SystemNamespace => format!("a Role in the namespace {system_namespace}"),
+        };
+        let (group, plural) = (self.group, self.plural);
+        format!("{place} needs {{apiGroups: [\"{group}\"], resources: [{plural}], verbs: [list, watch]}}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_path() {
+        let paths: Vec<String> =
+            [KUMA[2], PODS, CONFIG_MAPS].iter().map(|kind| kind.path("kuma-system")).collect();
+        assert_eq!(
+            paths,
+            [
+                "/apis/kuma.io/v1alpha1/meshtcproutes",
+                "/api/v1/pods",
+                "/api/v1/namespaces/kuma-system/configmaps"
+            ]
+        );
+        assert_eq!(
+            (KUMA[0].api_version(), PODS.api_version()),
+            ("kuma.io/v1alpha1".to_owned(), "v1".to_owned())
+        );
+    }
+}

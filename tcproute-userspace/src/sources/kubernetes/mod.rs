@@ -1,0 +1,342 @@
+//! Resources in a cluster of Kubernetes, and the pods of this node.
+//!
+//! - `kinds`: what is watched; `discovery`: what of it is there.
+//! - `access`, `failure`: the API server and what it does not give.
+//! - `watch`, `backoff`: one kind, listed and followed for good.
+//! - `object`: what is used of an object; `pod`, `service`, `namespace`, `virtual_outbounds` of which kinds.
+//! - `provisional`: the Dataplane that a pod will have.
+//! - `store`: all of it as one snapshot.
+//! - `rbac`: what the API server has to allow.
+
+mod access;
+mod backoff;
+mod discovery;
+mod failure;
+mod kinds;
+mod namespace;
+mod object;
+mod pod;
+mod provisional;
+pub mod rbac;
+mod service;
+mod store;
+mod virtual_outbounds;
+mod watch;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::{Notify, mpsc, watch as channel},
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tracing::{info, warn};
+
+use super::{
+    name::SourceName,
+    snapshot::{Health, Kept, Latest, Snapshot, Stream},
+};
+use crate::{policy::Compat, workloads::pods::LocalPods};
+use access::Server;
+use backoff::Backoff;
+use discovery::Installed;
+use failure::Failure;
+use kinds::{Scope, WatchedKind};
+use object::Reading;
+use store::{Store, Which};
+use watch::{Told, Watch, What, selectors};
+
+pub use access::Access;
+
+/// This source in what is told of it.
+pub const NAME: SourceName = "kubernetes";
+
+/// What is followed.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How the API server is reached.
+    pub access: Access,
+    /// The node whose pods are workloads; none where nothing is to be put in force.
+    pub node: Option<String>,
+    /// Which of them.
+    pub pods: PodChoice,
+    /// Where the control plane is installed.
+    pub system_namespace: String,
+    /// Whose rules are in force; found out if it is not said.
+    pub compat: Option<Compat>,
+}
+
+/// Which pods are workloads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum PodChoice {
+    /// Those that Kuma has in a mesh, or is to have.
+    #[default]
+    Meshed,
+    /// All.
+    All,
+    /// Those with these labels, as Kubernetes writes selectors.
+    Selected(String),
+}
+
+/// A cluster that is followed for as long as somebody listens.
+pub struct Cluster {
+    /// What it has.
+    pub stream: Stream,
+    /// The pods of the node that have routes.
+    pub pods: channel::Receiver<LocalPods>,
+    /// Whose rules its control plane follows, once that is known.
+    pub compat: channel::Receiver<Option<Compat>>,
+}
+
+/// So long changes are gathered that come at once.
+const TOGETHER: Duration = Duration::from_millis(20);
+
+/// So many changes may wait to be taken.
+const WAITING: usize = 1024;
+
+/// What a kind that is gone is told to be at first: so often it must be missed.
+const MISSED: u32 = 2;
+
+/// Follows a cluster.
+pub fn follow(options: Options) -> Cluster {
+    let since = Instant::now();
+    let before = Snapshot { health: Health::Awaited, ..Snapshot::default() };
+    let latest = Latest { since, snapshot: Arc::new(before), kept: Kept::default() };
+    let (told, stream) = channel::channel(latest);
+    let (pods_told, pods) = channel::channel(LocalPods::default());
+    let (compat_told, compat) = channel::channel(options.compat);
+    tokio::spawn(async move {
+        let mut follower = Follower::new(options);
+        follower.serve(&told, &pods_told, &compat_told).await;
+    });
+    Cluster { stream, pods, compat }
+}
+
+/// What the tasks of a follower tell it.
+enum Message {
+    Told(Told),
+    /// What the cluster has, or why that is not known.
+    Discovered(Result<Installed, Failure>),
+    /// A kind that the API server does not have any more.
+    Gone(WatchedKind),
+}
+
+struct Follower {
+    options: Options,
+    server: Arc<Server>,
+    store: Store,
+    /// The kinds that are followed, and how often each was missed since.
+    followed: BTreeMap<WatchedKind, u32>,
+    /// Why it is not known which kinds there are.
+    undiscovered: Option<(String, SystemTime)>,
+    tasks: JoinSet<()>,
+    sender: mpsc::Sender<Message>,
+    receiver: mpsc::Receiver<Message>,
+    /// Has it looked at once which kinds there are.
+    look: Arc<Notify>,
+}
+
+impl Follower {
+    fn new(options: Options) -> Self {
+        let which = match options.pods {
+            PodChoice::Meshed => Which::Meshed,
+            PodChoice::All | PodChoice::Selected(_) => Which::All,
+        };
+        let server = Arc::new(Server::new(options.access.clone()));
+        let (sender, receiver) = mpsc::channel(WAITING);
+        Self {
+            store: Store::new(which, options.compat.unwrap_or_default()),
+            options,
+            server,
+            followed: BTreeMap::new(),
+            undiscovered: None,
+            tasks: JoinSet::new(),
+            sender,
+            receiver,
+            look: Arc::default(),
+        }
+    }
+
+    /// Until nobody listens.
+    async fn serve(
+        &mut self,
+        told: &channel::Sender<Latest>,
+        pods: &channel::Sender<LocalPods>,
+        compat: &channel::Sender<Option<Compat>>,
+    ) {
+        let (server, look, sender) = (Arc::clone(&self.server), Arc::clone(&self.look), self.sender.clone());
+        self.tasks.spawn(discover(server, look, sender));
+        for kind in kinds::CORE {
+            if kind.scope != Scope::Node || self.options.node.is_some() {
+                self.start(kind);
+            }
+        }
+        loop {
+            let message = tokio::select! {
+                message = self.receiver.recv() => message,
+                () = told.closed() => return,
+            };
+            let Some(message) = message else { return };
+            let mut since = Instant::now();
+            self.take(message, &mut since, compat);
+            let until = Instant::now() + TOGETHER;
+            while let Ok(Some(more)) =
+                timeout(until.saturating_duration_since(Instant::now()), self.receiver.recv()).await
+            {
+                self.take(more, &mut since, compat);
+            }
+            if !self.store.take_changed() {
+                continue;
+            }
+            let snapshot = self.store.snapshot(self.undiscovered.as_ref());
+            pods.send_if_modified(|before| {
+                let differs = before != self.store.local_pods();
+                if differs {
+                    *before = self.store.local_pods().clone();
+                }
+                differs
+            });
+            told.send_replace(Latest { since, snapshot: Arc::new(snapshot), kept: Kept::default() });
+        }
+    }
+
+    fn take(&mut self, message: Message, since: &mut Instant, compat: &channel::Sender<Option<Compat>>) {
+        let now = SystemTime::now();
+        match message {
+            Message::Told(Told { kind, at, what }) => {
+                *since = (*since).min(at);
+                match what {
+                    What::Listed(objects) => self.store.list(kind, objects, now),
+                    What::Applied(object) => self.store.apply(kind, object, now),
+                    What::Removed(name) => self.store.remove(kind, &name),
+                    What::Failing(why) => self.store.fail(kind, why, now),
+                    What::Well => self.store.go_on(kind),
+                }
+            }
+            Message::Gone(kind) => {
+                let why = format!("{}: the API server does not have them any more", kind.plural);
+                warn!("{why}: what was known stays until that is certain");
+                self.store.fail(kind, why, now);
+                self.followed.insert(kind, 1);
+                self.look.notify_one();
+            }
+            Message::Discovered(Ok(installed)) => {
+                self.undiscovered = None;
+                self.store.set_discovered();
+                self.take_installed(&installed, now);
+                if self.options.compat.is_none() && installed.compat.is_some() {
+                    self.store.set_compat(installed.compat.unwrap_or_default());
+                    compat.send_if_modified(|before| {
+                        let differs = *before != installed.compat;
+                        *before = installed.compat;
+                        differs
+                    });
+                }
+            }
+            Message::Discovered(Err(failure)) => {
+                let since = self.undiscovered.take().map_or(now, |(_, since)| since);
+                let why = format!("cannot tell which kinds there are: {failure}");
+                self.undiscovered = Some((why, since));
+                self.store.set_changed();
+            }
+        }
+    }
+
+    fn take_installed(&mut self, installed: &Installed, now: SystemTime) {
+        let mut absent = Vec::new();
+        for kind in kinds::KUMA {
+            if installed.kinds.contains(&kind) {
+                if self.followed.get(&kind).is_none_or(|missed| *missed > 0) {
+                    self.start(kind);
+                }
+            } else if let Some(missed) = self.followed.get_mut(&kind) {
+                *missed += 1;
+                if *missed > MISSED {
+                    warn!("{} are not installed any more: what there was of them is gone", kind.plural);
+                    self.followed.remove(&kind);
+                    self.store.dismiss(kind, now);
+                }
+            } else {
+                absent.push(kind.plural);
+            }
+        }
+        self.store.note_absent(&absent);
+    }
+
+    fn start(&mut self, kind: WatchedKind) {
+        let first = self.followed.insert(kind, 0).is_none();
+        if first {
+            self.store.expect(kind);
+        }
+        let (sender, mut told) = mpsc::channel(WAITING);
+        let selected = match &self.options.pods {
+            PodChoice::Selected(labels) => Some(labels.as_str()),
+            PodChoice::Meshed | PodChoice::All => None,
+        };
+        let watch = Watch {
+            kind,
+            server: Arc::clone(&self.server),
+            reading: Reading::new(kind),
+            told: sender,
+            path: kind.path(&self.options.system_namespace),
+            selectors: selectors(kind, self.options.node.as_deref(), selected),
+            rule: kind.rule(&self.options.system_namespace),
+            count: self.store.count(kind),
+        };
+        let messages = self.sender.clone();
+        self.tasks.spawn(async move {
+            let passed = async {
+                while let Some(told) = told.recv().await {
+                    if messages.send(Message::Told(told)).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            let (is_gone, ()) = tokio::join!(watch.follow(), passed);
+            if is_gone {
+                // Whoever would hear it may have gone.
+                let _ = messages.send(Message::Gone(kind)).await;
+            }
+        });
+    }
+}
+
+/// Looks which kinds there are, now and then, for as long as somebody listens.
+async fn discover(server: Arc<Server>, look: Arc<Notify>, sender: mpsc::Sender<Message>) {
+    let mut backoff = Backoff::default();
+    let mut before: Option<Installed> = None;
+    loop {
+        let found = discovery::discover(&server).await;
+        let wait = match &found {
+            Ok(installed) => {
+                backoff.reset();
+                if before.as_ref() != Some(installed) {
+                    let plurals: Vec<&str> = installed.kinds.iter().map(|kind| kind.plural).collect();
+                    info!(
+                        "the cluster has of Kuma: {}",
+                        if plurals.is_empty() { "nothing".to_owned() } else { plurals.join(", ") }
+                    );
+                    before = Some(installed.clone());
+                }
+                discovery::INTERVAL.mul_f64(0.5 + fastrand::f64() / 2.0)
+            }
+            Err(Failure::TooMany(Some(after))) => backoff.after(*after, fastrand::f64()),
+            Err(_) => backoff.next(fastrand::f64()),
+        };
+        if sender.send(Message::Discovered(found)).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = async { look.notified().await; sleep(SOON).await } => {}
+            () = sender.closed() => return,
+        }
+    }
+}
+
+/// So long before it is looked again which kinds there are, where one is missed.
+const SOON: Duration = Duration::from_secs(5);

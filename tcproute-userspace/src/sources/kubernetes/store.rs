@@ -1,0 +1,427 @@
+//! All that the API server has said, as one snapshot, and the pods of this node that have routes. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use imbl::OrdMap;
+use serde_json::value::to_raw_value;
+
+use super::{
+    super::{
+        InputError,
+        snapshot::{Health, Rejection, Snapshot, Subject},
+    },
+    NAME,
+    kinds::{self, WatchedKind},
+    namespace::Namespace,
+    object::{Content, Object, ObjectName, Reading},
+    pod::Pod,
+    provisional::provisional,
+    service::Service,
+};
+use crate::{
+    policy::Compat,
+    resources::{Dataplane, DataplaneKey, Identity, MeshName, Resource, ResourceName, Resources, ZONE_LABEL},
+    workloads::{
+        DataplaneName,
+        pods::{LocalPod, LocalPods},
+    },
+};
+
+/// Which pods of this node have routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Those that Kuma says.
+    Meshed,
+    /// All that are told.
+    All,
+}
+
+/// What is known.
+pub(super) struct Store {
+    which: Which,
+    compat: Compat,
+    resources: Resources,
+    rejected: OrdMap<Subject, Arc<Rejection>>,
+    /// What each object of a kind has come to.
+    kinds: BTreeMap<WatchedKind, Kind>,
+    services: BTreeMap<ObjectName, Service>,
+    namespaces: BTreeMap<String, Namespace>,
+    pods: BTreeMap<ObjectName, Pod>,
+    /// The Dataplanes that were made here, until the control plane has written them.
+    provisional: BTreeMap<DataplaneKey, Resource>,
+    reading: Reading,
+    local: LocalPods,
+    /// Whether what pods come to may have changed.
+    pods_are_stale: bool,
+    /// Whether it is known which kinds there are.
+    is_discovered: bool,
+    /// The kinds that are not there.
+    absent: Vec<&'static str>,
+    /// Whether anything is other than it was told last.
+    changed: bool,
+}
+
+#[derive(Default)]
+struct Kind {
+    objects: BTreeMap<ObjectName, Held>,
+    /// Whether all of them were told once.
+    is_listed: bool,
+    /// Why it is not followed at present, and since when.
+    failing: Option<(String, SystemTime)>,
+}
+
+/// What is held of an object: what can be used of it, and what is told of it.
+#[derive(Default)]
+struct Held {
+    good: Option<Identity>,
+    rejected: Option<Subject>,
+}
+
+impl Store {
+    pub(super) fn new(which: Which, compat: Compat) -> Self {
+        Self {
+            which,
+            compat,
+            resources: Resources::default(),
+            rejected: OrdMap::new(),
+            kinds: BTreeMap::new(),
+            services: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            provisional: BTreeMap::new(),
+            reading: Reading::new(kinds::KUMA[1]),
+            local: LocalPods::default(),
+            pods_are_stale: false,
+            is_discovered: false,
+            absent: Vec::new(),
+            changed: false,
+        }
+    }
+
+    /// Whether anything is other than when this was asked last.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed) | self.pods_are_stale
+    }
+
+    /// Something that is told with the snapshot is other than it was.
+    pub(super) const fn set_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// How many objects of a kind are known, if it was ever listed.
+    pub(super) fn count(&self, kind: WatchedKind) -> Option<usize> {
+        self.kinds.get(&kind).filter(|kind| kind.is_listed).map(|kind| kind.objects.len())
+    }
+
+    /// It is known which kinds there are.
+    pub(super) const fn set_discovered(&mut self) {
+        self.changed |= !self.is_discovered;
+        self.is_discovered = true;
+    }
+
+    /// Those that are not there.
+    pub(super) fn note_absent(&mut self, kinds: &[&'static str]) {
+        if self.absent != kinds {
+            self.absent = kinds.to_vec();
+            self.changed = true;
+        }
+    }
+
+    /// Other rules are in force.
+    pub(super) fn set_compat(&mut self, compat: Compat) {
+        self.pods_are_stale |= self.compat != compat;
+        self.compat = compat;
+    }
+
+    /// A kind that is there, and of which everything will be told.
+    pub(super) fn expect(&mut self, kind: WatchedKind) {
+        self.changed = true;
+        self.kinds.entry(kind).or_default();
+    }
+
+    /// A kind that is not there, or not any more.
+    pub(super) fn dismiss(&mut self, kind: WatchedKind, now: SystemTime) {
+        self.list(kind, Vec::new(), now);
+        self.kinds.remove(&kind);
+    }
+
+    /// All objects of a kind.
+    pub(super) fn list(&mut self, kind: WatchedKind, objects: Vec<Object>, now: SystemTime) {
+        let names: BTreeSet<&ObjectName> = objects.iter().map(|object| &object.name).collect();
+        let known = self.kinds.entry(kind).or_default();
+        let gone: Vec<ObjectName> =
+            known.objects.keys().filter(|name| !names.contains(name)).cloned().collect();
+        for name in gone {
+            self.remove(kind, &name);
+        }
+        for object in objects {
+            self.apply(kind, object, now);
+        }
+        let known = self.kinds.entry(kind).or_default();
+        self.changed |= !known.is_listed || known.failing.is_some();
+        known.is_listed = true;
+        known.failing = None;
+        self.pods_are_stale |= kind == kinds::PODS;
+    }
+
+    /// An object that is there, or has changed.
+    pub(super) fn apply(&mut self, kind: WatchedKind, object: Object, now: SystemTime) {
+        let Object { name, content, .. } = object;
+        let held = self.kinds.entry(kind).or_default().objects.remove(&name).unwrap_or_default();
+        let (resource, refused) = match content {
+            Content::Resource(resource) => (Some(resource), None),
+            Content::Service(service, resource) => {
+                self.pods_are_stale |= self.services.get(&name) != Some(&service);
+                self.services.insert(name.clone(), *service);
+                (resource, None)
+            }
+            Content::Pod(pod) => {
+                self.pods_are_stale |= self.pods.get(&name) != Some(&pod);
+                self.pods.insert(name.clone(), *pod);
+                (None, None)
+            }
+            Content::Namespace(namespace) => {
+                self.pods_are_stale |= self.namespaces.get(&name.name) != Some(&namespace);
+                self.namespaces.insert(name.name.clone(), namespace);
+                (None, None)
+            }
+            Content::Outbounds(mesh, outbounds) => {
+                if self.resources.virtual_outbounds.get(&mesh) != Some(&outbounds) {
+                    self.changed = true;
+                    self.resources.virtual_outbounds.insert(mesh, outbounds);
+                }
+                (None, None)
+            }
+            Content::Nothing => (None, None),
+            Content::Refused(identity, errors) => (None, Some((identity, errors))),
+        };
+        let held = match refused {
+            Some((identity, errors)) => self.refuse(held, identity, errors, &name, kind, now),
+            None => self.accept(held, resource),
+        };
+        self.kinds.entry(kind).or_default().objects.insert(name, held);
+    }
+
+    /// Takes what can be used in the place of what there was.
+    fn accept(&mut self, held: Held, resource: Option<Resource>) -> Held {
+        if let Some(subject) = held.rejected {
+            self.changed = true;
+            self.rejected.remove(&subject);
+        }
+        let identity = resource.as_ref().map(Resource::identity);
+        if let Some(before) = held.good.filter(|before| identity.as_ref() != Some(before)) {
+            self.take_out(&before);
+        }
+        if let (Some(resource), Some(identity)) = (resource, &identity) {
+            if let Resource::Dataplane(dataplane) = &resource {
+                self.pods_are_stale |= self.provisional.remove(&dataplane.key()).is_some();
+            }
+            // What is the same stays the same in memory, so that nothing is looked at for it.
+            let before = self.resources.get(identity);
+            if before.as_ref() != Some(&resource) {
+                self.pods_are_stale |= before.is_none() && matches!(resource, Resource::Dataplane(_));
+                self.changed = true;
+                self.resources.add(resource);
+            }
+        }
+        Held { good: identity, rejected: None }
+    }
+
+    /// Keeps what there was, and tells.
+    fn refuse(
+        &mut self,
+        held: Held,
+        identity: Option<Identity>,
+        violations: Vec<InputError>,
+        name: &ObjectName,
+        kind: WatchedKind,
+        now: SystemTime,
+    ) -> Held {
+        let subject = match identity {
+            Some(identity) => Subject::Resource(identity),
+            None => Subject::Place(format!(
+                "{} {}{}",
+                kind.kind,
+                name.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default(),
+                name.name
+            )),
+        };
+        if let Some(before) = held.rejected.filter(|before| *before != subject) {
+            self.rejected.remove(&before);
+        }
+        let since = self.rejected.get(&subject).map_or(now, |before| before.since);
+        let rejection = Rejection { source: NAME, violations, since, kept: held.good.is_some() };
+        if self.rejected.get(&subject).is_none_or(|before| **before != rejection) {
+            self.changed = true;
+            self.rejected.insert(subject.clone(), Arc::new(rejection));
+        }
+        Held { good: held.good, rejected: Some(subject) }
+    }
+
+    fn take_out(&mut self, identity: &Identity) {
+        self.changed = true;
+        self.pods_are_stale |= identity.kind == Dataplane::KIND;
+        self.resources.remove(identity);
+    }
+
+    /// An object that is gone.
+    pub(super) fn remove(&mut self, kind: WatchedKind, name: &ObjectName) {
+        let held = self.kinds.get_mut(&kind).and_then(|known| known.objects.remove(name));
+        let Some(Held { good, rejected }) = held else { return };
+        if let Some(subject) = rejected {
+            self.changed = true;
+            self.rejected.remove(&subject);
+        }
+        if let Some(identity) = good {
+            self.take_out(&identity);
+        }
+        match kind {
+            kinds::SERVICES => self.pods_are_stale |= self.services.remove(name).is_some(),
+            kinds::PODS => self.pods_are_stale |= self.pods.remove(name).is_some(),
+            kinds::NAMESPACES => self.pods_are_stale |= self.namespaces.remove(&name.name).is_some(),
+            kinds::CONFIG_MAPS => {
+                let mesh = name.name.strip_prefix("kuma-").and_then(|rest| rest.strip_suffix("-dns-vips"));
+                if let Some(mesh) = mesh.and_then(|mesh| MeshName::try_from(mesh.to_owned()).ok()) {
+                    self.changed |= self.resources.virtual_outbounds.remove(&mesh).is_some();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A kind that is not followed at present.
+    pub(super) fn fail(&mut self, kind: WatchedKind, why: String, now: SystemTime) {
+        let known = self.kinds.entry(kind).or_default();
+        let since = known.failing.take().map_or(now, |(_, since)| since);
+        known.failing = Some((why, since));
+        self.changed = true;
+    }
+
+    /// A kind that is followed again.
+    pub(super) fn go_on(&mut self, kind: WatchedKind) {
+        if let Some(known) = self.kinds.get_mut(&kind) {
+            known.failing = None;
+            self.changed = true;
+        }
+    }
+
+    /// All of it at present. `elsewhere` is what keeps everything from being followed.
+    pub(super) fn snapshot(&mut self, elsewhere: Option<&(String, SystemTime)>) -> Snapshot {
+        if std::mem::take(&mut self.pods_are_stale) {
+            self.renew_pods();
+        }
+        let failing: Vec<&(String, SystemTime)> = elsewhere
+            .into_iter()
+            .chain(self.kinds.values().filter_map(|kind| kind.failing.as_ref()))
+            .collect();
+        let is_answered = self.is_discovered && self.kinds.values().all(|kind| kind.is_listed);
+        let health = match failing.as_slice() {
+            [] if is_answered => Health::Well,
+            [] => Health::Awaited,
+            [(why, since), rest @ ..] => {
+                let since = rest.iter().map(|(_, since)| *since).fold(*since, SystemTime::min);
+                let more =
+                    if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+                Health::Failing { why: format!("{why}{more}"), since }
+            }
+        };
+        Snapshot {
+            resources: self.resources.clone(),
+            rejected: self.rejected.clone(),
+            health,
+            ..Snapshot::default()
+        }
+    }
+
+    /// The pods of this node that have routes.
+    pub(super) const fn local_pods(&self) -> &LocalPods {
+        &self.local
+    }
+
+    /// Finds out which pods have routes, and makes the Dataplanes of those that have none yet.
+    fn renew_pods(&mut self) {
+        let mut local = Vec::new();
+        let mut wanted = BTreeMap::new();
+        let zone = self.zone();
+        for pod in self.pods.values().filter(|pod| pod.is_alive()) {
+            let namespace = self.namespaces.get(&pod.metadata.namespace);
+            let name = ResourceName {
+                name: pod.metadata.name.clone(),
+                namespace: Some(pod.metadata.namespace.clone()),
+            };
+            let Some(mesh) = pod.mesh(namespace, self.compat) else { continue };
+            let own = (mesh.clone(), name.clone());
+            let has_dataplane = |key: &DataplaneKey| {
+                self.resources.dataplanes.contains_key(key) && !self.provisional.contains_key(key)
+            };
+            // Another version may have another opinion of the mesh: what the control plane has written counts.
+            let real = if has_dataplane(&own) {
+                Some(own.clone())
+            } else {
+                let meshes = self.resources.meshes.keys();
+                meshes.map(|mesh| (mesh.clone(), name.clone())).find(|key| has_dataplane(key))
+            };
+            if real.is_none() && self.which == Which::Meshed && !pod.is_injected(namespace) {
+                continue;
+            }
+            let Some(uid) = pod.directory_uid() else { continue };
+            let key = real.clone().unwrap_or(own);
+            let dataplane = DataplaneName { mesh: key.0.clone(), name: name.to_string().into() };
+            local.push(LocalPod { uid, dataplane });
+            if real.is_none() {
+                let first =
+                    ObjectName { namespace: Some(pod.metadata.namespace.clone()), name: String::new() };
+                let services: Vec<&Service> = self
+                    .services
+                    .range(first..)
+                    .take_while(|(name, _)| name.namespace.as_ref() == Some(&pod.metadata.namespace))
+                    .map(|(_, service)| service)
+                    .collect();
+                if let Some(json) = provisional(pod, &mesh, &services, zone.as_deref(), self.compat) {
+                    wanted.insert(key, json);
+                }
+            }
+        }
+        local.sort_by(|a, b| a.uid.cmp(&b.uid));
+        local.dedup_by(|a, b| a.uid == b.uid);
+        let complete = [kinds::PODS, kinds::NAMESPACES]
+            .iter()
+            .all(|kind| self.kinds.get(kind).is_some_and(|kind| kind.is_listed));
+        self.local = LocalPods { pods: local.into(), complete };
+        self.renew_provisional(wanted);
+    }
+
+    fn renew_provisional(&mut self, wanted: BTreeMap<DataplaneKey, serde_json::Value>) {
+        let before = std::mem::take(&mut self.provisional);
+        for key in before.keys().filter(|key| !wanted.contains_key(*key)) {
+            self.resources.dataplanes.remove(key);
+        }
+        for (key, json) in wanted {
+            let read = to_raw_value(&json).ok().and_then(|json| self.reading.read(&json).ok());
+            let Some(Object { content: Content::Resource(resource), .. }) = read else { continue };
+            let resource = match before.get(&key) {
+                Some(same) if *same == resource => same.clone(),
+                _ => resource,
+            };
+            if self.resources.get(&resource.identity()).as_ref() != Some(&resource) {
+                self.resources.add(resource.clone());
+            }
+            self.provisional.insert(key, resource);
+        }
+    }
+
+    /// The zone of the cluster: that of any Dataplane that the control plane has written.
+    fn zone(&self) -> Option<String> {
+        let mut real =
+            self.resources.dataplanes.iter().filter(|(key, _)| !self.provisional.contains_key(*key));
+        real.find_map(|(_, dataplane)| {
+            let of_label = dataplane.meta.labels.get(ZONE_LABEL);
+            let of_tag = || dataplane.inbounds.first().and_then(|inbound| inbound.tags.get(ZONE_LABEL));
+            of_label.or_else(of_tag).map(str::to_owned)
+        })
+    }
+}
