@@ -5,9 +5,19 @@ use anyhow::{Context as _, Result};
 
 use crate::command;
 
-/// Writes docs/reference/cli.md.
+/// Writes docs/reference/cli.md and deploy/kubernetes/rbac.yaml.
 pub(crate) fn run() -> Result<()> {
     let mut test = command::cargo();
-    test.args(["test", "--quiet", "--package", "tcproute-userspace", "--test", "docs", "command_line"]);
-    command::run(test.env("TCPROUTE_WRITE_DOCS", "1")).context("cannot write docs/reference/cli.md")
+    test.args([
+        "test",
+        "--quiet",
+        "--package",
+        "tcproute-userspace",
+        "--test",
+        "docs",
+        "--",
+        "command_line",
+        "rbac",
+    ]);
+    command::run(test.env("TCPROUTE_WRITE_DOCS", "1")).context("cannot write the pages")
 }

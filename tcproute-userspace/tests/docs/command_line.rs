@@ -11,7 +11,7 @@ use crate::pages::root;
 const PAGE: &str = "docs/reference/cli.md";
 
 /// With this the page is written and not compared.
-const WRITE: &str = "TCPROUTE_WRITE_DOCS";
+pub(crate) const WRITE: &str = "TCPROUTE_WRITE_DOCS";
 
 const HEAD: &str = "\
 # Command line

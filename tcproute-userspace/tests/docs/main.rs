@@ -9,4 +9,5 @@ mod events;
 mod lines;
 mod links;
 mod pages;
+mod rbac;
 mod samples;
