@@ -185,6 +185,9 @@ pub struct Workload {
     pub beyond: usize,
     /// Whether the programs are attached there, as the kernel tells it.
     pub attached: bool,
+    /// Whether processes were there before the programs: what they dialled until then went where it was dialled.
+    #[serde(default)]
+    pub late: bool,
 }
 
 /// Cgroups that were named, none of which is there.
@@ -352,6 +355,7 @@ fn workload((workload, attached): (&Arc<WorkloadState>, &bool)) -> Workload {
         routes: workload.routes.routes.len(),
         beyond: workload.beyond,
         attached: *attached,
+        late: workload.late,
     }
 }
 

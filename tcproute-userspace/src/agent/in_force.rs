@@ -298,7 +298,8 @@ impl<'a> InForce<'a> {
 
     fn insert(&mut self, cgroup: CgroupId, path: &Path, id: WorkloadId, inherited: bool) {
         let (path, out) = (path.to_path_buf(), BTreeMap::new());
-        let workload = Workload { path, id, routes: None, out, beyond: 0, attached: false, inherited };
+        let workload =
+            Workload { path, id, routes: None, out, beyond: 0, attached: false, inherited, late: false };
         self.workloads.insert(cgroup, workload);
     }
 
@@ -375,6 +376,7 @@ impl<'a> InForce<'a> {
             Err(error) => return Err(error).with_context(not_attached),
         };
         let was_behind = self.datapath.is_behind();
+        let is_late = !workload.inherited && opened.has_processes();
         match self.datapath.attach(&opened, workload.id) {
             Ok(()) => {
                 if was_behind {
@@ -383,6 +385,7 @@ impl<'a> InForce<'a> {
                 }
                 workload.attached = true;
                 workload.inherited = false;
+                workload.late |= is_late;
                 self.linked.remove(&cgroup);
                 applied.attached.push(cgroup);
                 Ok(())

@@ -55,6 +55,8 @@ pub(super) struct Workload {
     pub(super) attached: bool,
     /// Whether programs of an earlier daemon run there, which go on until they are replaced.
     pub(super) inherited: bool,
+    /// Whether processes were there before the programs: what they dialled until then went where it was dialled.
+    pub(super) late: bool,
 }
 
 /// What is done for one workload.

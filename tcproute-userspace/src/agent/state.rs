@@ -122,6 +122,8 @@ pub struct WorkloadState {
     pub routes: Arc<DataplaneRoutes>,
     /// How many of them are left to the proxy, since a workload may take no more.
     pub beyond: usize,
+    /// Whether processes were there before the programs were attached.
+    pub late: bool,
 }
 
 /// An endpoint that was taken out.

@@ -182,11 +182,13 @@ impl Told {
                 let (cgroup, beyond) = (workload.path.display(), workload.beyond);
                 warn!("{beyond} routes of the cgroup {cgroup} are left to the proxy: it may take no more");
             }
-            let same =
-                shown.is_some_and(|shown| Arc::ptr_eq(&shown.routes, routes)) && workload.beyond == beyond;
+            let same = shown
+                .is_some_and(|shown| Arc::ptr_eq(&shown.routes, routes) && shown.late == workload.late)
+                && workload.beyond == beyond;
             if !same && (workload.attached || shown.is_some()) {
                 let (path, routes) = (workload.path.clone(), Arc::clone(routes));
-                let state = WorkloadState { cgroup: path, id: cgroup, routes, beyond: workload.beyond };
+                let (beyond, late) = (workload.beyond, workload.late);
+                let state = WorkloadState { cgroup: path, id: cgroup, routes, beyond, late };
                 self.state.workloads.insert(cgroup, Arc::new(state));
             }
         }

@@ -157,6 +157,10 @@ fn head(report: &Report) -> Text {
             "drain    {grace_seconds} s after an endpoint has left: {waiting_endpoints} endpoints wait, {closed_connections} connections closed"
         ));
     }
+    let late = report.workloads.iter().filter(|workload| workload.late).count();
+    if late > 0 {
+        lines.push(format!("late     {late} workloads had processes before the programs were attached"));
+    }
     if let Some(why) = unwatched {
         lines.push(format!("files    looked at every second, since they cannot be watched: {why}"));
     }

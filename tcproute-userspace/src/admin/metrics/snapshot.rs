@@ -27,7 +27,7 @@ pub(super) struct Snapshot {
     pub(super) rejected: BTreeMap<(&'static str, &'static str), u32>,
     pub(super) denied: Vec<(&'static str, u32)>,
     pub(super) bytes: Vec<(SourceName, Bytes)>,
-    pub(super) gauges: [Gauge; 20],
+    pub(super) gauges: [Gauge; 21],
     pub(super) last_reconcile: f64,
     pub(super) events_lost: u64,
     pub(super) led_elsewhere: u64,
@@ -81,7 +81,7 @@ impl Snapshot {
 /// Name, explanation and value.
 type Gauge = (&'static str, &'static str, u64);
 
-fn gauges(state: &State, attached: &[bool]) -> [Gauge; 20] {
+fn gauges(state: &State, attached: &[bool]) -> [Gauge; 21] {
     let flag = u64::from;
     let count = |count: usize| count as u64;
     let keeping = || state.sources.iter().filter_map(|source| source.kept.keeping.as_ref());
@@ -110,6 +110,11 @@ fn gauges(state: &State, attached: &[bool]) -> [Gauge; 20] {
             "workloads_attached",
             "Local workloads whose cgroup has the programs.",
             count(attached.iter().filter(|attached| **attached).count()),
+        ),
+        (
+            "workloads_late",
+            "Local workloads in whose cgroup processes were before the programs.",
+            count(state.workloads.values().filter(|workload| workload.late).count()),
         ),
         (
             "workloads_failing",

@@ -60,6 +60,7 @@ impl Node {
                     beyond: 0,
                     attached: false,
                     inherited: false,
+                    late: false,
                 });
                 (workload.routes, workload.out, workload.beyond) = (Some(routes), out, beyond);
                 let id = workload.id;

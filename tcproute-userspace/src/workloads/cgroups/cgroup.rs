@@ -79,6 +79,12 @@ impl Cgroup {
         }
     }
 
+    /// Whether there are processes in it, or below (`cgroup.events` of cgroups(7)).
+    pub fn has_processes(&self) -> bool {
+        let events = fs::read_to_string(self.path.join("cgroup.events")).unwrap_or_default();
+        events.lines().any(|line| line == "populated 1")
+    }
+
     /// Its directory.
     pub fn path(&self) -> &Path {
         &self.path
