@@ -6,6 +6,7 @@ pub mod cgroup;
 pub mod chi_square;
 pub mod client;
 pub mod clock;
+pub mod cluster;
 pub mod echo;
 pub mod hosts;
 pub mod interrupt;

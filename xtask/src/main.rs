@@ -8,6 +8,7 @@ mod compiler;
 mod demo;
 mod docs;
 mod faults;
+mod kubernetes;
 mod licences;
 mod linker;
 mod lint;
@@ -20,6 +21,7 @@ mod spelling;
 mod supply_chain;
 mod test;
 mod test_results;
+mod test_targets;
 mod toolchain;
 mod tools;
 mod verified;
@@ -42,6 +44,8 @@ struct Cli {
 enum Task {
     /// Compile the eBPF programs into target/bpf
     BuildEbpf(build_ebpf::Options),
+    /// Build kube-apiserver and etcd, on which the cluster tests run, from Go modules into target/kubernetes
+    BuildKubernetes,
     /// Run the examples live: real servers, real connections, a table of the split; as root
     Demo(demo::Options),
     #[command(hide = true)]
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf(options) => build_ebpf::run(&options).map(|objects| {
             println!("{}\n{}", objects.tcproute.display(), objects.lru_balancer.display());
         }),
+        Task::BuildKubernetes => kubernetes::run(),
         Task::Demo(options) => demo::run(&options),
         Task::DemoClient(options) => demo::run_client(&options),
         Task::Lint => test::lint(),

@@ -5,13 +5,16 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    build_ebpf, command, demo, faults, lint,
+    build_ebpf, command, demo, faults,
+    kubernetes::{self, Programs},
+    lint,
     matrix::{self, Column},
     provision,
     release::build_release,
     report::Report,
     spelling, supply_chain,
     test_results::TestResults,
+    test_targets,
     vm_test::{self, Matrix},
     workspace,
 };
@@ -29,6 +32,8 @@ pub(crate) struct Options {
 struct KernelTests {
     here: TestResults,
     machines: Option<Matrix>,
+    /// What the API server of the cluster tests has told of itself.
+    api_server: Option<String>,
 }
 
 /// Runs the steps up to the first that fails, and prints the tables of what was done, failures last.
@@ -71,6 +76,8 @@ fn lints(report: &mut Report) -> Result<()> {
 }
 
 fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests) -> Result<()> {
+    // It takes minutes of whatever processors the steps leave idle, so it is begun first and waited for last.
+    let kubernetes = kubernetes::Build::begin(report.log("Kubernetes"))?;
     lints(report)?;
     report.step("unit tests", || {
         let excluded = ["--exclude", "tcproute-ebpf", "--exclude", "tcproute-tests"];
@@ -97,11 +104,14 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
         let binary = build_release()?;
         let mut tests = command::cargo();
         // All of them, and with what those say that passed: a test that was skipped is one of these.
-        tests.args(["test", "--package", "tcproute-tests", "--no-fail-fast", "--", "--show-output"]);
-        command::run(tests.env("TCPROUTE_BIN", &binary))?;
+        tests
+            .args(["test", "--package", "tcproute-tests", "--no-fail-fast"])
+            .args(test_targets::of_kernels()?);
+        command::run(tests.args(["--", "--show-output"]).env("TCPROUTE_BIN", &binary))?;
         Ok(None)
     });
-    kernel_tests.here = TestResults::read(&fs::read_to_string(log).unwrap_or_default());
+    let mut printed = fs::read_to_string(log).unwrap_or_default();
+    kernel_tests.here = TestResults::read(&printed);
     here?;
     report
         .optional_step("faults", || if no_root.is_some() { Ok(no_root.clone()) } else { faults::step() })?;
@@ -115,7 +125,34 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
         let matrix = kernel_tests.machines.insert(vm_test::whole_matrix()?);
         matrix.check()?;
         Ok(matrix.runs.is_empty().then(|| matrix.unreachable.join("; ")))
-    })
+    })?;
+    let mut programs = None;
+    report.optional_step("Kubernetes build", || {
+        let programs = programs.insert(kubernetes.finish()?);
+        Ok(programs.why_not().map(str::to_owned))
+    })?;
+    let Some(programs) = programs else { return Ok(()) };
+    let name = "cluster tests";
+    let log = report.log(name);
+    let result = report.optional_step(name, || cluster_tests(&programs));
+    printed += &fs::read_to_string(log).unwrap_or_default();
+    kernel_tests.here = TestResults::read(&printed);
+    kernel_tests.api_server =
+        printed.lines().find_map(|line| line.strip_prefix("CLUSTER ")).map(str::to_owned);
+    result?;
+    if programs.why_not().is_none() && kernel_tests.api_server.is_none() {
+        bail!("the cluster tests have passed without an API server");
+    }
+    Ok(())
+}
+
+/// Also without the programs: then each test says that it is skipped.
+fn cluster_tests(programs: &Programs) -> Result<Option<String>> {
+    let mut tests = command::cargo();
+    tests.args(["test", "--package", "tcproute-tests", "--no-fail-fast", "--test", test_targets::CLUSTER]);
+    tests.args(["--", "--show-output"]).env("TCPROUTE_BIN", build_release()?);
+    command::run(programs.tell(&mut tests))?;
+    Ok(programs.why_not().map(str::to_owned))
 }
 
 impl KernelTests {
@@ -130,6 +167,7 @@ impl KernelTests {
         let mut lines = vec![matrix::by_file(&columns)];
         lines.extend(matrix::skipped(&columns));
         lines.extend(self.machines.iter().flat_map(Matrix::remarks));
+        lines.extend(self.api_server.iter().map(|told| format!("cluster tests: {told}")));
         lines.join("\n") + "\n"
     }
 }

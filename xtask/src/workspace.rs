@@ -32,6 +32,11 @@ pub(crate) fn objects() -> PathBuf {
     root().join("target/bpf")
 }
 
+/// Where kube-apiserver and etcd lie, those that tests look for in `bin`, wherever cargo's target directory is.
+pub(crate) fn kubernetes() -> PathBuf {
+    root().join("target/kubernetes")
+}
+
 /// Where xtask installs the tools that it builds itself.
 pub(crate) fn tools() -> PathBuf {
     root().join("target/tools")

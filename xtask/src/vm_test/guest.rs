@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::{command, workspace};
+use crate::{command, test_targets, workspace};
 
 /// Programs that the tests and the guest's first process call. Debian's own, not what else is on the path.
 const PROGRAMS: [&str; 10] = [
@@ -40,13 +40,8 @@ const UNUSED_PYTHON: [&str; 9] =
 /// Builds the kernel tests, and tells where they are.
 pub(super) fn test_binaries() -> Result<Vec<PathBuf>> {
     let mut cargo = command::cargo();
-    cargo.args([
-        "test",
-        "--package",
-        "tcproute-tests",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-    ]);
+    cargo.args(["test", "--package", "tcproute-tests", "--no-run"]).args(test_targets::of_kernels()?);
+    cargo.arg("--message-format=json-render-diagnostics");
     let output =
         cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     if !output.status.success() {

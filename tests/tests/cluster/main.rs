@@ -1,0 +1,8 @@
+//! tcproute and a cluster: a real kube-apiserver and etcd.
+//!
+//! Without the two, each test is skipped by its name.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod faults;
+mod fixture;
