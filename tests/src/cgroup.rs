@@ -29,14 +29,25 @@ pub struct TestCgroup {
 impl TestCgroup {
     /// At the top of the hierarchy.
     pub fn create() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self::create_at(mount().join(format!("tcproute-test-{}-{number}", std::process::id())))
+        Self::create_at(mount().join(unique()))
+    }
+
+    /// The same, with the name of a slice of systemd.
+    pub fn create_slice() -> Self {
+        Self::create_at(mount().join(format!("{}.slice", unique())))
     }
 
     /// Inside this one.
     pub fn child(&self, name: &str) -> Self {
         Self::create_at(self.path.join(name))
+    }
+
+    /// Deep inside this one. Those between are removed with this one.
+    pub fn descendant(&self, path: &str) -> Self {
+        let path = self.path.join(path);
+        let parent = path.parent().expect("it is inside");
+        fs::create_dir_all(parent).unwrap_or_else(|error| panic!("{}: {error}", parent.display()));
+        Self::create_at(path)
     }
 
     fn create_at(path: PathBuf) -> Self {
@@ -62,6 +73,27 @@ impl TestCgroup {
 
 impl Drop for TestCgroup {
     fn drop(&mut self) {
-        wait_for("the cgroup is empty", || fs::remove_dir(&self.path).is_ok() || !self.path.exists());
+        wait_for("the cgroup is empty", || {
+            remove(&self.path);
+            !self.path.exists()
+        });
     }
+}
+
+/// A name that no other test has.
+fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("tcproute-test-{}-{number}", std::process::id())
+}
+
+/// Removes a cgroup and those below it, as far as there are no processes in them.
+fn remove(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&entry.path());
+        }
+    }
+    // Whether it has worked is seen by whether it is there.
+    let _ = fs::remove_dir(path);
 }

@@ -180,15 +180,27 @@ impl Daemon {
         workloads: &[(&str, &Path)],
         more: &[impl AsRef<OsStr>],
     ) -> Self {
-        let bpffs = Rc::clone(bpffs);
         let run = tempfile::tempdir().expect("a temporary directory can be made");
         let socket = run.path().join(ADMIN_SOCKET);
-        let mut child = run_arguments(command, resources, bpffs.path(), &socket, workloads)
-            .args(more)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("tcproute can be started");
+        run_arguments(command, resources, bpffs.path(), &socket, workloads).args(more);
+        Self::spawn(command, bpffs, run)
+    }
+
+    /// Starts one that learns all from a cluster, as this node of it, and waits until it is ready.
+    pub fn of_cluster(bpffs: &Rc<Bpffs>, kubeconfig: &Path, node: &str, more: &[&str]) -> Self {
+        let run = tempfile::tempdir().expect("a temporary directory can be made");
+        let socket = run.path().join(ADMIN_SOCKET);
+        let mut command = Command::new(binary());
+        command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--node-name", node]);
+        command.arg("--bpffs").arg(bpffs.path()).arg("--admin-socket").arg(&socket);
+        command.arg("--state-dir").arg(state_directory(&socket)).args(more);
+        Self::spawn(&mut command, bpffs, run)
+    }
+
+    fn spawn(command: &mut Command, bpffs: &Rc<Bpffs>, run: tempfile::TempDir) -> Self {
+        let bpffs = Rc::clone(bpffs);
+        let mut child =
+            command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("tcproute can be started");
         let (sender, stderr) = mpsc::channel();
         let pipe = child.stderr.take().expect("stderr is piped");
         thread::spawn(move || {

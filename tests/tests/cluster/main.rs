@@ -6,3 +6,7 @@
 
 mod faults;
 mod fixture;
+mod node;
+mod pods;
+mod source;
+mod watching;

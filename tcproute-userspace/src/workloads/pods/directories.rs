@@ -13,7 +13,7 @@ use super::PodUid;
 /// How deep the directory of all pods may lie: `docker/<id>/kubelet.slice/kubelet-kubepods.slice`.
 const DEPTH: usize = 4;
 
-/// How often that is looked for again, where pods are missed and there is none yet.
+/// How often that is looked for again while pods are missed.
 const SOON: Duration = Duration::from_secs(1);
 
 /// And elsewhere.
@@ -39,7 +39,7 @@ impl Directories {
     /// All of them. `in_need` is whether any is missed.
     pub(super) fn look(&mut self, mount: &Path, in_need: bool) -> PodDirectories {
         let mut found = PodDirectories::default();
-        let patience = if in_need && self.roots.is_empty() { SOON } else { LATER };
+        let patience = if in_need { SOON } else { LATER };
         if self.looked.is_none_or(|looked| looked.elapsed() >= patience) {
             self.looked = Some(Instant::now());
             self.roots.clear();
