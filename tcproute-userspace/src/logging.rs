@@ -61,8 +61,9 @@ pub(crate) enum Writing {
 
 /// Logs to stderr; `RUST_LOG` overrides what is shown. The programs' decisions come as this crate's DEBUG.
 pub(crate) fn start(level: LevelFilter, decisions: bool, writing: Writing) {
-    // What goes wrong with watching files is told in our words.
-    let shown = format!("{level},notify=off{}", if decisions { ",tcproute=debug" } else { "" });
+    // What goes wrong with watching files and clusters is told in our words.
+    let shown =
+        format!("{level},notify=off,kube_client=off{}", if decisions { ",tcproute=debug" } else { "" });
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(shown));
     if writing == Writing::Aside {
         aside();

@@ -200,6 +200,11 @@ impl Resolver {
             let destination: &ServiceRef = R::destination(to);
             if let ServiceBy::Name(name, _) = &destination.by {
                 update.services.insert((mesh.clone(), name.as_str().into()));
+                if self.options().in_cluster
+                    && let Some(tagged) = self.services.find_tagged(mesh, name)
+                {
+                    update.redialled.entry(mesh.clone()).or_default().insert(tagged);
+                }
             }
             for id in self.services.possibly(mesh, destination) {
                 update.services.insert((mesh.clone(), Arc::clone(self.services.name(id))));

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{
-        OnceLock,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -20,8 +20,8 @@ use crate::wait_for;
 
 /// An API server of a test's own, or one that tests share. It is killed when this is dropped, and its data goes.
 pub struct ControlPlane {
-    api_server: Server,
-    etcd: Server,
+    api_server: Mutex<Server>,
+    etcd: Mutex<Server>,
     etcd_address: SocketAddr,
     endpoint: Endpoint,
     authority: PathBuf,
@@ -82,6 +82,7 @@ impl ControlPlane {
             endpoint.as_ref().is_some_and(is_ready)
         })?;
         let endpoint = endpoint.expect("it was asked");
+        let (api_server, etcd) = (Mutex::new(api_server), Mutex::new(etcd));
         Ok(Self { api_server, etcd, etcd_address, endpoint, authority, keeper })
     }
 
@@ -142,26 +143,26 @@ impl ControlPlane {
     }
 
     /// kill -9 of the API server. Nobody listens at its port until it is started again.
-    pub fn kill_api_server(&mut self) {
-        self.api_server.kill();
+    pub fn kill_api_server(&self) {
+        locked(&self.api_server).kill();
     }
 
     /// Starts it again, at the same port and with the same data, and waits until it is ready.
-    pub fn start_api_server(&mut self) {
+    pub fn start_api_server(&self) {
         let endpoint = &self.endpoint;
-        let started = self.api_server.start(&self.keeper, || is_ready(endpoint));
+        let started = locked(&self.api_server).start(&self.keeper, || is_ready(endpoint));
         started.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// kill -9 of etcd: the API server goes on without its data.
-    pub fn kill_etcd(&mut self) {
-        self.etcd.kill();
+    pub fn kill_etcd(&self) {
+        locked(&self.etcd).kill();
     }
 
     /// Starts it again, at the same port and with the same data, and waits until it is there.
-    pub fn start_etcd(&mut self) {
+    pub fn start_etcd(&self) {
         let address = self.etcd_address;
-        let started = self.etcd.start(&self.keeper, || is_healthy(address));
+        let started = locked(&self.etcd).start(&self.keeper, || is_healthy(address));
         started.unwrap_or_else(|error| panic!("{error}"));
     }
 
@@ -172,8 +173,12 @@ impl ControlPlane {
 
     /// The process of the API server, if it runs.
     pub fn api_server_pid(&self) -> Option<u32> {
-        self.api_server.pid()
+        locked(&self.api_server).pid()
     }
+}
+
+fn locked(server: &Mutex<Server>) -> MutexGuard<'_, Server> {
+    server.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn of_test(test: &str) -> Option<Binaries> {

@@ -199,7 +199,7 @@ fn a_proxy_hands_on_late() {
 /// As if nobody was there.
 #[test]
 fn a_proxy_closes_connections_while_there_is_no_server() {
-    let Some(mut cluster) = ControlPlane::own("a_proxy_closes_connections_while_there_is_no_server") else {
+    let Some(cluster) = ControlPlane::own("a_proxy_closes_connections_while_there_is_no_server") else {
         return;
     };
     let proxy = Proxy::start(&cluster, TCPROUTE);

@@ -98,7 +98,7 @@ fn users_may_do_what_they_are_granted() {
 
 #[test]
 fn data_outlives_both_servers() {
-    let Some(mut cluster) = ControlPlane::own("data_outlives_both_servers") else { return };
+    let Some(cluster) = ControlPlane::own("data_outlives_both_servers") else { return };
     let api = cluster.api();
     crds::install(&api, &[MESH_TIMEOUT]);
     let timeout =

@@ -97,6 +97,26 @@ fn a_dataplane_that_is_gone_is_an_error() {
     assert_eq!(backends(&routes)[0].2, ["10.0.1.3:5432"]);
 }
 
+/// In a cluster only what a policy names is routed: a policy that comes or goes has routes come and go.
+#[test]
+fn what_is_dialled_in_a_cluster_is_routed_while_a_policy_names_it() {
+    let pod = "type: Dataplane\nname: web\nnetworking: {address: 10.0.0.1, inbound: [{port: 80, tags: {kuma.io/service: web}}]}";
+    let pg = "type: Dataplane\nname: pg\nnetworking: {address: 10.0.4.1, inbound: [{port: 5432, tags: {kuma.io/service: pg_n_svc_5432}}]}";
+    let cluster = "{apiVersion: v1, kind: Service, metadata: {name: pg, namespace: n}, spec: {clusterIP: 10.43.0.7, ports: [{port: 5432}]}}";
+    let policy = route("p", MESH, &to("pg_n_svc_5432")).replace("name: db}", "name: pg_n_svc_5432}");
+    let of = |more: &[&str]| resources(&[&[pod, pg, cluster], more].concat());
+    let options = Options { in_cluster: true, ..Options::default() };
+    let mut resolver = Resolver::new(of(&[]), dns(), options);
+    let mut routes = resolver.resolve(&MeshName::default(), "web").unwrap();
+    assert!(routes.routes.is_empty());
+    let update = resolver.update(of(&[&policy]), dns());
+    assert!(refresh(&mut resolver, &mut routes, &update).unwrap());
+    assert_eq!(routes.routes[0].dialled, "10.43.0.7:5432".parse().unwrap());
+    let update = resolver.update(of(&[]), dns());
+    assert!(refresh(&mut resolver, &mut routes, &update).unwrap());
+    assert!(routes.routes.is_empty());
+}
+
 /// Everything that there may be, each in several forms.
 fn pool() -> Vec<Vec<String>> {
     let named = |text: String, name: &str| text.replace("name: db}", &format!("name: {name}}}"));
@@ -153,6 +173,10 @@ fn pool() -> Vec<Vec<String>> {
             named(route("t", MESH, &to("pg_n_svc_5432")), "cache"),
             route("t", MESH, &to("db"))
                 .replace("kind: MeshService, name: db}\n", "kind: MeshService, labels: {app: db}}\n"),
+        ],
+        vec![
+            named(route("p", MESH, &to("cache")), "pg_n_svc_5432"),
+            named(route("p", SUBSET, &to("db")), "pg_n_svc_5432"),
         ],
         vec![
             db(&[(1, ", v: a, kuma.io/protocol: tcp, app: db")]),
@@ -233,9 +257,10 @@ proptest! {
         let mut state = states[0].clone();
         let read = |state: &[u8], outbounds: u8| {
             let texts = pool.iter().zip(state).enumerate().filter_map(|(i, (forms, &form))| {
-                // Who dials is always there.
+                // Who dials is always there, and what pods dial most often.
                 let form = usize::from(form);
-                forms.get(if i == 0 { form % forms.len() } else { form }).map(String::as_str)
+                let is_dialled = is_pod && form < 6 && forms[0].contains("name: pg");
+                forms.get(if i == 0 || is_dialled { form % forms.len() } else { form }).map(String::as_str)
             });
             let mut resources = resources(&texts.collect::<Vec<_>>());
             if is_pod {

@@ -68,13 +68,25 @@ impl Failure {
     }
 
     /// Of what goes wrong on the way.
-    pub(super) fn connection(error: &dyn std::error::Error) -> Self {
-        Self::Connection(Chain(error).to_string())
+    pub(super) fn connection(error: &kube::Error) -> Self {
+        Self::Connection(match error {
+            // What it is called by kube says nothing.
+            kube::Error::Service(error) => Chain(&**error).to_string(),
+            kube::Error::HyperError(error) => Chain(error).to_string(),
+            error => Chain(error).to_string(),
+        })
     }
 
     /// Whether another client may do better: other credentials, another authority, another connection.
     pub(super) const fn is_of_client(&self) -> bool {
-        matches!(self, Self::Configuration(_) | Self::Unauthorized(_) | Self::Connection(_) | Self::Silent(_))
+        matches!(
+            self,
+            Self::Configuration(_)
+                | Self::Unauthorized(_)
+                | Self::Forbidden(_)
+                | Self::Connection(_)
+                | Self::Silent(_)
+        )
     }
 }
 

@@ -36,6 +36,9 @@ const LASTS: Duration = Duration::from_mins(4);
 /// So long it is silent at most beyond that. A server tells every minute how far it has come.
 const BEYOND: Duration = Duration::from_secs(15);
 
+/// So long nothing fails that goes on after a failure.
+const QUIET: Duration = Duration::from_secs(2);
+
 /// While the list streams in, something comes all the time.
 const LISTING: Duration = Duration::from_secs(30);
 
@@ -276,12 +279,23 @@ impl Watch {
         };
         let mut initial = is_beginning.then(Vec::new);
         loop {
-            let patience = if initial.is_some() { LISTING } else { lasts + BEYOND };
+            // One that has failed is told to go on when something comes, or nothing fails for a while.
+            let may_be_well = *is_failing && initial.is_none();
+            let patience = match (&initial, may_be_well) {
+                (Some(_), _) => LISTING,
+                (None, true) => QUIET,
+                (None, false) => lasts + BEYOND,
+            };
             let line = tokio::select! {
                 line = answer.line(EVENT_BYTES, patience) => line,
                 () = self.told.closed() => return Ok(Ended::Unheard),
             };
             let line = match line {
+                Err(Failure::Silent(_)) if may_be_well => {
+                    backoff.reset();
+                    *is_failing = self.is_well(true).await;
+                    continue;
+                }
                 Ok(Some(line)) => line,
                 Ok(None) if initial.is_some() => {
                     return Err(Failure::Connection("the list has ended too early".to_owned()));
