@@ -30,7 +30,8 @@ impl Keeper {
         let directory = tempfile::Builder::new().prefix("tcproute-cluster-").tempdir();
         let directory = directory.expect("a temporary directory can be made").keep();
         let mut shell = Command::new("sh");
-        shell.args(["-c", SCRIPT, "keeper"]).arg(&directory).stdin(Stdio::piped()).stderr(Stdio::null());
+        shell.args(["-c", SCRIPT, "keeper"]).arg(&directory);
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let shell = shell.spawn().expect("sh can be started");
         Self { directory, shell }
     }
