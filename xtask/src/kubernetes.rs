@@ -96,7 +96,7 @@ impl Build {
 impl Drop for Build {
     fn drop(&mut self) {
         self.work.stop();
-        // Go removes what is half done.
+        // It removes what is half done.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -131,19 +131,22 @@ fn provide(work: &Stoppable, mut say: impl FnMut(&str)) -> Result<Programs> {
 
 /// Into a directory that gets its name when it is whole.
 fn build(work: &Stoppable, version: &str, directory: &Path, say: &mut impl FnMut(&str)) -> Result<()> {
-    let partial = directory.with_file_name("partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial)?;
+    // Go leaves its own behind when it is stopped.
+    let [partial, scratch] = ["partial", "scratch"].map(|name| directory.with_file_name(name));
+    for directory in [&partial, &scratch] {
+        let _ = fs::remove_dir_all(directory);
+        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     }
-    fs::create_dir_all(&partial)?;
     let mut go = go_command();
+    go.env("GOTMPDIR", &scratch);
     go.args(["build", "-v", "-trimpath", "-ldflags"]);
     go.arg(format!("-s -w -X k8s.io/component-base/version.gitVersion={version}"));
     // A slash at the end makes it a directory.
     go.arg("-o").arg(partial.join("")).args(PROGRAMS.map(|program| format!("./{program}")));
-    work.run(&mut go, say)?;
-    fs::rename(&partial, directory)?;
-    Ok(())
+    let built = work.run(&mut go, say);
+    let _ = fs::remove_dir_all(&scratch);
+    built?;
+    fs::rename(&partial, directory).with_context(|| format!("cannot create {}", directory.display()))
 }
 
 /// Go in the folder of the module, with less of a claim to the processors than whoever waits for a test.

@@ -27,13 +27,13 @@ impl Stoppable {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As Ctrl-C does. Nothing is started any more.
+    /// By SIGTERM, since SIGINT is ignored below a shell's `&`. Nothing is started any more.
     pub(crate) fn stop(&self) {
         let mut state = self.state();
         state.is_stopped = true;
         // It has not been waited for, so the number is still its own.
         if let Some(pid) = state.child.as_ref().and_then(|child| i32::try_from(child.id()).ok()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
     }
 
