@@ -169,11 +169,6 @@ impl ControlPlane {
     pub fn wait_ready(&self) {
         wait_for("the API server is ready", || is_ready(&self.endpoint));
     }
-
-    /// The process of the API server, if it runs.
-    pub fn api_server_pid(&self) -> Option<u32> {
-        self.api_server.pid()
-    }
 }
 
 fn of_test(test: &str) -> Option<Binaries> {
