@@ -1,5 +1,5 @@
-//! What the kernel tests share: a daemon, cgroups, servers and clients that clean up after themselves, also
-//! when a test fails.
+//! What the tests share that need a kernel or a cluster: a daemon, cgroups, servers and clients that clean up after
+//! themselves, also when a test fails.
 
 pub mod bpftool;
 pub mod cgroup;

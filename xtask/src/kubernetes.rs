@@ -8,21 +8,17 @@ use std::{
     env,
     fs::{self, File},
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    io::{BufRead as _, BufReader, Write as _},
+    io::Write as _,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    process::Command,
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 
-use crate::{command, workspace};
+use crate::{command, stoppable::Stoppable, workspace};
 
 /// Where the tests of controllers look for the two, as a rule. Whoever has them need not build them.
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
@@ -64,7 +60,7 @@ impl Programs {
 
 /// Builds them if they are not there yet, and shows how it goes on.
 pub(crate) fn run() -> Result<()> {
-    match provide(&Running::default(), |line| eprintln!("{line}"))? {
+    match provide(&Stoppable::default(), |line| eprintln!("{line}"))? {
         Programs::In(directory) => println!("{}", directory.display()),
         Programs::None(why) => bail!("{why}"),
     }
@@ -73,7 +69,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// A build that goes on beside other work. It ends when this is dropped.
 pub(crate) struct Build {
-    running: Arc<Running>,
+    work: Arc<Stoppable>,
     thread: Option<JoinHandle<Result<Programs>>>,
     log: PathBuf,
 }
@@ -82,11 +78,11 @@ impl Build {
     /// What it says goes to a file.
     pub(crate) fn begin(log: PathBuf) -> Result<Self> {
         let mut file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let running = Arc::new(Running::default());
-        let shared = Arc::clone(&running);
+        let work = Arc::new(Stoppable::default());
+        let shared = Arc::clone(&work);
         let say = move |line: &str| drop(writeln!(file, "{line}"));
         let thread = thread::spawn(move || provide(&shared, say));
-        Ok(Self { running, thread: Some(thread), log })
+        Ok(Self { work, thread: Some(thread), log })
     }
 
     /// Waits until it is done.
@@ -99,60 +95,13 @@ impl Build {
 
 impl Drop for Build {
     fn drop(&mut self) {
-        self.running.stop();
-        // Go removes what is half done.
+        self.work.stop();
+        // It removes what is half done.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// The Go that is at work, which another thread may stop.
-#[derive(Default)]
-struct Running(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    is_stopped: bool,
-    child: Option<Child>,
-}
-
-impl Running {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// As Ctrl-C does. Nothing is started any more.
-    fn stop(&self) {
-        let mut state = self.state();
-        state.is_stopped = true;
-        // It has not been waited for, so the number is still its own.
-        if let Some(pid) = state.child.as_ref().and_then(|child| i32::try_from(child.id()).ok()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
-        }
-    }
-
-    /// Runs it to its end and hands on each line that it says. If it fails, the last one is the error.
-    fn run(&self, command: &mut Command, say: &mut impl FnMut(&str)) -> Result<()> {
-        let mut state = self.state();
-        if state.is_stopped {
-            bail!("it was stopped");
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().context("it cannot be started")?;
-        let said = child.stderr.take().context("it says nothing")?;
-        state.child = Some(child);
-        drop(state);
-        let mut last = String::new();
-        for line in BufReader::new(said).lines().map_while(Result::ok) {
-            say(&line);
-            last = line;
-        }
-        let mut state = self.state();
-        let mut child = state.child.take().context("it is waited for once")?;
-        if child.wait()?.success() { Ok(()) } else { bail!("{last}") }
-    }
-}
-
-fn provide(running: &Running, mut say: impl FnMut(&str)) -> Result<Programs> {
+fn provide(work: &Stoppable, mut say: impl FnMut(&str)) -> Result<Programs> {
     if let Some(assets) = env::var_os(ASSETS).filter(|assets| !assets.is_empty()) {
         let assets = PathBuf::from(assets);
         if let Some(missing) = PROGRAMS.iter().find(|program| !command::is_program(&assets.join(program))) {
@@ -169,32 +118,35 @@ fn provide(running: &Running, mut say: impl FnMut(&str)) -> Result<Programs> {
     let directory = all.join(key(version, go.trim(), &sources));
     if !PROGRAMS.iter().all(|program| command::is_program(&directory.join(program))) {
         say(&format!("building kube-apiserver {version} and etcd (once, about 10 minutes)"));
-        if let Err(error) = running.run(go_command().args(["mod", "download"]), &mut say) {
+        if let Err(error) = work.run(go_command().args(["mod", "download"]), &mut say) {
             return Ok(Programs::None(format!(
                 "the Go modules of kube-apiserver and etcd cannot be had: {error:#}"
             )));
         }
-        build(running, version, &directory, &mut say).context("kube-apiserver and etcd cannot be built")?;
+        build(work, version, &directory, &mut say).context("kube-apiserver and etcd cannot be built")?;
     }
     keep_only(&all, &directory)?;
     Ok(Programs::In(directory))
 }
 
 /// Into a directory that gets its name when it is whole.
-fn build(running: &Running, version: &str, directory: &Path, say: &mut impl FnMut(&str)) -> Result<()> {
-    let partial = directory.with_extension("partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial)?;
+fn build(work: &Stoppable, version: &str, directory: &Path, say: &mut impl FnMut(&str)) -> Result<()> {
+    // Go leaves its own behind when it is stopped.
+    let [partial, scratch] = ["partial", "scratch"].map(|name| directory.with_file_name(name));
+    for directory in [&partial, &scratch] {
+        let _ = fs::remove_dir_all(directory);
+        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
     }
-    fs::create_dir_all(&partial)?;
     let mut go = go_command();
+    go.env("GOTMPDIR", &scratch);
     go.args(["build", "-v", "-trimpath", "-ldflags"]);
     go.arg(format!("-s -w -X k8s.io/component-base/version.gitVersion={version}"));
     // A slash at the end makes it a directory.
     go.arg("-o").arg(partial.join("")).args(PROGRAMS.map(|program| format!("./{program}")));
-    running.run(&mut go, say)?;
-    fs::rename(&partial, directory)?;
-    Ok(())
+    let built = work.run(&mut go, say);
+    let _ = fs::remove_dir_all(&scratch);
+    built?;
+    fs::rename(&partial, directory).with_context(|| format!("cannot create {}", directory.display()))
 }
 
 /// Go in the folder of the module, with less of a claim to the processors than whoever waits for a test.
@@ -252,8 +204,6 @@ fn keep_only(all: &Path, directory: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     #[test]
@@ -280,30 +230,5 @@ mod tests {
         }
         assert!(!old.exists());
         assert_eq!(fs::read_to_string(all.path().join("bin/etcd")).unwrap(), new.to_str().unwrap());
-    }
-
-    #[test]
-    fn what_is_said_is_handed_on_and_the_last_of_it_is_the_error() {
-        let mut lines = Vec::new();
-        let script = "echo compiling >&2; echo no such module >&2; exit 1";
-        let result = Running::default()
-            .run(Command::new("sh").args(["-c", script]), &mut |line: &str| lines.push(line.to_owned()));
-        assert_eq!(result.unwrap_err().to_string(), "no such module");
-        assert_eq!(lines, ["compiling", "no such module"]);
-    }
-
-    #[test]
-    fn a_build_that_nobody_waits_for_ends() {
-        let running = Arc::new(Running::default());
-        let shared = Arc::clone(&running);
-        let begin = Instant::now();
-        let thread = thread::spawn(move || shared.run(Command::new("sleep").arg("600"), &mut |_: &str| ()));
-        while running.state().child.is_none() {
-            thread::yield_now();
-        }
-        running.stop();
-        thread.join().unwrap().unwrap_err();
-        assert!(begin.elapsed() < Duration::from_mins(10));
-        running.run(&mut Command::new("true"), &mut |_: &str| ()).unwrap_err();
     }
 }

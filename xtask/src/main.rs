@@ -18,6 +18,7 @@ mod release;
 mod report;
 mod soak;
 mod spelling;
+mod stoppable;
 mod supply_chain;
 mod test;
 mod test_results;

@@ -43,9 +43,12 @@ impl TestResults {
                 results.tests.insert(format!("{binary}::{name}"), result);
             } else if let Some(skipped) = line.strip_prefix("SKIPPED ") {
                 let test = skipped.split([':', ' ']).next().unwrap_or_default();
-                let whole = results.tests.get_mut(&format!("{binary}::{test}"));
-                // Else a part of a test was skipped, and the rest of it was not.
-                if let Some(result) = whole.filter(|_| skipped.starts_with(&format!("{test}:"))) {
+                // It may be in a module. Else a part of a test was skipped, and the rest of it was not.
+                let is_whole = |name: &str| {
+                    skipped.starts_with(&format!("{test}:"))
+                        && name.strip_prefix(binary).is_some_and(|name| name.ends_with(&format!("::{test}")))
+                };
+                if let Some((_, result)) = results.tests.iter_mut().find(|(name, _)| is_whole(name)) {
                     *result = TestResult::Skipped;
                 }
                 results.skipped.push(skipped.to_owned());
@@ -157,6 +160,8 @@ thread 'b' panicked
 test result: FAILED. 2 passed; 1 failed
      Running tests/verifier/main.rs (target/debug/deps/verifier-0b1)
 test e ... ok
+test part::f ... ok
+SKIPPED f: no API server
 VERIFIED {"program":"connect4","instructions":651,"states":47,"stack":112,"translated":4264,"jited":2289}
 test result: ok. 1 passed
 vm: begin sockets
@@ -178,10 +183,14 @@ test d has been running for over 60 seconds
                 ("split::b", "FAILED"),
                 ("split::c", "skipped"),
                 ("verifier::e", "ok"),
+                ("verifier::part::f", "skipped"),
             ]
         );
         assert_eq!((results.passed(), results.failed()), (2, 2));
-        assert_eq!(results.skipped(), ["c: needs a newer kernel", "java: it is not installed"]);
+        assert_eq!(
+            results.skipped(),
+            ["c: needs a newer kernel", "java: it is not installed", "f: no API server"]
+        );
         assert_eq!(results.failures(), "failures:\n---- b stdout ----\nthread 'b' panicked\n");
         assert!(results.last_lines().ends_with("over 60 seconds"));
         assert_eq!(results.of("split::x"), None);

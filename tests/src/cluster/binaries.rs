@@ -27,7 +27,7 @@ impl Binaries {
         if let Ok(why) = env::var(WITHOUT) {
             return Err(why);
         }
-        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/kubernetes/bin");
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target/kubernetes/bin");
         Self::within(&built).map_err(|why| format!("{why}; build them: cargo xtask build-kubernetes"))
     }
 

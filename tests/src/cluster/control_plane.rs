@@ -170,11 +170,6 @@ impl ControlPlane {
     pub fn wait_ready(&self) {
         wait_for("the API server is ready", || is_ready(&self.endpoint));
     }
-
-    /// The process of the API server, if it runs.
-    pub fn api_server_pid(&self) -> Option<u32> {
-        locked(&self.api_server).pid()
-    }
 }
 
 fn locked(server: &Mutex<Server>) -> MutexGuard<'_, Server> {

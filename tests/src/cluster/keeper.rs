@@ -30,7 +30,8 @@ impl Keeper {
         let directory = tempfile::Builder::new().prefix("tcproute-cluster-").tempdir();
         let directory = directory.expect("a temporary directory can be made").keep();
         let mut shell = Command::new("sh");
-        shell.args(["-c", SCRIPT, "keeper"]).arg(&directory).stdin(Stdio::piped()).stderr(Stdio::null());
+        shell.args(["-c", SCRIPT, "keeper"]).arg(&directory);
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let shell = shell.spawn().expect("sh can be started");
         Self { directory, shell }
     }
@@ -43,8 +44,9 @@ impl Keeper {
     pub(super) fn spawn(&self, name: &str, command: &mut Command) -> Kept {
         let child = command.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
         let pid_file = self.directory.join(format!("{name}.pid"));
-        let kept = Kept { pid: child.id(), process: Some(Process(child)), pid_file };
-        fs::write(&kept.pid_file, kept.pid.to_string()).expect("a file can be written");
+        let pid = child.id().to_string();
+        let kept = Kept { process: Some(Process(child)), pid_file };
+        fs::write(&kept.pid_file, pid).expect("a file can be written");
         kept
     }
 }
@@ -59,17 +61,12 @@ impl Drop for Keeper {
 /// A process that is killed when this is dropped, by SIGKILL: with a watch open a kube-apiserver takes minutes to stop.
 pub(super) struct Kept {
     process: Option<Process>,
-    pid: u32,
     pid_file: PathBuf,
 }
 
 impl Kept {
     pub(super) fn has_ended(&mut self) -> bool {
         self.process.as_mut().is_none_or(Process::has_ended)
-    }
-
-    pub(super) const fn pid(&self) -> u32 {
-        self.pid
     }
 }
 

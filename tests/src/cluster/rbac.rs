@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Api, User,
+    Api, Kind, User,
     kinds::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING},
 };
 
@@ -18,8 +18,9 @@ pub fn grant(api: &Api, user: User, role: &str, rules: &Value) {
 }
 
 /// Lets users read and watch all of a kind's objects.
-pub fn reading(kinds: &[super::Kind]) -> Value {
-    let rule = |kind: &super::Kind| json!({"apiGroups": [kind.group], "resources": [kind.plural], "verbs": ["get", "list", "watch"]});
+pub fn reading(kinds: &[Kind]) -> Value {
+    const VERBS: [&str; 3] = ["get", "list", "watch"];
+    let rule = |kind: &Kind| json!({"apiGroups": [kind.group], "resources": [kind.plural], "verbs": VERBS});
     kinds.iter().map(rule).collect()
 }
 

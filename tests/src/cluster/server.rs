@@ -56,11 +56,6 @@ impl Server {
         self.running = None;
     }
 
-    /// Its process, if it runs.
-    pub(super) fn pid(&self) -> Option<u32> {
-        self.running.as_ref().map(Kept::pid)
-    }
-
     fn last_lines(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);

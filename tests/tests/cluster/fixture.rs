@@ -117,14 +117,10 @@ fn data_outlives_both_servers() {
     assert_eq!((&there["spec"], &there["metadata"]["uid"]), (&json!({"a": 1}), &timeout["metadata"]["uid"]));
 
     cluster.kill_etcd();
-    let writes = |api: &Api| {
-        let object = CONFIG_MAP.object("default/settings", json!({}));
-        api.try_ask("POST", &CONFIG_MAP.collection(Some("default")), Some(("application/json", &object)))
-            .is_ok_and(|answer| answer.status == 201)
-    };
-    assert!(!writes(&api), "there is no etcd to write to");
+    wait_for("the API server misses etcd", || api.ask("GET", "/readyz").status != 200);
     cluster.start_etcd();
-    wait_for("the API server writes again", || writes(&api));
+    cluster.wait_ready();
+    api.create(&CONFIG_MAP, &CONFIG_MAP.object("default/settings", json!({})));
     assert!(api.get(&MESH_TIMEOUT, "default/timeout").is_some());
 }
 

@@ -1,42 +1,8 @@
-//! What a proxy does instead of what it is there for, and to which requests.
+//! What a proxy does instead of what it is there for.
 
 use std::time::Duration;
 
-use serde_json::json;
-
-/// Some of the requests: those that have to do with a path, watches or others.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Requests {
-    path: String,
-    watches: Option<bool>,
-}
-
-impl Requests {
-    /// All there are.
-    pub fn all() -> Self {
-        Self::default()
-    }
-
-    /// Those whose path has this in it, such as `/dataplanes`.
-    pub fn to(path: &str) -> Self {
-        Self { path: path.to_owned(), watches: None }
-    }
-
-    /// Only watches.
-    pub fn watches(self) -> Self {
-        Self { watches: Some(true), ..self }
-    }
-
-    /// All but watches.
-    pub fn no_watches(self) -> Self {
-        Self { watches: Some(false), ..self }
-    }
-
-    /// Whether such a request is one of these.
-    pub(super) fn include(&self, path: &str, is_watch: bool) -> bool {
-        path.contains(&self.path) && self.watches.is_none_or(|watches| watches == is_watch)
-    }
-}
+use serde_json::{Value, json};
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +51,7 @@ impl Fault {
     }
 }
 
-fn status(code: u16) -> serde_json::Value {
+fn status(code: u16) -> Value {
     let reason = match code {
         401 => "Unauthorized",
         403 => "Forbidden",

@@ -1,6 +1,6 @@
 //! One request: handed on to the API server, or not.
 
-use std::{future::pending, pin::pin, sync::Arc, time::Instant};
+use std::{future::pending, pin::pin, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
@@ -26,7 +26,7 @@ const OF_CONNECTIONS: [HeaderName; 2] = [CONNECTION, TRANSFER_ENCODING];
 
 /// An error closes the client's connection.
 pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>> {
-    let asked = Asked::new(&request);
+    let asked = Asked::new(request.uri());
     let mut told = Told { cuts: shared.cuts.subscribe(), asked: asked.clone() };
     let mut end = None;
     match shared.take_in(&asked) {
@@ -73,15 +73,6 @@ async fn hand_on(shared: &Shared, request: Request<Incoming>) -> Result<Response
     Ok(connection.send_request(Request::from_parts(head, Full::new(body))).await?)
 }
 
-impl Asked {
-    fn new(request: &Request<Incoming>) -> Self {
-        let query = request.uri().query().unwrap_or_default();
-        let is_watch = query.split('&').any(|field| matches!(field, "watch=true" | "watch=1" | "watch"));
-        let path = request.uri().path().to_owned();
-        Self { path, query: query.to_owned(), is_watch, at: Instant::now() }
-    }
-}
-
 /// What the connection of a request is told meanwhile.
 pub(super) struct Told {
     cuts: broadcast::Receiver<Requests>,
@@ -93,7 +84,7 @@ impl Told {
     pub(super) async fn closing(&mut self) {
         loop {
             match self.cuts.recv().await {
-                Ok(requests) if requests.include(&self.asked.path, self.asked.is_watch) => return,
+                Ok(requests) if requests.include(&self.asked) => return,
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => pending().await,
             }

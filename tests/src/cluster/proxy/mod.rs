@@ -5,11 +5,11 @@
 mod body;
 mod fault;
 mod forward;
+mod requests;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use hyper::{server::conn::http1, service::service_fn};
@@ -20,7 +20,10 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-pub use self::fault::{Fault, Requests};
+pub use self::{
+    fault::Fault,
+    requests::{Asked, Requests},
+};
 use super::{
     Api, ControlPlane, User,
     connection::{Endpoint, runtime},
@@ -32,19 +35,6 @@ pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
     listening: AbortHandle,
-}
-
-/// What a client has asked.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    /// Without what stands behind the question mark.
-    pub path: String,
-    /// What stands there.
-    pub query: String,
-    /// Whether it is a watch.
-    pub is_watch: bool,
-    /// When it came.
-    pub at: Instant,
 }
 
 /// What is known to all connections.
@@ -116,7 +106,7 @@ impl Proxy {
     /// What was asked since it was started or has last forgotten, in its order.
     pub fn asked(&self, requests: &Requests) -> Vec<Asked> {
         let asked = self.shared.asked();
-        asked.iter().filter(|it| requests.include(&it.path, it.is_watch)).cloned().collect()
+        asked.iter().filter(|it| requests.include(it)).cloned().collect()
     }
 
     /// How often these were asked.
@@ -141,7 +131,7 @@ impl Shared {
     fn take_in(&self, asked: &Asked) -> Option<Fault> {
         self.asked().push(asked.clone());
         let mut faults = self.faults();
-        let fits = |it: &Injected| it.left != Some(0) && it.requests.include(&asked.path, asked.is_watch);
+        let fits = |it: &Injected| it.left != Some(0) && it.requests.include(asked);
         let injected = faults.iter_mut().rev().find(|it| fits(it))?;
         injected.left = injected.left.map(|left| left - 1);
         Some(injected.fault.clone())
