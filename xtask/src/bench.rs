@@ -1,10 +1,10 @@
 //! `cargo xtask bench`: provides what the benchmarks need, and runs them.
 
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{command, provision, release::build_release, workspace};
+use crate::{command, kubernetes, provision, release::build_release, workspace};
 
 /// What the benchmark calls.
 const PACKAGES: [&str; 2] = ["bpftool", "iproute2"];
@@ -39,6 +39,8 @@ enum What {
     Resolve,
     /// How a daemon fares with many services and workloads: start, memory, changes; as root
     Scale,
+    /// How a node of a large cluster fares, with a real API server; as root
+    Cluster,
 }
 
 /// Builds everything in release mode and measures.
@@ -53,6 +55,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wants(What::Scale) {
         scale(options)?;
+    }
+    if wants(What::Cluster) {
+        cluster()?;
     }
     Ok(())
 }
@@ -93,7 +98,19 @@ fn scale(options: &Options) -> Result<()> {
     if options.grid {
         bench.arg("--grid");
     }
+    command::run(bench.arg("--json").arg(figures("scale.json")?))
+}
+
+fn cluster() -> Result<()> {
+    let programs = kubernetes::provided()?;
+    let mut bench = on_the_kernel("cluster")?;
+    programs.tell(&mut bench);
+    command::run(bench.arg("--json").arg(figures("cluster.json")?))
+}
+
+/// Where the figures of a benchmark are written.
+fn figures(name: &str) -> Result<PathBuf> {
     let directory = workspace::target().join("bench");
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    command::run(bench.arg("--json").arg(directory.join("scale.json")))
+    Ok(directory.join(name))
 }

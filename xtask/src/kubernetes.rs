@@ -60,11 +60,19 @@ impl Programs {
 
 /// Builds them if they are not there yet, and shows how it goes on.
 pub(crate) fn run() -> Result<()> {
-    match provide(&Stoppable::default(), |line| eprintln!("{line}"))? {
-        Programs::In(directory) => println!("{}", directory.display()),
-        Programs::None(why) => bail!("{why}"),
+    if let Programs::In(directory) = provided()? {
+        println!("{}", directory.display());
     }
     Ok(())
+}
+
+/// As [`run`], for who needs them.
+pub(crate) fn provided() -> Result<Programs> {
+    let programs = provide(&Stoppable::default(), |line| eprintln!("{line}"))?;
+    match programs.why_not() {
+        None => Ok(programs),
+        Some(why) => bail!("{why}"),
+    }
 }
 
 /// A build that goes on beside other work. It ends when this is dropped.

@@ -13,7 +13,7 @@ use crate::{
     resources::Resources,
     sources::{
         self, Sources, files,
-        kubernetes::{self, Access, Cluster, PodChoice},
+        kubernetes::{self, Access, Cluster, Complaint, PodChoice},
         last_good::{LastGood, StateDirectory},
         snapshot::{Health, Snapshot},
     },
@@ -67,6 +67,8 @@ pub(super) struct Followed {
     /// The pods of the node, if there is a cluster.
     pub(super) pods: Option<watch::Receiver<LocalPods>>,
     pub(super) compat: Option<watch::Receiver<Option<Compat>>>,
+    /// Takes what is wrong with pods.
+    pub(super) complaints: Option<watch::Sender<Vec<Complaint>>>,
 }
 
 /// So long a cluster may take to be read once.
@@ -103,13 +105,20 @@ impl SourceArguments {
         Ok(self.kinds()?.contains(&SourceKind::Kubernetes))
     }
 
-    fn cluster(&self, node: Option<String>, pods: PodChoice, compat: Option<Compat>) -> Cluster {
+    fn cluster(
+        &self,
+        node: Option<String>,
+        pods: PodChoice,
+        compat: Option<Compat>,
+        events: bool,
+    ) -> Cluster {
         kubernetes::follow(kubernetes::Options {
             access: Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() },
             node,
             pods,
             system_namespace: self.system_namespace.clone(),
             compat,
+            events,
         })
     }
 
@@ -131,7 +140,7 @@ impl SourceArguments {
                     parts.push((files::NAME, Snapshot { resources, ..Snapshot::default() }.into()));
                 }
                 SourceKind::Kubernetes => {
-                    let cluster = self.cluster(None, PodChoice::Meshed, compat);
+                    let cluster = self.cluster(None, PodChoice::Meshed, compat, false);
                     parts.push((kubernetes::NAME, read_once(&cluster).await?.into()));
                     found = found.or(*cluster.compat.borrow());
                 }
@@ -148,11 +157,12 @@ impl SourceArguments {
         node: Option<&str>,
         pods: &PodChoice,
         compat: Option<Compat>,
+        events: bool,
     ) -> Result<Followed> {
         if let Err(error) = state {
             warn!("what is in force is not kept for the next start: {error:#}");
         }
-        let (mut all, mut followed_pods, mut found) = (Vec::new(), None, None);
+        let (mut all, mut followed_pods, mut found, mut complaints) = (Vec::new(), None, None, None);
         for kind in self.kinds()? {
             match kind {
                 SourceKind::Files => {
@@ -161,14 +171,15 @@ impl SourceArguments {
                     all.push((files::NAME, files.context("cannot follow files")?));
                 }
                 SourceKind::Kubernetes => {
-                    let cluster = self.cluster(node.map(str::to_owned), pods.clone(), compat);
+                    let cluster = self.cluster(node.map(str::to_owned), pods.clone(), compat, events);
                     all.push((kubernetes::NAME, cluster.stream));
                     followed_pods = Some(cluster.pods);
                     found = Some(cluster.compat);
+                    complaints = Some(cluster.complaints);
                 }
             }
         }
-        Ok(Followed { sources: Sources::new(all), pods: followed_pods, compat: found })
+        Ok(Followed { sources: Sources::new(all), pods: followed_pods, compat: found, complaints })
     }
 }
 

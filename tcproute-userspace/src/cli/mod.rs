@@ -14,6 +14,7 @@ mod stats;
 mod status;
 mod text;
 mod trace;
+mod uncovered;
 mod validate;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use nix::unistd::gethostname;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{BadUsage, Input, input::Followed};
+use super::{BadUsage, Input, input::Followed, uncovered};
 use crate::{
     admin::Admin,
     agent::{self, Agent, Inputs, Settings},
@@ -57,6 +57,9 @@ pub(super) struct Run {
     /// labels as in app=web,tier!=cache.
     #[arg(long, default_value = "meshed", value_name = "PODS", value_parser = pod_choice)]
     pods: PodChoice,
+    /// Whether to tell in the cluster, by events, which MeshTCPRoutes cannot be used and which pods are not attached.
+    #[arg(long, value_enum, default_value_t, value_name = "WHETHER")]
+    events: Events,
     /// Take an endpoint out for a while after so many connections to it in a row were refused, timed out or found no
     /// way.
     #[arg(long, value_name = "FAILURES", value_parser = clap::value_parser!(u32).range(1..))]
@@ -88,6 +91,15 @@ pub(super) struct Run {
     /// Where links are pinned a second time.
     #[arg(skip = Err(io::ErrorKind::Unsupported.into()))]
     spare: io::Result<SpareBpffs>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Events {
+    /// They are written.
+    #[default]
+    On,
+    /// They are not.
+    Off,
 }
 
 #[derive(Debug, Clone)]
@@ -153,8 +165,10 @@ impl Run {
         let patience = Instant::now() + self.start_timeout;
         let state = StateDirectory::open(&self.state_dir);
         let compat = self.input.routing.compat;
-        let Followed { mut sources, pods: local_pods, compat: found } =
-            self.input.sources.follow(&state, node.as_deref(), &self.pods, compat)?;
+        let Followed { mut sources, pods: local_pods, compat: found, complaints } = self
+            .input
+            .sources
+            .follow(&state, node.as_deref(), &self.pods, compat, self.events == Events::On)?;
         sources.answered(patience, false).await;
         if self.strict && !sources.snapshot().rejected.is_empty() {
             return Err(sources.snapshot().errors().into());
@@ -168,27 +182,21 @@ impl Run {
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
         // What is in force is not taken back before it is known what takes its place.
         let answered = tokio::select! {
-            answered = sources.answered(patience, !is_first) => Some(answered),
-            _ = interrupt.recv() => None,
-            _ = terminate.recv() => None,
+            answered = sources.answered(patience, !is_first) => answered,
+            _ = interrupt.recv() => return stopped_early(admin).await,
+            _ = terminate.recv() => return stopped_early(admin).await,
         };
-        match answered {
-            Some(true) => {}
-            Some(false) => {
-                let seconds = self.start_timeout.as_secs();
-                warn!(
-                    "not all sources have answered within {seconds} s: going on with what there is of them"
-                );
-            }
-            None => {
-                admin.close().await;
-                return Ok(ExitCode::SUCCESS);
-            }
+        if !answered {
+            let seconds = self.start_timeout.as_secs();
+            warn!("not all sources have answered within {seconds} s: going on with what there is of them");
         }
         let found = found.and_then(|found| *found.borrow());
         let routing = self.input.routing.options(found, in_cluster);
         let settings = Settings { ejection, drain: self.drain, ..self.input.settings(routing) };
         let links = PinnedLinks::new(pins.link_directories()?);
+        if let (Some(pods), Some(complaints)) = (local_pods.clone(), complaints) {
+            tokio::spawn(uncovered::tell(handle, pods, complaints));
+        }
         let workloads = workloads(hierarchy, named, local_pods, Arc::new(move |cgroup| links.cgroup(cgroup)));
         let inputs = Inputs {
             first: Arc::clone(sources.snapshot()),
@@ -265,6 +273,11 @@ fn workloads(
     let pods = pods.map(|pods| PodCgroups::new(hierarchy.clone(), pods, Arc::clone(&confirm)));
     let named = (!named.is_empty()).then(|| NamedCgroups::new(hierarchy, named, confirm));
     Workloads { named, pods }
+}
+
+async fn stopped_early(admin: Admin) -> Result<ExitCode> {
+    admin.close().await;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn pod_choice(text: &str) -> Result<PodChoice, String> {

@@ -35,6 +35,11 @@ impl InputError {
         }
     }
 
+    /// What is wrong, for who knows where.
+    pub(super) fn without_file(&self) -> String {
+        if self.path.is_empty() { self.message.clone() } else { format!("{}: {}", self.path, self.message) }
+    }
+
     pub(super) fn noted(file: &Path, note: Note) -> Self {
         let Note { at, path, message, suggestion } = note;
         Self { path, suggestion, ..Self::new(file, Some(at), message) }

@@ -8,7 +8,8 @@ use tcproute_tests::{
     cluster::{
         ADMIN, ControlPlane, TCPROUTE, crds,
         kinds::{
-            CONFIG_MAP, DATAPLANE, EXTERNAL_SERVICE, MESH, MESH_METRIC, MESH_SERVICE, MESH_TCP_ROUTE, SERVICE,
+            CONFIG_MAP, DATAPLANE, EVENT, EXTERNAL_SERVICE, MESH, MESH_METRIC, MESH_SERVICE, MESH_TCP_ROUTE,
+            SERVICE,
         },
         rbac,
     },
@@ -280,4 +281,32 @@ fn commands_read_the_cluster_once() {
     let told = String::from_utf8_lossy(&validated.stdout).into_owned();
     assert!(told.contains(&format!("meshtcproutes/{}/broken: spec.to: ", node.name)), "{told}");
     node.api.delete(&SERVICE, &node.place("db"));
+}
+
+/// Whoever looks at the object sees it, once, however many nodes there are.
+#[test]
+fn what_is_wrong_is_told_by_events() {
+    let Some(node) = Node::of("what_is_wrong_is_told_by_events") else { return };
+    let broken = json!({"metadata": {"labels": {"kuma.io/mesh": node.name}}, "spec": {"to": "everything"}});
+    let broken = node.api.create(&MESH_TCP_ROUTE, &MESH_TCP_ROUTE.object(&node.place("broken"), broken));
+    let pod = node.pod("web", json!({}));
+    let events = |reason: &str| -> Vec<Value> {
+        let all = node.api.list(&EVENT, Some(&node.name));
+        all["items"].as_array().unwrap().iter().filter(|it| it["reason"] == reason).cloned().collect()
+    };
+    let mut silent = node.daemon(&["--events", "off"]);
+    wait_for("it is rejected", || !silent.json("/v1/status")["rejected"].as_array().unwrap().is_empty());
+    silent.stop();
+    for _ in 0..2 {
+        let mut daemon = node.daemon(&[]);
+        wait_for("the policy has an event", || !events("Refused").is_empty());
+        wait_for("the pod has an event", || !events("NotCovered").is_empty());
+        daemon.stop();
+    }
+    let [refused] = &events("Refused")[..] else { panic!("{:?}", events("Refused")) };
+    assert_eq!(refused["involvedObject"]["uid"], broken["metadata"]["uid"]);
+    let told = refused["message"].as_str().unwrap();
+    assert!(told.starts_with("tcproute cannot use it, so nothing is routed by it: spec.to: "), "{told}");
+    let [uncovered] = &events("NotCovered")[..] else { panic!("{:?}", events("NotCovered")) };
+    assert_eq!(uncovered["involvedObject"]["uid"], pod.uid.as_str());
 }

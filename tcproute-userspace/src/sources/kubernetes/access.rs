@@ -70,6 +70,16 @@ impl Server {
         self.ask(request).await
     }
 
+    /// Sends a new object there.
+    pub(super) async fn post(&self, path: &str, object: &serde_json::Value) -> Result<(), Failure> {
+        let request = Request::post(path)
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(object.to_string().into_bytes()))
+            .map_err(|error| Failure::Configuration(error.to_string()))?;
+        self.ask(request).await?.whole(MOST_OF_STATUS).await.map(drop)
+    }
+
     async fn ask(&self, request: Request<Body>) -> Result<Answer, Failure> {
         let answer = self.try_ask(request).await;
         if answer.as_ref().is_err_and(Failure::is_of_client) {

@@ -42,11 +42,14 @@ pub(super) const CONFIG_MAPS: WatchedKind = core("configmaps", "ConfigMap", Scop
 /// Those of Kubernetes itself, which are always there.
 pub(super) const CORE: [WatchedKind; 4] = [PODS, NAMESPACES, SERVICES, CONFIG_MAPS];
 
+/// What is put in force.
+pub(super) const MESH_TCP_ROUTES: WatchedKind = kuma("meshtcproutes", "MeshTCPRoute");
+
 /// Kuma's, each of which may not be installed.
 pub(super) const KUMA: [WatchedKind; 12] = [
     kuma("meshes", "Mesh"),
     kuma("dataplanes", "Dataplane"),
-    kuma("meshtcproutes", "MeshTCPRoute"),
+    MESH_TCP_ROUTES,
     kuma("meshhttproutes", "MeshHTTPRoute"),
     kuma("externalservices", "ExternalService"),
     kuma("meshservices", "MeshService"),

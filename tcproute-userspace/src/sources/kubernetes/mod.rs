@@ -6,11 +6,13 @@
 //! - `object`: what is used of an object; `pod`, `service`, `namespace`, `virtual_outbounds` of which kinds.
 //! - `provisional`: the Dataplane that a pod will have.
 //! - `store`: all of it as one snapshot.
+//! - `events`: what is wrong, told in the cluster.
 //! - `rbac`: what the API server has to allow.
 
 mod access;
 mod backoff;
 mod discovery;
+mod events;
 mod failure;
 mod kinds;
 mod namespace;
@@ -51,6 +53,7 @@ use store::{Store, Which};
 use watch::{Told, Watch, What, selectors};
 
 pub use access::Access;
+pub use events::{Complaint, Regarding};
 
 /// This source in what is told of it.
 pub const NAME: SourceName = "kubernetes";
@@ -68,6 +71,8 @@ pub struct Options {
     pub system_namespace: String,
     /// Whose rules are in force; found out if it is not said.
     pub compat: Option<Compat>,
+    /// Whether what is wrong with objects is told in the cluster.
+    pub events: bool,
 }
 
 /// Which pods are workloads.
@@ -90,6 +95,8 @@ pub struct Cluster {
     pub pods: channel::Receiver<LocalPods>,
     /// Whose rules its control plane follows, once that is known.
     pub compat: channel::Receiver<Option<Compat>>,
+    /// Takes what is wrong with pods, to be told in the cluster.
+    pub complaints: channel::Sender<Vec<Complaint>>,
 }
 
 /// So long changes are gathered that come at once.
@@ -109,11 +116,12 @@ pub fn follow(options: Options) -> Cluster {
     let (told, stream) = channel::channel(latest);
     let (pods_told, pods) = channel::channel(LocalPods::default());
     let (compat_told, compat) = channel::channel(options.compat);
+    let (complaints, of_pods) = channel::channel(Vec::new());
     tokio::spawn(async move {
-        let mut follower = Follower::new(options);
+        let mut follower = Follower::new(options, of_pods);
         follower.serve(&told, &pods_told, &compat_told).await;
     });
-    Cluster { stream, pods, compat }
+    Cluster { stream, pods, compat, complaints }
 }
 
 /// What the tasks of a follower tell it.
@@ -134,6 +142,8 @@ struct Follower {
     /// Why it is not known which kinds there are.
     undiscovered: Option<(String, SystemTime)>,
     tasks: JoinSet<()>,
+    /// Takes what is wrong with policies.
+    complaints: channel::Sender<Vec<Complaint>>,
     sender: mpsc::Sender<Message>,
     receiver: mpsc::Receiver<Message>,
     /// Has it looked at once which kinds there are.
@@ -141,20 +151,26 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(options: Options) -> Self {
+    fn new(options: Options, of_pods: channel::Receiver<Vec<Complaint>>) -> Self {
         let which = match options.pods {
             PodChoice::Meshed => Which::Meshed,
             PodChoice::All | PodChoice::Selected(_) => Which::All,
         };
         let server = Arc::new(Server::new(options.access.clone()));
         let (sender, receiver) = mpsc::channel(WAITING);
+        let (complaints, of_policies) = channel::channel(Vec::new());
+        let mut tasks = JoinSet::new();
+        if let (true, Some(node)) = (options.events, &options.node) {
+            tasks.spawn(events::write(Arc::clone(&server), node.clone(), of_policies, of_pods));
+        }
         Self {
             store: Store::new(which, options.compat.unwrap_or_default()),
             options,
             server,
             followed: BTreeMap::new(),
             undiscovered: None,
-            tasks: JoinSet::new(),
+            tasks,
+            complaints,
             sender,
             receiver,
             look: Arc::default(),
@@ -201,6 +217,12 @@ impl Follower {
                 differs
             });
             told.send_replace(Latest { since, snapshot: Arc::new(snapshot), kept: Kept::default() });
+            let complaints = self.store.complaints();
+            self.complaints.send_if_modified(|before| {
+                let differs = *before != complaints;
+                *before = complaints;
+                differs
+            });
         }
     }
 
@@ -211,7 +233,7 @@ impl Follower {
                 *since = (*since).min(at);
                 match what {
                     What::Listed(objects) => self.store.list(kind, objects, now),
-                    What::Applied(object) => self.store.apply(kind, object, now),
+                    What::Applied(object) => self.store.apply(kind, *object, now),
                     What::Removed(name) => self.store.remove(kind, &name),
                     What::Failing(why) => self.store.fail(kind, why, now),
                     What::Well => self.store.go_on(kind),

@@ -32,6 +32,7 @@ pub(super) struct ObjectName {
 pub(super) struct Object {
     pub(super) name: ObjectName,
     pub(super) version: String,
+    pub(super) uid: String,
     pub(super) content: Content,
 }
 
@@ -74,10 +75,10 @@ impl Reading {
     pub(super) fn read(&mut self, json: &RawValue) -> Result<Object, Failure> {
         let head: Head =
             serde_json::from_str(json.get()).map_err(|error| Failure::Garbage(error.to_string()))?;
-        let HeadMeta { name, namespace, resource_version } = head.metadata;
+        let HeadMeta { name, namespace, resource_version, uid } = head.metadata;
         let name = ObjectName { namespace, name };
         let content = self.content(&name, json.get());
-        Ok(Object { name, version: resource_version, content })
+        Ok(Object { name, version: resource_version, uid, content })
     }
 
     fn content(&mut self, name: &ObjectName, json: &str) -> Content {
@@ -149,4 +150,6 @@ struct HeadMeta {
     namespace: Option<String>,
     #[serde(default)]
     resource_version: String,
+    #[serde(default)]
+    uid: String,
 }

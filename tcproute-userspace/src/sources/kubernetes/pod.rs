@@ -99,6 +99,10 @@ impl Pod {
         !matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
     }
 
+    pub(super) fn is_running(&self) -> bool {
+        self.status.phase == "Running"
+    }
+
     pub(super) const fn is_terminating(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
     }

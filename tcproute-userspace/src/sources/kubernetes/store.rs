@@ -15,6 +15,7 @@ use super::{
         snapshot::{Health, Rejection, Snapshot, Subject},
     },
     NAME,
+    events::{Complaint, Regarding},
     kinds::{self, WatchedKind},
     namespace::Namespace,
     object::{Content, Object, ObjectName, Reading},
@@ -78,7 +79,8 @@ struct Kind {
 #[derive(Default)]
 struct Held {
     good: Option<Identity>,
-    rejected: Option<Subject>,
+    /// With its uid.
+    rejected: Option<(Subject, Box<str>)>,
 }
 
 impl Store {
@@ -170,7 +172,7 @@ impl Store {
 
     /// An object that is there, or has changed.
     pub(super) fn apply(&mut self, kind: WatchedKind, object: Object, now: SystemTime) {
-        let Object { name, content, .. } = object;
+        let Object { name, uid, content, .. } = object;
         let held = self.kinds.entry(kind).or_default().objects.remove(&name).unwrap_or_default();
         let (resource, refused) = match content {
             Content::Resource(resource) => (Some(resource), None),
@@ -200,7 +202,10 @@ impl Store {
             Content::Refused(identity, errors) => (None, Some((identity, errors))),
         };
         let held = match refused {
-            Some((identity, errors)) => self.refuse(held, identity, errors, &name, kind, now),
+            Some((identity, errors)) => {
+                let subject = subject(identity, &name, kind);
+                self.refuse(held, subject, errors, uid.into(), now)
+            }
             None => self.accept(held, resource),
         };
         self.kinds.entry(kind).or_default().objects.insert(name, held);
@@ -208,7 +213,7 @@ impl Store {
 
     /// Takes what can be used in the place of what there was.
     fn accept(&mut self, held: Held, resource: Option<Resource>) -> Held {
-        if let Some(subject) = held.rejected {
+        if let Some((subject, _)) = held.rejected {
             self.changed = true;
             self.rejected.remove(&subject);
         }
@@ -235,22 +240,12 @@ impl Store {
     fn refuse(
         &mut self,
         held: Held,
-        identity: Option<Identity>,
+        subject: Subject,
         violations: Vec<InputError>,
-        name: &ObjectName,
-        kind: WatchedKind,
+        uid: Box<str>,
         now: SystemTime,
     ) -> Held {
-        let subject = match identity {
-            Some(identity) => Subject::Resource(identity),
-            None => Subject::Place(format!(
-                "{} {}{}",
-                kind.kind,
-                name.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default(),
-                name.name
-            )),
-        };
-        if let Some(before) = held.rejected.filter(|before| *before != subject) {
+        if let Some((before, _)) = held.rejected.filter(|(before, _)| *before != subject) {
             self.rejected.remove(&before);
         }
         let since = self.rejected.get(&subject).map_or(now, |before| before.since);
@@ -259,7 +254,29 @@ impl Store {
             self.changed = true;
             self.rejected.insert(subject.clone(), Arc::new(rejection));
         }
-        Held { good: held.good, rejected: Some(subject) }
+        Held { good: held.good, rejected: Some((subject, uid)) }
+    }
+
+    /// What is wrong with policies, to be told in the cluster.
+    pub(super) fn complaints(&self) -> Vec<Complaint> {
+        let policies = self.kinds.iter().filter(|(kind, _)| **kind == kinds::MESH_TCP_ROUTES);
+        let objects = policies.flat_map(|(_, known)| &known.objects);
+        let complaint = |(name, held): (&ObjectName, &Held)| {
+            let (subject, uid) = held.rejected.as_ref()?;
+            let rejection = self.rejected.get(subject)?;
+            let then = if rejection.kept { "what it was before stays" } else { "nothing is routed by it" };
+            let why: Vec<String> = rejection.violations.iter().map(InputError::without_file).collect();
+            let regarding = Regarding {
+                api_version: "kuma.io/v1alpha1",
+                kind: kinds::MESH_TCP_ROUTES.kind,
+                namespace: name.namespace.clone()?,
+                name: name.name.clone(),
+                uid: uid.to_string(),
+            };
+            let note = format!("tcproute cannot use it, so {then}: {}", why.join("; "));
+            Some(Complaint { regarding, reason: "Refused", note })
+        };
+        objects.filter_map(complaint).collect()
     }
 
     fn take_out(&mut self, identity: &Identity) {
@@ -272,7 +289,7 @@ impl Store {
     pub(super) fn remove(&mut self, kind: WatchedKind, name: &ObjectName) {
         let held = self.kinds.get_mut(&kind).and_then(|known| known.objects.remove(name));
         let Some(Held { good, rejected }) = held else { return };
-        if let Some(subject) = rejected {
+        if let Some((subject, _)) = rejected {
             self.changed = true;
             self.rejected.remove(&subject);
         }
@@ -371,7 +388,8 @@ impl Store {
             let Some(uid) = pod.directory_uid() else { continue };
             let key = real.clone().unwrap_or(own);
             let dataplane = DataplaneName { mesh: key.0.clone(), name: name.to_string().into() };
-            local.push(LocalPod { uid, dataplane });
+            let object_uid = pod.metadata.uid.as_str().into();
+            local.push(LocalPod { uid, object_uid, dataplane, runs: pod.is_running() });
             if real.is_none() {
                 let first =
                     ObjectName { namespace: Some(pod.metadata.namespace.clone()), name: String::new() };
@@ -423,6 +441,16 @@ impl Store {
             let of_tag = || dataplane.inbounds.first().and_then(|inbound| inbound.tags.get(ZONE_LABEL));
             of_label.or_else(of_tag).map(str::to_owned)
         })
+    }
+}
+
+/// What a rejection is about.
+fn subject(identity: Option<Identity>, name: &ObjectName, kind: WatchedKind) -> Subject {
+    let ObjectName { namespace, name } = name;
+    match (identity, namespace) {
+        (Some(identity), _) => Subject::Resource(identity),
+        (None, Some(namespace)) => Subject::Place(format!("{} {namespace}/{name}", kind.kind)),
+        (None, None) => Subject::Place(format!("{} {name}", kind.kind)),
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) enum What {
     /// All there are.
     Listed(Vec<Object>),
     /// One that is there, or has changed.
-    Applied(Object),
+    Applied(Box<Object>),
     /// One that is gone.
     Removed(ObjectName),
     /// Nothing can be had at present: what was told last stands.
@@ -316,7 +316,7 @@ impl Watch {
                         Some(all) => all.push(object),
                         None => {
                             *self.count.get_or_insert(0) += usize::from(event.r#type == "ADDED");
-                            if !self.tell(What::Applied(object)).await {
+                            if !self.tell(What::Applied(Box::new(object))).await {
                                 return Ok(Ended::Unheard);
                             }
                         }

@@ -30,8 +30,19 @@ pub use uid::PodUid;
 pub struct LocalPod {
     /// What its directory is called by: its uid or, if it is a static pod, the hash of its definition.
     pub uid: PodUid,
+    /// Its uid, whatever it is.
+    pub object_uid: Box<str>,
+    /// Whether its containers run, as far as kubelet has said.
+    pub runs: bool,
     /// Its Dataplane.
     pub dataplane: DataplaneName,
+}
+
+impl LocalPod {
+    /// What stands for its directory as long as that is not there.
+    pub fn directory(&self) -> PathBuf {
+        PathBuf::from(format!("pod{}", self.uid))
+    }
 }
 
 /// All of them, as far as is known.
@@ -87,10 +98,7 @@ impl Membership for AllPods {
         }
         let missing = missing.iter().filter_map(|uid| wanted.get(uid));
         look.waiting = missing
-            .map(|pod| Waiting {
-                dataplane: pod.dataplane.clone(),
-                cgroup: PathBuf::from(format!("pod{}", pod.uid)),
-            })
+            .map(|pod| Waiting { dataplane: pod.dataplane.clone(), cgroup: pod.directory() })
             .collect();
         self.wanted = complete.then(|| wanted.keys().copied().cloned().collect());
         if !complete {
