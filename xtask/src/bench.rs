@@ -29,6 +29,9 @@ pub(crate) struct Options {
     /// Of `scale`: all points up to 10,000 services and 200 workloads with files, too, which takes long
     #[arg(long)]
     grid: bool,
+    /// Of `scale`: only snapshots from memory, without files
+    #[arg(long, conflicts_with = "grid")]
+    from_memory: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -97,6 +100,9 @@ fn scale(options: &Options) -> Result<()> {
     }
     if options.grid {
         bench.arg("--grid");
+    }
+    if options.from_memory {
+        bench.arg("--from-memory");
     }
     command::run(bench.arg("--json").arg(figures("scale.json")?))
 }

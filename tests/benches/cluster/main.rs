@@ -1,5 +1,5 @@
-//! A node of a large cluster: the daemon, a real kube-apiserver and etcd, and pods with real cgroups and sockets. Run it
-//! by `cargo xtask bench cluster`.
+//! A node of a large cluster: the daemon, a real kube-apiserver and etcd, and pods with real cgroups and sockets. Run
+//! it by `cargo xtask bench cluster`.
 //!
 //! - `input`: what is in the cluster.
 //! - `change`: what changes in it all the time.

@@ -29,6 +29,9 @@ struct Options {
     /// All points up to 10,000 services and 200 workloads with files, too: takes long
     #[arg(long)]
     grid: bool,
+    /// Leave out files: only snapshots from memory
+    #[arg(long, conflicts_with = "grid")]
+    from_memory: bool,
     /// Where the figures are written as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -82,7 +85,8 @@ fn run(options: &Options) -> Result<()> {
         eprintln!("{} services, {} workloads: {} routes", size.services, size.workloads, size.routes());
         let agent = agent::measure(size).context("snapshots from memory")?;
         // Two million outbounds are more than a hundred megabytes of files.
-        let with_files = options.grid || !options.services.is_empty() || size != LARGEST;
+        let named = options.grid || !options.services.is_empty();
+        let with_files = !options.from_memory && (named || size != LARGEST);
         let daemon = with_files.then(|| daemon::measure(size).context("files")).transpose()?;
         rows.push(Row { size, daemon, agent });
     }
