@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader, Read, Write},
+    net::SocketAddr,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -194,6 +195,28 @@ impl Daemon {
         command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--node-name", node]);
         command.arg("--bpffs").arg(bpffs.path()).arg("--admin-socket").arg(&socket);
         command.arg("--state-dir").arg(state_directory(&socket)).args(more);
+        Self::spawn(&mut command, bpffs, run)
+    }
+
+    /// As a container of a pod on this node would be started, without flags but those for its places: the account of
+    /// the pod is where Kubernetes puts it.
+    pub fn in_pod(
+        bpffs: &Rc<Bpffs>,
+        api_server: SocketAddr,
+        account: &Path,
+        node: &str,
+        more: &[&str],
+    ) -> Self {
+        const PREPARE: &str = "mount -t tmpfs none /run && at=/run/secrets/kubernetes.io/serviceaccount && \
+                               mkdir -p $at && cp \"$0\"/* $at && exec \"$@\"";
+        let run = tempfile::tempdir().expect("a temporary directory can be made");
+        let socket = run.path().join(ADMIN_SOCKET);
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", PREPARE]).arg(account).arg(binary()).arg("run");
+        command.arg("--bpffs").arg(bpffs.path()).arg("--admin-socket").arg(&socket);
+        command.arg("--state-dir").arg(state_directory(&socket)).args(more);
+        command.env("KUBERNETES_SERVICE_HOST", api_server.ip().to_string());
+        command.env("KUBERNETES_SERVICE_PORT", api_server.port().to_string()).env("NODE_NAME", node);
         Self::spawn(&mut command, bpffs, run)
     }
 

@@ -150,7 +150,8 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
 fn cluster_tests(programs: &Programs) -> Result<Option<String>> {
     let mut tests = command::cargo();
     tests.args(["test", "--package", "tcproute-tests", "--no-fail-fast", "--test", test_targets::CLUSTER]);
-    tests.args(["--", "--show-output"]).env("TCPROUTE_BIN", build_release()?);
+    // Most of them wait most of the time.
+    tests.args(["--", "--show-output", "--test-threads=4"]).env("TCPROUTE_BIN", build_release()?);
     command::run(programs.tell(&mut tests))?;
     Ok(programs.why_not().map(str::to_owned))
 }

@@ -1,12 +1,14 @@
 //! The pods of a node: which are workloads, since when and until when.
 
-use std::process::Stdio;
+use std::{net::SocketAddr, process::Stdio};
 
 use serde_json::json;
 use tcproute_tests::{
     chi_square::assert_split,
     client,
-    cluster::kinds::{DATAPLANE, NAMESPACE, POD},
+    cluster::kinds::{DATAPLANE, ENDPOINT_SLICE, MESH_TCP_ROUTE, NAMESPACE, POD},
+    echo::Echo,
+    hosts::Hosts,
     process::Process,
     sample, wait_for,
 };
@@ -163,7 +165,7 @@ fn a_pod_is_routed_before_it_has_a_dataplane() {
     // Of those that are what the pod will be, and stronger.
     node.route("web", &tag, &[("v2", 1)]);
     let target = json!({"spec": {"targetRef": {"kind": "MeshService", "name": node.tag("web", 80)}}});
-    node.api.patch(&tcproute_tests::cluster::kinds::MESH_TCP_ROUTE, &node.place("web"), &target);
+    node.api.patch(&MESH_TCP_ROUTE, &node.place("web"), &target);
     let daemon = node.daemon(&[]);
     let pod = node.running_pod("web");
     attached(&daemon, 1);
@@ -174,6 +176,77 @@ fn a_pod_is_routed_before_it_has_a_dataplane() {
     node.api.delete(&DATAPLANE, &node.place("web"));
     pod.gets_to(dialled, "v2");
     attached(&daemon, 1);
+}
+
+/// Nobody gives them Dataplanes, so their endpoints are those of Kubernetes.
+#[test]
+fn pods_without_dataplanes_are_where_their_slices_say() {
+    let Some(node) = Node::of("pods_without_dataplanes_are_where_their_slices_say") else { return };
+    node.api.patch(
+        &NAMESPACE,
+        &node.name,
+        &json!({"metadata": {"labels": {"kuma.io/sidecar-injection": "disabled"}}}),
+    );
+    let [dialled, ..] = ["db", "db-v1", "db-v2"].map(|name| node.service(name, 5432, &json!({"app": name})));
+    // The API takes no slice with addresses of loopback.
+    let Some(hosts) = Hosts::of("pods_without_dataplanes_are_where_their_slices_say") else { return };
+    let ip = hosts.server_address();
+    let listeners = [5001, 5002].map(|port| hosts.listen_on_server((ip, port).into()));
+    let servers = [5001, 5002].map(|port| SocketAddr::from((ip, port)));
+    let _echoes: Vec<Echo> =
+        listeners.into_iter().zip(["v1", "v2"]).map(|(it, name)| Echo::serve(it, name)).collect();
+    let slice = |service: &str, endpoints: &[(&str, usize, bool)]| {
+        let port = servers[endpoints[0].1].port();
+        let endpoint = |&(pod, server, ready): &(&str, usize, bool)| {
+            let target = json!({"kind": "Pod", "name": pod, "namespace": node.name});
+            json!({"addresses": [servers[server].ip()], "conditions": {"ready": ready}, "targetRef": target})
+        };
+        let endpoints: Vec<_> = endpoints.iter().map(endpoint).collect();
+        ENDPOINT_SLICE.object(
+            &node.place(service),
+            json!({
+                "metadata": {"labels": {"kubernetes.io/service-name": service}},
+                "addressType": "IPv4", "endpoints": endpoints, "ports": [{"name": "", "port": port}],
+            }),
+        )
+    };
+    for (service, endpoint) in [("db", ("a", 0, true)), ("db-v1", ("a", 0, true)), ("db-v2", ("b", 1, true))]
+    {
+        node.api.create(&ENDPOINT_SLICE, &slice(service, &[endpoint]));
+    }
+    let backend = |version: &str, weight: u32| json!({"kind": "MeshService", "name": node.tag(&format!("db-{version}"), 5432), "weight": weight});
+    let route = json!({
+        "metadata": {"labels": {"kuma.io/mesh": node.name}},
+        "spec": {"targetRef": {"kind": "Mesh"}, "to": [{
+            "targetRef": {"kind": "MeshService", "name": node.tag("db", 5432)},
+            "rules": [{"default": {"backendRefs": [backend("v1", 1), backend("v2", 1)]}}],
+        }]},
+    });
+    node.api.create(&MESH_TCP_ROUTE, &MESH_TCP_ROUTE.object(&node.place("split"), route));
+    let daemon = node.daemon(&["--pods", "all"]);
+    let pod = node.running_pod("web");
+    attached(&daemon, 1);
+    let body = format!(
+        "for _ in range(100):\n    try:\n        print(name(dial('{}', {})))\n    \
+         except ConnectionRefusedError:\n        print('refused')\n",
+        dialled.ip(),
+        dialled.port()
+    );
+    // Who answers how often, of a hundred.
+    let answers = || -> [u64; 3] {
+        let mut client = hosts.on_client_in(pod.cgroup(), "python3");
+        let text = client::stdout(&client.args(["-SEc", &client::script(&body)]).output().unwrap());
+        ["v1", "v2", "refused"].map(|name| text.lines().filter(|line| line.trim() == name).count() as u64)
+    };
+    wait_for("both answer", || matches!(answers(), [(1..), (1..), 0]));
+    let [first, second, _] = answers();
+    assert_split("half to each", &[(first, 0.5), (second, 0.5)]);
+    // One that is not ready is no endpoint, and one that is meshed is where its Dataplane says.
+    node.api.replace(&ENDPOINT_SLICE, &slice("db-v2", &[("b", 1, false)]));
+    wait_for("half of them are refused", || matches!(answers(), [(1..), 0, (1..)]));
+    let inbounds = json!([{"port": 5001, "tags": {"kuma.io/service": node.tag("db-v2", 5432)}}]);
+    node.dataplane("b", &ip.to_string(), &inbounds);
+    wait_for("it is where its Dataplane says", || answers() == [100, 0, 0]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tcproute_tests::{
         rbac,
     },
     is_root,
-    tcproute::binary,
+    tcproute::{Daemon, binary},
     wait_for,
 };
 
@@ -45,7 +45,7 @@ fn what_pods_dial_is_read_from_the_control_planes_config_map() {
     for dialled in ["240.0.0.1:5432", "240.0.0.1:80", "240.0.0.2:9"] {
         pod.gets_to(dialled.parse().unwrap(), "v1");
     }
-    let routes = |daemon: &tcproute_tests::tcproute::Daemon| -> BTreeSet<String> {
+    let routes = |daemon: &Daemon| -> BTreeSet<String> {
         let all = daemon.json("/v1/routes");
         let routes = all[0]["routes"].as_array().unwrap().iter();
         routes.map(|it| format!("{}:{}", it["address"].as_str().unwrap(), it["port"])).collect()
@@ -234,6 +234,28 @@ fn missing_rights_are_told_with_the_rule_to_add() {
     node.reroute("all", &tag, &[("v1", 7)]);
     pod.gets_to(dialled, "v1");
     assert_eq!(failing(&daemon), None);
+}
+
+/// What it needs to know it has from its pod.
+#[test]
+fn in_a_pod_it_needs_no_flags() {
+    let Some(node) = Node::of("in_a_pod_it_needs_no_flags") else { return };
+    let tag = node.tag("db", 5432);
+    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    node.endpoint("db", &tag, "v1");
+    node.route("all", &tag, &[("v1", 1)]);
+    let account = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(account.path().join(name), text).unwrap();
+    write("token", ADMIN.token);
+    write("namespace", &node.name);
+    fs::copy(node.cluster.authority(), account.path().join("ca.crt")).unwrap();
+    // The endpoints of this test are on loopback, which those of a cluster are not.
+    let more = ["--allow-loopback"];
+    let address = node.cluster.address();
+    let daemon = Daemon::in_pod(&node.bpffs, address, account.path(), &node.name, &more);
+    let pod = node.running_pod("web");
+    pod.gets_to(dialled, "v1");
+    attached(&daemon, 1);
 }
 
 /// From anywhere, without privileges.

@@ -39,16 +39,27 @@ pub(super) const SERVICES: WatchedKind = core("services", "Service", Scope::Ever
 /// Where the control plane keeps what pods dial (2.4 to 2.14).
 pub(super) const CONFIG_MAPS: WatchedKind = core("configmaps", "ConfigMap", Scope::SystemNamespace);
 
+/// Endpoints of pods that have no Dataplane, where such pods are workloads.
+pub(super) const ENDPOINT_SLICES: WatchedKind = WatchedKind {
+    group: "discovery.k8s.io",
+    version: "v1",
+    plural: "endpointslices",
+    kind: "EndpointSlice",
+    scope: Scope::Everywhere,
+};
+
 /// Those of Kubernetes itself, which are always there.
 pub(super) const CORE: [WatchedKind; 4] = [PODS, NAMESPACES, SERVICES, CONFIG_MAPS];
 
+/// Workloads.
+pub(super) const DATAPLANES: WatchedKind = kuma("dataplanes", "Dataplane");
 /// What is put in force.
 pub(super) const MESH_TCP_ROUTES: WatchedKind = kuma("meshtcproutes", "MeshTCPRoute");
 
 /// Kuma's, each of which may not be installed.
 pub(super) const KUMA: [WatchedKind; 12] = [
     kuma("meshes", "Mesh"),
-    kuma("dataplanes", "Dataplane"),
+    DATAPLANES,
     MESH_TCP_ROUTES,
     kuma("meshhttproutes", "MeshHTTPRoute"),
     kuma("externalservices", "ExternalService"),
@@ -65,6 +76,11 @@ pub(super) const KUMA: [WatchedKind; 12] = [
 pub(super) const DISCOVERY: &str = "/apis/kuma.io/v1alpha1";
 
 impl WatchedKind {
+    /// Whether it is one that may not be installed.
+    pub(super) fn is_kumas(&self) -> bool {
+        self.group == "kuma.io"
+    }
+
     /// As in `apiVersion`.
     pub(super) fn api_version(&self) -> String {
         if self.group.is_empty() {

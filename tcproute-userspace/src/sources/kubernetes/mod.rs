@@ -3,8 +3,9 @@
 //! - `kinds`: what is watched; `discovery`: what of it is there.
 //! - `access`, `failure`: the API server and what it does not give.
 //! - `watch`, `backoff`: one kind, listed and followed for good.
-//! - `object`: what is used of an object; `pod`, `service`, `namespace`, `virtual_outbounds` of which kinds.
-//! - `provisional`: the Dataplane that a pod will have.
+//! - `object`: what is used of an object; `pod`, `service`, `namespace`, `endpoint_slice`,
+//!   `virtual_outbounds` of which kinds.
+//! - `provisional`: the Dataplane that a pod will have; `slices`: the endpoints of pods that never have one.
 //! - `store`: all of it as one snapshot.
 //! - `events`: what is wrong, told in the cluster.
 //! - `rbac`: what the API server has to allow.
@@ -12,6 +13,7 @@
 mod access;
 mod backoff;
 mod discovery;
+mod endpoint_slice;
 mod events;
 mod failure;
 mod kinds;
@@ -21,6 +23,7 @@ mod pod;
 mod provisional;
 pub mod rbac;
 mod service;
+mod slices;
 mod store;
 mod virtual_outbounds;
 mod watch;
@@ -190,6 +193,9 @@ impl Follower {
             if kind.scope != Scope::Node || self.options.node.is_some() {
                 self.start(kind);
             }
+        }
+        if self.options.node.is_some() && self.options.pods != PodChoice::Meshed {
+            self.start(kinds::ENDPOINT_SLICES);
         }
         loop {
             let message = tokio::select! {

@@ -11,6 +11,7 @@ use super::{
         alike::Alike,
         documents::{self, Rules, Verdict},
     },
+    endpoint_slice::EndpointSlice,
     failure::Failure,
     kinds::{self, WatchedKind},
     namespace::Namespace,
@@ -44,6 +45,7 @@ pub(super) enum Content {
     Service(Box<Service>, Option<Resource>),
     Pod(Box<Pod>),
     Namespace(Namespace),
+    Slice(EndpointSlice),
     /// What the Dataplanes of a mesh dial.
     Outbounds(MeshName, Arc<VirtualOutbounds>),
     /// Of no concern.
@@ -88,6 +90,7 @@ impl Reading {
         match self.kind {
             kinds::PODS => serde_json::from_str(json).map_or_else(refuse, |pod| Content::Pod(Box::new(pod))),
             kinds::NAMESPACES => serde_json::from_str(json).map_or_else(refuse, Content::Namespace),
+            kinds::ENDPOINT_SLICES => serde_json::from_str(json).map_or_else(refuse, Content::Slice),
             kinds::CONFIG_MAPS => match read_config_map(&name.name, json) {
                 Ok(Some((mesh, outbounds))) => Content::Outbounds(mesh, Arc::new(outbounds)),
                 Ok(None) => Content::Nothing,

@@ -130,20 +130,7 @@ impl Pod {
 
     /// The mesh it belongs to, by the rules of a version. `None` if that is no name.
     pub(super) fn mesh(&self, namespace: Option<&Namespace>, compat: Compat) -> Option<MeshName> {
-        let labels = || {
-            let own = self.metadata.labels.get(MESH).map(String::as_str);
-            own.or_else(|| namespace.and_then(|namespace| namespace.metadata.labels.get(MESH)))
-        };
-        let annotations = || {
-            let own = self.metadata.annotations.get(MESH).map(String::as_str);
-            own.or_else(|| namespace.and_then(|namespace| namespace.metadata.annotations.get(MESH)))
-        };
-        let named = match compat {
-            Compat::V2_4 => annotations(),
-            Compat::Latest => labels().or_else(annotations),
-            Compat::V3 => labels(),
-        };
-        named.map_or_else(|| Some(MeshName::default()), |name| MeshName::try_from(name.to_owned()).ok())
+        mesh_of(Some(self), namespace, compat)
     }
 
     /// Whether a container is ready, if the pod has one of this name.
@@ -153,4 +140,22 @@ impl Pod {
         let mut statuses = self.status.container_statuses.iter().chain(&self.status.init_container_statuses);
         has.then(|| statuses.any(|status| status.name == container && status.ready))
     }
+}
+
+/// The mesh of a pod, or of those of a namespace that do not say otherwise.
+pub(super) fn mesh_of(pod: Option<&Pod>, namespace: Option<&Namespace>, compat: Compat) -> Option<MeshName> {
+    let labels = || {
+        let own = pod.and_then(|pod| pod.metadata.labels.get(MESH)).map(String::as_str);
+        own.or_else(|| namespace.and_then(|namespace| namespace.metadata.labels.get(MESH)))
+    };
+    let annotations = || {
+        let own = pod.and_then(|pod| pod.metadata.annotations.get(MESH)).map(String::as_str);
+        own.or_else(|| namespace.and_then(|namespace| namespace.metadata.annotations.get(MESH)))
+    };
+    let named = match compat {
+        Compat::V2_4 => annotations(),
+        Compat::Latest => labels().or_else(annotations),
+        Compat::V3 => labels(),
+    };
+    named.map_or_else(|| Some(MeshName::default()), |name| MeshName::try_from(name.to_owned()).ok())
 }

@@ -34,6 +34,7 @@ pub(super) struct ServiceSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct ServicePort {
+    pub(super) name: Option<String>,
     protocol: String,
     pub(super) port: u16,
     pub(super) target_port: Option<TargetPort>,

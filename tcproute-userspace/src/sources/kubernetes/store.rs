@@ -20,8 +20,10 @@ use super::{
     namespace::Namespace,
     object::{Content, Object, ObjectName, Reading},
     pod::Pod,
+    pod::mesh_of,
     provisional::provisional,
     service::Service,
+    slices::Slices,
 };
 use crate::{
     policy::Compat,
@@ -55,6 +57,7 @@ pub(super) struct Store {
     /// The Dataplanes that were made here, until the control plane has written them.
     provisional: BTreeMap<DataplaneKey, Resource>,
     reading: Reading,
+    slices: Slices,
     local: LocalPods,
     /// Whether what pods come to may have changed.
     pods_are_stale: bool,
@@ -95,7 +98,8 @@ impl Store {
             namespaces: BTreeMap::new(),
             pods: BTreeMap::new(),
             provisional: BTreeMap::new(),
-            reading: Reading::new(kinds::KUMA[1]),
+            reading: Reading::new(kinds::DATAPLANES),
+            slices: Slices::default(),
             local: LocalPods::default(),
             pods_are_stale: false,
             is_discovered: false,
@@ -106,7 +110,7 @@ impl Store {
 
     /// Whether anything is other than when this was asked last.
     pub(super) fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed) | self.pods_are_stale
+        std::mem::take(&mut self.changed) | self.pods_are_stale | self.slices.are_stale()
     }
 
     /// Something that is told with the snapshot is other than it was.
@@ -135,7 +139,10 @@ impl Store {
 
     /// Other rules are in force.
     pub(super) fn set_compat(&mut self, compat: Compat) {
-        self.pods_are_stale |= self.compat != compat;
+        if self.compat != compat {
+            self.pods_are_stale = true;
+            self.slices.all_changed();
+        }
         self.compat = compat;
     }
 
@@ -177,8 +184,11 @@ impl Store {
         let (resource, refused) = match content {
             Content::Resource(resource) => (Some(resource), None),
             Content::Service(service, resource) => {
-                self.pods_are_stale |= self.services.get(&name) != Some(&service);
-                self.services.insert(name.clone(), *service);
+                if self.services.get(&name) != Some(&service) {
+                    self.pods_are_stale = true;
+                    self.slices.service_changed(&name);
+                    self.services.insert(name.clone(), *service);
+                }
                 (resource, None)
             }
             Content::Pod(pod) => {
@@ -187,8 +197,15 @@ impl Store {
                 (None, None)
             }
             Content::Namespace(namespace) => {
-                self.pods_are_stale |= self.namespaces.get(&name.name) != Some(&namespace);
-                self.namespaces.insert(name.name.clone(), namespace);
+                if self.namespaces.get(&name.name) != Some(&namespace) {
+                    self.pods_are_stale = true;
+                    self.slices.all_changed();
+                    self.namespaces.insert(name.name.clone(), namespace);
+                }
+                (None, None)
+            }
+            Content::Slice(slice) => {
+                self.slices.apply(&name, slice);
                 (None, None)
             }
             Content::Outbounds(mesh, outbounds) => {
@@ -228,7 +245,11 @@ impl Store {
             // What is the same stays the same in memory, so that nothing is looked at for it.
             let before = self.resources.get(identity);
             if before.as_ref() != Some(&resource) {
-                self.pods_are_stale |= before.is_none() && matches!(resource, Resource::Dataplane(_));
+                if before.is_none()
+                    && let Resource::Dataplane(dataplane) = &resource
+                {
+                    self.dataplane_came_or_went(&dataplane.name);
+                }
                 self.changed = true;
                 self.resources.add(resource);
             }
@@ -281,8 +302,15 @@ impl Store {
 
     fn take_out(&mut self, identity: &Identity) {
         self.changed = true;
-        self.pods_are_stale |= identity.kind == Dataplane::KIND;
+        if identity.kind == Dataplane::KIND {
+            self.dataplane_came_or_went(&identity.key.1);
+        }
         self.resources.remove(identity);
+    }
+
+    fn dataplane_came_or_went(&mut self, ResourceName { name, namespace }: &ResourceName) {
+        self.pods_are_stale = true;
+        self.slices.pod_changed(namespace.as_deref().unwrap_or_default(), name);
     }
 
     /// An object that is gone.
@@ -297,7 +325,11 @@ impl Store {
             self.take_out(&identity);
         }
         match kind {
-            kinds::SERVICES => self.pods_are_stale |= self.services.remove(name).is_some(),
+            kinds::SERVICES => {
+                self.pods_are_stale |= self.services.remove(name).is_some();
+                self.slices.service_changed(name);
+            }
+            kinds::ENDPOINT_SLICES => self.slices.remove(name),
             kinds::PODS => self.pods_are_stale |= self.pods.remove(name).is_some(),
             kinds::NAMESPACES => self.pods_are_stale |= self.namespaces.remove(&name.name).is_some(),
             kinds::CONFIG_MAPS => {
@@ -331,6 +363,7 @@ impl Store {
         if std::mem::take(&mut self.pods_are_stale) {
             self.renew_pods();
         }
+        self.renew_slices();
         let failing: Vec<&(String, SystemTime)> = elsewhere
             .into_iter()
             .chain(self.kinds.values().filter_map(|kind| kind.failing.as_ref()))
@@ -357,6 +390,19 @@ impl Store {
     /// The pods of this node that have routes.
     pub(super) const fn local_pods(&self) -> &LocalPods {
         &self.local
+    }
+
+    fn renew_slices(&mut self) {
+        if !self.slices.are_stale() {
+            return;
+        }
+        let Self { resources, services, namespaces, compat, slices, .. } = self;
+        let mesh = |namespace: &str| mesh_of(None, namespaces.get(namespace), *compat);
+        let has_dataplane = |resources: &Resources, mesh: &MeshName, namespace: &str, pod: &str| {
+            let name = ResourceName { name: pod.to_owned(), namespace: Some(namespace.to_owned()) };
+            resources.dataplanes.contains_key(&(mesh.clone(), name))
+        };
+        slices.renew(resources, services, mesh, has_dataplane);
     }
 
     /// Finds out which pods have routes, and makes the Dataplanes of those that have none yet.
@@ -417,8 +463,12 @@ impl Store {
         let before = std::mem::take(&mut self.provisional);
         for key in before.keys().filter(|key| !wanted.contains_key(*key)) {
             self.resources.dataplanes.remove(key);
+            self.slices.pod_changed(key.1.namespace.as_deref().unwrap_or_default(), &key.1.name);
         }
         for (key, json) in wanted {
+            if !before.contains_key(&key) {
+                self.slices.pod_changed(key.1.namespace.as_deref().unwrap_or_default(), &key.1.name);
+            }
             let read = to_raw_value(&json).ok().and_then(|json| self.reading.read(&json).ok());
             let Some(Object { content: Content::Resource(resource), .. }) = read else { continue };
             let resource = match before.get(&key) {

@@ -155,7 +155,8 @@ impl Watch {
                     // The first time at once: nobody knows what has changed meanwhile.
                     backoff.next(0.0).min(spread(fastrand::f64()))
                 }
-                Err(Failure::NotFound) if !self.kind.group.is_empty() => return true,
+                // Another kind is there, whatever the server says.
+                Err(Failure::NotFound) if self.kind.is_kumas() => return true,
                 Err(failure) => {
                     let wait = match failure {
                         Failure::TooMany(Some(after)) => backoff.after(after, fastrand::f64()),
