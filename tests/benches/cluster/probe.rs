@@ -25,9 +25,7 @@ impl Probe {
              \x20       last = now\n\
              \x20   time.sleep(0.001)\n"
         );
-        let mut command = cgroup.command("python3");
-        command.args(["-SEc"]);
-        Self(Client::start(command, &body))
+        Self(Client::start(cgroup.command("python3"), &body))
     }
 
     /// Waits until connections get to this one, and tells when the first did.

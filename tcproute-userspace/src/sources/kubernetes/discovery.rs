@@ -50,6 +50,16 @@ pub(super) async fn discover(server: &Server) -> Result<Installed, Failure> {
 }
 
 impl Installed {
+    /// The kinds that are there, and those that are not and will be looked for.
+    pub(super) fn told(&self) -> String {
+        let plurals = |is_there: bool| -> String {
+            let all = KUMA.iter().filter(|kind| self.kinds.contains(kind) == is_there);
+            let all: Vec<&str> = all.map(|kind| kind.plural).collect();
+            if all.is_empty() { "nothing".to_owned() } else { all.join(", ") }
+        };
+        format!("{}; not installed: {}", plurals(true), plurals(false))
+    }
+
     /// By the plurals of its kinds. MeshMetric came in 2.6, and ExternalService went in 3.0.
     fn of(names: &[&str]) -> Self {
         let kinds = KUMA.into_iter().filter(|kind| names.contains(&kind.plural)).collect();

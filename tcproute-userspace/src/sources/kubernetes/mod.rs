@@ -136,12 +136,21 @@ enum Message {
     Gone(WatchedKind),
 }
 
+/// How a kind is followed.
+#[derive(Default)]
+struct Followed {
+    /// Whether its watch runs: there is never more than one.
+    runs: bool,
+    /// How often in a row it was not among those that are installed.
+    missed: u32,
+}
+
 struct Follower {
     options: Options,
     server: Arc<Server>,
     store: Store,
-    /// The kinds that are followed, and how often each was missed since.
-    followed: BTreeMap<WatchedKind, u32>,
+    /// The kinds of which something is known.
+    followed: BTreeMap<WatchedKind, Followed>,
     /// Why it is not known which kinds there are.
     undiscovered: Option<(String, SystemTime)>,
     tasks: JoinSet<()>,
@@ -249,11 +258,13 @@ impl Follower {
                 let why = format!("{}: the API server does not have them any more", kind.plural);
                 warn!("{why}: what was known stays until that is certain");
                 self.store.fail(kind, why, now);
-                self.followed.insert(kind, 1);
+                self.followed.insert(kind, Followed { runs: false, missed: 1 });
                 self.look.notify_one();
             }
             Message::Discovered(Ok(installed)) => {
-                self.undiscovered = None;
+                if self.undiscovered.take().is_some() {
+                    self.store.set_changed();
+                }
                 self.store.set_discovered();
                 self.take_installed(&installed, now);
                 if self.options.compat.is_none() && installed.compat.is_some() {
@@ -275,31 +286,27 @@ impl Follower {
     }
 
     fn take_installed(&mut self, installed: &Installed, now: SystemTime) {
-        let mut absent = Vec::new();
         for kind in kinds::KUMA {
             if installed.kinds.contains(&kind) {
-                if self.followed.get(&kind).is_none_or(|missed| *missed > 0) {
+                let followed = self.followed.entry(kind).or_default();
+                followed.missed = 0;
+                if !followed.runs {
                     self.start(kind);
                 }
-            } else if let Some(missed) = self.followed.get_mut(&kind) {
-                *missed += 1;
-                if *missed > MISSED {
+            } else if let Some(followed) = self.followed.get_mut(&kind) {
+                followed.missed += 1;
+                if followed.missed > MISSED && !followed.runs {
                     warn!("{} are not installed any more: what there was of them is gone", kind.plural);
                     self.followed.remove(&kind);
                     self.store.dismiss(kind, now);
                 }
-            } else {
-                absent.push(kind.plural);
             }
         }
-        self.store.note_absent(&absent);
     }
 
     fn start(&mut self, kind: WatchedKind) {
-        let first = self.followed.insert(kind, 0).is_none();
-        if first {
-            self.store.expect(kind);
-        }
+        self.followed.insert(kind, Followed { runs: true, missed: 0 });
+        self.store.expect(kind);
         let (sender, mut told) = mpsc::channel(WAITING);
         let selected = match &self.options.pods {
             PodChoice::Selected(labels) => Some(labels.as_str()),
@@ -343,11 +350,7 @@ async fn discover(server: Arc<Server>, look: Arc<Notify>, sender: mpsc::Sender<M
             Ok(installed) => {
                 backoff.reset();
                 if before.as_ref() != Some(installed) {
-                    let plurals: Vec<&str> = installed.kinds.iter().map(|kind| kind.plural).collect();
-                    info!(
-                        "the cluster has of Kuma: {}",
-                        if plurals.is_empty() { "nothing".to_owned() } else { plurals.join(", ") }
-                    );
+                    info!("the cluster has of Kuma: {}", installed.told());
                     before = Some(installed.clone());
                 }
                 discovery::INTERVAL.mul_f64(0.5 + fastrand::f64() / 2.0)

@@ -63,8 +63,6 @@ pub(super) struct Store {
     pods_are_stale: bool,
     /// Whether it is known which kinds there are.
     is_discovered: bool,
-    /// The kinds that are not there.
-    absent: Vec<&'static str>,
     /// Whether anything is other than it was told last.
     changed: bool,
 }
@@ -103,7 +101,6 @@ impl Store {
             local: LocalPods::default(),
             pods_are_stale: false,
             is_discovered: false,
-            absent: Vec::new(),
             changed: false,
         }
     }
@@ -127,14 +124,6 @@ impl Store {
     pub(super) const fn set_discovered(&mut self) {
         self.changed |= !self.is_discovered;
         self.is_discovered = true;
-    }
-
-    /// Those that are not there.
-    pub(super) fn note_absent(&mut self, kinds: &[&'static str]) {
-        if self.absent != kinds {
-            self.absent = kinds.to_vec();
-            self.changed = true;
-        }
     }
 
     /// Other rules are in force.
