@@ -157,6 +157,11 @@ impl<'c> Node<'c> {
         pod
     }
 
+    /// A Service `db`: its tag, and where it is dialled.
+    pub(crate) fn database(&self) -> (String, SocketAddr) {
+        (self.tag("db", 5432), self.service("db", 5432, &json!({"app": "db"})))
+    }
+
     /// Changes the status of a pod.
     pub(crate) fn patch_pod(&self, name: &str, status: &Value) {
         self.api.patch_status(&POD, &self.place(name), status);

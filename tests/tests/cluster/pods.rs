@@ -18,8 +18,7 @@ use crate::node::{Node, attached};
 #[test]
 fn a_pod_is_routed_by_the_policy_of_the_cluster() {
     let Some(node) = Node::of("a_pod_is_routed_by_the_policy_of_the_cluster") else { return };
-    let tag = node.tag("db", 5432);
-    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, dialled) = node.database();
     for version in ["v1", "v2"] {
         node.endpoint(&format!("db-{version}"), &tag, version);
     }
@@ -51,8 +50,7 @@ fn the_directory_of_a_pod_is_found_by_its_uid_wherever_it_is() {
              kubelet-kubepods-burstable-pod{{uid_}}.slice"
         ),
     ];
-    let tag = node.tag("db", 5432);
-    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, dialled) = node.database();
     node.endpoint("db", &tag, "v1");
     node.route("all", &tag, &[("v1", 1)]);
     let daemon = node.daemon(&[]);
@@ -156,8 +154,7 @@ fn pods_that_are_not_meshed_run_none_of_our_programs() {
 #[test]
 fn a_pod_is_routed_before_it_has_a_dataplane() {
     let Some(node) = Node::of("a_pod_is_routed_before_it_has_a_dataplane") else { return };
-    let tag = node.tag("db", 5432);
-    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, dialled) = node.database();
     node.service("web", 80, &json!({"app": "web"}));
     node.endpoint("db-v1", &tag, "v1");
     node.endpoint("db-v2", &tag, "v2");
@@ -280,8 +277,7 @@ fn pods_with_processes_before_their_programs_are_counted() {
 #[test]
 fn pods_of_the_network_of_the_host_and_of_other_nodes() {
     let Some(node) = Node::of("pods_of_the_network_of_the_host_and_of_other_nodes") else { return };
-    let tag = node.tag("db", 5432);
-    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, dialled) = node.database();
     node.endpoint("db", &tag, "v1");
     node.route("all", &tag, &[("v1", 1)]);
     let daemon = node.daemon(&[]);

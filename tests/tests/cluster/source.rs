@@ -24,8 +24,7 @@ use crate::node::{Node, attached, failing};
 #[test]
 fn what_pods_dial_is_read_from_the_control_planes_config_map() {
     let Some(node) = Node::of("what_pods_dial_is_read_from_the_control_planes_config_map") else { return };
-    let tag = node.tag("db", 5432);
-    let cluster_ip = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, cluster_ip) = node.database();
     node.endpoint("db-1", &tag, "v1");
     node.endpoint("db-2", &tag, "v2");
     node.route("all", &tag, &[("v1", 1)]);
@@ -69,8 +68,7 @@ fn what_pods_dial_is_read_from_the_control_planes_config_map() {
 #[test]
 fn what_pods_dial_is_read_from_mesh_services() {
     let Some(node) = Node::of("what_pods_dial_is_read_from_mesh_services") else { return };
-    let tag = node.tag("db", 5432);
-    let cluster_ip = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, cluster_ip) = node.database();
     node.endpoint("db-1", &tag, "v1");
     node.endpoint("db-2", &tag, "v2");
     let service = json!({
@@ -114,8 +112,7 @@ fn what_no_policy_names_is_left_to_the_cluster() {
         let inbounds = json!([{"port": 80, "tags": {"kuma.io/service": tag, "version": "v1"}}]);
         node.dataplane(&name, &format!("192.0.2.{number}"), &inbounds);
     }
-    let tag = node.tag("db", 5432);
-    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, dialled) = node.database();
     node.endpoint("db", &tag, "v1");
     let daemon = node.daemon(&[]);
     let pods = ["one", "two", "three"].map(|name| node.running_pod(name));
@@ -142,8 +139,7 @@ fn what_no_policy_names_is_left_to_the_cluster() {
 #[test]
 fn an_object_that_cannot_be_read_drops_out_alone() {
     let Some(node) = Node::of("an_object_that_cannot_be_read_drops_out_alone") else { return };
-    let tag = node.tag("db", 5432);
-    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, dialled) = node.database();
     node.endpoint("db-1", &tag, "v1");
     node.endpoint("db-2", &tag, "v2");
     node.route("good", &tag, &[("v1", 1)]);
@@ -185,8 +181,7 @@ fn kinds_are_seen_when_they_are_installed() {
     }
     let Some(cluster) = ControlPlane::own(test) else { return };
     let node = Node::on(&cluster);
-    let tag = node.tag("db", 5432);
-    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, dialled) = node.database();
     let daemon = node.daemon(&[]);
     crds::install(&node.api, &[MESH, DATAPLANE, EXTERNAL_SERVICE, MESH_METRIC, MESH_TCP_ROUTE]);
     node.api.create(&MESH, &MESH.object(&node.name, json!({"spec": {}})));
@@ -215,8 +210,7 @@ fn missing_rights_are_told_with_the_rule_to_add() {
     let forbidden = |rule: &Value| rule["apiGroups"][0] != "kuma.io";
     let few: Vec<Value> = all.iter().filter(|rule| forbidden(rule)).chain(&own).cloned().collect();
     all.extend(own);
-    let tag = node.tag("db", 5432);
-    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, dialled) = node.database();
     node.endpoint("db", &tag, "v1");
     node.route("all", &tag, &[("v1", 1)]);
     let role = format!("{}-few", node.name);
@@ -240,8 +234,7 @@ fn missing_rights_are_told_with_the_rule_to_add() {
 #[test]
 fn in_a_pod_it_needs_no_flags() {
     let Some(node) = Node::of("in_a_pod_it_needs_no_flags") else { return };
-    let tag = node.tag("db", 5432);
-    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, dialled) = node.database();
     node.endpoint("db", &tag, "v1");
     node.route("all", &tag, &[("v1", 1)]);
     let account = tempfile::tempdir().unwrap();
@@ -262,8 +255,7 @@ fn in_a_pod_it_needs_no_flags() {
 #[test]
 fn commands_read_the_cluster_once() {
     let Some(node) = Node::of("commands_read_the_cluster_once") else { return };
-    let tag = node.tag("db", 5432);
-    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, dialled) = node.database();
     let endpoints = ["v1", "v2"].map(|version| node.endpoint(&format!("db-{version}"), &tag, version));
     node.route("split", &tag, &[("v1", 3), ("v2", 1)]);
     node.dataplane("web", "10.0.0.1", &json!([{"port": 1, "tags": {"kuma.io/service": "web"}}]));

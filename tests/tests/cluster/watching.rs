@@ -29,8 +29,7 @@ struct Setup<'c> {
 
 impl<'c> Setup<'c> {
     fn on(node: Node<'c>) -> Self {
-        let tag = node.tag("db", 5432);
-        let dialled = node.service("db", 5432, &json!({"app": "db"}));
+        let (tag, dialled) = node.database();
         for version in ["v1", "v2"] {
             node.endpoint(&format!("db-{version}"), &tag, version);
         }
@@ -176,8 +175,7 @@ fn a_slow_server_holds_nobody_else() {
 #[test]
 fn lists_come_in_pages_where_they_do_not_stream() {
     let Some(node) = Node::of("lists_come_in_pages_where_they_do_not_stream") else { return };
-    let tag = node.tag("db", 5432);
-    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, dialled) = node.database();
     node.endpoint("db", &tag, "v1");
     node.route("route", &tag, &[("v1", 1)]);
     let inbounds = json!([{"port": 1, "tags": {"kuma.io/service": "many"}}]);
@@ -238,8 +236,7 @@ fn servers_that_come_back_are_followed_again() {
 #[test]
 fn a_token_and_an_authority_that_are_replaced_are_taken_up() {
     let Some(node) = Node::of("a_token_and_an_authority_that_are_replaced_are_taken_up") else { return };
-    let tag = node.tag("db", 5432);
-    let dialled = node.service("db", 5432, &json!({"app": "db"}));
+    let (tag, dialled) = node.database();
     node.endpoint("db", &tag, "v1");
     node.route("route", &tag, &[("v1", 1)]);
     let directory = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{object::ObjectName, service::Service};
+use super::{head::ObjectName, service::Service};
 use crate::resources::MeshName;
 
 /// An EndpointSlice.

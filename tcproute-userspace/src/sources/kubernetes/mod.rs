@@ -3,7 +3,7 @@
 //! - `kinds`: what is watched; `discovery`: what of it is there.
 //! - `access`, `failure`: the API server and what it does not give.
 //! - `watch`, `backoff`: one kind, listed and followed for good.
-//! - `object`: what is used of an object; `pod`, `service`, `namespace`, `endpoint_slice`,
+//! - `head`: what every object has; `object`: what is used of it; `pod`, `service`, `namespace`, `endpoint_slice`,
 //!   `virtual_outbounds` of which kinds.
 //! - `provisional`: the Dataplane that a pod will have; `slices`: the endpoints of pods that never have one.
 //! - `store`: all of it as one snapshot.
@@ -16,6 +16,7 @@ mod discovery;
 mod endpoint_slice;
 mod events;
 mod failure;
+mod head;
 mod kinds;
 mod namespace;
 mod object;

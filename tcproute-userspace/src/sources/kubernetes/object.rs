@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
@@ -13,6 +12,7 @@ use super::{
     },
     endpoint_slice::EndpointSlice,
     failure::Failure,
+    head::{Head, ObjectName},
     kinds::{self, WatchedKind},
     namespace::Namespace,
     pod::Pod,
@@ -20,13 +20,6 @@ use super::{
     virtual_outbounds::read_config_map,
 };
 use crate::resources::{Identity, MeshName, Provenance, Resource, Strictness, VirtualOutbounds};
-
-/// What an object is called by among those of its kind.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ObjectName {
-    pub(super) namespace: Option<String>,
-    pub(super) name: String,
-}
 
 /// What is used of an object.
 #[derive(Debug)]
@@ -77,10 +70,9 @@ impl Reading {
     pub(super) fn read(&mut self, json: &RawValue) -> Result<Object, Failure> {
         let head: Head =
             serde_json::from_str(json.get()).map_err(|error| Failure::Garbage(error.to_string()))?;
-        let HeadMeta { name, namespace, resource_version, uid } = head.metadata;
-        let name = ObjectName { namespace, name };
+        let name = head.metadata.object_name();
         let content = self.content(&name, json.get());
-        Ok(Object { name, version: resource_version, uid, content })
+        Ok(Object { name, version: head.metadata.resource_version, uid: head.metadata.uid, content })
     }
 
     fn content(&mut self, name: &ObjectName, json: &str) -> Content {
@@ -138,21 +130,4 @@ impl Reading {
         let parts = [Some(self.kind.plural), namespace.as_deref(), Some(name)];
         parts.into_iter().flatten().collect()
     }
-}
-
-/// What every object has.
-#[derive(Deserialize)]
-struct Head {
-    metadata: HeadMeta,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct HeadMeta {
-    name: String,
-    namespace: Option<String>,
-    #[serde(default)]
-    resource_version: String,
-    #[serde(default)]
-    uid: String,
 }

@@ -6,8 +6,9 @@ use serde_json::value::to_raw_value;
 
 use super::{
     endpoint_slice::EndpointSlice,
+    head::ObjectName,
     kinds,
-    object::{Content, Object, ObjectName, Reading},
+    object::{Content, Object, Reading},
     service::Service,
 };
 use crate::resources::{DataplaneKey, MeshName, Resource, Resources};

@@ -3,7 +3,7 @@
 //!
 //! What the server says is taken apart object by object, so that no list is in memory as it was sent.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,8 +17,9 @@ use super::{
     access::Server,
     backoff::{Backoff, spread},
     failure::{Failure, Status},
+    head::{Head, ObjectName},
     kinds::{Scope, WatchedKind},
-    object::{Object, ObjectName, Reading},
+    object::{Object, Reading},
 };
 
 /// How many objects a page of a list has at most.
@@ -325,9 +326,9 @@ impl Watch {
                 }
                 "DELETED" => {
                     let head: Head = serde_json::from_str(event.object.get()).map_err(garbage)?;
+                    let name = head.metadata.object_name();
                     version = head.metadata.resource_version;
                     self.count = self.count.map(|count| count.saturating_sub(1));
-                    let name = ObjectName { namespace: head.metadata.namespace, name: head.metadata.name };
                     if !self.tell(What::Removed(name)).await {
                         return Ok(Ended::Unheard);
                     }
@@ -388,24 +389,6 @@ struct Event<'a> {
     r#type: &'a str,
     #[serde(borrow)]
     object: &'a RawValue,
-}
-
-/// What every object has.
-#[derive(Deserialize)]
-struct Head {
-    metadata: HeadMeta,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct HeadMeta {
-    #[serde(default)]
-    name: String,
-    namespace: Option<String>,
-    #[serde(default)]
-    resource_version: String,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
 }
 
 /// What is asked of the objects of a kind beside their path.

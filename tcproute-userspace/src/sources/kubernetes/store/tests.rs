@@ -1,4 +1,4 @@
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::to_raw_value};
 
 use super::*;
 use crate::resources::SERVICE_TAG;

@@ -1,0 +1,41 @@
+//! What every object has: what it is called by, and which version of it this is.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// What an object is called by among those of its kind.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ObjectName {
+    pub(super) namespace: Option<String>,
+    pub(super) name: String,
+}
+
+/// The beginning of any object.
+#[derive(Debug, Deserialize)]
+pub(super) struct Head {
+    pub(super) metadata: HeadMeta,
+}
+
+/// As much of `metadata` as is used.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HeadMeta {
+    /// Bookmarks have none.
+    #[serde(default)]
+    name: String,
+    namespace: Option<String>,
+    #[serde(default)]
+    pub(super) resource_version: String,
+    #[serde(default)]
+    pub(super) uid: String,
+    #[serde(default)]
+    pub(super) annotations: BTreeMap<String, String>,
+}
+
+impl HeadMeta {
+    /// What it is called by.
+    pub(super) fn object_name(&self) -> ObjectName {
+        ObjectName { namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
