@@ -131,7 +131,7 @@ fn status_tells_what_the_kernel_has() {
     assert_eq!(status["error"], Value::Null);
     assert_eq!(status["pid"], daemon.pid());
     let cgroup = setup.cgroup.path().to_path_buf();
-    let workload = json!({"dataplane": "web", "mesh": "default", "cgroup": cgroup, "routes": 2, "beyond": 0, "attached": true});
+    let workload = json!({"dataplane": "web", "mesh": "default", "cgroup": cgroup, "routes": 2, "beyond": 0, "attached": true, "late": false});
     assert_eq!(status["workloads"], json!([workload]));
 
     let resolved = Command::new(binary())

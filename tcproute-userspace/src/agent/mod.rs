@@ -77,6 +77,8 @@ pub use state::{
 pub struct Settings {
     /// How routes are resolved.
     pub routing: routing::Options,
+    /// Whether the rules are those of a source's control plane, if it tells: they are others when that is upgraded.
+    pub goes_by_sources: bool,
     /// Whether to log each decision of the programs.
     pub log_decisions: bool,
     /// How connections are given to backends.
@@ -277,6 +279,9 @@ impl<'a> Agent<'a> {
                     if Arc::ptr_eq(&before, &said.snapshot) {
                         self.publish();
                     } else {
+                        if let Some(compat) = said.snapshot.compat {
+                            self.local.go_by(compat);
+                        }
                         let touched = self.local.take_resources(said.snapshot.for_routing());
                         if touched {
                             self.feeds.routes.send_replace(self.local.routes());

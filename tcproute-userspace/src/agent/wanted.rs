@@ -16,6 +16,7 @@ use super::{
     unanswered::Answered,
 };
 use crate::{
+    policy::Compat,
     resources::Resources,
     routing::{DataplaneRoutes, DnsAnswers, Refreshed, Resolver, UnknownDataplane},
     sources::dns::Answers,
@@ -62,6 +63,21 @@ impl LocalDataplanes {
         let resolver = Resolver::new(Resources::default(), DnsAnswers::new(), settings.routing.clone());
         let names = names(&found).map(|name| (name.clone(), LocalDataplane::default())).collect();
         Self { settings, resolver, answers: Answers::default(), found, dataplanes: names }
+    }
+
+    /// Goes by other rules, unless those are given: everything is resolved anew with what is taken next.
+    pub(super) fn go_by(&mut self, compat: Compat) {
+        if !self.settings.goes_by_sources || self.settings.routing.compat == compat {
+            return;
+        }
+        info!("policies are in the order of {compat} now");
+        self.settings.routing.compat = compat;
+        let routing = self.settings.routing.clone();
+        self.resolver = Resolver::new(Resources::default(), DnsAnswers::new(), routing);
+        for local in self.dataplanes.values_mut() {
+            // What is in force stays until there is something else.
+            local.resolved = None;
+        }
     }
 
     /// Takes answers of DNS. Whether that touches any route.

@@ -55,7 +55,7 @@ enum SourceKind {
 /// What was read once.
 pub(super) struct Loaded {
     pub(super) resources: Resources,
-    /// Whose rules a control plane follows, if it tells.
+    /// Whose rules a control plane goes by, if it tells.
     pub(super) compat: Option<Compat>,
     /// Whether some of it is of a cluster.
     pub(super) in_cluster: bool,
@@ -66,7 +66,6 @@ pub(super) struct Followed {
     pub(super) sources: Sources,
     /// The pods of the node, if there is a cluster.
     pub(super) pods: Option<watch::Receiver<LocalPods>>,
-    pub(super) compat: Option<watch::Receiver<Option<Compat>>>,
     /// Takes what is wrong with pods.
     pub(super) complaints: Option<watch::Sender<Vec<Complaint>>>,
 }
@@ -124,15 +123,14 @@ impl SourceArguments {
 
     /// Reads all of it once. What is wrong with files is an error; what a cluster has that cannot be used is left out.
     pub(super) async fn load(&self, compat: Option<Compat>) -> Result<Loaded> {
-        let (snapshot, compat, in_cluster) = self.snapshot(compat).await?;
-        Ok(Loaded { resources: snapshot.resources, compat, in_cluster })
+        let snapshot = self.snapshot(compat).await?;
+        Ok(Loaded { compat: snapshot.compat, resources: snapshot.resources, in_cluster: self.in_cluster()? })
     }
 
     /// As [`Self::load`], with what is rejected.
-    pub(super) async fn snapshot(&self, compat: Option<Compat>) -> Result<(Snapshot, Option<Compat>, bool)> {
+    pub(super) async fn snapshot(&self, compat: Option<Compat>) -> Result<Snapshot> {
         let kinds = self.kinds()?;
         let mut parts = Vec::new();
-        let mut found = compat;
         for kind in &kinds {
             match kind {
                 SourceKind::Files => {
@@ -142,12 +140,11 @@ impl SourceArguments {
                 SourceKind::Kubernetes => {
                     let cluster = self.cluster(None, PodChoice::Meshed, compat, false);
                     parts.push((kubernetes::NAME, read_once(&cluster).await?.into()));
-                    found = found.or(*cluster.compat.borrow());
                 }
             }
         }
         let merged = sources::merge::merge(&parts, &Snapshot::default(), std::time::SystemTime::now());
-        Ok((Snapshot::clone(&merged), found, kinds.contains(&SourceKind::Kubernetes)))
+        Ok(Snapshot::clone(&merged))
     }
 
     /// Follows all of it. Without a directory for what is in force, the daemon does all but keep it.
@@ -162,7 +159,7 @@ impl SourceArguments {
         if let Err(error) = state {
             warn!("what is in force is not kept for the next start: {error:#}");
         }
-        let (mut all, mut followed_pods, mut found, mut complaints) = (Vec::new(), None, None, None);
+        let (mut all, mut followed_pods, mut complaints) = (Vec::new(), None, None);
         for kind in self.kinds()? {
             match kind {
                 SourceKind::Files => {
@@ -174,12 +171,11 @@ impl SourceArguments {
                     let cluster = self.cluster(node.map(str::to_owned), pods.clone(), compat, events);
                     all.push((kubernetes::NAME, cluster.stream));
                     followed_pods = Some(cluster.pods);
-                    found = Some(cluster.compat);
                     complaints = Some(cluster.complaints);
                 }
             }
         }
-        Ok(Followed { sources: Sources::new(all), pods: followed_pods, compat: found, complaints })
+        Ok(Followed { sources: Sources::new(all), pods: followed_pods, complaints })
     }
 }
 

@@ -173,6 +173,7 @@ impl Input {
     fn settings(&self, routing: routing::Options) -> Settings {
         Settings {
             routing,
+            goes_by_sources: self.routing.compat.is_none(),
             log_decisions: self.log_decisions,
             selection: self.selection,
             ejection: None,

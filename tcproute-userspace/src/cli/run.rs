@@ -165,10 +165,13 @@ impl Run {
         let patience = Instant::now() + self.start_timeout;
         let state = StateDirectory::open(&self.state_dir);
         let compat = self.input.routing.compat;
-        let Followed { mut sources, pods: local_pods, compat: found, complaints } = self
-            .input
-            .sources
-            .follow(&state, node.as_deref(), &self.pods, compat, self.events == Events::On)?;
+        let Followed { mut sources, pods: local_pods, complaints } = self.input.sources.follow(
+            &state,
+            node.as_deref(),
+            &self.pods,
+            compat,
+            self.events == Events::On,
+        )?;
         sources.answered(patience, false).await;
         if self.strict && !sources.snapshot().rejected.is_empty() {
             return Err(sources.snapshot().errors().into());
@@ -190,8 +193,7 @@ impl Run {
             let seconds = self.start_timeout.as_secs();
             warn!("not all sources have answered within {seconds} s: going on with what there is of them");
         }
-        let found = found.and_then(|found| *found.borrow());
-        let routing = self.input.routing.options(found, in_cluster);
+        let routing = self.input.routing.options(sources.snapshot().compat, in_cluster);
         let settings = Settings { ejection, drain: self.drain, ..self.input.settings(routing) };
         let links = PinnedLinks::new(pins.link_directories()?);
         if let (Some(pods), Some(complaints)) = (local_pods.clone(), complaints) {

@@ -60,8 +60,7 @@ impl Validate {
 
     /// What a source has. Each object is a file of its own.
     async fn of_source(&self) -> Result<Reading> {
-        let (snapshot, ..) = self.sources.snapshot(None).await?;
-        Ok(Reading::of_snapshot(snapshot))
+        Ok(Reading::of_snapshot(self.sources.snapshot(None).await?))
     }
 
     fn of_paths(&self) -> Reading {

@@ -40,6 +40,7 @@ pub fn merge(sources: &Sources, before: &Snapshot, now: SystemTime) -> Arc<Snaps
             let rejection = Rejection { source, violations, since, kept: false };
             reject(&mut merged.rejected, subject, &Arc::new(rejection));
         }
+        merged.compat = merged.compat.or(snapshot.compat);
         merged.health = worse(merged.health, named(source, &snapshot.health));
     }
     Arc::new(merged)

@@ -9,7 +9,10 @@ use imbl::OrdMap;
 use tokio::{sync::watch, time::Instant};
 
 use super::{InputError, last_good::Keeping, name::SourceName};
-use crate::resources::{Identity, Mesh, MtlsMode, Resources};
+use crate::{
+    policy::Compat,
+    resources::{Identity, Mesh, MtlsMode, Resources},
+};
 
 /// A source: what it said last.
 pub type Stream = watch::Receiver<Latest>;
@@ -34,6 +37,8 @@ pub struct Snapshot {
     pub rejected: OrdMap<Subject, Arc<Rejection>>,
     /// What is of no concern to routes and yet told, such as a kind that is not known.
     pub notes: Vec<InputError>,
+    /// Whose rules its control plane goes by, if it tells.
+    pub compat: Option<Compat>,
     /// How the source is.
     pub health: Health,
     /// How much of it is read, if that has a bound.

@@ -100,6 +100,7 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
     let links = PinnedLinks::new(pins.link_directories()?);
     let settings = Settings {
         routing: routing::Options::default(),
+        goes_by_sources: false,
         log_decisions: false,
         selection: Selection::Random,
         ejection: None,

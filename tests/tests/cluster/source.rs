@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, net::SocketAddr, path::Path, process::Comma
 
 use serde_json::{Value, json};
 use tcproute_tests::{
-    client::stdout,
+    client::{reaches, stdout},
     cluster::{
         ADMIN, ControlPlane, TCPROUTE, crds,
         kinds::{
@@ -323,4 +323,37 @@ fn what_is_wrong_is_told_by_events() {
     assert!(told.starts_with("tcproute cannot use it, so nothing is routed by it: spec.to: "), "{told}");
     let [uncovered] = &events("NotCovered")[..] else { panic!("{:?}", events("NotCovered")) };
     assert_eq!(uncovered["involvedObject"]["uid"], pod.uid.as_str());
+}
+
+/// The order of policies is that of the cluster's version, also of a later one that comes while the daemon runs.
+#[test]
+fn policies_are_in_the_order_of_the_clusters_version() {
+    let test = "policies_are_in_the_order_of_the_clusters_version";
+    if !is_root(test) {
+        return;
+    }
+    let Some(cluster) = ControlPlane::own(test) else { return };
+    crate::node::install(&cluster.api());
+    let node = Node::on(&cluster);
+    let (tag, dialled) = node.database();
+    node.endpoint("db-1", &tag, "v1");
+    node.endpoint("db-2", &tag, "v2");
+    node.dataplane("web", "10.0.0.1", &json!([{"port": 1, "tags": {"kuma.io/service": "web"}}]));
+    // Of two that are alike, the last by name was the stronger one before 2.6, and the first since then.
+    node.route("a", &tag, &[("v1", 1)]);
+    node.route("b", &tag, &[("v2", 1)]);
+    let daemon = node.daemon(&[]);
+    let pod = node.running_pod("web");
+    attached(&daemon, 1);
+    let version = |daemon: &Daemon| daemon.json("/v1/routes")[0]["compat"].clone();
+    assert_eq!(version(&daemon), "2.4");
+    let before = if reaches(pod.cgroup(), dialled, "v1") { "v1" } else { "v2" };
+    crds::install(&node.api, &[MESH_METRIC]);
+    let after = if before == "v1" { "v2" } else { "v1" };
+    pod.gets_to(dialled, after);
+    assert_eq!(version(&daemon), "latest");
+    drop(daemon);
+    let given = node.daemon(&["--compat", "2.4"]);
+    pod.gets_to(dialled, before);
+    assert_eq!(version(&given), "2.4");
 }

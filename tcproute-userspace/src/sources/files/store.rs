@@ -256,7 +256,7 @@ impl Store {
         }
         let notes = self.files.values().flat_map(|file| &file.good.notes).cloned().collect();
         let (resources, health) = (self.resources.clone(), self.health(before, now));
-        Snapshot { resources, rejected, notes, health, bytes: None }
+        Snapshot { resources, rejected, notes, health, ..Snapshot::default() }
     }
 
     /// Resources that an earlier file has.

@@ -97,8 +97,6 @@ pub struct Cluster {
     pub stream: Stream,
     /// The pods of the node that have routes.
     pub pods: channel::Receiver<LocalPods>,
-    /// Whose rules its control plane follows, once that is known.
-    pub compat: channel::Receiver<Option<Compat>>,
     /// Takes what is wrong with pods, to be told in the cluster.
     pub complaints: channel::Sender<Vec<Complaint>>,
 }
@@ -119,13 +117,12 @@ pub fn follow(options: Options) -> Cluster {
     let latest = Latest { since, snapshot: Arc::new(before), kept: Kept::default() };
     let (told, stream) = channel::channel(latest);
     let (pods_told, pods) = channel::channel(LocalPods::default());
-    let (compat_told, compat) = channel::channel(options.compat);
     let (complaints, of_pods) = channel::channel(Vec::new());
     tokio::spawn(async move {
         let mut follower = Follower::new(options, of_pods);
-        follower.serve(&told, &pods_told, &compat_told).await;
+        follower.serve(&told, &pods_told).await;
     });
-    Cluster { stream, pods, compat, complaints }
+    Cluster { stream, pods, complaints }
 }
 
 /// What the tasks of a follower tell it.
@@ -191,12 +188,7 @@ impl Follower {
     }
 
     /// Until nobody listens.
-    async fn serve(
-        &mut self,
-        told: &channel::Sender<Latest>,
-        pods: &channel::Sender<LocalPods>,
-        compat: &channel::Sender<Option<Compat>>,
-    ) {
+    async fn serve(&mut self, told: &channel::Sender<Latest>, pods: &channel::Sender<LocalPods>) {
         let (server, look, sender) = (Arc::clone(&self.server), Arc::clone(&self.look), self.sender.clone());
         self.tasks.spawn(discover(server, look, sender));
         for kind in kinds::CORE {
@@ -214,12 +206,12 @@ impl Follower {
             };
             let Some(message) = message else { return };
             let mut since = Instant::now();
-            self.take(message, &mut since, compat);
+            self.take(message, &mut since);
             let until = Instant::now() + TOGETHER;
             while let Ok(Some(more)) =
                 timeout(until.saturating_duration_since(Instant::now()), self.receiver.recv()).await
             {
-                self.take(more, &mut since, compat);
+                self.take(more, &mut since);
             }
             if !self.store.take_changed() {
                 continue;
@@ -242,7 +234,7 @@ impl Follower {
         }
     }
 
-    fn take(&mut self, message: Message, since: &mut Instant, compat: &channel::Sender<Option<Compat>>) {
+    fn take(&mut self, message: Message, since: &mut Instant) {
         let now = SystemTime::now();
         match message {
             Message::Told(Told { kind, at, what }) => {
@@ -268,13 +260,8 @@ impl Follower {
                 }
                 self.store.set_discovered();
                 self.take_installed(&installed, now);
-                if self.options.compat.is_none() && installed.compat.is_some() {
-                    self.store.set_compat(installed.compat.unwrap_or_default());
-                    compat.send_if_modified(|before| {
-                        let differs = *before != installed.compat;
-                        *before = installed.compat;
-                        differs
-                    });
+                if let Some(found) = installed.compat {
+                    self.take_compat(found);
                 }
             }
             Message::Discovered(Err(failure)) => {
@@ -284,6 +271,19 @@ impl Follower {
                 self.store.set_changed();
             }
         }
+    }
+
+    /// Whose rules the cluster's version of Kuma goes by. What was said on the command line stands.
+    fn take_compat(&mut self, found: Compat) {
+        let before = self.store.found_compat();
+        match self.options.compat {
+            _ if before == Some(found) => {}
+            Some(given) if given != found => {
+                warn!("the cluster goes by the rules of {found}, and --compat says {given}: that stands");
+            }
+            _ => info!("the cluster goes by the rules of {found}"),
+        }
+        self.store.find_compat(found, self.options.compat);
     }
 
     fn take_installed(&mut self, installed: &Installed, now: SystemTime) {

@@ -43,7 +43,9 @@ pub(super) enum Which {
 /// What is known.
 pub(super) struct Store {
     which: Which,
+    /// The rules by which pods have meshes and Dataplanes.
     compat: Compat,
+    found: Option<Compat>,
     resources: Resources,
     rejected: OrdMap<Subject, Arc<Rejection>>,
     /// What each object of a kind has come to.
@@ -86,6 +88,7 @@ impl Store {
         Self {
             which,
             compat,
+            found: None,
             resources: Resources::default(),
             rejected: OrdMap::new(),
             kinds: BTreeMap::new(),
@@ -123,13 +126,21 @@ impl Store {
         self.is_discovered = true;
     }
 
-    /// Other rules are in force.
-    pub(super) fn set_compat(&mut self, compat: Compat) {
+    /// Whose rules the cluster goes by, as far as that is known.
+    pub(super) const fn found_compat(&self) -> Option<Compat> {
+        self.found
+    }
+
+    /// The cluster goes by these rules; those that were given come before them.
+    pub(super) fn find_compat(&mut self, found: Compat, given: Option<Compat>) {
+        let compat = given.unwrap_or(found);
         if self.compat != compat {
             self.pods_are_stale = true;
             self.slices.all_changed();
         }
+        self.changed |= self.found != Some(found);
         self.compat = compat;
+        self.found = Some(found);
     }
 
     /// A kind that is there, and of which everything will be told.
@@ -369,6 +380,7 @@ impl Store {
             resources: self.resources.clone(),
             rejected: self.rejected.clone(),
             health,
+            compat: self.found,
             ..Snapshot::default()
         }
     }
