@@ -133,12 +133,16 @@ pub fn ask(socket: &Path, path: &str) -> (u16, String) {
     (code.unwrap_or_else(|| panic!("{head}")), body.to_owned())
 }
 
+/// Whether anybody listens there. The socket itself is there a moment before.
+pub fn is_open(socket: &Path) -> bool {
+    UnixStream::connect(socket).is_ok()
+}
+
 /// Waits until a daemon with this admin endpoint is ready.
 pub fn wait_ready(daemon: &mut Process, socket: &Path) {
     wait_for("it is ready", || {
         assert!(!daemon.has_ended(), "it has ended");
-        // It is there a moment before anybody listens.
-        UnixStream::connect(socket).is_ok() && ask(socket, "/readyz").0 == 200
+        is_open(socket) && ask(socket, "/readyz").0 == 200
     });
 }
 

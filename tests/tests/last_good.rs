@@ -23,7 +23,7 @@ use tcproute_tests::{
     process::Process,
     replace,
     server::Server,
-    tcproute::{Bpffs, Daemon, ask, binary, run_arguments, wait_ready},
+    tcproute::{Bpffs, Daemon, ask, binary, is_open, run_arguments, wait_ready},
     wait_for,
 };
 
@@ -328,7 +328,7 @@ fn nothing_is_taken_back_before_a_source_has_answered() {
     fs::remove_dir_all(setup.state()).unwrap();
     let away = Away::take(&setup.policies());
     let daemon = setup.launch(&bpffs, &["--start-timeout", "50"]);
-    wait_for("it waits", || daemon.socket.exists() && ask(&daemon.socket, "/readyz").0 == 503);
+    wait_for("it waits", || is_open(&daemon.socket) && ask(&daemon.socket, "/readyz").0 == 503);
     load.wait_for_more(100);
     drop(away);
     daemon.wait_ready();
