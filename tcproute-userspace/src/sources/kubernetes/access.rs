@@ -59,11 +59,11 @@ impl Server {
         Self { access, client: Mutex::default() }
     }
 
-    /// Asks for a path with a query.
-    pub(super) async fn get(&self, path_and_query: &str) -> Result<Answer, Failure> {
+    /// Asks for a path with a query, in one of these forms.
+    pub(super) async fn get(&self, path_and_query: &str, accepted: &str) -> Result<Answer, Failure> {
         // Streams are not compressed: kube reads only the first part of those.
         let request = Request::get(path_and_query)
-            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT, accepted)
             .header(header::ACCEPT_ENCODING, "identity")
             .body(Body::empty())
             .map_err(|error| Failure::Configuration(error.to_string()))?;

@@ -11,8 +11,14 @@ use super::{
 };
 use crate::policy::Compat;
 
-/// How often it is looked for kinds that are not there, or were not: half of it at least.
+/// How often it is looked for kinds that are not there, where nothing tells when they come: half of it at least.
 pub(super) const INTERVAL: Duration = Duration::from_secs(50);
+
+/// And elsewhere.
+pub(super) const SELDOM: Duration = Duration::from_hours(1);
+
+/// So long after something was told it is looked again and again: what is told is not served at once.
+pub(super) const RESTLESS: Duration = Duration::from_mins(2);
 
 /// Bytes of the answer at most.
 const MOST: usize = 4 << 20;
@@ -37,7 +43,7 @@ struct ApiResource {
 
 /// Asks for it.
 pub(super) async fn discover(server: &Server) -> Result<Installed, Failure> {
-    let answer = match server.get(DISCOVERY).await {
+    let answer = match server.get(DISCOVERY, "application/json").await {
         Ok(mut answer) => answer.whole(MOST).await?,
         // Not even the group is there.
         Err(Failure::NotFound) => return Ok(Installed::of(&[])),

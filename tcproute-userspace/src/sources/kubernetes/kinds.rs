@@ -48,6 +48,15 @@ pub(super) const ENDPOINT_SLICES: WatchedKind = WatchedKind {
     scope: Scope::Everywhere,
 };
 
+/// Where it is seen that kinds come and go. They are long, so only their names are asked for.
+pub(super) const DEFINITIONS: WatchedKind = WatchedKind {
+    group: "apiextensions.k8s.io",
+    version: "v1",
+    plural: "customresourcedefinitions",
+    kind: "CustomResourceDefinition",
+    scope: Scope::Everywhere,
+};
+
 /// Those of Kubernetes itself, which are always there.
 pub(super) const CORE: [WatchedKind; 4] = [PODS, NAMESPACES, SERVICES, CONFIG_MAPS];
 
@@ -75,6 +84,11 @@ pub(super) const KUMA: [WatchedKind; 12] = [
 /// Where Kuma's kinds are looked for.
 pub(super) const DISCOVERY: &str = "/apis/kuma.io/v1alpha1";
 
+/// Whether the definition of this name is of a kind of Kuma.
+pub(super) fn defines_kumas(definition: &str) -> bool {
+    definition.ends_with(".kuma.io")
+}
+
 impl WatchedKind {
     /// Whether it is one that may not be installed.
     pub(super) fn is_kumas(&self) -> bool {
@@ -87,6 +101,16 @@ impl WatchedKind {
             self.version.to_owned()
         } else {
             format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// In which form its objects are asked for.
+    pub(super) fn accepted(&self) -> &'static str {
+        if *self == DEFINITIONS {
+            "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,\
+             application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+        } else {
+            "application/json"
         }
     }
 

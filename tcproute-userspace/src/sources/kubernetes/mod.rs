@@ -31,7 +31,10 @@ mod watch;
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -156,8 +159,19 @@ struct Follower {
     complaints: channel::Sender<Vec<Complaint>>,
     sender: mpsc::Sender<Message>,
     receiver: mpsc::Receiver<Message>,
-    /// Has it looked at once which kinds there are.
-    look: Arc<Notify>,
+    /// Has it looked which kinds there are.
+    look: Arc<Look>,
+}
+
+/// When to look which kinds there are.
+#[derive(Default)]
+struct Look {
+    /// Soon.
+    soon: Notify,
+    /// Whether nothing tells when kinds come, so that it is looked all the time.
+    polls: AtomicBool,
+    /// Whether a kind is missed, which has to be certain.
+    misses: AtomicBool,
 }
 
 impl Follower {
@@ -191,6 +205,7 @@ impl Follower {
     async fn serve(&mut self, told: &channel::Sender<Latest>, pods: &channel::Sender<LocalPods>) {
         let (server, look, sender) = (Arc::clone(&self.server), Arc::clone(&self.look), self.sender.clone());
         self.tasks.spawn(discover(server, look, sender));
+        self.follow_definitions();
         for kind in kinds::CORE {
             if kind.scope != Scope::Node || self.options.node.is_some() {
                 self.start(kind);
@@ -252,7 +267,8 @@ impl Follower {
                 warn!("{why}: what was known stays until that is certain");
                 self.store.fail(kind, why, now);
                 self.followed.insert(kind, Followed { runs: false, missed: 1 });
-                self.look.notify_one();
+                self.look.misses.store(true, Ordering::Relaxed);
+                self.look.soon.notify_one();
             }
             Message::Discovered(Ok(installed)) => {
                 if self.undiscovered.take().is_some() {
@@ -303,26 +319,39 @@ impl Follower {
                 }
             }
         }
+        let misses = self.followed.values().any(|followed| !followed.runs);
+        self.look.misses.store(misses, Ordering::Relaxed);
+    }
+
+    /// Has it looked which kinds there are whenever one comes or goes.
+    fn follow_definitions(&mut self) {
+        let (watch, mut told) = self.watch(kinds::DEFINITIONS);
+        let look = Arc::clone(&self.look);
+        // As long as nothing was told.
+        look.polls.store(true, Ordering::Relaxed);
+        self.tasks.spawn(async move {
+            let looked = async {
+                while let Some(Told { what, .. }) = told.recv().await {
+                    let is_kumas = match &what {
+                        What::Failing(_) => false,
+                        What::Listed(_) | What::Well => true,
+                        What::Applied(object) => kinds::defines_kumas(&object.name.name),
+                        What::Removed(name) => kinds::defines_kumas(&name.name),
+                    };
+                    look.polls.store(matches!(what, What::Failing(_)), Ordering::Relaxed);
+                    if is_kumas {
+                        look.soon.notify_one();
+                    }
+                }
+            };
+            tokio::join!(watch.follow(), looked);
+        });
     }
 
     fn start(&mut self, kind: WatchedKind) {
         self.followed.insert(kind, Followed { runs: true, missed: 0 });
         self.store.expect(kind);
-        let (sender, mut told) = mpsc::channel(WAITING);
-        let selected = match &self.options.pods {
-            PodChoice::Selected(labels) => Some(labels.as_str()),
-            PodChoice::Meshed | PodChoice::All => None,
-        };
-        let watch = Watch {
-            kind,
-            server: Arc::clone(&self.server),
-            reading: Reading::new(kind),
-            told: sender,
-            path: kind.path(&self.options.system_namespace),
-            selectors: selectors(kind, self.options.node.as_deref(), selected),
-            rule: kind.rule(&self.options.system_namespace),
-            count: self.store.count(kind),
-        };
+        let (watch, mut told) = self.watch(kind);
         let messages = self.sender.clone();
         self.tasks.spawn(async move {
             let passed = async {
@@ -339,12 +368,33 @@ impl Follower {
             }
         });
     }
+
+    /// A watch over a kind, and what it tells.
+    fn watch(&self, kind: WatchedKind) -> (Watch, mpsc::Receiver<Told>) {
+        let (sender, told) = mpsc::channel(WAITING);
+        let selected = match &self.options.pods {
+            PodChoice::Selected(labels) => Some(labels.as_str()),
+            PodChoice::Meshed | PodChoice::All => None,
+        };
+        let watch = Watch {
+            kind,
+            server: Arc::clone(&self.server),
+            reading: Reading::new(kind),
+            told: sender,
+            path: kind.path(&self.options.system_namespace),
+            selectors: selectors(kind, self.options.node.as_deref(), selected),
+            rule: kind.rule(&self.options.system_namespace),
+            count: self.store.count(kind),
+        };
+        (watch, told)
+    }
 }
 
 /// Looks which kinds there are, now and then, for as long as somebody listens.
-async fn discover(server: Arc<Server>, look: Arc<Notify>, sender: mpsc::Sender<Message>) {
+async fn discover(server: Arc<Server>, look: Arc<Look>, sender: mpsc::Sender<Message>) {
     let mut backoff = Backoff::default();
     let mut before: Option<Installed> = None;
+    let mut restless = Instant::now() + discovery::RESTLESS;
     loop {
         let found = discovery::discover(&server).await;
         let wait = match &found {
@@ -354,7 +404,11 @@ async fn discover(server: Arc<Server>, look: Arc<Notify>, sender: mpsc::Sender<M
                     info!("the cluster has of Kuma: {}", installed.told());
                     before = Some(installed.clone());
                 }
-                discovery::INTERVAL.mul_f64(0.5 + fastrand::f64() / 2.0)
+                let is_restless = Instant::now() < restless
+                    || look.polls.load(Ordering::Relaxed)
+                    || look.misses.load(Ordering::Relaxed);
+                let interval = if is_restless { discovery::INTERVAL } else { discovery::SELDOM };
+                interval.mul_f64(0.5 + fastrand::f64() / 2.0)
             }
             Err(Failure::TooMany(Some(after))) => backoff.after(*after, fastrand::f64()),
             Err(_) => backoff.next(fastrand::f64()),
@@ -364,11 +418,14 @@ async fn discover(server: Arc<Server>, look: Arc<Notify>, sender: mpsc::Sender<M
         }
         tokio::select! {
             () = sleep(wait) => {}
-            () = async { look.notified().await; sleep(SOON).await } => {}
+            () = look.soon.notified() => {
+                restless = Instant::now() + discovery::RESTLESS;
+                sleep(SOON).await;
+            }
             () = sender.closed() => return,
         }
     }
 }
 
-/// So long before it is looked again which kinds there are, where one is missed.
+/// So long before it is looked again which kinds there are, where one has come or gone.
 const SOON: Duration = Duration::from_secs(5);

@@ -83,6 +83,8 @@ impl Reading {
             kinds::PODS => serde_json::from_str(json).map_or_else(refuse, |pod| Content::Pod(Box::new(pod))),
             kinds::NAMESPACES => serde_json::from_str(json).map_or_else(refuse, Content::Namespace),
             kinds::ENDPOINT_SLICES => serde_json::from_str(json).map_or_else(refuse, Content::Slice),
+            // That it is there is all.
+            kinds::DEFINITIONS => Content::Nothing,
             kinds::CONFIG_MAPS => match read_config_map(&name.name, json) {
                 Ok(Some((mesh, outbounds))) => Content::Outbounds(mesh, Arc::new(outbounds)),
                 Ok(None) => Content::Nothing,

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::kinds::{CORE, DISCOVERY, ENDPOINT_SLICES, KUMA, Scope, WatchedKind};
+use super::kinds::{CORE, DEFINITIONS, DISCOVERY, ENDPOINT_SLICES, KUMA, Scope, WatchedKind};
 
 /// The manifests, in YAML: for a service account of this name and namespace, and a control plane in that namespace.
 pub fn manifests(name: &str, namespace: &str, system_namespace: &str) -> String {
-    let all = KUMA.iter().chain(&CORE).chain([&ENDPOINT_SLICES]);
+    let all = KUMA.iter().chain(&CORE).chain([&DEFINITIONS, &ENDPOINT_SLICES]);
     let (of_cluster, of_namespace): (Vec<&WatchedKind>, Vec<_>) =
         all.partition(|kind| kind.scope != Scope::SystemNamespace);
     let mut text = format!(

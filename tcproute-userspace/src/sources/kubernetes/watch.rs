@@ -217,7 +217,7 @@ impl Watch {
             if !next.is_empty() {
                 parameters.push(("continue", &next));
             }
-            let mut answer = self.server.get(&self.query(&parameters)).await?;
+            let mut answer = self.server.get(&self.query(&parameters), self.kind.accepted()).await?;
             let text = answer.whole(PAGE_BYTES).await?;
             let page: Page<'_> = serde_json::from_slice(&text).map_err(garbage)?;
             for item in page.items {
@@ -273,7 +273,7 @@ impl Watch {
             }
         };
         let is_beginning = matches!(from, From::Beginning);
-        let answer = self.server.get(&self.query(&parameters)).await;
+        let answer = self.server.get(&self.query(&parameters), self.kind.accepted()).await;
         let mut answer = match answer {
             // The server is too old to know these parameters, or does not have them switched on.
             Err(Failure::Status(400 | 422, _)) if is_beginning => return Ok(Ended::NoStreams),
