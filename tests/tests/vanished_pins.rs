@@ -113,8 +113,10 @@ const ROWS: [Row; 9] = [
         fs::rename(at("t"), at("connect6")).unwrap();
     }),
     ("a map is in the place of another", |node| {
-        fs::remove_file(node.pins().join("routes")).unwrap();
-        create(&node.pins().join("routes"), FOREIGN);
+        // In one step: once it is gone the daemon may be the first to make it anew.
+        let aside = node.bpffs.path().join("another");
+        create(&aside, FOREIGN);
+        fs::rename(aside, node.pins().join("routes")).unwrap();
     }),
 ];
 
