@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::BytesMut;
 use http::{Request, header};
 use http_body_util::BodyExt;
 use kube::{
@@ -51,7 +52,7 @@ pub(super) struct Server {
 pub(super) struct Answer {
     body: Body,
     /// What has come and was not taken.
-    rest: Vec<u8>,
+    rest: BytesMut,
 }
 
 impl Server {
@@ -96,7 +97,7 @@ impl Server {
         let code = response.status();
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        let mut answer = Answer { body: response.into_body(), rest: Vec::new() };
+        let mut answer = Answer { body: response.into_body(), rest: BytesMut::new() };
         if code.is_success() {
             return Ok(answer);
         }
@@ -148,7 +149,7 @@ impl Access {
 
 impl Answer {
     /// All of it, if it is no longer than this.
-    pub(super) async fn whole(&mut self, most: usize) -> Result<Vec<u8>, Failure> {
+    pub(super) async fn whole(&mut self, most: usize) -> Result<BytesMut, Failure> {
         while self.more(GOING_ON).await? {
             if self.rest.len() > most {
                 return Err(Failure::Garbage(format!("it is longer than {most} bytes")));
@@ -158,13 +159,16 @@ impl Answer {
     }
 
     /// The next line, without its end, if there is one and it is no longer than this. It is waited for so long.
-    pub(super) async fn line(&mut self, most: usize, patience: Duration) -> Result<Option<Vec<u8>>, Failure> {
+    pub(super) async fn line(
+        &mut self,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Option<BytesMut>, Failure> {
         let mut searched = 0;
         loop {
             if let Some(end) = self.rest[searched..].iter().position(|byte| *byte == b'\n') {
-                let behind = self.rest.split_off(searched + end + 1);
-                let mut line = std::mem::replace(&mut self.rest, behind);
-                line.pop();
+                let mut line = self.rest.split_to(searched + end + 1);
+                line.truncate(searched + end);
                 return Ok(Some(line));
             }
             searched = self.rest.len();

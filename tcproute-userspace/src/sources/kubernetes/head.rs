@@ -1,7 +1,5 @@
 //! What every object has: what it is called by, and which version of it this is.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 /// What an object is called by among those of its kind.
@@ -30,7 +28,21 @@ pub(super) struct HeadMeta {
     #[serde(default)]
     pub(super) uid: String,
     #[serde(default)]
-    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) annotations: HeadAnnotations,
+}
+
+/// As much of `metadata.annotations` as is used of every object.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct HeadAnnotations {
+    #[serde(rename = "k8s.io/initial-events-end")]
+    initial_events_end: Option<String>,
+}
+
+impl HeadAnnotations {
+    /// Whether this is the bookmark behind the last object of a list that was streamed.
+    pub(super) fn ends_list(&self) -> bool {
+        self.initial_events_end.as_deref() == Some("true")
+    }
 }
 
 impl HeadMeta {

@@ -94,8 +94,7 @@ impl Slices {
         services: &BTreeMap<ObjectName, Service>,
         mesh: impl Fn(&str) -> Option<MeshName>,
         has_dataplane: impl Fn(&Resources, &MeshName, &str, &str) -> bool,
-    ) -> bool {
-        let mut changed = false;
+    ) {
         for name in std::mem::take(&mut self.stale) {
             let before = self.made.remove(&name).unwrap_or_default();
             let mut now = Vec::new();
@@ -116,26 +115,23 @@ impl Slices {
             }
             let keys: Vec<DataplaneKey> = now.iter().map(|resource| resource.identity().key).collect();
             for gone in before.iter().filter(|key| !keys.contains(key)) {
-                changed |= resources.dataplanes.remove(gone).is_some();
+                resources.dataplanes.remove(gone);
             }
             for resource in now {
-                changed |= take(resources, resource);
+                take(resources, resource);
             }
             if !keys.is_empty() {
                 self.made.insert(name, keys);
             }
         }
-        changed
     }
 }
 
 /// What is the same stays the same in memory.
-fn take(resources: &mut Resources, resource: Resource) -> bool {
-    let is_new = resources.get(&resource.identity()).as_ref() != Some(&resource);
-    if is_new {
+fn take(resources: &mut Resources, resource: Resource) {
+    if resources.get(&resource.identity()).as_ref() != Some(&resource) {
         resources.add(resource);
     }
-    is_new
 }
 
 fn pod_of(slice: &ObjectName, pod: &str) -> (String, String) {

@@ -24,10 +24,11 @@ use super::{
     pod::Pod,
     service::Service,
     slices::Slices,
+    virtual_outbounds,
 };
 use crate::{
     policy::Compat,
-    resources::{Dataplane, DataplaneKey, Identity, MeshName, Resource, ResourceName, Resources},
+    resources::{Dataplane, DataplaneKey, Identity, Resource, ResourceName, Resources},
     workloads::pods::LocalPods,
 };
 
@@ -330,8 +331,7 @@ impl Store {
             kinds::PODS => self.pods_are_stale |= self.pods.remove(name).is_some(),
             kinds::NAMESPACES => self.pods_are_stale |= self.namespaces.remove(&name.name).is_some(),
             kinds::CONFIG_MAPS => {
-                let mesh = name.name.strip_prefix("kuma-").and_then(|rest| rest.strip_suffix("-dns-vips"));
-                if let Some(mesh) = mesh.and_then(|mesh| MeshName::try_from(mesh.to_owned()).ok()) {
+                if let Some(mesh) = virtual_outbounds::mesh_of(&name.name) {
                     self.changed |= self.resources.virtual_outbounds.remove(&mesh).is_some();
                 }
             }

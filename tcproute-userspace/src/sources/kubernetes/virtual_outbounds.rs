@@ -38,13 +38,18 @@ struct Entry {
 
 type Entries = BTreeMap<(EntryType, String), Entry>;
 
+/// The mesh that a ConfigMap of this name tells the VIPs of; `None` for others.
+pub(super) fn mesh_of(config_map: &str) -> Option<MeshName> {
+    let mesh = config_map.strip_prefix("kuma-")?.strip_suffix("-dns-vips")?;
+    MeshName::try_from(mesh.to_owned()).ok()
+}
+
 /// The mesh that a ConfigMap is of and what is dialled in it; `None` for others.
 pub(super) fn read_config_map(
     name: &str,
     json: &str,
 ) -> Result<Option<(MeshName, VirtualOutbounds)>, String> {
-    let mesh = name.strip_prefix("kuma-").and_then(|rest| rest.strip_suffix("-dns-vips"));
-    let Some(mesh) = mesh.and_then(|mesh| MeshName::try_from(mesh.to_owned()).ok()) else { return Ok(None) };
+    let Some(mesh) = mesh_of(name) else { return Ok(None) };
     let map: ConfigMap = serde_json::from_str(json).map_err(|error| error.to_string())?;
     let config = map.data.and_then(|data| data.get("config").cloned()).unwrap_or_default();
     if config.is_empty() {

@@ -118,7 +118,6 @@ impl Watch {
         let mut streams = true;
         let mut obeys = false;
         let mut is_failing = false;
-        // Where this one does not answer, another node's may not either.
         loop {
             let begun = Instant::now();
             let followed = match (&from, streams) {
@@ -143,7 +142,7 @@ impl Watch {
                 Ok(Ended::At(version)) => {
                     obeys = false;
                     backoff.reset();
-                    is_failing = self.is_well(is_failing).await;
+                    self.is_well(&mut is_failing).await;
                     from = From::Version(version);
                     SHORT.saturating_sub(begun.elapsed())
                 }
@@ -188,12 +187,11 @@ impl Watch {
         }
     }
 
-    async fn is_well(&self, was_failing: bool) -> bool {
-        if was_failing {
+    async fn is_well(&self, is_failing: &mut bool) {
+        if std::mem::take(is_failing) {
             info!("{} are followed again", self.kind.plural);
             self.tell(What::Well).await;
         }
-        false
     }
 
     async fn tell(&self, what: What) -> bool {
@@ -295,18 +293,13 @@ impl Watch {
             let line = match line {
                 Err(Failure::Silent(_)) if may_be_well => {
                     backoff.reset();
-                    *is_failing = self.is_well(true).await;
+                    self.is_well(is_failing).await;
                     continue;
                 }
                 Ok(Some(line)) => line,
-                Ok(None) if initial.is_some() => {
-                    return Err(Failure::Connection("the list has ended too early".to_owned()));
-                }
                 // A connection that is cut is no failure, unless the next is.
-                Ok(None) | Err(Failure::Connection(_)) if !is_beginning || initial.is_none() => {
-                    return Ok(Ended::At(version));
-                }
-                Ok(None) => return Ok(Ended::At(version)),
+                Ok(None) | Err(Failure::Connection(_)) if initial.is_none() => return Ok(Ended::At(version)),
+                Ok(None) => return Err(Failure::Connection("the list has ended too early".to_owned())),
                 Err(failure) => return Err(failure),
             };
             let event: Event<'_> = serde_json::from_slice(&line).map_err(garbage)?;
@@ -336,8 +329,7 @@ impl Watch {
                 "BOOKMARK" => {
                     let head: Head = serde_json::from_str(event.object.get()).map_err(garbage)?;
                     version = head.metadata.resource_version;
-                    let ends = head.metadata.annotations.get("k8s.io/initial-events-end");
-                    if ends.is_some_and(|ends| ends == "true")
+                    if head.metadata.annotations.ends_list()
                         && let Some(objects) = initial.take()
                     {
                         match self.listed(objects, version.clone(), obeys).await? {
@@ -345,7 +337,7 @@ impl Watch {
                             other => return Ok(other),
                         }
                         backoff.reset();
-                        *is_failing = self.is_well(*is_failing).await;
+                        self.is_well(is_failing).await;
                     }
                 }
                 "ERROR" => {
