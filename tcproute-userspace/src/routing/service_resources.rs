@@ -28,8 +28,17 @@ struct New<'a> {
     members: Option<Members>,
 }
 
-/// Service resources that have changed, as references name them.
-pub(super) type ChangedResources = Vec<(MeshName, ServiceKind, String)>;
+/// A service resource that has changed.
+pub(super) struct ChangedResource {
+    pub(super) mesh: MeshName,
+    pub(super) kind: ServiceKind,
+    /// As references name it.
+    pub(super) name: String,
+    /// The services that it is, or was.
+    pub(super) ports: Vec<ServiceId>,
+}
+
+pub(super) type ChangedResources = Vec<ChangedResource>;
 
 impl Services {
     /// Goes from some service resources to others. The Dataplanes are those that are there already.
@@ -65,7 +74,7 @@ impl Services {
                 self.add_multi_zone_service(&key, &after, touched, &mut changed);
             }
         }
-        let meshes: BTreeSet<MeshName> = changed.iter().map(|(mesh, ..)| mesh.clone()).collect();
+        let meshes: BTreeSet<MeshName> = changed.iter().map(|it| it.mesh.clone()).collect();
         for mesh in meshes {
             self.find_members(&mesh, touched);
         }
@@ -147,7 +156,8 @@ impl Services {
         };
         let ids: Vec<ServiceId> = ports.iter().map(add).collect();
         touched.extend(&ids);
-        changed.push((mesh.clone(), kind, meta.display_name.clone()));
+        let name_of = meta.display_name.clone();
+        changed.push(ChangedResource { mesh: mesh.clone(), kind, name: name_of, ports: ids.clone() });
         let mesh = self.mesh(mesh);
         mesh.vips.look_at(ids.iter().copied());
         mesh.by_name.entry((kind, meta.display_name.clone())).or_default().insert(name.clone());
@@ -183,11 +193,11 @@ impl Services {
         for (label, value) in &meta.labels {
             known.by_label.remove(label, value, &(kind, name.clone()));
         }
-        changed.push((mesh.clone(), kind, meta.display_name.clone()));
         for &id in &ports {
             touched.insert(id);
             self.clear_port(id);
         }
+        changed.push(ChangedResource { mesh: mesh.clone(), kind, name: meta.display_name.clone(), ports });
     }
 
     /// Finds the MeshServices behind those of many zones again.

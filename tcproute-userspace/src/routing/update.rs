@@ -19,7 +19,7 @@ use super::{
     policies::{Replacement, Route},
     resolver::{Dialler, name_backends_of_http, name_backends_of_tcp, own_sockets},
     service::{ServiceId, Touched},
-    service_resources::ChangedResources,
+    service_resources::{ChangedResource, ChangedResources},
     traffic::TrafficRoutes,
 };
 use crate::resources::{
@@ -95,7 +95,6 @@ impl Resolver {
             &mut touched,
         );
         note_references(&changed, &mut dependencies);
-        update.dialled.extend(changed.iter().map(|(mesh, ..)| mesh.clone()));
         self.take_dataplanes(&old, &mut touched, &mut update);
         self.services.set_dns(dns, &mut touched);
         self.services.take_dialled(&old, &self.resources);
@@ -103,8 +102,13 @@ impl Resolver {
         update.denied = renewed.denied;
         if self.options().in_cluster {
             update.redialled = renewed.services;
+            // Their names and labels decide which policies are about them.
+            for ChangedResource { mesh, ports, .. } in &changed {
+                update.redialled.entry(mesh.clone()).or_default().extend(ports);
+            }
         } else {
             update.dialled.extend(renewed.services.into_keys());
+            update.dialled.extend(changed.into_iter().map(|it| it.mesh));
         }
         self.take_policies(&old, &mut update);
         dependencies.extend(touched.into_iter().map(Dependency::Service));
@@ -227,8 +231,8 @@ impl Resolver {
         let dataplane = Arc::clone(find(&self.resources, &mesh, &routes.dataplane)?);
         let is_changed = update.dataplanes.iter().any(|(of, name)| *of == mesh && name.is(&routes.dataplane));
         // In a cluster, where none is written in Dataplanes, addresses are looked at one by one.
-        let is_redialled = (update.dialled.contains(&mesh) || update.redialled.contains_key(&mesh))
-            && (!self.options().in_cluster || !dataplane.outbounds.is_empty());
+        let is_redialled = update.dialled.contains(&mesh)
+            || (update.redialled.contains_key(&mesh) && !dataplane.outbounds.is_empty());
         if is_changed || is_redialled || update.denied.contains(&mesh) {
             let after = self.resolve(&mesh, &routes.dataplane)?;
             let touched = is_changed || *before != after;
@@ -281,7 +285,10 @@ impl Resolver {
         }
         for &service in redialled.into_iter().flatten() {
             match self.redial(&mut routes, &dialler, service) {
-                Some(other) => touched |= other,
+                Some(redialled) => {
+                    touched |= redialled.is_touched;
+                    alike |= redialled.is_alike;
+                }
                 None => return Ok(Refreshed::Touched(self.resolve(&mesh, &routes.dataplane)?)),
             }
         }
@@ -298,15 +305,24 @@ impl Resolver {
     }
 }
 
+/// What has become of the routes to a service.
+#[derive(Default)]
+struct Redialled {
+    /// They lead elsewhere, or there are others.
+    is_touched: bool,
+    /// Some are made from other policies, wherever they lead.
+    is_alike: bool,
+}
+
 impl Resolver {
-    /// Has routes to a service at the addresses at which it is dialled now, and at no others. Whether there were
-    /// others. `None` if there are contradictions, for which all routes have to be seen.
+    /// Has routes to a service at the addresses at which it is dialled now, by the policies that are about it now,
+    /// and no others. `None` if there are contradictions, for which all routes have to be seen.
     fn redial(
         &mut self,
         routes: &mut DataplaneRoutes,
         dialler: &Dialler<'_>,
         service: ServiceId,
-    ) -> Option<bool> {
+    ) -> Option<Redialled> {
         if !routes.conflicts.is_empty() {
             return None;
         }
@@ -321,13 +337,19 @@ impl Resolver {
         let is_of_it = |route: &&ResolvedRoute| {
             self.destinations.key(&route.destination).is_some_and(|key| key.dialled.service == service)
         };
-        let there: Vec<SocketAddr> =
-            routes.routes.of_service(&name).filter(is_of_it).map(|route| route.dialled).collect();
-        let mut touched = false;
-        for address in there {
-            if wanted.remove(&address).is_none() {
-                routes.routes.remove(&name, address);
-                touched = true;
+        let there: Vec<ResolvedRoute> = routes.routes.of_service(&name).filter(is_of_it).cloned().collect();
+        let mut redialled = Redialled::default();
+        for ResolvedRoute { dialled, destination: before } in there {
+            let Some(key) = wanted.remove(&dialled) else {
+                routes.routes.remove(&name, dialled);
+                redialled.is_touched = true;
+                continue;
+            };
+            let destination = self.destination_of(key);
+            if !Arc::ptr_eq(&before, &destination) {
+                redialled.is_touched |= *before != *destination;
+                redialled.is_alike = true;
+                routes.routes.insert(ResolvedRoute { dialled, destination });
             }
         }
         for (dialled, key) in wanted {
@@ -336,14 +358,14 @@ impl Resolver {
             }
             let destination = self.destination_of(key);
             routes.routes.insert(ResolvedRoute { dialled, destination });
-            touched = true;
+            redialled.is_touched = true;
         }
-        Some(touched)
+        Some(redialled)
     }
 }
 
 fn note_references(changed: &ChangedResources, dependencies: &mut BTreeSet<Dependency>) {
-    for (mesh, kind, name) in changed {
+    for ChangedResource { mesh, kind, name, .. } in changed {
         for name in [None, Some(name.clone())] {
             dependencies.insert(Dependency::Reference(mesh.clone(), *kind, name));
         }

@@ -117,6 +117,36 @@ fn what_is_dialled_in_a_cluster_is_routed_while_a_policy_names_it() {
     assert!(routes.routes.is_empty());
 }
 
+/// A service that gets other labels is not what policies were about, or is by now.
+#[test]
+fn labels_of_what_is_dialled_in_a_cluster_decide_which_policies_hold() {
+    let pod = "type: Dataplane\nname: web\nnetworking: {address: 10.0.0.1, inbound: [{port: 80, tags: {kuma.io/service: web}}]}";
+    let policy = route("r", MESH, &to("cache"))
+        .replace("kind: MeshService, name: db}\n", "kind: MeshService, labels: {app: db}}\n");
+    let [named, other] = [LATER[0].to_owned(), LATER[0].replace("labels: {app: db}", "labels: {app: other}")];
+    let of = |service: &str, policies: &[&str]| {
+        resources(&[&[pod, CACHE, &db(&[(1, ", app: db")]), service], policies].concat())
+    };
+    let options = Options { in_cluster: true, ..LATEST };
+    let leads_to = |routes: &DataplaneRoutes| backends(routes).first().map(|backend| backend.2.clone());
+    let cache = Some(vec!["10.0.2.1:6379".to_owned()]);
+    let db = Some(vec!["10.0.1.1:5432".to_owned()]);
+    let mut resolver = Resolver::new(of(&named, &[&policy]), dns(), options);
+    let mut routes = resolver.resolve(&MeshName::default(), "web").unwrap();
+    assert_eq!(leads_to(&routes), cache);
+    // Alone, and together with the policy.
+    for (service, policies, expected) in [
+        (&other, &[policy.as_str()][..], &db),
+        (&named, &[policy.as_str()], &cache),
+        (&other, &[], &db),
+        (&named, &[policy.as_str()], &cache),
+    ] {
+        let update = resolver.update(of(service, policies), dns());
+        assert!(refresh(&mut resolver, &mut routes, &update).unwrap());
+        assert_eq!(leads_to(&routes), *expected);
+    }
+}
+
 /// Everything that there may be, each in several forms.
 fn pool() -> Vec<Vec<String>> {
     let named = |text: String, name: &str| text.replace("name: db}", &format!("name: {name}}}"));
