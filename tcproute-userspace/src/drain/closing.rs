@@ -11,10 +11,14 @@ use tcproute_common::{ConnectionState, SocketAddress};
 
 use super::{
     departures::{Departed, Routes, departed_from},
-    netns::{self, Namespaces},
     sockets::{Connection, FAMILIES, SockDiag},
 };
-use crate::{bpf::RoutedSockets, known::Known, workloads::cgroups::CgroupId};
+use crate::{
+    bpf::RoutedSockets,
+    known::Known,
+    netns::{self, Namespaces},
+    workloads::cgroups::CgroupId,
+};
 
 /// The list of sockets is no snapshot: one may be missed while others come and go, and is found the next time.
 const LOOKS: usize = 3;
@@ -93,7 +97,7 @@ pub(super) fn close(gone: &Gone, cgroups: &BTreeMap<CgroupId, PathBuf>, sockets:
     let endpoints = departed.iter().map(|departed| departed.endpoint).collect();
     let wanted = Wanted { gone, workloads, endpoints, sockets };
     for namespace in namespaces.values() {
-        let inside = netns::within(namespace, || wanted.close(&mut closed.connections));
+        let inside = netns::within(&namespace.file, || wanted.close(&mut closed.connections));
         closed.failures.extend(inside.err().map(|error| format!("{error:#}")));
     }
     for departed in gone.lock().iter() {

@@ -3,11 +3,9 @@
 //! - `departures`: which endpoints have left, and when their connections are due. Pure.
 //! - `closing`: which sockets that are, and ending them.
 //! - `sockets`: the kernel's list of sockets, and its way to end one.
-//! - `netns`: where the sockets of a workload are.
 
 mod closing;
 mod departures;
-mod netns;
 mod sockets;
 
 use std::{collections::BTreeMap, future, path::PathBuf, time::Duration};

@@ -8,8 +8,8 @@ use std::{
 };
 
 use netlink_packet_core::{
-    DefaultNla, Emitable, NLA_F_NESTED, NLA_TYPE_MASK, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload, NetlinkSerializable, Nla, NlaBuffer, NlasIterator,
+    DefaultNla, Emitable, NLA_F_NESTED, NLA_TYPE_MASK, NLM_F_ACK, NetlinkMessage, NetlinkPayload,
+    NetlinkSerializable, Nla, NlaBuffer, NlasIterator,
 };
 use netlink_packet_sock_diag::{
     AF_INET, AF_INET6, IPPROTO_TCP, SOCK_DIAG_BY_FAMILY, SockDiagDestroy, SockDiagMessage,
@@ -19,6 +19,8 @@ use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
 use nix::libc::{ENOENT, EOPNOTSUPP, ESTALE};
 use tcproute_common::{ConnectionState, Kept, SocketAddress};
 use thiserror::Error;
+
+use crate::netlink;
 
 /// The families of TCP sockets.
 pub(super) const FAMILIES: [u8; 2] = [AF_INET, AF_INET6];
@@ -117,10 +119,7 @@ pub(super) struct SockDiag(Socket);
 
 impl SockDiag {
     pub(super) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
-        socket.bind_auto()?;
-        socket.connect(&netlink_sys::SocketAddr::new(0, 0))?;
-        Ok(Self(socket))
+        netlink::open(NETLINK_SOCK_DIAG).map(Self)
     }
 
     /// Whether connections can be closed: there is one that cannot be there to ask for.
@@ -164,25 +163,11 @@ impl SockDiag {
         });
         let id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
         let request = Dump { request: request(family, states, id), storages };
-        self.send(request, NLM_F_DUMP)?;
-        loop {
-            let (datagram, _) = self.0.recv_from_full()?;
-            let mut rest = datagram.as_slice();
-            while !rest.is_empty() {
-                let message =
-                    NetlinkMessage::<SockDiagMessage>::deserialize(rest).map_err(io::Error::other)?;
-                match message.payload {
-                    NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => each(&response),
-                    NetlinkPayload::Done(done) if done.code < 0 => {
-                        return Err(io::Error::from_raw_os_error(-done.code));
-                    }
-                    NetlinkPayload::Done(_) => return Ok(()),
-                    NetlinkPayload::Error(error) => return Err(error.to_io()),
-                    _ => {}
-                }
-                rest = rest.get(aligned(message.header.length)..).unwrap_or_default();
+        netlink::dump(&self.0, request, |message| {
+            if let SockDiagMessage::InetResponse(response) = message {
+                each(&response);
             }
-        }
+        })
     }
 
     /// Ends a connection as a reset would: its application gets ECONNABORTED, its peer an RST. Whether it was still
@@ -190,7 +175,8 @@ impl SockDiag {
     pub(super) fn destroy(&self, connection: &Connection) -> io::Result<bool> {
         // In any state.
         let request = request(connection.family, StateFlags::all(), connection.id.clone());
-        self.send(SockDiagDestroy::new(SockDiagMessage::InetRequest(request)), NLM_F_ACK)?;
+        let request = SockDiagDestroy::new(SockDiagMessage::InetRequest(request));
+        self.0.send(&netlink::request(request, NLM_F_ACK), 0)?;
         let (datagram, _) = self.0.recv_from_full()?;
         let answer = NetlinkMessage::<SockDiagMessage>::deserialize(&datagram).map_err(io::Error::other)?;
         match answer.payload {
@@ -202,16 +188,6 @@ impl SockDiag {
             },
             _ => Err(io::Error::other("the kernel's answer is none")),
         }
-    }
-
-    fn send(&self, message: impl NetlinkSerializable, flags: u16) -> io::Result<()> {
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | flags;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
-        message.finalize();
-        let mut buffer = vec![0; message.buffer_len()];
-        message.serialize(&mut buffer);
-        self.0.send(&buffer, 0).map(drop)
     }
 }
 
@@ -243,11 +219,6 @@ fn request(family: u8, states: StateFlags, socket_id: SocketId) -> InetRequest {
     InetRequest { family, protocol: IPPROTO_TCP, extensions: ExtensionFlags::empty(), states, socket_id }
 }
 
-/// Messages begin at multiples of four.
-fn aligned(length: u32) -> usize {
-    (length as usize).next_multiple_of(4)
-}
-
 fn bytes(emitable: &impl Emitable) -> Vec<u8> {
     let mut bytes = vec![0; emitable.buffer_len()];
     emitable.emit(&mut bytes);
@@ -269,7 +240,15 @@ mod tests {
     /// An answer of the kernel for a socket with this cookie, in `overflow` under that one.
     fn answer(inode: u32, cookie: u64, stored_under: u64) -> InetResponse {
         let lock = SpinLock::FREE;
-        let kept = Kept { lock, phase: 3, generation: 0, traced: 0, cookie: stored_under, state: state(10) };
+        let kept = Kept {
+            lock,
+            phase: 3,
+            marked: 0,
+            generation: 0,
+            traced: 0,
+            cookie: stored_under,
+            state: state(10),
+        };
         // SAFETY: a value of a map is plain bytes.
         let value: [u8; size_of::<Kept>()] = unsafe { std::mem::transmute(kept) };
         let map_id = bytes(&DefaultNla::new(2, vec![7, 0, 0, 0]));
