@@ -25,7 +25,7 @@ pub struct ConnectionState {
 crate::shared!(ConnectionState, 48);
 
 /// How far a connection has come, and so what is counted of it already. A value of [`Kept::phase`].
-#[repr(u16)]
+#[repr(u8)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// TCP is at its end, and its outcome is counted.
@@ -50,7 +50,9 @@ pub struct Kept {
     /// Held only to claim a place: 5.10 has no atomic compare-and-exchange in BPF.
     pub lock: SpinLock,
     /// A [`Phase`].
-    pub phase: u16,
+    pub phase: u8,
+    /// Whether the programs have set their mark on the socket, and so have to take it off; else 0.
+    pub marked: u8,
     /// Of the map `outcomes` that the state means. A daemon that makes the map anew raises it, and what sockets from
     /// before come to is not counted for others.
     pub generation: u8,

@@ -23,11 +23,16 @@ pub enum Counter {
     SourceBound = 6,
     /// Connections that another program has led elsewhere after the choice.
     Elsewhere = 7,
+    /// Connections left to the dialled address, where a sidecar takes them: the way past it is not open.
+    Held = 8,
+    /// Connections left to the dialled address: others have set bits of the socket's mark that are needed to lead it
+    /// past a sidecar.
+    MarkTaken = 9,
 }
 
 impl Counter {
     /// All of them, in the order of their index.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Routed,
         Self::Refused,
         Self::Overflowed,
@@ -36,6 +41,8 @@ impl Counter {
         Self::Untraced,
         Self::SourceBound,
         Self::Elsewhere,
+        Self::Held,
+        Self::MarkTaken,
     ];
 
     /// As printed.
@@ -49,6 +56,8 @@ impl Counter {
             Self::Untraced => "events lost",
             Self::SourceBound => "left since their source is bound",
             Self::Elsewhere => "led elsewhere by another program",
+            Self::Held => "left to the sidecar",
+            Self::MarkTaken => "left since their mark is taken",
         }
     }
 }

@@ -33,10 +33,14 @@ pub enum EventKind {
     SourceBound = 10,
     /// An end: another program has led the connection elsewhere after the decision.
     Elsewhere = 11,
+    /// A decision: connect() goes where it was dialled, as the way past the sidecar is not open.
+    Held = 12,
+    /// A decision: connect() goes where it was dialled, as others have set bits of the socket's mark.
+    MarkTaken = 13,
 }
 
 impl EventKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Routed,
         Self::NoEndpoint,
         Self::Established,
@@ -48,6 +52,8 @@ impl EventKind {
         Self::Failed,
         Self::SourceBound,
         Self::Elsewhere,
+        Self::Held,
+        Self::MarkTaken,
     ];
 
     /// From a record.
@@ -76,7 +82,7 @@ pub struct Event {
     pub latency: u32,
     /// What the application dials.
     pub dialled: SocketAddress,
-    /// Where it goes or, if it is left, would have gone; all zeros if it is refused.
+    /// Where it goes or, if it is left, would have gone; all zeros if that was not chosen.
     pub chosen: SocketAddress,
     /// Fills the gap before `command`.
     pub reserved: u32,

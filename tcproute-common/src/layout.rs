@@ -7,11 +7,11 @@
 pub struct LayoutVersion {
     /// Of `routes` and all that they lead to, and of `outcomes`, `carried` and `backend_refs`.
     pub tables: u32,
-    /// Of `connections`, `overflow`, `shares`, `workloads` and `counters`.
+    /// Of `connections`, `overflow`, `shares`, `workloads`, `namespaces` and `counters`.
     pub states: u32,
 }
 
 impl LayoutVersion {
     /// Of this build.
-    pub const CURRENT: Self = Self { tables: 4, states: 3 };
+    pub const CURRENT: Self = Self { tables: 4, states: 4 };
 }

@@ -18,7 +18,9 @@ use crate::{
     connection,
     context::{ALLOW, ConnectContext, DENY, KernelDraws, set_refused},
     maps::{BACKENDS, CURSORS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, TURNS, WORKLOADS, count},
-    outcomes, trace,
+    outcomes,
+    sidecar::{self, Marked, Passage},
+    trace,
 };
 
 /// Why no endpoint was chosen.
@@ -34,8 +36,28 @@ enum Denied {
     Internal,
 }
 
+/// One connect() of a workload.
+struct Dial<'a> {
+    ctx: &'a ConnectContext,
+    workload: u32,
+    traced: bool,
+}
+
+impl Dial<'_> {
+    /// Leaves it to the address that was dialled. Nothing is forgotten, as for those with which no route has to do.
+    #[inline(always)]
+    fn leave(&self, counter: Counter, kind: EventKind, state: &ConnectionState) -> i32 {
+        count(counter);
+        if self.traced {
+            trace::decided(self.ctx.cookie(), self.workload, kind, state);
+        }
+        ALLOW
+    }
+}
+
 #[inline(always)]
 pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
+    sidecar::unmark(ctx);
     let identity = WORKLOADS.get_ptr_mut();
     let mut dialled = ctx.address();
     if dialled.address.is_unspecified() {
@@ -50,30 +72,44 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     if !ctx.is_tcp() {
         return ALLOW;
     }
+    let passage = sidecar::passage(ctx);
+    if passage == Passage::Own {
+        return ALLOW;
+    }
     // SAFETY: as above.
     let workload = unsafe { (*identity).workload };
     let route = route(&RouteKey { dialled, workload });
     // SAFETY: as above.
     let traced = unsafe { ptr::read_volatile(&raw const (*identity).traced) } != 0;
+    let dial = Dial { ctx, workload, traced };
     let choice = match route {
+        Some(_) if passage == Passage::Held => {
+            let state = ConnectionState { dialled, chosen: SocketAddress::NOWHERE, outcomes: 0, started: 0 };
+            return dial.leave(Counter::Held, EventKind::Held, &state);
+        }
         Some(route) => choose(&route),
         None => Err(Denied::NoRoute),
     };
     let denied = match choice {
         Ok((backend, chosen)) => {
             let state = ConnectionState { dialled, chosen: *chosen, outcomes: backend.outcomes, started: 0 };
-            // Where it cannot get to it would fail, or worse: hang. Where it was dialled a proxy may listen. Nothing is
-            // forgotten, as for those with which no route has to do.
+            // Where it cannot get to it would fail, or worse: hang. Where it was dialled a proxy may listen.
             if !ctx.reaches(chosen) {
-                count(Counter::SourceBound);
-                if traced {
-                    trace::decided(ctx.cookie(), workload, EventKind::SourceBound, &state);
-                }
-                return ALLOW;
+                return dial.leave(Counter::SourceBound, EventKind::SourceBound, &state);
             }
+            let marked = if passage == Passage::Past { sidecar::mark(ctx) } else { Marked::Unneeded };
+            if marked == Marked::No {
+                return dial.leave(Counter::MarkTaken, EventKind::MarkTaken, &state);
+            }
+            let marked = marked == Marked::Ours;
             if ctx.set_address(chosen) {
                 let cookie = ctx.cookie();
-                connection::remember(ctx, workload, cookie, &state, traced);
+                if !connection::remember(ctx, workload, cookie, &state, traced, marked) && marked {
+                    // Nobody would take the mark off again.
+                    sidecar::take_back(ctx);
+                    ctx.set_address(&dialled);
+                    return dial.leave(Counter::Held, EventKind::Held, &state);
+                }
                 // After what the socket's attempt before has come to.
                 if traced {
                     trace::decided(cookie, workload, EventKind::Routed, &state);
@@ -89,6 +125,9 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
                     chosen.port
                 );
                 return ALLOW;
+            }
+            if marked {
+                sidecar::take_back(ctx);
             }
             Denied::Internal
         }

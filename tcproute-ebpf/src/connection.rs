@@ -15,9 +15,11 @@ use crate::{
     maps::{CONNECTION_PLACES, GENERATION, count},
     outcomes,
     share::{self, stored},
+    sidecar,
 };
 
-/// Keeps `state` as the last decision for the socket, and counts the attempt. `traced` tells whether it was an event.
+/// Keeps `state` as the last decision for the socket, and counts the attempt. `traced` tells whether it was an event,
+/// and `marked` whether the mark on the socket is ours. Whether there was room for it.
 ///
 /// A socket that finds its place taken, or has none, needs some of its workload's share of memory. When that is taken,
 /// the connection is routed all the same.
@@ -28,7 +30,8 @@ pub(crate) fn remember(
     cookie: u64,
     state: &ConnectionState,
     traced: bool,
-) {
+    marked: bool,
+) -> bool {
     // getpeername() of an MPTCP socket sees the MPTCP socket and never the subflow that connects, and the
     // subflow is closed without a run of sock_release: its state belongs to the MPTCP socket.
     let mptcp = ctx.mptcp_socket();
@@ -42,8 +45,12 @@ pub(crate) fn remember(
         count(Counter::Overflowed);
         share::store(ctx.socket(), workload)
     };
-    let Some(kept) = kept else { return count(Counter::Unrecorded) };
-    keep(kept, cookie, state, traced);
+    let Some(kept) = kept else {
+        count(Counter::Unrecorded);
+        return false;
+    };
+    keep(kept, cookie, state, traced, marked);
+    true
 }
 
 /// Forgets what was decided for an earlier connect() of the socket.
@@ -62,6 +69,22 @@ pub(crate) fn forget(ctx: &ConnectContext) {
     if !mptcp.is_null() {
         forget_in_storage(mptcp);
     }
+}
+
+/// Whether a state of the socket says that its mark is ours. From then on none does.
+#[inline(always)]
+pub(crate) fn disown_mark(ctx: &ConnectContext) -> bool {
+    // As in `forget`, there may be states in both places.
+    let mut is_ours = match owned_place(ctx.cookie()) {
+        Some(place) => sidecar::disown(place),
+        None => false,
+    };
+    let mptcp = ctx.mptcp_socket();
+    let socket = if mptcp.is_null() { ctx.socket() } else { mptcp };
+    if let Some(stored) = stored(socket) {
+        is_ours |= sidecar::disown(share::kept(stored));
+    }
+    is_ours
 }
 
 /// The state of the socket, if it has one.
@@ -132,18 +155,20 @@ fn claim(place: *mut Kept, cookie: u64) -> bool {
 
 /// Writes the state of a new attempt where the socket keeps its states.
 #[inline(always)]
-fn keep(kept: *mut Kept, cookie: u64, state: &ConnectionState, traced: bool) {
+fn keep(kept: *mut Kept, cookie: u64, state: &ConnectionState, traced: bool, marked: bool) {
     outcomes::settle(kept);
     // SAFETY: a map value that is this socket's. A place has this cookie already.
     unsafe { ptr::write_volatile(&raw mut (*kept).cookie, cookie) };
     // SAFETY: a map value that is this socket's, and the socket is locked during connect().
     unsafe { (*kept).state = *state };
     // SAFETY: as above.
-    unsafe { (*kept).phase = Phase::Attempted as u16 };
+    unsafe { (*kept).phase = Phase::Attempted as u8 };
     // SAFETY: as above.
     unsafe { (*kept).generation = GENERATION.load() as u8 };
     // SAFETY: as above.
     unsafe { (*kept).traced = u8::from(traced) };
+    // SAFETY: as above.
+    unsafe { (*kept).marked = u8::from(marked) };
     outcomes::attempted(state.outcomes);
 }
 

@@ -8,15 +8,15 @@ use aya_ebpf::{
     EbpfContext,
     bindings::{BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock, bpf_sock_addr, bpf_sock_ops},
     helpers::generated::{
-        bpf_get_prandom_u32, bpf_get_socket_cookie, bpf_set_retval, bpf_skc_to_mptcp_sock,
-        bpf_skc_to_tcp_sock, bpf_sock_ops_cb_flags_set,
+        bpf_get_netns_cookie, bpf_get_prandom_u32, bpf_get_socket_cookie, bpf_set_retval, bpf_setsockopt,
+        bpf_skc_to_mptcp_sock, bpf_skc_to_tcp_sock, bpf_sock_ops_cb_flags_set,
     },
     programs::{SockAddrContext, SockOpsContext},
 };
 use tcproute_common::{Address, Draws, SocketAddress, Source};
 
 use crate::{
-    maps::{HAS_MPTCP_SOCK, SOCKET_ERROR_OFFSET},
+    maps::{HAS_MPTCP_SOCK, INUM_OFFSET, NET_OFFSET, SOCKET_ERROR_OFFSET},
     outcomes::{End, UNKNOWN},
 };
 
@@ -29,6 +29,8 @@ pub(crate) const IPPROTO_TCP: u32 = 6;
 pub(crate) const IPPROTO_MPTCP: u32 = 262;
 const ECONNREFUSED: i32 = 111;
 const AF_INET: u32 = 2;
+const SOL_SOCKET: i32 = 1;
+const SO_MARK: i32 = 36;
 
 /// Which of the two forms of a hook is running: it decides which fields of the context may be touched.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,11 +169,49 @@ impl ConnectContext {
         unsafe { (*self.raw()).__bindgen_anon_1.sk }.cast()
     }
 
+    /// The socket's mark.
+    #[inline(always)]
+    pub(crate) fn mark(&self) -> u32 {
+        // SAFETY: the kernel's view of a valid socket; the field is readable.
+        unsafe { ptr::read_volatile(&raw const (*self.bpf_sock()).mark) }
+    }
+
+    /// What its network namespace is in the map `namespaces`; 0 if that cannot be told.
+    #[inline(always)]
+    pub(crate) fn namespace(&self) -> u64 {
+        if NET_OFFSET.load() == 0 {
+            // SAFETY: the helper takes the context of this program type.
+            return unsafe { bpf_get_netns_cookie(self.as_ptr()) };
+        }
+        // SAFETY: the helper takes any socket and answers null for one that is none of TCP.
+        let socket = unsafe { bpf_skc_to_tcp_sock(self.socket()) };
+        if socket.is_null() {
+            return 0;
+        }
+        // SAFETY: `struct tcp_sock` begins with `struct sock_common`, in which the pointer stands there: the verifier
+        // compares it with the kernel's BTF, and lets it be read whatever it points to.
+        let net = unsafe {
+            ptr::read_volatile(socket.byte_add(NET_OFFSET.load() as usize).cast::<*const core::ffi::c_void>())
+        };
+        // SAFETY: as above, of `struct net`.
+        u64::from(unsafe { ptr::read_volatile(net.byte_add(INUM_OFFSET.load() as usize).cast::<u32>()) })
+    }
+
     /// The MPTCP socket of which this socket is a subflow; null if it is none.
     #[inline(always)]
     pub(crate) fn mptcp_socket(&self) -> *mut core::ffi::c_void {
         mptcp_socket(self.socket())
     }
+}
+
+/// Sets a socket's mark, by the context of a hook in which it is locked. Whether that was done.
+#[inline(always)]
+pub(crate) fn set_mark(context: *mut core::ffi::c_void, mut mark: u32) -> bool {
+    // SAFETY: the helper takes the contexts of `connect4/6` and `sock_ops`, and a number of that size.
+    let done = unsafe {
+        bpf_setsockopt(context, SOL_SOCKET, SO_MARK, (&raw mut mark).cast(), size_of::<u32>() as i32)
+    };
+    done == 0
 }
 
 /// A function of its own, so that the verifier goes on from one answer and not from each way to it.
@@ -218,6 +258,12 @@ pub(crate) fn mptcp_socket(socket: *mut core::ffi::c_void) -> *mut core::ffi::c_
 
 /// The context of `sock_ops`.
 pub(crate) struct TcpContext(SockOpsContext);
+
+impl EbpfContext for TcpContext {
+    fn as_ptr(&self) -> *mut core::ffi::c_void {
+        self.0.as_ptr()
+    }
+}
 
 impl TcpContext {
     #[inline(always)]
@@ -269,6 +315,15 @@ impl TcpContext {
     pub(crate) fn socket(&self) -> *mut core::ffi::c_void {
         // SAFETY: valid context; `sk` is readable.
         unsafe { (*self.raw()).__bindgen_anon_2.sk }.cast()
+    }
+
+    /// The socket's mark.
+    #[inline(always)]
+    pub(crate) fn mark(&self) -> Option<u32> {
+        // SAFETY: valid context; `sk` is readable.
+        let socket = unsafe { (*self.raw()).__bindgen_anon_2.sk };
+        // SAFETY: the kernel's view of a valid socket; the field is readable.
+        (!socket.is_null()).then(|| unsafe { ptr::read_volatile(&raw const (*socket).mark) })
     }
 
     /// Where the socket connects to.

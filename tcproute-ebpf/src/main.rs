@@ -16,6 +16,7 @@ mod outcomes;
 mod peername;
 mod release;
 mod share;
+mod sidecar;
 mod sock_ops;
 mod trace;
 

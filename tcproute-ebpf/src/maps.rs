@@ -17,8 +17,8 @@ use aya_ebpf::{
 };
 use tcproute_common::{
     Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Credit, Cursor, EVENT_BYTES, Event,
-    FAILING as FAILING_ENTRIES, FailingKey, Kept, OutcomeCounts, RouteKey, RouteValue, SHARES, Share,
-    SocketAddress, Spent, Stored, WorkloadIdentity,
+    FAILING as FAILING_ENTRIES, FailingKey, Kept, NAMESPACES as NAMESPACE_ENTRIES, NamespaceEntry,
+    OutcomeCounts, RouteKey, RouteValue, SHARES, Share, SocketAddress, Spent, Stored, WorkloadIdentity,
 };
 
 /// Identity of the attached cgroup. Written by the loader after attaching, freed with the attachment.
@@ -74,6 +74,15 @@ pub(crate) static SPENT: HashMap<u32, Spent, { SHARES as usize }, { BPF_F_NO_PRE
 #[btf_map(name = "credits")]
 pub(crate) static CREDITS: HashMap<u32, Credit, { SHARES as usize }, { BPF_F_NO_PREALLOC as usize }> =
     HashMap::new();
+
+/// See [`NamespaceEntry`]. Written by the loader.
+#[btf_map(name = "namespaces")]
+pub(crate) static NAMESPACES: HashMap<
+    u64,
+    NamespaceEntry,
+    { NAMESPACE_ENTRIES as usize },
+    { BPF_F_NO_PREALLOC as usize },
+> = HashMap::new();
 
 /// The map `overflow`, for the raw helpers: aya's wrapper takes the socket of a `sock_addr` context only,
 /// and here it may be an MPTCP socket.
@@ -141,6 +150,30 @@ pub(crate) static HAS_MPTCP_SOCK: Global<u32> = Global::new(0);
 /// Where `sk_err` stands in the kernel's `struct sock`; 0 when the kernel's BTF does not tell.
 #[unsafe(no_mangle)]
 pub(crate) static SOCKET_ERROR_OFFSET: Global<u32> = Global::new(0);
+
+/// 1 when sidecars are to be got past: then `namespaces` says where there are any.
+#[unsafe(no_mangle)]
+pub(crate) static GETS_PAST: Global<u32> = Global::new(0);
+
+/// The sidecar's user, where `namespaces` is not asked.
+#[unsafe(no_mangle)]
+pub(crate) static SIDECAR_UID: Global<u32> = Global::new(0);
+
+/// What the mark of a routed socket is in the bits of [`MARK_MASK`].
+#[unsafe(no_mangle)]
+pub(crate) static MARK_VALUE: Global<u32> = Global::new(0);
+
+/// The bits of a socket's mark that are ours.
+#[unsafe(no_mangle)]
+pub(crate) static MARK_MASK: Global<u32> = Global::new(0);
+
+/// Where `skc_net` stands in the kernel's `struct sock_common`, where namespaces are known by their inodes; else 0.
+#[unsafe(no_mangle)]
+pub(crate) static NET_OFFSET: Global<u32> = Global::new(0);
+
+/// Where `ns.inum` stands in the kernel's `struct net`, as above.
+#[unsafe(no_mangle)]
+pub(crate) static INUM_OFFSET: Global<u32> = Global::new(0);
 
 /// Counts one on this CPU.
 #[inline(always)]

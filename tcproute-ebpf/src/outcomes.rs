@@ -40,7 +40,7 @@ pub(crate) struct End {
 
 /// How far the connection has come: a [`Phase`].
 #[inline(always)]
-pub(crate) fn phase(kept: *mut Kept) -> u16 {
+pub(crate) fn phase(kept: *mut Kept) -> u8 {
     // SAFETY: a field of a map value.
     unsafe { ptr::read_volatile(&raw const (*kept).phase) }
 }
@@ -115,7 +115,7 @@ fn unknown(mut number: usize) -> usize {
 #[inline(always)]
 pub(crate) fn ended(kept: *mut Kept, end: &End) {
     let before = phase(kept);
-    if before == Phase::Dialling as u16 {
+    if before == Phase::Dialling as u8 {
         let kind = failure(end);
         count_failure(kept, kind, end);
         trace::ended(kept, kind, since_start(kept));
@@ -125,7 +125,7 @@ pub(crate) fn ended(kept: *mut Kept, end: &End) {
         set_phase(kept, Phase::Over);
         return;
     }
-    if before == Phase::Established as u16
+    if before == Phase::Established as u8
         && end.error == ECONNRESET
         && !end.peer_took_part
         && let Some(counts) = counts_of(kept)
@@ -180,21 +180,21 @@ fn count_failure(kept: *mut Kept, kind: EventKind, end: &End) {
 #[inline(never)]
 pub(crate) fn settle(kept: *mut Kept) {
     let before = phase(kept);
-    if before == Phase::Over as u16 {
+    if before == Phase::Over as u8 {
         return;
     }
     set_phase(kept, Phase::Over);
-    if before != Phase::Established as u16 {
-        let unsent = before == Phase::Attempted as u16;
+    if before != Phase::Established as u8 {
+        let unsent = before == Phase::Attempted as u8;
         let kind = if unsent { EventKind::Unsent } else { EventKind::Failed };
         trace::ended(kept, kind, if unsent { 0 } else { since_start(kept) });
     }
     let Some(counts) = counts_of(kept) else { return };
     // SAFETY: these are fields of a map value.
     let number = unsafe {
-        if before == Phase::Established as u16 {
+        if before == Phase::Established as u8 {
             &raw mut (*counts).closed
-        } else if before == Phase::Attempted as u16 {
+        } else if before == Phase::Attempted as u8 {
             &raw mut (*counts).unsent
         } else {
             // The callbacks of TCP were switched off by another program.
@@ -208,7 +208,7 @@ pub(crate) fn settle(kept: *mut Kept) {
 #[inline(always)]
 fn set_phase(kept: *mut Kept, phase: Phase) {
     // SAFETY: a field of a map value that is this socket's; the socket is locked, or nobody else has it.
-    unsafe { ptr::write_volatile(&raw mut (*kept).phase, phase as u16) };
+    unsafe { ptr::write_volatile(&raw mut (*kept).phase, phase as u8) };
 }
 
 #[inline(always)]

@@ -48,5 +48,5 @@ pub(crate) fn on_release(socket: *mut bpf_sock) -> i32 {
 /// Nobody else writes the state then: no connect() is under way at the last close, and TCP does nothing before one.
 #[inline(always)]
 fn is_unsent(kept: *mut Kept) -> bool {
-    phase(kept) == Phase::Attempted as u16
+    phase(kept) == Phase::Attempted as u8
 }

@@ -21,6 +21,7 @@ use crate::{
     maps::count,
     outcomes::{self, phase},
     share::{self, stored},
+    sidecar,
 };
 
 /// The other callbacks come to sockets of others, too, and end at the first comparisons.
@@ -48,7 +49,7 @@ pub(crate) fn on_sock_ops(ctx: &TcpContext) {
 #[inline(always)]
 fn on_first_syn(ctx: &TcpContext) {
     let Some((kept, place)) = find(ctx) else { return };
-    if phase(kept) != Phase::Attempted as u16 {
+    if phase(kept) != Phase::Attempted as u8 {
         return;
     }
     // SAFETY: a field of a map value.
@@ -66,7 +67,7 @@ fn on_first_syn(ctx: &TcpContext) {
 #[inline(always)]
 fn on_established(ctx: &TcpContext) {
     if let Some((kept, _)) = find(ctx)
-        && phase(kept) == Phase::Dialling as u16
+        && phase(kept) == Phase::Dialling as u8
     {
         outcomes::established(kept);
     }
@@ -81,9 +82,10 @@ fn on_end(ctx: &TcpContext) {
     release(ctx, kept, place);
 }
 
-/// Forgets what has served.
+/// Forgets what has served, and has the socket as it was.
 #[inline(always)]
 fn release(ctx: &TcpContext, kept: *mut Kept, place: Place) {
+    sidecar::unmark_ended(ctx, kept);
     match place {
         Place::Connections => free(kept),
         Place::Storage => {

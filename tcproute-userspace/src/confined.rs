@@ -74,10 +74,10 @@ const OTHERS: [i64; 6] = [
     libc::SYS_personality,
 ];
 
-/// Refuses them with EPERM to this thread and all that it starts, for good. `drains` is whether other network
+/// Refuses them with EPERM to this thread and all that it starts, for good. `visits` is whether other network
 /// namespaces are visited. Takes `no_new_privs`.
-pub fn confine(drains: bool) -> Result<()> {
-    let setns = (!drains).then_some(libc::SYS_setns);
+pub fn confine(visits: bool) -> Result<()> {
+    let setns = (!visits).then_some(libc::SYS_setns);
     let refused = PROCESSES.into_iter().chain(USERS).chain(MOUNTS).chain(MACHINE).chain(OTHERS).chain(setns);
     // No rule about arguments: whatever they are.
     let rules = refused.map(|call| (call, Vec::new())).collect::<BTreeMap<_, _>>();

@@ -4,9 +4,9 @@ use anyhow::{Context, Result};
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::prctl::set_no_new_privs;
 
-/// What is needed (capabilities(7)): maps and programs, attaching them, and reading events. To close connections in
-/// other network namespaces takes more.
-fn needed(drains: bool, has_bpf: bool) -> CapsHashSet {
+/// What is needed (capabilities(7)): maps and programs, attaching them, and reading events. To visit other
+/// network namespaces takes more.
+fn needed(visits: bool, has_bpf: bool) -> CapsHashSet {
     let mut needed = CapsHashSet::from([Capability::CAP_NET_ADMIN]);
     if has_bpf {
         needed.extend([Capability::CAP_BPF, Capability::CAP_PERFMON]);
@@ -14,7 +14,7 @@ fn needed(drains: bool, has_bpf: bool) -> CapsHashSet {
         // Kernels before 5.8 do not tell them apart.
         needed.extend([Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_RESOURCE]);
     }
-    if drains {
+    if visits {
         needed.extend([Capability::CAP_SYS_ADMIN, Capability::CAP_SYS_PTRACE]);
     }
     needed
@@ -22,11 +22,11 @@ fn needed(drains: bool, has_bpf: bool) -> CapsHashSet {
 
 /// Gives up all others, also those that a program could gain by being executed. To be called while this process has one
 /// thread.
-pub fn keep_needed(drains: bool) -> Result<()> {
+pub fn keep_needed(visits: bool) -> Result<()> {
     set_no_new_privs().context("cannot rule out new privileges")?;
     let supported = caps::runtime::procfs_all_supported(None);
     let has_bpf = supported.map_or(true, |all| all.contains(&Capability::CAP_BPF));
-    let needed = needed(drains, has_bpf);
+    let needed = needed(visits, has_bpf);
     let permitted = caps::read(None, CapSet::Permitted).context("cannot read the capabilities")?;
     if permitted.contains(&Capability::CAP_SETPCAP) {
         let bounding = caps::read(None, CapSet::Bounding).context("cannot read the capabilities")?;
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn only_what_a_feature_needs_is_added() {
-        let names = |drains, has_bpf| names(&needed(drains, has_bpf)).join(" ");
+        let names = |visits, has_bpf| names(&needed(visits, has_bpf)).join(" ");
         assert_eq!(names(false, true), "CAP_BPF CAP_NET_ADMIN CAP_PERFMON");
         assert_eq!(names(true, true), "CAP_BPF CAP_NET_ADMIN CAP_PERFMON CAP_SYS_ADMIN CAP_SYS_PTRACE");
         assert_eq!(names(false, false), "CAP_NET_ADMIN CAP_SYS_ADMIN CAP_SYS_RESOURCE");

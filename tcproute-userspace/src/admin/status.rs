@@ -17,6 +17,7 @@ use crate::{
     confined::is_confined,
     outcomes::timestamp,
     privileges,
+    sidecar::{self, NamespaceState},
     sources::{
         SourceState, dns,
         last_good::Keeping,
@@ -60,6 +61,9 @@ pub struct Status {
     pub workloads: Vec<Workload>,
     /// Local workloads whose cgroups are not there.
     pub waiting: Vec<Waiting>,
+    /// The network namespaces of workloads, where sidecars are got past.
+    #[serde(default)]
+    pub network_namespaces: Vec<NetworkNamespace>,
     /// Endpoints that were taken out for a while, since they do not answer.
     pub ejected: Vec<Ejected>,
     /// What becomes of connections to endpoints that have left; absent if they are kept.
@@ -190,6 +194,23 @@ pub struct Workload {
     pub late: bool,
 }
 
+/// A network namespace.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkNamespace {
+    /// Its number, as lsns(8) shows it.
+    pub inode: u64,
+    /// What becomes of routed connections: `plain`, they are routed; `past`, they are routed past a sidecar; `held`, they
+    /// are left to where they are dialled.
+    pub way: String,
+    /// Why they are held, or how a sidecar takes connections.
+    pub why: String,
+    /// The sidecar's user there, as this host numbers it.
+    pub sidecar_uid: u32,
+    /// The Dataplanes of the workloads that have processes in it.
+    pub dataplanes: Vec<String>,
+}
+
 /// Cgroups that were named, none of which is there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -286,6 +307,7 @@ impl Status {
             rejected: state.rejected.iter().map(rejected).collect(),
             workloads: state.workloads.values().zip(attached).map(workload).collect(),
             waiting: state.waiting.iter().map(waiting).collect(),
+            network_namespaces: state.sidecars.namespaces.iter().map(|it| namespace(it, state)).collect(),
             ejected: state.ejected.iter().map(ejected).collect(),
             drain: state.drain.map(drain),
             warnings: state
@@ -296,6 +318,12 @@ impl Status {
                 })
                 .chain(state.unattached.iter().cloned())
                 .chain(state.missing.iter().cloned())
+                .chain(state.sidecars.failures.iter().map(|(cgroup, why)| {
+                    format!(
+                        "routed connections of {} may be left to where they are dialled: {why}",
+                        cgroup.display()
+                    )
+                }))
                 .chain(state.names.left_out.iter().map(left_out))
                 .chain(state.workloads.values().filter_map(|workload| beyond(workload)))
                 .chain(state.noticed.iter().map(|(_, line)| line.clone()))
@@ -356,6 +384,18 @@ fn workload((workload, attached): (&Arc<WorkloadState>, &bool)) -> Workload {
         beyond: workload.beyond,
         attached: *attached,
         late: workload.late,
+    }
+}
+
+fn namespace(namespace: &NamespaceState, state: &State) -> NetworkNamespace {
+    let NamespaceState { inode, way, why, sidecar, workloads } = namespace;
+    let dataplane = |cgroup| state.workloads.get(cgroup).map(|workload| workload.routes.dataplane.clone());
+    NetworkNamespace {
+        inode: *inode,
+        way: sidecar::name_of(*way).to_owned(),
+        why: why.clone(),
+        sidecar_uid: *sidecar,
+        dataplanes: workloads.iter().filter_map(dataplane).collect(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! - `in_force`: what is, in the kernel.
 //! - `settle`: the steps from one to the other, as values.
 //! - `members`: which cgroups can be workloads side by side.
+//! - `sidecars`: what becomes of connections where a sidecar takes them.
 //! - `eject`, `drain`: endpoints that do not answer, and connections to endpoints that have left.
 //! - `outcomes`, `trace`: what the kernel has counted, and what it tells.
 //! - `follow`: the task that listens to the sources.
@@ -21,6 +22,7 @@ mod outcomes;
 mod reconciles;
 mod settle;
 mod shares;
+mod sidecars;
 mod state;
 mod told;
 mod trace;
@@ -45,7 +47,7 @@ use crate::{
     drain::Draining,
     outcomes::WorkloadOutcomes,
     plan::{EjectionPolicy, Limits, Memory, Room, RouteTables, Selection},
-    routing,
+    routing, sidecar,
     sources::{
         Sources,
         dns::{Dns, FIRST_ANSWERS},
@@ -60,6 +62,7 @@ use follow::Feeds;
 use in_force::{Attach, InForce};
 use outcomes::Splits;
 use settle::settle;
+use sidecars::Sidecars;
 use state::Question;
 use told::{Beside, Told};
 use trace::Tracing;
@@ -93,6 +96,8 @@ pub struct Settings {
     pub sockets: u32,
     /// What one workload may take.
     pub quota: Room,
+    /// How sidecars are got past.
+    pub sidecar: sidecar::Settings,
 }
 
 /// Where the agent's knowledge comes from.
@@ -132,6 +137,7 @@ pub struct Agent<'a> {
     local: LocalDataplanes,
     tables: RouteTables,
     in_force: InForce<'a>,
+    sidecars: Sidecars,
     splits: Splits,
     /// Where endpoints are taken out.
     ejecting: Option<Ejecting>,
@@ -191,9 +197,12 @@ impl<'a> Agent<'a> {
         let memory = Memory { most: settings.max_map_memory, cpus: possible_cpus()? };
         let mut tables = RouteTables::new(settings.selection);
         let limits = first_limits(&local, &mut tables, memory);
+        let way = Sidecars::way(settings.sidecar, &features)?;
         let options = Options {
             limits,
             features,
+            past_sidecars: way.map(|way| way.mark),
+            sidecar_uid: settings.sidecar.uid,
             log_decisions: settings.log_decisions,
             sockets: settings.sockets,
             ejects: settings.ejection.is_some(),
@@ -202,6 +211,9 @@ impl<'a> Agent<'a> {
         };
         let mut in_force = InForce::load(&options, memory)?;
         in_force.adopt(pins, local.found())?;
+        // What is new must not be routed by half, nor what an earlier daemon has attached.
+        let sidecars =
+            Sidecars::start(settings.sidecar, way, &in_force.datapath, pins.is_some(), local.found()).await?;
         let before = drain::endpoints_before(&in_force);
         let mut splits = Splits::default();
         splits.note(&in_force.all_routes(), &FxHashSet::default(), &in_force)?;
@@ -209,6 +221,7 @@ impl<'a> Agent<'a> {
             local,
             tables,
             in_force,
+            sidecars,
             splits,
             ejecting: settings.ejection.map(Ejecting::new),
             draining: settings.drain.map(Draining::new),
@@ -234,6 +247,8 @@ impl<'a> Agent<'a> {
         if let Err(error) = agent.in_force.detach_broken() {
             warn!("programs that an earlier daemon has left may still run: {error:#}");
         }
+        agent.sidecars.follow(agent.local.found());
+        agent.told.sidecars(agent.sidecars.state());
         agent.told.waiting(agent.local.waiting());
         let routes = warnings::distinct_routes(&agent.in_force.workloads);
         agent.take_remarks(warnings::remarks(&routes, agent.settings.selection));
@@ -309,6 +324,11 @@ impl<'a> Agent<'a> {
                     }
                     self.told.waiting(self.local.waiting());
                     grown = self.bring_in_step(since, "a cgroup has come or gone");
+                    self.sidecars.follow(self.local.found());
+                }
+                () = self.sidecars.changed() => {
+                    self.told.sidecars(self.sidecars.state());
+                    self.publish();
                 }
                 Some(question) = self.questions.recv() => self.answer(question),
                 _ = retry_ticks.tick(), if self.has_more_to_do() || self.local.is_waiting() => {

@@ -16,6 +16,14 @@ pub(super) fn noticed(counters: &[CounterValue]) -> Vec<(Counter, String)> {
                 "were led elsewhere after tcproute had chosen an endpoint: another program rewrites destinations behind it; \
                  `tcproute doctor` lists those that are attached above the workloads"
             }
+            Counter::Held => {
+                "that have a route were left to their sidecar: the way past it was not open in their network namespace, \
+                 see `tcproute status`"
+            }
+            Counter::MarkTaken => {
+                "were left to the addresses that they dialled: others have set bits of their socket's mark that lead past the \
+                 sidecar; choose others with --sidecar-mark"
+            }
             _ => return None,
         };
         (value > 0).then(|| (counter, format!("{value} connections {text}")))

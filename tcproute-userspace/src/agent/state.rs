@@ -24,6 +24,7 @@ use crate::{
     plan::Limits,
     resources::{Denial, MeshName},
     routing::DataplaneRoutes,
+    sidecar,
     sources::{
         SourceState,
         dns::Shares,
@@ -54,6 +55,8 @@ pub struct State {
     pub workloads: OrdMap<CgroupId, Arc<WorkloadState>>,
     /// The programs that are to be attached to each of them, by the kernel's numbers.
     pub programs: Arc<[u32]>,
+    /// The network namespaces of workloads, and what becomes of routed connections there.
+    pub sidecars: Arc<sidecar::State>,
     /// Cgroups that were named and are not there.
     pub waiting: Vec<WaitingState>,
     /// Why cgroups that are there are not attached, or have not the routes that they shall have.

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     bpf::{Missing, requirements::Features},
     drain::Draining,
+    sidecar,
     sources::{dns::Shares, snapshot::Health},
 };
 
@@ -70,6 +71,17 @@ impl Told {
             Health::Late { why } => Some(why.clone()),
             Health::Well | Health::Awaited | Health::Failing { .. } => None,
         };
+    }
+
+    /// What becomes of connections where sidecars take them.
+    pub(super) fn sidecars(&mut self, sidecars: Arc<sidecar::State>) {
+        for (cgroup, why) in &sidecars.failures {
+            if self.state.sidecars.failures.get(cgroup) != Some(why) {
+                let cgroup = cgroup.display();
+                warn!("routed connections of {cgroup} may be left to where they are dialled: {why}");
+            }
+        }
+        self.state.sidecars = sidecars;
     }
 
     /// How many DNS names are looked up.

@@ -18,7 +18,7 @@ use crate::{
     bpf::events,
     outcomes::timestamp,
     routing::Destination,
-    trace::{Decision, Outcome, Record},
+    trace::{Decision, Left, Outcome, Record},
 };
 
 /// Records that a slow listener may be behind.
@@ -123,7 +123,11 @@ impl Tracing {
         let time = timestamp(self.boot + Duration::from_nanos(event.time));
         let cookie = event.cookie;
         let outcome = match EventKind::new(event.kind)? {
-            EventKind::Routed | EventKind::NoEndpoint | EventKind::SourceBound => {
+            EventKind::Routed
+            | EventKind::NoEndpoint
+            | EventKind::SourceBound
+            | EventKind::Held
+            | EventKind::MarkTaken => {
                 return Some(Record::Decision(self.names.decision(event, time, in_force)));
             }
             EventKind::Established => Outcome::Established,
@@ -163,7 +167,12 @@ impl Names {
             policies: destination.map(|destination| destination.policies.clone()).unwrap_or_default(),
             backend: backends.get(&event.outcomes).cloned(),
             endpoint: (event.chosen != SocketAddress::NOWHERE).then(|| event.chosen.into()),
-            source_bound: EventKind::new(event.kind) == Some(EventKind::SourceBound),
+            left: match EventKind::new(event.kind) {
+                Some(EventKind::SourceBound) => Some(Left::SourceBound),
+                Some(EventKind::Held) => Some(Left::Held),
+                Some(EventKind::MarkTaken) => Some(Left::MarkTaken),
+                _ => None,
+            },
         }
     }
 }

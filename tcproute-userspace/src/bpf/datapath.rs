@@ -18,7 +18,8 @@ use aya::{
     programs::links::FdLink,
 };
 use tcproute_common::{
-    AddressFilter, Counter, Event, FailingKey, Kept, LayoutVersion, SocketAddress, WorkloadIdentity,
+    AddressFilter, Counter, Event, FailingKey, Kept, LayoutVersion, NamespaceEntry, SocketAddress,
+    WorkloadIdentity,
 };
 
 use tracing::warn;
@@ -28,6 +29,7 @@ use super::{
     events::Events,
     keep::duplicates,
     maps::{removed, take},
+    namespaces::NamespaceMap,
     object::object,
     outcomes::Before,
     pins::{PinDirectory, PinnedLayout},
@@ -58,10 +60,23 @@ pub struct Options<'a> {
     pub ejects: bool,
     /// How many sockets are remembered that do not have their own place.
     pub sockets: u32,
+    /// How routed connections are led past sidecars, if they are.
+    pub past_sidecars: Option<PastSidecars>,
+    /// The user of sidecars, as the host numbers it, where connections are not led past them.
+    pub sidecar_uid: u32,
     /// Where maps and links outlive this process; without, they end with it.
     pub pins: Option<&'a PinDirectory>,
     /// Whether to go on with the tables that are pinned there, whatever size they have.
     pub reuse_tables: bool,
+}
+
+/// The bits of the mark of routed sockets, and what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PastSidecars {
+    /// What they are.
+    pub value: u32,
+    /// The bits.
+    pub mask: u32,
 }
 
 /// One of the programs' counters, summed over the CPUs.
@@ -90,6 +105,7 @@ pub struct Datapath<'a> {
     connections: Array<MapData, Kept>,
     #[expect(deprecated, reason = "see the import")]
     workloads: CgroupStorage<MapData, WorkloadIdentity>,
+    namespaces: HashMap<MapData, u64, NamespaceEntry>,
     /// Whether the programs make events.
     traced: bool,
     filters: BTreeMap<WorkloadId, AddressFilter>,
@@ -128,9 +144,14 @@ impl<'a> Datapath<'a> {
         let log_level: u8 = if options.log_decisions { aya_log::Level::Debug as u8 } else { 0 };
         let globals = options.features.globals();
         let generation = u32::from(reuse.generation);
+        let mark = options.past_sidecars.map_or([0; 3], |PastSidecars { value, mask }| [1, value, mask]);
         let mut loader = EbpfLoader::new();
         let ejects = u32::from(options.ejects);
         loader.override_global("GENERATION", &generation, true).override_global("EJECTS", &ejects, true);
+        for (name, value) in ["GETS_PAST", "MARK_VALUE", "MARK_MASK"].into_iter().zip(&mark) {
+            loader.override_global(name, value, true);
+        }
+        loader.override_global("SIDECAR_UID", &options.sidecar_uid, true);
         for (name, value) in &globals {
             loader.override_global(name, value, true);
         }
@@ -176,6 +197,7 @@ impl<'a> Datapath<'a> {
             events: Events::new(take(&mut ebpf, "events")?),
             connections: take(&mut ebpf, "connections")?,
             workloads: take(&mut ebpf, "workloads")?,
+            namespaces: take(&mut ebpf, "namespaces")?,
             traced: false,
             filters: BTreeMap::new(),
             attached: BTreeMap::new(),
@@ -395,6 +417,11 @@ impl<'a> Datapath<'a> {
     pub fn routed_sockets(&self) -> Result<RoutedSockets> {
         let overflow = self.ebpf.map("overflow").context("the eBPF object has no map overflow")?;
         RoutedSockets::open(IterableMap::<u32, Kept>::map(&self.connections), overflow)
+    }
+
+    /// What becomes of connections by network namespace, to be told from anywhere.
+    pub fn namespaces(&self) -> Result<NamespaceMap> {
+        NamespaceMap::open(IterableMap::<u64, NamespaceEntry>::map(&self.namespaces))
     }
 
     /// Forgets the sockets that count at these entries of `outcomes`, after their workloads were detached.

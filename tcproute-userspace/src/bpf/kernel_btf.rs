@@ -12,6 +12,13 @@ pub(super) fn socket_error_offset() -> Option<u32> {
     member_offset(&btf, b"sock", b"sk_err")
 }
 
+/// The offsets of `skc_net` in `struct sock_common` and of `ns.inum` in `struct net`.
+pub(super) fn namespace_offsets() -> Option<(u32, u32)> {
+    let btf = fs::read(Path::new("/sys/kernel/btf/vmlinux")).ok()?;
+    let of = |structure: &str, member: &str| member_offset(&btf, structure.as_bytes(), member.as_bytes());
+    Some((of("sock_common", "skc_net")?, of("net", "ns")? + of("ns_common", "inum")?))
+}
+
 /// The offset in bytes of a member of a struct that is no bit field.
 fn member_offset(btf: &[u8], structure: &[u8], member: &[u8]) -> Option<u32> {
     if u16::from_ne_bytes(btf.get(..2)?.try_into().ok()?) != MAGIC {

@@ -9,6 +9,7 @@ mod keep;
 mod kernel_btf;
 pub mod linked;
 mod maps;
+mod namespaces;
 mod object;
 mod outcomes;
 pub mod pins;
@@ -21,8 +22,9 @@ mod shares;
 mod sys;
 mod tables;
 
-pub use datapath::{CounterValue, Datapath, Options};
+pub use datapath::{CounterValue, Datapath, Options, PastSidecars};
 pub use keep::Missing;
+pub use namespaces::NamespaceMap;
 pub use outcomes::possible_cpus;
 pub use programs::LoadedProgram;
 pub use routed::RoutedSockets;

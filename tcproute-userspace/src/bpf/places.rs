@@ -42,7 +42,7 @@ pub(super) fn free(
         if again.is_some_and(|again| again.cookie == place.cookie) {
             // Over, so that the next owner does not count its end: the entry of `outcomes` is soon another's.
             places
-                .set(index, Kept { cookie: 0, phase: Phase::Over as u16, ..place }, UNDER_LOCK)
+                .set(index, Kept { cookie: 0, phase: Phase::Over as u8, ..place }, UNDER_LOCK)
                 .context("cannot write the map connections")?;
         }
     }

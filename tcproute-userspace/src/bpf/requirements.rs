@@ -11,7 +11,10 @@ use nix::sys::{resource, utsname::uname};
 use tracing::debug;
 
 use super::kernel_btf;
-use crate::privileges::{can_load, effective};
+use crate::{
+    netns,
+    privileges::{can_load, effective},
+};
 
 /// The oldest kernel that has all that is used: 5.10, the oldest one that is tested.
 pub const OLDEST: KernelVersion = KernelVersion { major: 5, minor: 10 };
@@ -48,6 +51,22 @@ pub struct Features {
     pub names_processes: bool,
     /// Where `sk_err` stands in `struct sock`. Without it, failed attempts are not told apart.
     pub socket_error_offset: Option<u32>,
+    /// By what network namespaces are told apart. Without it, no sidecar is got past.
+    pub namespaces: Option<NamespaceKeys>,
+}
+
+/// By what programs and their loader tell network namespaces apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamespaceKeys {
+    /// Their cookies.
+    Cookies,
+    /// Their inodes: before 5.14 cookies are told to programs only.
+    Inodes {
+        /// Where `skc_net` stands in `struct sock_common`.
+        net: u32,
+        /// Where `ns.inum` stands in `struct net`.
+        inum: u32,
+    },
 }
 
 impl Features {
@@ -60,12 +79,24 @@ impl Features {
             names_processes: has(BpfHelper::BPF_FUNC_get_current_pid_tgid)?
                 && has(BpfHelper::BPF_FUNC_get_current_comm)?,
             socket_error_offset: kernel_btf::socket_error_offset(),
+            namespaces: match netns::cookie()? {
+                Some(_) => Some(NamespaceKeys::Cookies),
+                None => {
+                    kernel_btf::namespace_offsets().map(|(net, inum)| NamespaceKeys::Inodes { net, inum })
+                }
+            },
         })
     }
 
     /// As the programs know them: global constants.
-    pub fn globals(&self) -> [(&'static str, u32); 4] {
+    pub fn globals(&self) -> [(&'static str, u32); 6] {
+        let (net, inum) = match self.namespaces {
+            Some(NamespaceKeys::Inodes { net, inum }) => (net, inum),
+            Some(NamespaceKeys::Cookies) | None => (0, 0),
+        };
         [
+            ("NET_OFFSET", net),
+            ("INUM_OFFSET", inum),
             ("HAS_SET_RETVAL", u32::from(self.refuses_with_econnrefused)),
             ("HAS_MPTCP_SOCK", u32::from(self.names_mptcp_peers)),
             ("HAS_CURRENT", u32::from(self.names_processes)),

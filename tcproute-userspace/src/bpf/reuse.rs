@@ -6,8 +6,9 @@ use anyhow::Result;
 use aya::maps::cgroup_storage::CgroupStorageKey;
 use nix::libc::{EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM};
 use tcproute_common::{
-    Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Cursor, Kept, LayoutVersion, OutcomeCounts,
-    RouteKey, RouteValue, SHARES, Share, SocketAddress, Stored, WorkloadIdentity,
+    Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Cursor, Kept, LayoutVersion, NAMESPACES,
+    NamespaceEntry, OutcomeCounts, RouteKey, RouteValue, SHARES, Share, SocketAddress, Stored,
+    WorkloadIdentity,
 };
 use tracing::warn;
 
@@ -92,12 +93,13 @@ const TABLES: [Definition; 8] = [
     Definition::new::<u32, CarriedCounts>("carried", Kind::Hash, None),
 ];
 
-/// What sockets and cgroups have.
-const STATES: [Definition; 5] = [
+/// What sockets, cgroups and network namespaces have.
+const STATES: [Definition; 6] = [
     Definition::new::<u32, Kept>("connections", Kind::AlignedArray, Some(CONNECTIONS)),
     Definition::new::<u32, Stored>("overflow", Kind::SkStorage, Some(0)),
     Definition::new::<u32, Share>("shares", Kind::Hash, Some(SHARES)),
     Definition::new::<CgroupStorageKey, WorkloadIdentity>("workloads", Kind::CgroupStorage, Some(0)),
+    Definition::new::<u64, NamespaceEntry>("namespaces", Kind::Hash, Some(NAMESPACES)),
     Definition::new::<u32, u64>("counters", Kind::PerCpuArray, Some(Counter::ALL.len() as u32)),
 ];
 

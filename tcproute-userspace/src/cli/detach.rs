@@ -7,10 +7,13 @@ use clap::Args;
 use tracing::warn;
 
 use super::output;
-use crate::bpf::{
-    attached,
-    pins::{PinDirectory, Removed},
-    requirements,
+use crate::{
+    bpf::{
+        attached,
+        pins::{PinDirectory, Removed},
+        requirements,
+    },
+    sidecar,
 };
 
 #[derive(Debug, Args)]
@@ -32,7 +35,15 @@ impl Detach {
         );
         output::write(&told)?;
         tell_others();
-        let failures = removed.map(|removed| removed.failures).unwrap_or_default();
+        let mut failures = removed.map(|removed| removed.failures).unwrap_or_default();
+        // No socket is marked any more.
+        match sidecar::remove_everywhere(sidecar::Mark::default()) {
+            Ok(0) => {}
+            Ok(count) => {
+                output::write(&format!("removed the table tcproute from {count} network namespaces\n"))?;
+            }
+            Err(error) => failures.push(error),
+        }
         failures.iter().for_each(super::report);
         Ok(ExitCode::from(if failures.is_empty() { 0 } else { super::FAILED }))
     }

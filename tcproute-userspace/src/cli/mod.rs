@@ -31,7 +31,9 @@ use crate::{
     plan::{Room, Selection},
     policy::Compat,
     resources::{Guard, MeshName, cidr},
-    routing, sources,
+    routing,
+    sidecar::{self, KUMA_UID, Mark, Mode},
+    sources,
 };
 use failure::{BadUsage, FAILED, report};
 use input::SourceArguments;
@@ -167,6 +169,31 @@ struct Input {
     /// counted.
     #[arg(long, default_value = "1048576", value_name = "SOCKETS", value_parser = clap::value_parser!(u32).range(1..))]
     max_remembered_sockets: u32,
+    #[command(flatten)]
+    sidecar: SidecarArguments,
+}
+
+/// How sidecars are got past.
+#[derive(Debug, Clone, Copy, Args)]
+struct SidecarArguments {
+    /// Where routed connections are led past a sidecar that takes all connections of their network namespace: auto where
+    /// Kuma's redirection is found, bypass everywhere but on the host itself, off nowhere.
+    #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
+    sidecar: Mode,
+    /// The bits of the mark of routed sockets by which they get past, and which of all bits those are.
+    #[arg(long, default_value_t, value_name = "VALUE/MASK")]
+    sidecar_mark: Mark,
+    /// The user that sidecars run as, whose connections are never routed: as its own user namespace numbers it or, with
+    /// --sidecar off, as this host does.
+    #[arg(long, default_value_t = KUMA_UID, value_name = "UID")]
+    sidecar_uid: u32,
+}
+
+impl SidecarArguments {
+    const fn settings(self) -> sidecar::Settings {
+        let Self { sidecar: mode, sidecar_mark: mark, sidecar_uid: uid } = self;
+        sidecar::Settings { mode, mark, uid }
+    }
 }
 
 impl Input {
@@ -184,6 +211,7 @@ impl Input {
                 routes: self.max_routes_per_workload as usize,
                 endpoints: self.max_endpoints_per_workload as usize,
             },
+            sidecar: self.sidecar.settings(),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     admin::Admin,
     agent::{self, Agent, Inputs, Settings},
     bpf::{
+        NamespaceMap,
         linked::PinnedLinks,
         pins::{PinDirectory, SpareBpffs},
         requirements,
@@ -24,6 +25,7 @@ use crate::{
     confined, drain,
     plan::EjectionPolicy,
     privileges,
+    sidecar::Mode,
     sources::{
         dns,
         kubernetes::PodChoice,
@@ -133,8 +135,20 @@ impl Run {
     pub(super) fn prepare(&mut self) -> Result<()> {
         requirements::raise_limits();
         self.spare = SpareBpffs::mount();
-        privileges::keep_needed(self.drain.is_some())?;
-        confined::confine(self.drain.is_some())
+        let visits = self.visits_namespaces();
+        privileges::keep_needed(visits)?;
+        confined::confine(visits)
+    }
+
+    /// Whether there may be anything to be done in other network namespaces: also to end what an earlier daemon has
+    /// begun there.
+    fn visits_namespaces(&self) -> bool {
+        let is_left = || {
+            let map = NamespaceMap::pinned(&PinDirectory::place(&self.bpffs, "namespaces"));
+            // It is told again when it matters.
+            map.is_ok_and(|map| map.is_some_and(|map| map.keys().is_ok_and(|keys| !keys.is_empty())))
+        };
+        self.drain.is_some() || self.input.sidecar.sidecar != Mode::Off || is_left()
     }
 
     pub(super) async fn run(self) -> Result<ExitCode> {

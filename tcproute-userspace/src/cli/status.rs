@@ -12,7 +12,7 @@ use super::{
 };
 use crate::admin::{
     client,
-    status::{Drain, Error, Failing, Features, LastReconcile, Source, Status as Report},
+    status::{Drain, Error, Failing, Features, LastReconcile, NetworkNamespace, Source, Status as Report},
 };
 
 /// So many violations are shown in the table.
@@ -60,6 +60,16 @@ fn table(report: &Report) -> Text {
     });
     text.gap();
     text.table(&["DATAPLANE", "MESH", "ROUTES", "ATTACHED", "CGROUP"], &[2], rows.chain(waiting));
+    let led = report.network_namespaces.iter().filter(|namespace| namespace.way != "plain");
+    let rows: Vec<_> = led
+        .map(|NetworkNamespace { inode, way, why, dataplanes, .. }| {
+            vec![inode.to_string(), way.clone(), dataplanes.join(", "), why.clone()]
+        })
+        .collect();
+    if !rows.is_empty() {
+        text.gap();
+        text.table(&["NETWORK NAMESPACE", "SIDECAR", "DATAPLANES", "WHY"], &[], rows);
+    }
     let rows = report.maps.iter().map(|map| {
         let share = f64::from(map.entries) / f64::from(map.capacity.max(1));
         vec![map.name.clone(), map.entries.to_string(), map.capacity.to_string(), percent(share)]

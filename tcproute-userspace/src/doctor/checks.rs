@@ -71,6 +71,7 @@ pub(super) fn checks(node: &Node) -> Vec<Check> {
     ];
     checks.extend(features(node));
     checks.push(drain(node));
+    checks.push(past_sidecars(node));
     checks.extend(others(node));
     checks.push(daemon(node));
     checks
@@ -275,6 +276,25 @@ fn drain(node: &Node) -> Check {
             Check::new(ID, Status::Ok, "run --drain can close connections to endpoints that have left")
         }
         (Err(reason), _) => Check::new(ID, Status::Fallback, format!("run --drain is refused: {reason}")),
+    }
+}
+
+fn past_sidecars(node: &Node) -> Check {
+    const ID: &str = "sidecar";
+    let keys = node.features.as_ref().map(|features| features.namespaces);
+    match (&node.sidecar, keys) {
+        (_, Ok(None)) => Check::new(
+            ID,
+            Status::Fallback,
+            "network namespaces cannot be told apart: before 5.14 that takes a kernel with BTF; pods with a sidecar are not \
+             got past it",
+        ),
+        (Ok(()), _) => Check::new(ID, Status::Ok, "routed connections can be led past a sidecar"),
+        (Err(reason), _) => Check::new(
+            ID,
+            Status::Fallback,
+            format!("routed connections of pods with a sidecar are left to it: {reason}"),
+        ),
     }
 }
 

@@ -20,7 +20,7 @@ use nix::{
 
 use crate::{
     bpf::{
-        Datapath, LoadedProgram, Options,
+        Datapath, LoadedProgram, Options, PastSidecars,
         attached::{self, Attached},
         pins,
         requirements::{self, Features, KernelVersion},
@@ -28,6 +28,7 @@ use crate::{
     drain,
     plan::Limits,
     privileges::{can_load, effective},
+    sidecar,
     workloads::cgroups::Cgroup2,
 };
 
@@ -72,6 +73,8 @@ pub(super) struct Node {
     pub(super) programs: Known<Vec<LoadedProgram>>,
     /// Whether connections can be closed.
     pub(super) drain: Known<()>,
+    /// Whether connections can be led past a sidecar.
+    pub(super) sidecar: Known<()>,
     /// What is attached to cgroups.
     pub(super) attached: Known<Attached>,
     /// The pid of the daemon.
@@ -102,6 +105,8 @@ impl Node {
                 features,
                 log_decisions: false,
                 sockets: 1,
+                past_sidecars: Some(PastSidecars { value: 1, mask: 1 }),
+                sidecar_uid: sidecar::KUMA_UID,
                 ejects: true,
                 pins: None,
                 reuse_tables: false,
@@ -134,6 +139,7 @@ impl Node {
             jit_harden: sysctl("net/core/bpf_jit_harden"),
             features,
             programs,
+            sidecar: privileged("making a network namespace").and_then(|()| sidecar::probe()),
             drain: drain::probe().map_err(|error| error.to_string()),
             attached,
             daemon: pins::daemon(bpffs),

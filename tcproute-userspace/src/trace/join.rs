@@ -46,11 +46,11 @@ impl Joiner {
     /// Takes a record, and gives the lines that are complete by it.
     pub fn take(&mut self, record: Record, now: Duration) -> Vec<Connection> {
         match record {
+            Record::Decision(decision @ Decision { left: Some(left), .. }) => {
+                vec![Connection { decision, outcome: left.into(), microseconds: None }]
+            }
             Record::Decision(decision) if decision.endpoint.is_none() => {
                 vec![Connection { decision, outcome: Outcome::NoEndpoint, microseconds: None }]
-            }
-            Record::Decision(decision) if decision.source_bound => {
-                vec![Connection { decision, outcome: Outcome::SourceBound, microseconds: None }]
             }
             Record::Decision(decision) => {
                 let cookie = decision.cookie;
@@ -104,7 +104,7 @@ mod tests {
             policies: Vec::new(),
             backend: None,
             endpoint: Some(([127, 0, 0, 2], 5432).into()),
-            source_bound: false,
+            left: None,
         })
     }
 

@@ -64,10 +64,21 @@ pub struct Decision {
     pub backend: Option<String>,
     /// Where the connection goes; absent if it was refused, since the backendRef has no endpoint.
     pub endpoint: Option<SocketAddr>,
-    /// Whether the connection is left to the dialled address, since its source is bound where it cannot reach the
-    /// endpoint.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub source_bound: bool,
+    /// Why the connection is left to the dialled address, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Left>,
+}
+
+/// Why a connection is left to the dialled address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Left {
+    /// Its source is bound where it cannot reach the endpoint.
+    SourceBound,
+    /// The way past the sidecar is not open.
+    Held,
+    /// Others have set bits of the socket's mark by which it would get past the sidecar.
+    MarkTaken,
 }
 
 /// What comes of a decision.
@@ -94,8 +105,22 @@ pub enum Outcome {
     Failed,
     /// Left to the dialled address: the socket is bound where it cannot reach the endpoint.
     SourceBound,
+    /// Left to the dialled address: the way past the sidecar is not open.
+    Held,
+    /// Left to the dialled address: others have set bits of its mark.
+    MarkTaken,
     /// Another program has led it elsewhere after the decision.
     Elsewhere,
+}
+
+impl From<Left> for Outcome {
+    fn from(left: Left) -> Self {
+        match left {
+            Left::SourceBound => Self::SourceBound,
+            Left::Held => Self::Held,
+            Left::MarkTaken => Self::MarkTaken,
+        }
+    }
 }
 
 impl Outcome {
@@ -112,6 +137,8 @@ impl Outcome {
             Self::Unsent => "unsent",
             Self::Failed => "failed",
             Self::SourceBound => "left: its source is bound",
+            Self::Held => "left to the sidecar",
+            Self::MarkTaken => "left: its mark is taken",
             Self::Elsewhere => "led elsewhere by another program",
         }
     }

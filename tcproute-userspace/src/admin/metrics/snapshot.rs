@@ -47,6 +47,8 @@ impl Snapshot {
                 Counter::Refused => decisions.push(("refused", value)),
                 Counter::Internal => decisions.push(("internal_error", value)),
                 Counter::SourceBound => decisions.push(("source_bound", value)),
+                Counter::Held => decisions.push(("held", value)),
+                Counter::MarkTaken => decisions.push(("mark_taken", value)),
                 Counter::Elsewhere => led_elsewhere = value,
                 Counter::Overflowed => states.push(("overflow", value)),
                 Counter::Untraced => events_lost = value,

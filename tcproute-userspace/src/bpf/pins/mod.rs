@@ -161,6 +161,11 @@ impl PinDirectory {
         })
     }
 
+    /// Where the map of that name is, if a daemon has left it there.
+    pub fn place(bpffs: &Path, map: &str) -> PathBuf {
+        bpffs.join(NAME).join(map)
+    }
+
     /// Where bpf(2) finds the map of that name.
     pub fn map(&self, name: &str) -> PathBuf {
         self.directory().place(name)

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     bpf::{
         LoadedProgram,
-        requirements::{Features, KernelVersion},
+        requirements::{Features, KernelVersion, NamespaceKeys},
     },
     drain::Unsupported,
 };
@@ -17,6 +17,7 @@ fn good() -> Node {
         names_mptcp_peers: true,
         names_processes: true,
         socket_error_offset: Some(8),
+        namespaces: Some(NamespaceKeys::Cookies),
     };
     Node {
         release: "6.1.0-32-cloud-amd64".to_owned(),
@@ -40,6 +41,7 @@ fn good() -> Node {
         features: Ok(features),
         programs: Ok(Vec::new()),
         drain: Ok(()),
+        sidecar: Ok(()),
         attached: Ok(Attached { programs: Vec::new(), cut_off: None }),
         daemon: None,
     }

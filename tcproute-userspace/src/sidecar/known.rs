@@ -1,0 +1,312 @@
+//! The network namespaces of workloads, each with what becomes of its connections.
+//!
+//! The order is what keeps connections whole. A table is there before the map says that connections are led past; and
+//! the map says that they are not before the table goes. What is in doubt is held, and so left to the sidecar.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use tcproute_common::Way;
+use tracing::{info, warn};
+
+use super::{
+    inside,
+    legacy::has_nat,
+    nftables::Changes,
+    passage::{Replacing, Verdict, Whose, judge},
+    settings::{Mode, Settings},
+    table::Table,
+};
+use crate::{
+    bpf::NamespaceMap,
+    netns::{self, Namespace, NamespaceId, Namespaces},
+    workloads::cgroups::CgroupId,
+};
+
+/// So long after it has come a namespace may get its redirection: by an init container, before all others start.
+const YOUNG: Duration = Duration::from_mins(2);
+
+/// The namespaces of workloads.
+pub(super) struct Known {
+    settings: Settings,
+    map: NamespaceMap,
+    /// Whether the kernel tells the cookies of namespaces.
+    by_cookie: bool,
+    pub(super) namespaces: BTreeMap<NamespaceId, One>,
+    /// What went wrong, by cgroup.
+    pub(super) failures: BTreeMap<PathBuf, String>,
+}
+
+/// A namespace.
+pub(super) struct One {
+    namespace: Namespace,
+    /// The workloads that have processes in it.
+    pub(super) members: BTreeSet<CgroupId>,
+    whose: Whose,
+    at_first: Whose,
+    /// Whether it is known though no workload is in it.
+    stays: bool,
+    since: Instant,
+    /// Whether it has to be looked at.
+    due: bool,
+    /// As the map has it, if it was ever looked at.
+    pub(super) key: Option<u64>,
+    pub(super) sidecar: u32,
+    pub(super) verdict: Verdict,
+    /// Told of changes in it.
+    changes: Option<Changes>,
+    legacy: [String; 2],
+}
+
+impl Known {
+    /// None yet but this process's own one, which is a workload's or not, and the host's.
+    pub(super) fn new(settings: Settings, map: NamespaceMap, by_cookie: bool, own: Whose) -> Self {
+        let mut known =
+            Self { settings, map, by_cookie, namespaces: BTreeMap::new(), failures: BTreeMap::new() };
+        // Of a command's own container the first process is no host.
+        let host = (own == Whose::Daemons).then_some((1, Whose::Host));
+        for (process, whose) in host.into_iter().chain([(std::process::id(), own)]) {
+            let mut found = Namespaces::new();
+            // The host's may be out of sight, and then no workload is in it either.
+            if netns::open(process, &mut found).is_err() {
+                continue;
+            }
+            for (id, namespace) in found {
+                known.namespaces.entry(id).or_insert_with(|| One::new(namespace, whose, true));
+            }
+        }
+        known
+    }
+
+    /// Takes which workloads there are, and looks for their namespaces.
+    pub(super) fn find(&mut self, cgroups: &BTreeMap<CgroupId, PathBuf>, epoll: &Epoll) {
+        let mut members: BTreeMap<NamespaceId, BTreeSet<CgroupId>> = BTreeMap::new();
+        let mut found = Namespaces::new();
+        let mut failures = BTreeMap::new();
+        for (&cgroup, path) in cgroups {
+            let mut own = Namespaces::new();
+            for directory in netns::tree(path) {
+                if let Err(error) = netns::add(&directory, &mut own) {
+                    failures.insert(path.clone(), format!("{error:#}"));
+                }
+            }
+            for (id, namespace) in own {
+                members.entry(id).or_default().insert(cgroup);
+                found.entry(id).or_insert(namespace);
+            }
+        }
+        for (id, namespace) in found {
+            let process = namespace.process;
+            let one =
+                self.namespaces.entry(id).or_insert_with(|| One::new(namespace, Whose::Workloads, false));
+            one.namespace.process = process;
+        }
+        for (id, one) in &mut self.namespaces {
+            one.members = members.remove(id).unwrap_or_default();
+            // Its own daemon's becomes a workload's with the first, and its own again after the last.
+            let now = if one.members.is_empty() { one.at_first } else { Whose::Workloads };
+            if one.whose != Whose::Host && one.whose != now {
+                one.whose = now;
+                one.due = true;
+            }
+        }
+        let left = |(_, one): &(&NamespaceId, &One)| one.members.is_empty() && !one.stays;
+        let left: Vec<NamespaceId> = self.namespaces.iter().filter(left).map(|(&id, _)| id).collect();
+        for id in left {
+            if let Some(one) = self.namespaces.remove(&id) {
+                self.leave(&one, epoll);
+            }
+        }
+        self.failures = failures;
+    }
+
+    /// Looks into namespaces, and does what there is to be done.
+    pub(super) fn visit(&mut self, ids: &BTreeSet<NamespaceId>, replacing: Replacing, epoll: &Epoll) {
+        for id in ids {
+            let Some(one) = self.namespaces.get_mut(id) else { continue };
+            one.due = false;
+            let before = one.verdict.clone();
+            if let Err(error) = one.visit(*id, &self.settings, &mut self.map, self.by_cookie, replacing) {
+                one.hold(&mut self.map, format!("{error:#}"));
+            }
+            one.listen(*id, epoll);
+            if one.verdict != before {
+                let (inode, why) = (id.inode, &one.verdict.why);
+                match one.verdict.way {
+                    Way::Past => info!(inode, "routed connections are led past the sidecar: {why}"),
+                    Way::Held => warn!(inode, "routed connections are left to the sidecar: {why}"),
+                    Way::Plain => info!(inode, "no sidecar takes connections of this network namespace"),
+                }
+            }
+        }
+    }
+
+    /// Those that were never looked at, or that are others' by now.
+    pub(super) fn due(&self) -> BTreeSet<NamespaceId> {
+        self.namespaces.iter().filter(|(_, one)| one.due).map(|(&id, _)| id).collect()
+    }
+
+    /// Those that may have got a redirection of which the kernel tells nobody.
+    pub(super) fn suspects(&mut self) -> BTreeSet<NamespaceId> {
+        let mut suspects = BTreeSet::new();
+        for (&id, one) in &mut self.namespaces {
+            if one.verdict.way == Way::Past {
+                continue;
+            }
+            let legacy = inside::legacy_tables(one.namespace.process);
+            let is_young = one.is_young();
+            if legacy != one.legacy || (is_young && legacy.iter().any(|names| has_nat(names))) {
+                suspects.insert(id);
+            }
+            one.legacy = legacy;
+        }
+        suspects
+    }
+
+    /// Whether any may be about to get its redirection.
+    pub(super) fn has_young(&self) -> bool {
+        self.settings.mode == Mode::Auto
+            && self
+                .namespaces
+                .values()
+                .any(|one| one.is_young() && one.verdict.way == Way::Plain && !one.stays)
+    }
+
+    /// All of them.
+    pub(super) fn ids(&self) -> BTreeSet<NamespaceId> {
+        self.namespaces.keys().copied().collect()
+    }
+
+    /// The one with this number in an event.
+    pub(super) fn by_event(&self, number: u64) -> Option<NamespaceId> {
+        self.namespaces.keys().copied().find(|id| id.inode == number)
+    }
+
+    /// Reads what was told of it.
+    pub(super) fn read_changes(&self, id: NamespaceId) {
+        if let Some(changes) = self.namespaces.get(&id).and_then(|one| one.changes.as_ref()) {
+            changes.forget();
+        }
+    }
+
+    /// Forgets namespaces that an earlier daemon has left and that are none of these. Whether there were any.
+    pub(super) fn forget_others(&mut self) -> Result<bool> {
+        let ours: BTreeSet<u64> = self.namespaces.values().filter_map(|one| one.key).collect();
+        let others: Vec<u64> = self.map.keys()?.into_iter().filter(|key| !ours.contains(key)).collect();
+        for key in &others {
+            self.map.remove(*key)?;
+        }
+        Ok(!others.is_empty())
+    }
+
+    /// Has no namespace led past any more, and takes all tables away.
+    pub(super) fn leave_all(&mut self, epoll: &Epoll) {
+        for one in std::mem::take(&mut self.namespaces).values() {
+            self.leave(one, epoll);
+        }
+    }
+
+    fn leave(&mut self, one: &One, epoll: &Epoll) {
+        if let Some(changes) = &one.changes {
+            // It goes with its descriptor in any case.
+            let _ = epoll.delete(changes);
+        }
+        let forgotten = one.key.map_or(Ok(()), |key| self.map.remove(key));
+        let left = forgotten.and_then(|()| match one.verdict.way {
+            Way::Past => netns::within(&one.namespace.file, || inside::remove(self.settings.mark)).map(drop),
+            Way::Plain | Way::Held => Ok(()),
+        });
+        if let Err(error) = left {
+            warn!("what leads connections past a sidecar is left: {error:#}");
+        }
+    }
+}
+
+impl One {
+    fn new(namespace: Namespace, whose: Whose, stays: bool) -> Self {
+        Self {
+            namespace,
+            members: BTreeSet::new(),
+            whose,
+            at_first: whose,
+            stays,
+            since: Instant::now(),
+            due: true,
+            key: None,
+            sidecar: 0,
+            verdict: Verdict { way: Way::Held, makes_table: false, why: "it was not looked at".to_owned() },
+            changes: None,
+            legacy: <[String; 2]>::default(),
+        }
+    }
+
+    fn is_young(&self) -> bool {
+        self.since.elapsed() < YOUNG
+    }
+
+    fn visit(
+        &mut self,
+        id: NamespaceId,
+        settings: &Settings,
+        map: &mut NamespaceMap,
+        by_cookie: bool,
+        replacing: Replacing,
+    ) -> Result<()> {
+        let Settings { mode, mark, uid } = *settings;
+        let before = self.whose;
+        let (key, had_table, whose, mut verdict) = netns::within(&self.namespace.file, || {
+            let key = if by_cookie { netns::cookie()? } else { Some(id.inode) };
+            let key = key.context("the kernel does not tell the cookie of a network namespace")?;
+            let seen = inside::look(mark, before)?;
+            let had_table = matches!(&seen.table, Ok(table) if *table != Table::Missing);
+            let mut verdict = judge(mode, &seen, replacing);
+            if verdict.makes_table
+                && let Err(why) = inside::make(mark)
+            {
+                verdict = Verdict { way: Way::Held, makes_table: false, why };
+            }
+            Ok((key, had_table, seen.whose, verdict))
+        })?;
+        self.whose = whose;
+        verdict.makes_table = false;
+        // A process that has gone meanwhile was one of the same user namespace, as far as is known.
+        match inside::uid_of(self.namespace.process, uid) {
+            Ok(mapped) => self.sidecar = mapped.unwrap_or(uid),
+            Err(_) if self.key.is_some() => {}
+            Err(_) => self.sidecar = uid,
+        }
+        map.set(key, verdict.way, self.sidecar)?;
+        self.key = Some(key);
+        let is_past = verdict.way == Way::Past;
+        self.verdict = verdict;
+        if had_table && !is_past && replacing == Replacing::Yes && whose != Whose::Host {
+            netns::within(&self.namespace.file, || inside::remove(mark))?;
+        }
+        Ok(())
+    }
+
+    /// Leaves connections to whoever takes them.
+    fn hold(&mut self, map: &mut NamespaceMap, why: String) {
+        let held = self.key.map_or(Ok(()), |key| map.remove(key));
+        if let Err(error) = held {
+            warn!("connections may be led past a sidecar by half: {error:#}");
+        }
+        self.verdict = Verdict { way: Way::Held, makes_table: false, why };
+    }
+
+    fn listen(&mut self, id: NamespaceId, epoll: &Epoll) {
+        if self.changes.is_some() || self.whose != Whose::Workloads {
+            return;
+        }
+        let Ok(Ok(changes)) = netns::within(&self.namespace.file, || Ok(Changes::open())) else { return };
+        // Without, they are found when everything is looked at again.
+        if epoll.add(&changes, EpollEvent::new(EpollFlags::EPOLLIN, id.inode)).is_ok() {
+            self.changes = Some(changes);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What others may know of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use tcproute_common::Way;
+
+use crate::workloads::cgroups::CgroupId;
+
+/// As it is told.
+pub const fn name_of(way: Way) -> &'static str {
+    match way {
+        Way::Held => "held",
+        Way::Plain => "plain",
+        Way::Past => "past",
+    }
+}
+
+/// What was seen and done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// Whether anything was looked at yet.
+    pub looked: bool,
+    /// The network namespaces that are known.
+    pub namespaces: Vec<NamespaceState>,
+    /// Cgroups with processes whose network namespace cannot be told, and why.
+    pub failures: BTreeMap<PathBuf, String>,
+}
+
+/// A network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceState {
+    /// Its number, as lsns(8) shows it.
+    pub inode: u64,
+    /// What becomes of routed connections.
+    pub way: Way,
+    /// Why they are held, or how they are redirected.
+    pub why: String,
+    /// The sidecar's user there, as the host numbers it.
+    pub sidecar: u32,
+    /// The workloads with processes in it.
+    pub workloads: BTreeSet<CgroupId>,
+}
