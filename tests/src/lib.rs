@@ -13,6 +13,7 @@ pub mod interrupt;
 pub mod load;
 pub mod maps;
 pub mod mesh;
+pub mod namespace;
 pub mod node;
 pub mod process;
 pub mod rewriter;
