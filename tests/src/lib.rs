@@ -20,6 +20,7 @@ pub mod rewriter;
 pub mod routes;
 pub mod sample;
 pub mod server;
+pub mod sidecar;
 pub mod steps;
 pub mod tcproute;
 
