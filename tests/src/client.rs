@@ -26,6 +26,10 @@ def dial(host, port):
     s.settimeout(10)
     s.connect((host, port))
     return s
+def answer(host, port):
+    try:
+        with dial(host, port) as s: return name(s)
+    except OSError as e: return errno.errorcode.get(e.errno) or str(e)
 def disconnect(s):
     # Takes long to load.
     import ctypes
@@ -52,8 +56,9 @@ def with_the_place_of(first):
     sys.exit('no two sockets have the same place')
 ";
 
-/// A Python program with these helpers: `dial(host, port)`, `name(socket)`, `disconnect(socket)`, `cookie(socket)`;
-/// and, on `one_cpu()`, `with_the_place_of(socket)`, a new socket whose state belongs where that of another one is.
+/// A Python program with these helpers: `dial(host, port)`, `name(socket)`, `answer(host, port)`, which is a name or
+/// that of an error, `disconnect(socket)`, `cookie(socket)`; and, on `one_cpu()`, `with_the_place_of(socket)`, a new
+/// socket whose state belongs where that of another one is.
 pub fn script(body: &str) -> String {
     format!("{PRELUDE}\n{body}")
 }
@@ -149,7 +154,13 @@ impl Client {
 
     /// Tells it to go on.
     pub fn go_on(&mut self) {
-        self.child.stdin.as_mut().expect("the client runs").write_all(b"\n").expect("the client runs");
+        self.tell("");
+    }
+
+    /// Sends it a line.
+    pub fn tell(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("the client runs");
+        input.write_all(format!("{line}\n").as_bytes()).expect("the client runs");
     }
 
     /// Lets it end, and waits for that.

@@ -1,17 +1,17 @@
 //! Two hosts joined by a cable: network namespaces and a pair of veth devices.
 
 use std::{
-    fs::File,
     io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     process::{Command, Stdio},
     sync::atomic::{AtomicU8, Ordering},
-    thread,
 };
 
-use nix::sched::{CloneFlags, setns};
-
-use crate::{cgroup::TestCgroup, process::Process};
+use crate::{
+    cgroup::TestCgroup,
+    namespace::{Namespace, ip},
+    process::Process,
+};
 
 /// A client and a server. The server is the client's router as well, so that what it does with packets for others
 /// is what a network would do.
@@ -36,7 +36,7 @@ impl Hosts {
             server: Namespace::add(format!("tcproute-s-{id}"))?,
             net,
         };
-        let (client, server) = (&hosts.client.0, &hosts.server.0);
+        let (client, server) = (hosts.client.name(), hosts.server.name());
         ip(&format!("link add eth0 netns {client} type veth peer name eth0 netns {server}"))?;
         for (namespace, address) in [(client, hosts.client_address()), (server, hosts.server_address())] {
             for command in [
@@ -64,17 +64,17 @@ impl Hosts {
 
     /// What the server does with packets for a network: `blackhole` or `unreachable`.
     pub fn route_on_server(&self, kind: &str, network: &str) {
-        ip(&format!("-n {} route add {kind} {network}", self.server.0)).expect("a route can be added");
+        ip(&format!("-n {} route add {kind} {network}", self.server.name())).expect("a route can be added");
     }
 
     /// Sets `net.ipv4.name` of the server.
     pub fn set_on_server(&self, name: &str, value: u32) {
-        set(&self.server, name, value);
+        self.server.set(&format!("ipv4/{name}"), value);
     }
 
     /// Sets `net.ipv4.name` of the client.
     pub fn set_on_client(&self, name: &str, value: u32) {
-        set(&self.client, name, value);
+        self.client.set(&format!("ipv4/{name}"), value);
     }
 
     /// A command that will run on the client.
@@ -89,20 +89,12 @@ impl Hosts {
 
     /// A socket of the server that listens at this address.
     pub fn listen_on_server(&self, address: SocketAddr) -> TcpListener {
-        let namespace = File::open(format!("/run/netns/{}", self.server.0)).expect("the namespace is there");
-        // The thread that enters the namespace ends in it; its sockets stay where they were made.
-        let listen = move || {
-            setns(namespace, CloneFlags::CLONE_NEWNET).expect("a namespace can be entered");
-            TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"))
-        };
-        thread::spawn(listen).join().expect("the server can listen")
+        self.server.listen(address)
     }
 
     /// As [`Self::on_client`], in a cgroup.
     pub fn on_client_in(&self, cgroup: &TestCgroup, program: &str) -> Command {
-        let mut command = cgroup.command("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.client.0)).arg(program);
-        command
+        self.client.command_in(cgroup, program)
     }
 
     /// Runs a program on the server until the answer is dropped. It must print a line once it is ready.
@@ -116,42 +108,4 @@ impl Hosts {
         assert!(!line.is_empty(), "the server does not start");
         Process(child)
     }
-}
-
-/// A network namespace that goes when this is dropped, with the devices in it.
-struct Namespace(String);
-
-impl Namespace {
-    fn add(name: String) -> Result<Self, String> {
-        ip(&format!("netns add {name}"))?;
-        Ok(Self(name))
-    }
-
-    fn command(&self, program: &str) -> Command {
-        // `ip netns exec` would mount /sys anew, without the cgroups in it.
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.0)).arg(program);
-        command
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = ip(&format!("netns delete {}", self.0));
-    }
-}
-
-fn set(namespace: &Namespace, name: &str, value: u32) {
-    let script = format!("echo {value} > /proc/sys/net/ipv4/{name}");
-    let status = namespace.command("sh").args(["-c", &script]).status();
-    assert!(status.is_ok_and(|status| status.success()), "cannot set {name}");
-}
-
-fn ip(arguments: &str) -> Result<(), String> {
-    let output = Command::new("ip").args(arguments.split(' ')).output();
-    let output = output.map_err(|error| format!("cannot start ip: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }

@@ -13,12 +13,14 @@ pub mod interrupt;
 pub mod load;
 pub mod maps;
 pub mod mesh;
+pub mod namespace;
 pub mod node;
 pub mod process;
 pub mod rewriter;
 pub mod routes;
 pub mod sample;
 pub mod server;
+pub mod sidecar;
 pub mod steps;
 pub mod tcproute;
 

@@ -1,8 +1,9 @@
-//! Real servers on loopback.
+//! Real servers: on loopback, or wherever a socket listens.
 
 use std::{
     io::{BufRead as _, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::AsRawFd as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,9 +11,11 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use nix::sys::socket::{Shutdown, shutdown};
+
 /// A TCP server that answers every connection with its name and closes it.
 pub struct Server {
-    address: SocketAddr,
+    listener: TcpListener,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -20,8 +23,13 @@ pub struct Server {
 impl Server {
     /// Listens at the address; port 0 takes a free one.
     pub fn start(address: impl Into<SocketAddr>, name: &str) -> Self {
+        Self::start_on(bind(address.into()), name)
+    }
+
+    /// As [`Self::start`], where something listens already.
+    pub fn start_on(listener: TcpListener, name: &str) -> Self {
         let name = name.to_owned();
-        Self::serve(bind(address.into()), move |_| name.clone())
+        Self::serve(listener, move |_| name.clone())
     }
 
     /// As [`Self::start`]; the name is the address that was reached. At an unspecified one it listens at all of this
@@ -44,11 +52,11 @@ impl Server {
     }
 
     fn serve(listener: TcpListener, name: impl Fn(&TcpStream) -> String + Send + 'static) -> Self {
-        let address = address_of(&listener);
+        let accepting = listener.try_clone().expect("a socket can be duplicated");
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
-            for stream in listener.incoming() {
+            for stream in accepting.incoming() {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
@@ -60,12 +68,12 @@ impl Server {
                 }
             }
         });
-        Self { address, stop, thread: Some(thread) }
+        Self { listener, stop, thread: Some(thread) }
     }
 
     /// Where it listens.
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().expect("a bound listener has an address")
     }
 }
 
@@ -73,15 +81,11 @@ fn bind(address: SocketAddr) -> TcpListener {
     TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"))
 }
 
-fn address_of(listener: &TcpListener) -> SocketAddr {
-    listener.local_addr().expect("a bound listener has an address")
-}
-
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // Wakes the thread up.
-        let _ = TcpStream::connect(self.address);
+        // Ends accept(), also in another namespace, where this process cannot dial it.
+        let _ = shutdown(self.listener.as_raw_fd(), Shutdown::Both);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::command;
 
 /// What the kernel tests call.
-pub(crate) const KERNEL_TESTS: [&str; 5] = ["bpftool", "curl", "iproute2", "netcat-openbsd", "python3"];
+pub(crate) const KERNEL_TESTS: [&str; 7] =
+    ["bpftool", "curl", "iproute2", "iptables", "netcat-openbsd", "nftables", "python3"];
 
 /// Sees to it that these Debian packages are there, and installs the missing ones where that is possible.
 pub(crate) fn ensure(packages: &[&str]) -> Result<()> {
@@ -68,6 +69,7 @@ fn main_program(package: &str) -> &str {
     match package {
         "iproute2" => "ip",
         "netcat-openbsd" => "nc",
+        "nftables" => "nft",
         same => same,
     }
 }

@@ -1,0 +1,150 @@
+//! A pod and its node: two network namespaces joined by a pair of veth devices.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU8, Ordering},
+};
+
+use super::PYTHON;
+use crate::{
+    cgroup::TestCgroup,
+    client::{script, stdout},
+    namespace::{Namespace, ip},
+    process::Process,
+    server::Server,
+};
+
+/// All that the pod does not have itself is looked for at the node, where servers run. The network of the machine has
+/// no part in it.
+pub struct Pod {
+    pod: Namespace,
+    node: Namespace,
+    net: u8,
+}
+
+impl Pod {
+    /// A pod of a test's own. If there cannot be one, says why the test is skipped.
+    pub fn of(test: &str) -> Option<Self> {
+        Self::new().inspect_err(|error| println!("SKIPPED {test}: no network of a pod: {error}")).ok()
+    }
+
+    fn new() -> Result<Self, String> {
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        let net = NEXT.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}-{net}", std::process::id());
+        let this = Self {
+            pod: Namespace::add(format!("tcproute-pod-{id}"))?,
+            node: Namespace::add(format!("tcproute-node-{id}"))?,
+            net,
+        };
+        let (pod, node) = (this.pod.name(), this.node.name());
+        ip(&format!("link add eth0 netns {pod} type veth peer name eth0 netns {node}"))?;
+        for (namespace, v4, v6) in
+            [(pod, this.address(), this.address_v6()), (node, this.node_address(), this.node_address_v6())]
+        {
+            for command in [
+                format!("addr add {v4}/24 dev eth0"),
+                // Without a search for duplicates an address can be used at once.
+                format!("addr add {v6}/64 dev eth0 nodad"),
+                "link set eth0 up".into(),
+                "link set lo up".into(),
+            ] {
+                ip(&format!("-n {namespace} {command}"))?;
+            }
+        }
+        ip(&format!("-n {pod} route add default via {}", this.node_address()))?;
+        ip(&format!("-n {pod} route add default via {}", this.node_address_v6()))?;
+        // A router says that what it does not know is unreachable; else nobody would answer.
+        this.node.set("ipv4/ip_forward", 1);
+        this.node.set("ipv6/conf/all/forwarding", 1);
+        Ok(this)
+    }
+
+    /// The pod's address.
+    pub const fn address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 77, self.net, 1)
+    }
+
+    /// Its other address.
+    pub const fn address_v6(&self) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd00, 0x77, self.net as u16, 0, 0, 0, 0, 1)
+    }
+
+    /// The node's address.
+    pub const fn node_address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 77, self.net, 2)
+    }
+
+    /// Its other address.
+    pub const fn node_address_v6(&self) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd00, 0x77, self.net as u16, 0, 0, 0, 0, 2)
+    }
+
+    /// The file that stands for the pod's namespace.
+    pub fn namespace(&self) -> PathBuf {
+        self.pod.file()
+    }
+
+    /// A command that will run in the pod as this user, and in the cgroup if one is given.
+    pub fn command(&self, cgroup: Option<&TestCgroup>, uid: u32, program: &str) -> Command {
+        let enter = |program| match cgroup {
+            Some(cgroup) => self.pod.command_in(cgroup, program),
+            None => self.pod.command(program),
+        };
+        if uid == 0 {
+            return enter(program);
+        }
+        // Last, since only root may enter.
+        let mut command = enter("setpriv");
+        let uid = uid.to_string();
+        command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", program]);
+        command
+    }
+
+    /// A command that will run on the node, as root.
+    pub fn on_node(&self, program: &str) -> Command {
+        self.node.command(program)
+    }
+
+    /// A process that keeps the pod's namespace and is in the cgroup, as the pause container of a pod: by it, the
+    /// namespace can be found from the cgroup.
+    pub fn pause(&self, cgroup: &TestCgroup) -> Process {
+        let mut command = self.command(Some(cgroup), 0, "sh");
+        // It ends with its input, so with this process, too.
+        command.args(["-c", "echo in; exec cat > /dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("sh can be started");
+        let mut line = String::new();
+        let output = child.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut line).expect("it prints a line");
+        assert_eq!(line, "in\n", "the process does not get into the pod");
+        Process(child)
+    }
+
+    /// A server on the node, at any address: the node gets it if it does not have it.
+    pub fn serve(&self, address: SocketAddr, name: &str) -> Server {
+        let host = address.ip();
+        if ![IpAddr::from(self.node_address()), self.node_address_v6().into()].contains(&host) {
+            let length = if host.is_ipv4() { 32 } else { 128 };
+            let add = format!("-n {} addr replace {host}/{length} dev lo nodad", self.node.name());
+            ip(&add).expect("an address can be added");
+        }
+        Server::start_on(self.node.listen(address), name)
+    }
+
+    /// A server in the pod.
+    pub fn serve_inside(&self, address: SocketAddr, name: &str) -> Server {
+        Server::start_on(self.pod.listen(address), name)
+    }
+
+    /// Who answers this user of the pod at each address, or else the name of the error.
+    pub fn ask(&self, cgroup: Option<&TestCgroup>, uid: u32, dialled: &[SocketAddr]) -> Vec<String> {
+        let asking = |to: &SocketAddr| format!("print(answer('{}', {}))", to.ip(), to.port());
+        let body = dialled.iter().map(asking).collect::<Vec<_>>().join("\n");
+        let mut client = self.command(cgroup, uid, PYTHON);
+        let output = client.args(["-SEc", &script(&body)]).output().expect("python3 can be started");
+        stdout(&output).lines().map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,5 @@
+//! Pods with Kuma's sidecar, which takes all outbound connections.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod fixture;
