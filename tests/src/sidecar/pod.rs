@@ -97,8 +97,8 @@ impl Pod {
         if uid == 0 {
             return enter(program);
         }
-        // Last, since only root may enter.
-        let mut command = enter("setpriv");
+        // Last, since only root may enter. By its path: the shell of a guest would run its own.
+        let mut command = enter("/usr/bin/setpriv");
         let uid = uid.to_string();
         command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", program]);
         command
