@@ -7,11 +7,7 @@ use std::{
     sync::atomic::{AtomicU8, Ordering},
 };
 
-use crate::{
-    cgroup::TestCgroup,
-    namespace::{Namespace, ip},
-    process::Process,
-};
+use crate::{cgroup::TestCgroup, namespace::Namespace, process::Process};
 
 /// A client and a server. The server is the client's router as well, so that what it does with packets for others
 /// is what a network would do.
@@ -30,24 +26,16 @@ impl Hosts {
     fn new() -> Result<Self, String> {
         static NEXT: AtomicU8 = AtomicU8::new(0);
         let net = NEXT.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{}-{net}", std::process::id());
-        let hosts = Self {
-            client: Namespace::add(format!("tcproute-c-{id}"))?,
-            server: Namespace::add(format!("tcproute-s-{id}"))?,
-            net,
-        };
-        let (client, server) = (hosts.client.name(), hosts.server.name());
-        ip(&format!("link add eth0 netns {client} type veth peer name eth0 netns {server}"))?;
-        for (namespace, address) in [(client, hosts.client_address()), (server, hosts.server_address())] {
-            for command in [
-                format!("addr add {address}/24 dev eth0"),
-                "link set eth0 up".into(),
-                "link set lo up".into(),
-            ] {
-                ip(&format!("-n {namespace} {command}"))?;
-            }
+        let hosts = Self { client: Namespace::new()?, server: Namespace::new()?, net };
+        hosts.client.join(&hosts.server)?;
+        for (host, address) in
+            [(&hosts.client, hosts.client_address()), (&hosts.server, hosts.server_address())]
+        {
+            host.ip(&format!("addr add {address}/24 dev eth0"))?;
+            host.ip("link set eth0 up")?;
+            host.ip("link set lo up")?;
         }
-        ip(&format!("-n {client} route add default via {}", hosts.server_address()))?;
+        hosts.client.ip(&format!("route add default via {}", hosts.server_address()))?;
         hosts.set_on_server("ip_forward", 1);
         Ok(hosts)
     }
@@ -64,7 +52,7 @@ impl Hosts {
 
     /// What the server does with packets for a network: `blackhole` or `unreachable`.
     pub fn route_on_server(&self, kind: &str, network: &str) {
-        ip(&format!("-n {} route add {kind} {network}", self.server.name())).expect("a route can be added");
+        self.server.ip(&format!("route add {kind} {network}")).expect("a route can be added");
     }
 
     /// Sets `net.ipv4.name` of the server.

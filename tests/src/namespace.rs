@@ -2,34 +2,57 @@
 
 use std::{
     fs::File,
+    io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
     path::PathBuf,
-    process::Command,
+    process::{Command, Stdio},
     thread,
 };
 
 use nix::sched::{CloneFlags, setns};
 
-use crate::cgroup::TestCgroup;
+use crate::{cgroup::TestCgroup, process::Process};
 
-/// It goes when this is dropped, with the devices in it.
-pub struct Namespace(String);
+/// It goes when this is dropped, with the devices in it. A process holds it that ends with the input that it has of
+/// this one, so it goes as well when a test is killed.
+pub struct Namespace(Process);
 
 impl Namespace {
-    /// One of that name; if there cannot be any, says why.
-    pub fn add(name: String) -> Result<Self, String> {
-        ip(&format!("netns add {name}"))?;
-        Ok(Self(name))
+    /// A new one; if there cannot be any, says why.
+    pub fn new() -> Result<Self, String> {
+        let mut holder = Command::new("unshare");
+        holder.args(["--net", "sh", "-c", "echo in; exec cat > /dev/null"]);
+        holder.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut holder = holder.spawn().map_err(|error| format!("cannot start unshare: {error}"))?;
+        let output = holder.stdout.take().expect("it is piped");
+        let this = Self(Process(holder));
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).expect("a pipe can be read");
+        if line == "in\n" { Ok(this) } else { Err("unshare --net fails".to_owned()) }
     }
 
-    /// As `ip` knows it.
-    pub fn name(&self) -> &str {
-        &self.0
+    /// By which `ip` knows it.
+    fn id(&self) -> u32 {
+        self.0.0.id()
     }
 
     /// The file that stands for it.
     pub fn file(&self) -> PathBuf {
-        format!("/run/netns/{}", self.0).into()
+        format!("/proc/{}/ns/net", self.id()).into()
+    }
+
+    /// Joins it to another one by a cable: each has an end of the name `eth0`.
+    pub fn join(&self, other: &Self) -> Result<(), String> {
+        let (one, other) = (self.id(), other.id());
+        succeed(
+            Command::new("ip"),
+            &format!("link add eth0 netns {one} type veth peer name eth0 netns {other}"),
+        )
+    }
+
+    /// Runs `ip` in it with these arguments; if that fails, says why.
+    pub fn ip(&self, arguments: &str) -> Result<(), String> {
+        succeed(self.command("ip"), arguments)
     }
 
     /// A command that will run in it.
@@ -67,15 +90,8 @@ impl Namespace {
     }
 }
 
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = ip(&format!("netns delete {}", self.0));
-    }
-}
-
-/// Runs `ip` with these arguments; if that fails, says why.
-pub fn ip(arguments: &str) -> Result<(), String> {
-    let output = Command::new("ip").args(arguments.split(' ')).output();
+fn succeed(mut ip: Command, arguments: &str) -> Result<(), String> {
+    let output = ip.args(arguments.split(' ')).output();
     let output = output.map_err(|error| format!("cannot start ip: {error}"))?;
     if output.status.success() {
         return Ok(());

@@ -12,7 +12,7 @@ use super::PYTHON;
 use crate::{
     cgroup::TestCgroup,
     client::{script, stdout},
-    namespace::{Namespace, ip},
+    namespace::Namespace,
     process::Process,
     server::Server,
 };
@@ -34,29 +34,20 @@ impl Pod {
     fn new() -> Result<Self, String> {
         static NEXT: AtomicU8 = AtomicU8::new(0);
         let net = NEXT.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{}-{net}", std::process::id());
-        let this = Self {
-            pod: Namespace::add(format!("tcproute-pod-{id}"))?,
-            node: Namespace::add(format!("tcproute-node-{id}"))?,
-            net,
-        };
-        let (pod, node) = (this.pod.name(), this.node.name());
-        ip(&format!("link add eth0 netns {pod} type veth peer name eth0 netns {node}"))?;
-        for (namespace, v4, v6) in
-            [(pod, this.address(), this.address_v6()), (node, this.node_address(), this.node_address_v6())]
-        {
-            for command in [
-                format!("addr add {v4}/24 dev eth0"),
-                // Without a search for duplicates an address can be used at once.
-                format!("addr add {v6}/64 dev eth0 nodad"),
-                "link set eth0 up".into(),
-                "link set lo up".into(),
-            ] {
-                ip(&format!("-n {namespace} {command}"))?;
-            }
+        let this = Self { pod: Namespace::new()?, node: Namespace::new()?, net };
+        this.pod.join(&this.node)?;
+        for (namespace, v4, v6) in [
+            (&this.pod, this.address(), this.address_v6()),
+            (&this.node, this.node_address(), this.node_address_v6()),
+        ] {
+            namespace.ip(&format!("addr add {v4}/24 dev eth0"))?;
+            // Without a search for duplicates an address can be used at once.
+            namespace.ip(&format!("addr add {v6}/64 dev eth0 nodad"))?;
+            namespace.ip("link set eth0 up")?;
+            namespace.ip("link set lo up")?;
         }
-        ip(&format!("-n {pod} route add default via {}", this.node_address()))?;
-        ip(&format!("-n {pod} route add default via {}", this.node_address_v6()))?;
+        this.pod.ip(&format!("route add default via {}", this.node_address()))?;
+        this.pod.ip(&format!("route add default via {}", this.node_address_v6()))?;
         // A router says that what it does not know is unreachable; else nobody would answer.
         this.node.set("ipv4/ip_forward", 1);
         this.node.set("ipv6/conf/all/forwarding", 1);
@@ -97,8 +88,8 @@ impl Pod {
         if uid == 0 {
             return enter(program);
         }
-        // Last, since only root may enter.
-        let mut command = enter("setpriv");
+        // Last, since only root may enter. By its path: the shell of a guest would run its own.
+        let mut command = enter("/usr/bin/setpriv");
         let uid = uid.to_string();
         command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", program]);
         command
@@ -128,8 +119,8 @@ impl Pod {
         let host = address.ip();
         if ![IpAddr::from(self.node_address()), self.node_address_v6().into()].contains(&host) {
             let length = if host.is_ipv4() { 32 } else { 128 };
-            let add = format!("-n {} addr replace {host}/{length} dev lo nodad", self.node.name());
-            ip(&add).expect("an address can be added");
+            let add = format!("addr replace {host}/{length} dev lo nodad");
+            self.node.ip(&add).expect("an address can be added");
         }
         Server::start_on(self.node.listen(address), name)
     }

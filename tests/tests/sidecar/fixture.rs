@@ -63,6 +63,12 @@ fn outbound_connections_come_to_the_sidecar(test: &str, backend: Backend, famili
     assert_eq!(pod.ask(None, SIDECAR, &[to_v4, to_v6]), ["server", "server"]);
     assert_eq!([sidecar.ask(to_v4), sidecar.ask(to_v6)], ["server", "server"]);
 
+    // The sidecar is sent to its own inbound listener, where nobody is.
+    let own = SocketAddr::from((pod.address(), 8080));
+    let _own = pod.serve_inside(own, "inside");
+    assert_eq!(pod.ask(Some(&cgroup), APPLICATION, &[own]), ["inside"]);
+    assert_eq!(sidecar.ask(own), if redirected[0] { "ECONNREFUSED" } else { "inside" });
+
     redirection.flush(&pod);
     assert_eq!(pod.ask(Some(&cgroup), APPLICATION, &[to_v4, to_v6]), ["server", "server"]);
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{command, test_targets, workspace};
 
 /// Programs that the tests and the guest's first process call. Debian's own, not what else is on the path.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 15] = [
     "/usr/bin/curl",
     "/usr/bin/nc",
     "/usr/bin/nsenter",
@@ -25,7 +25,15 @@ const PROGRAMS: [&str; 10] = [
     "/usr/bin/unshare",
     "/usr/sbin/bpftool",
     "/usr/sbin/ip",
+    "/usr/sbin/ip6tables-legacy-restore",
+    "/usr/sbin/ip6tables-nft-restore",
+    "/usr/sbin/iptables-legacy-restore",
+    "/usr/sbin/iptables-nft-restore",
+    "/usr/sbin/nft",
 ];
+
+/// What iptables loads for the matches and targets of rules.
+const XTABLES: &str = "/usr/lib/x86_64-linux-gnu/xtables";
 
 /// What busybox stands in for.
 const APPLETS: [&str; 18] = [
@@ -94,6 +102,7 @@ pub(super) fn content(binary: &Path, programs: &[(PathBuf, String)]) -> Result<P
         // them, comes with it.
         command::run(Command::new("strip").arg("--strip-debug").arg(tree.inside(place)))?;
     }
+    tree.all(Path::new(XTABLES))?;
     tree.python()?;
     // The tests find these where they were compiled.
     tree.all(&workspace::root().join("examples"))?;

@@ -44,7 +44,8 @@ impl Initramfs {
         let (name, text) = work.file();
         fs::write(own.join(name), text)?;
         for (i, module) in kernel.modules.iter().enumerate() {
-            let mut to = own.join(format!("modules/{i}.ko"));
+            // The guest loads them in the order of their names.
+            let mut to = own.join(format!("modules/{i:03}.ko"));
             let packed = module.extension().is_some_and(|end| end == "xz");
             if packed {
                 to.set_extension("ko.xz");

@@ -9,11 +9,11 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::debian::{Archive, Package};
+use super::{
+    debian::{Archive, Package},
+    modules,
+};
 use crate::command;
-
-/// What tests need and kernels may have as modules, each before those that need it.
-const MODULES: [&str; 3] = ["veth", "inet_diag", "tcp_diag"];
 
 /// Where a kernel comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,11 +87,11 @@ impl Source {
 fn from_debian(archive: &Archive, series: &str, suite: &str, directory: &Path) -> Result<Kernel> {
     let packages = archive.packages(suite, directory)?;
     let image = newest(&packages, &["linux-binary-", "linux-image-"]).context("there is no such package")?;
-    let modules = image.modules_package();
-    let modules = packages.iter().find(|package| modules.as_ref() == Some(&package.name));
+    let with_modules = image.modules_package();
+    let with_modules = packages.iter().find(|package| with_modules.as_ref() == Some(&package.name));
     let root = directory.join(format!("{series}-{}", image.version));
     if !root.join("complete").exists() {
-        for package in std::iter::once(image).chain(modules) {
+        for package in std::iter::once(image).chain(with_modules) {
             eprintln!("downloading {} ({} MB)", package.name, package.size / 1_000_000);
             let file = archive.download(package, directory)?;
             command::capture(Command::new("dpkg-deb").arg("--extract").arg(&file).arg(&root))?;
@@ -101,12 +101,11 @@ fn from_debian(archive: &Archive, series: &str, suite: &str, directory: &Path) -
         remove_older(directory, series, &root)?;
     }
     let vmlinuz = find(&root, &|name| name.starts_with("vmlinuz")).context("there is no kernel image")?;
-    let module = |name: &str| find(&root, &|file| file.starts_with(&format!("{name}.ko")));
     Ok(Kernel {
         series: series.to_owned(),
         version: image.version.clone(),
         image: vmlinuz,
-        modules: MODULES.into_iter().filter_map(module).collect(),
+        modules: modules::wanted(&root)?,
     })
 }
 

@@ -4,6 +4,7 @@ mod debian;
 mod guest;
 mod initramfs;
 mod kernel;
+mod modules;
 mod page;
 mod qemu;
 mod record;
@@ -28,7 +29,7 @@ use record::{KernelRecord, Record};
 use run::Run;
 
 /// What obtaining, packing and booting kernels calls, beside what the tests call.
-const PACKAGES: [&str; 5] = ["busybox-static", "cpio", "qemu-system-x86", "util-linux", "xz-utils"];
+const PACKAGES: [&str; 6] = ["busybox-static", "cpio", "kmod", "qemu-system-x86", "util-linux", "xz-utils"];
 
 /// `cargo xtask vm-test`
 #[derive(clap::Args)]
