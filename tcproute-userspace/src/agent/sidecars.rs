@@ -71,7 +71,8 @@ impl Sidecars {
         };
         let lasting = if lasts { Lasting::Yes } else { Lasting::No };
         let by_cookie = keys == NamespaceKeys::Cookies;
-        let mut follower = Follower::start(settings, map, by_cookie, lasting, workloads(local, false))?;
+        let mut follower =
+            Follower::start(settings, map, datapath.held()?, by_cookie, lasting, workloads(local, false))?;
         follower.first().await;
         let state = follower.state();
         Ok(Self(Some((follower, state))))

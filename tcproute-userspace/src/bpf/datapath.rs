@@ -14,7 +14,10 @@ use anyhow::{Context, Result};
 use aya::maps::CgroupStorage;
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, IterableMap, MapData, MapError, PerCpuArray, cgroup_storage::CgroupStorageKey},
+    maps::{
+        Array, HashMap, IterableMap, MapData, MapError, PerCpuArray, PerCpuValues,
+        cgroup_storage::CgroupStorageKey,
+    },
     programs::links::FdLink,
 };
 use tcproute_common::{
@@ -29,7 +32,7 @@ use super::{
     events::Events,
     keep::duplicates,
     maps::{removed, take},
-    namespaces::NamespaceMap,
+    namespaces::{HeldCount, NamespaceMap},
     object::object,
     outcomes::Before,
     pins::{PinDirectory, PinnedLayout},
@@ -422,6 +425,11 @@ impl<'a> Datapath<'a> {
     /// What becomes of connections by network namespace, to be told from anywhere.
     pub fn namespaces(&self) -> Result<NamespaceMap> {
         NamespaceMap::open(IterableMap::<u64, NamespaceEntry>::map(&self.namespaces))
+    }
+
+    /// How many of them were held, as above.
+    pub fn held(&self) -> Result<HeldCount> {
+        HeldCount::open(IterableMap::<u32, PerCpuValues<u64>>::map(&self.counters))
     }
 
     /// Forgets the sockets that count at these entries of `outcomes`, after their workloads were detached.

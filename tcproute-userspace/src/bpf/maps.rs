@@ -1,5 +1,7 @@
 //! What is done with maps of any kind.
 
+use std::os::fd::AsFd as _;
+
 use anyhow::{Context, Result, anyhow};
 use aya::{
     Ebpf, Pod,
@@ -18,6 +20,11 @@ pub(super) fn removed<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, key: &K)
         Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(ENOENT) => Ok(false),
         result => result.map(|()| true),
     }
+}
+
+/// The same map by a file descriptor of its own.
+pub(super) fn again(map: &MapData) -> Result<MapData> {
+    Ok(MapData::from_fd(map.fd().as_fd().try_clone_to_owned()?)?)
 }
 
 /// Takes a map out of the object.

@@ -24,7 +24,7 @@ mod tables;
 
 pub use datapath::{CounterValue, Datapath, Options, PastSidecars};
 pub use keep::Missing;
-pub use namespaces::NamespaceMap;
+pub use namespaces::{HeldCount, NamespaceMap};
 pub use outcomes::possible_cpus;
 pub use programs::LoadedProgram;
 pub use routed::RoutedSockets;

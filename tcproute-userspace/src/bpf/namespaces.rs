@@ -3,10 +3,10 @@
 use std::io;
 
 use anyhow::{Context, Result};
-use aya::maps::{HashMap, Map, MapData};
-use tcproute_common::{NamespaceEntry, Way};
+use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
+use tcproute_common::{Counter, NamespaceEntry, Way};
 
-use super::maps::removed;
+use super::maps::{again, removed};
 
 /// By a file descriptor of its own.
 pub struct NamespaceMap(HashMap<MapData, u64, NamespaceEntry>);
@@ -14,16 +14,14 @@ pub struct NamespaceMap(HashMap<MapData, u64, NamespaceEntry>);
 impl NamespaceMap {
     /// The same map once more.
     pub(super) fn open(map: &MapData) -> Result<Self> {
-        Self::new(MapData::from_id(map.info()?.id())?)
+        Self::new(again(map)?)
     }
 
     /// One that is pinned, if there is one.
     pub fn pinned(path: &std::path::Path) -> Result<Option<Self>> {
         match MapData::from_pin(path) {
             Ok(map) => Self::new(map).map(Some),
-            Err(aya::maps::MapError::SyscallError(error))
-                if error.io_error.kind() == io::ErrorKind::NotFound =>
-            {
+            Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {
                 Ok(None)
             }
             Err(error) => Err(error).context("cannot open the map namespaces"),
@@ -49,13 +47,20 @@ impl NamespaceMap {
     pub fn keys(&self) -> Result<Vec<u64>> {
         self.0.keys().collect::<Result<_, _>>().context("cannot read the map namespaces")
     }
+}
 
-    /// What it has for a namespace.
-    pub fn get(&self, key: u64) -> Result<Option<NamespaceEntry>> {
-        match self.0.get(&key, 0) {
-            Ok(entry) => Ok(Some(entry)),
-            Err(aya::maps::MapError::KeyNotFound) => Ok(None),
-            Err(error) => Err(error).context("cannot read the map namespaces"),
-        }
+/// How many connections were held, by a file descriptor of its own.
+pub struct HeldCount(PerCpuArray<MapData, u64>);
+
+impl HeldCount {
+    /// Of the same map of counters.
+    pub(super) fn open(counters: &MapData) -> Result<Self> {
+        Ok(Self(PerCpuArray::try_from(Map::PerCpuArray(again(counters)?))?))
+    }
+
+    /// Since the map was made.
+    pub fn read(&self) -> Result<u64> {
+        let per_cpu = self.0.get(&(Counter::Held as u32), 0).context("cannot read the map counters")?;
+        Ok(per_cpu.iter().sum())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::maps::again;
 use anyhow::{Context, Result, bail};
 use aya::maps::{Array, Map, MapData};
 use tcproute_common::{CONNECTIONS, ConnectionState, Kept};
@@ -16,7 +17,6 @@ impl RoutedSockets {
     /// Of these maps.
     pub(super) fn open(connections: &MapData, overflow: &Map) -> Result<Self> {
         let Map::SkStorage(overflow) = overflow else { bail!("the map overflow is of another kind") };
-        let again = |map: &MapData| MapData::from_id(map.info()?.id());
         let connections = again(connections).context("cannot open the map connections")?;
         Ok(Self {
             connections: Array::try_from(Map::Array(connections))?,

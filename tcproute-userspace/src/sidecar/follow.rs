@@ -27,7 +27,10 @@ use super::{
     settings::Settings,
     state::{NamespaceState, State},
 };
-use crate::{bpf::NamespaceMap, workloads::cgroups::CgroupId};
+use crate::{
+    bpf::{HeldCount, NamespaceMap},
+    workloads::cgroups::CgroupId,
+};
 
 /// How often to look for what nobody tells, while a namespace is young.
 const SOON: Duration = Duration::from_millis(250);
@@ -90,6 +93,7 @@ impl Follower {
     pub fn start(
         settings: Settings,
         map: NamespaceMap,
+        held: HeldCount,
         by_cookie: bool,
         lasting: Lasting,
         workloads: Workloads,
@@ -99,7 +103,7 @@ impl Follower {
         let (sender, state) = watch::channel(Arc::default());
         let whose = if lasting == Lasting::No { Whose::Workloads } else { Whose::Daemons };
         let known = Known::new(settings, map, by_cookie, whose);
-        let eye = Eye::new(known, settings, Arc::clone(&shared), lasting)
+        let eye = Eye::new(known, settings, held, Arc::clone(&shared), lasting)
             .context("cannot follow network namespaces")?;
         let thread = thread::Builder::new().name("sidecar".to_owned()).spawn(move || eye.follow(&sender))?;
         Ok(Self { shared, state, thread: Some(thread) })
@@ -138,6 +142,9 @@ const CGROUPS: u64 = 1;
 struct Eye {
     known: Known,
     settings: Settings,
+    held: HeldCount,
+    /// How many connections were held when that was looked at last.
+    before: u64,
     shared: Arc<Shared>,
     lasting: Lasting,
     epoll: Epoll,
@@ -150,7 +157,13 @@ struct Eye {
 }
 
 impl Eye {
-    fn new(known: Known, settings: Settings, shared: Arc<Shared>, lasting: Lasting) -> Result<Self> {
+    fn new(
+        known: Known,
+        settings: Settings,
+        held: HeldCount,
+        shared: Arc<Shared>,
+        lasting: Lasting,
+    ) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         epoll.add(&shared.wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
@@ -158,6 +171,8 @@ impl Eye {
         Ok(Self {
             known,
             settings,
+            held,
+            before: 0,
             shared,
             lasting,
             epoll,
@@ -194,8 +209,11 @@ impl Eye {
     }
 
     fn look(&mut self, workloads: &Workloads, due: Due) {
+        // Somebody dials in a namespace that is not known, perhaps.
+        let held = self.held.read().unwrap_or(self.before);
+        let dials = std::mem::replace(&mut self.before, held) != held;
         let is_old = |at: Option<Instant>, age: Duration| at.is_none_or(|at| at.elapsed() >= age);
-        if due.find || is_old(self.found, FIND) {
+        if due.find || dials || is_old(self.found, FIND) {
             self.watch(&workloads.cgroups);
             self.known.find(&workloads.cgroups, &self.epoll);
             self.found = Some(Instant::now());

@@ -1,0 +1,181 @@
+//! Rules, namespaces and daemons come and go.
+
+use std::process::Command;
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tcproute_tests::{
+    client::stdout,
+    sidecar::{Backend, Families, Pod, Redirection, Version},
+    tcproute::{Daemon, binary},
+    wait_for,
+};
+
+use super::setup::{ROUTED, Setup, UNROUTED, proxied};
+
+const NFT: Redirection = Redirection::new(Backend::Nft, Families::Both, Version::V2_14);
+const LEGACY: Redirection = Redirection::new(Backend::Legacy, Families::V4, Version::V2_4);
+
+fn pid(daemon: &Daemon) -> Pid {
+    Pid::from_raw(daemon.pid().cast_signed())
+}
+
+/// As by the init container of a pod that is there already.
+fn a_redirection_may_come_later(test: &str, redirection: &Redirection) {
+    let Some(setup) = Setup::plain(test).filter(|setup| redirection.is_possible(&setup.pod, test)) else {
+        return;
+    };
+    let daemon = setup.daemon(&[]);
+    setup.wait_until(&daemon, "plain");
+    assert_eq!(setup.ask(&[ROUTED[0]]), ["endpoint"]);
+    assert!(!setup.has_table());
+    redirection.install(&setup.pod);
+    setup.wait_until(&daemon, "past");
+    assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), ["endpoint".to_owned(), proxied(UNROUTED[0])]);
+    assert!(setup.has_table());
+}
+
+#[test]
+fn later_nft() {
+    a_redirection_may_come_later("later_nft", &NFT);
+}
+
+#[test]
+fn later_legacy() {
+    a_redirection_may_come_later("later_legacy", &LEGACY);
+}
+
+#[test]
+fn a_redirection_that_goes_takes_the_table_with_it() {
+    let Some(setup) = Setup::new("a_redirection_that_goes_takes_the_table_with_it", &NFT) else { return };
+    let daemon = setup.daemon(&[]);
+    setup.wait_until(&daemon, "past");
+    NFT.flush(&setup.pod);
+    setup.wait_until(&daemon, "plain");
+    wait_for("the table is gone", || !setup.has_table());
+    assert_eq!(setup.ask(&[ROUTED[0], ROUTED[1]]), ["endpoint", "endpoint"]);
+}
+
+/// By somebody who flushes all rules, or just ours.
+#[test]
+fn a_table_that_is_flushed_is_put_back() {
+    let Some(setup) = Setup::new("a_table_that_is_flushed_is_put_back", &LEGACY) else { return };
+    let daemon = setup.daemon(&[]);
+    setup.wait_until(&daemon, "past");
+    let table = setup.table();
+    for command in ["flush ruleset", "delete table inet tcproute", "flush table inet tcproute"] {
+        let mut nft = setup.pod.command(None, 0, "nft");
+        assert!(nft.args(command.split(' ')).status().unwrap().success());
+        wait_for(&format!("the table is there again after: {command}"), || {
+            setup.has_table() && setup.table() == table
+        });
+    }
+    assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), ["endpoint".to_owned(), proxied(UNROUTED[0])]);
+}
+
+/// The sandbox of a pod is made anew: another network namespace in the same cgroup.
+#[test]
+fn another_namespace_of_the_same_pod() {
+    let test = "another_namespace_of_the_same_pod";
+    let Some(setup) = Setup::new(test, &NFT) else { return };
+    let daemon = setup.daemon(&[]);
+    setup.wait_until(&daemon, "past");
+    let Setup { sidecar, pause, servers, cgroup, pod: before, mesh, bpffs } = setup;
+    drop((sidecar, pause, servers));
+    let Some(pod) = Pod::of(test) else { return };
+    NFT.install(&pod);
+    let listed = |pod: &Pod| stdout(&pod.command(None, 0, "nft").args(["list", "tables"]).output().unwrap());
+    let _pause = pod.pause(&cgroup);
+    wait_for("the table is in the new namespace", || listed(&pod).contains("tcproute"));
+    wait_for("and in the one before no more", || !listed(&before).contains("tcproute"));
+    drop((daemon, mesh, bpffs));
+}
+
+/// Killed at any moment, it goes on in the kernel, and the next daemon finds it.
+#[test]
+fn daemons_come_and_go() {
+    let Some(setup) = Setup::new("daemons_come_and_go", &NFT) else { return };
+    let daemon = setup.daemon(&[]);
+    setup.wait_until(&daemon, "past");
+    let table = setup.table();
+    kill(pid(&daemon), Signal::SIGKILL).unwrap();
+    drop(daemon);
+    let expected = ["endpoint".to_owned(), proxied(UNROUTED[0])];
+    assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), expected);
+    let daemon = setup.daemon(&[]);
+    assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), expected);
+    assert_eq!((setup.way(&daemon), setup.table()), ("past".to_owned(), table));
+    assert_eq!(daemon.metric("tcproute_connections_total{decision=\"held\"}"), 0);
+    drop(daemon);
+    // Another mark.
+    let daemon = setup.daemon(&["--sidecar-mark", "0x4"]);
+    setup.wait_until(&daemon, "past");
+    assert!(setup.table().contains("mark & 0x00000004 == 0x00000004"), "{}", setup.table());
+    assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), expected);
+    drop(daemon);
+    let daemon = setup.daemon(&["--sidecar", "off"]);
+    assert!(!setup.has_table());
+    drop(daemon);
+    let daemon = setup.daemon(&[]);
+    setup.wait_until(&daemon, "past");
+    drop(daemon);
+    let mut detach = Command::new(binary());
+    let detached = stdout(&detach.arg("detach").arg("--bpffs").arg(setup.bpffs.path()).output().unwrap());
+    assert!(detached.contains("removed the table tcproute from"), "{detached}");
+    assert!(!setup.has_table());
+    assert_eq!(setup.ask(&[ROUTED[0]]), [proxied(ROUTED[0])]);
+}
+
+/// A workload that is one no more has no table either.
+#[test]
+fn a_workload_that_goes_takes_its_table_with_it() {
+    let Some(setup) = Setup::new("a_workload_that_goes_takes_its_table_with_it", &NFT) else { return };
+    let daemon = setup.daemon(&[]);
+    setup.wait_until(&daemon, "past");
+    drop(daemon);
+    let other = tcproute_tests::cgroup::TestCgroup::create();
+    let workloads = [("web", other.path())];
+    let _daemon = Daemon::start_on(
+        &setup.bpffs,
+        &mut Command::new(binary()),
+        &setup.mesh.file(),
+        &workloads,
+        &[] as &[&str],
+    );
+    wait_for("its table is gone", || !setup.has_table());
+    assert_eq!(setup.ask(&[ROUTED[0]]), [proxied(ROUTED[0])]);
+}
+
+/// Nothing is routed by half where the namespace cannot be entered.
+#[test]
+fn what_cannot_be_entered_is_told_and_left_alone() {
+    let Some(setup) = Setup::new("what_cannot_be_entered_is_told_and_left_alone", &NFT) else { return };
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-sys_admin,-sys_ptrace"]).arg(binary());
+    let daemon = setup.daemon_by(&mut command, &[]);
+    assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), [ROUTED[0], UNROUTED[0]].map(proxied));
+    assert_eq!(daemon.metric("tcproute_connections_total{decision=\"held\"}"), 1);
+    assert!(!setup.has_table());
+    let status = stdout(&daemon.status(&[]));
+    assert!(status.contains("network namespace"), "{status}");
+    let _ = setup.why(&daemon);
+}
+
+/// The host's own network namespace, whatever a cgroup says.
+#[test]
+fn the_host_is_never_touched() {
+    let test = "the_host_is_never_touched";
+    let Some(setup) = Setup::plain(test) else { return };
+    if !std::path::Path::new("/proc/sys/net/core/netdev_max_backlog").exists() {
+        println!("SKIPPED {test}: the tests run in a network namespace of their own");
+        return;
+    }
+    let mut on_host = setup.cgroup.command("sleep");
+    let _on_host = tcproute_tests::process::Process(on_host.arg("1000").spawn().unwrap());
+    let daemon = setup.daemon(&["--sidecar", "bypass"]);
+    setup.wait_until(&daemon, "past");
+    let listed = Command::new("nft").args(["list", "tables"]).output().unwrap();
+    assert!(!stdout(&listed).contains("inet tcproute"), "{}", stdout(&listed));
+}
