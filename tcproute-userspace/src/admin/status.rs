@@ -12,11 +12,12 @@ use nix::sys::utsname::uname;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    agent::{DrainState, EjectedState, State, WaitingState, WorkloadState},
+    agent::{DrainState, EjectedState, GivenUpState, State, WaitingState, WorkloadState},
     bpf::attached,
     confined::is_confined,
     outcomes::timestamp,
     privileges,
+    routing::Plaintext,
     sidecar::{self, NamespaceState},
     sources::{
         SourceState, dns,
@@ -66,6 +67,9 @@ pub struct Status {
     pub network_namespaces: Vec<NetworkNamespace>,
     /// Endpoints that were taken out for a while, since they do not answer.
     pub ejected: Vec<Ejected>,
+    /// What is given up where connections bypass the proxy, of 100 routes at most: `/v1/routes` has all.
+    #[serde(default)]
+    pub given_up: Vec<GivenUp>,
     /// What becomes of connections to endpoints that have left; absent if they are kept.
     pub drain: Option<Drain>,
     /// What the operator should know.
@@ -253,6 +257,22 @@ pub struct Ejected {
     pub until: Timestamp,
 }
 
+/// What is given up on a route.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GivenUp {
+    /// Of whose route.
+    pub dataplane: String,
+    /// Where it leads.
+    pub service: String,
+    /// What the application dials.
+    pub dialled: SocketAddr,
+    /// The policies that nobody enforces there.
+    pub not_enforced: Vec<String>,
+    /// What the servers make of it.
+    pub plaintext: Plaintext,
+}
+
 /// What all maps take.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -309,6 +329,7 @@ impl Status {
             waiting: state.waiting.iter().map(waiting).collect(),
             network_namespaces: state.sidecars.namespaces.iter().map(|it| namespace(it, state)).collect(),
             ejected: state.ejected.iter().map(ejected).collect(),
+            given_up: state.given_up.iter().map(given_up).collect(),
             drain: state.drain.map(drain),
             warnings: state
                 .unpinned
@@ -426,6 +447,16 @@ fn ejected(ejected: &EjectedState) -> Ejected {
         backend: ejected.backend.clone(),
         endpoint: ejected.endpoint,
         until: timestamp(ejected.until),
+    }
+}
+
+fn given_up(given_up: &GivenUpState) -> GivenUp {
+    GivenUp {
+        dataplane: given_up.dataplane.clone(),
+        service: given_up.service.to_string(),
+        dialled: given_up.dialled,
+        not_enforced: given_up.not_enforced.clone(),
+        plaintext: given_up.plaintext,
     }
 }
 

@@ -72,7 +72,8 @@ use warnings::Remarks;
 pub use reconciles::{Reconciled, Reconciles};
 pub use shares::{SharesState, WorkloadShare};
 pub use state::{
-    Desk, DrainState, EjectedState, Failure, Handle, Reconcile, State, WaitingState, WorkloadState, desk,
+    Desk, DrainState, EjectedState, Failure, GivenUpState, Handle, Reconcile, State, WaitingState,
+    WorkloadState, desk,
 };
 
 /// What does not change while the agent runs.

@@ -23,7 +23,7 @@ use crate::{
     outcomes::WorkloadOutcomes,
     plan::Limits,
     resources::{Denial, MeshName},
-    routing::DataplaneRoutes,
+    routing::{DataplaneRoutes, Plaintext},
     sidecar,
     sources::{
         SourceState,
@@ -71,6 +71,8 @@ pub struct State {
     pub noticed: Vec<(Counter, String)>,
     /// How many addresses of resources do not count, by why.
     pub denied: BTreeMap<Denial, u32>,
+    /// What is given up on routes, of the first of them.
+    pub given_up: Vec<GivenUpState>,
     /// How many entries of the maps are taken, and how many there are.
     pub maps: Option<(Limits, Limits)>,
     /// What all maps take at most, in bytes, and what they may.
@@ -127,6 +129,21 @@ pub struct WorkloadState {
     pub beyond: usize,
     /// Whether processes were there before the programs were attached.
     pub late: bool,
+}
+
+/// What is given up on a route that bypasses the proxy.
+#[derive(Debug, Clone)]
+pub struct GivenUpState {
+    /// Of whose route.
+    pub dataplane: String,
+    /// Where it leads.
+    pub service: Arc<str>,
+    /// What the application dials.
+    pub dialled: SocketAddr,
+    /// The policies that nobody enforces there, as `kind name`.
+    pub not_enforced: Vec<String>,
+    /// What the servers make of it.
+    pub plaintext: Plaintext,
 }
 
 /// An endpoint that was taken out.

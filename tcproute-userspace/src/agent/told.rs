@@ -207,8 +207,9 @@ impl Told {
     }
 
     /// What the operator should know of the routes.
-    pub(super) fn remarks(&mut self, Remarks { warnings, denied }: Remarks) {
+    pub(super) fn remarks(&mut self, Remarks { warnings, denied, given_up }: Remarks) {
         self.state.denied = denied;
+        self.state.given_up = given_up;
         let before = &self.state.warnings;
         let new: Vec<&String> =
             warnings.iter().filter(|warning| before.binary_search(warning).is_err()).collect();

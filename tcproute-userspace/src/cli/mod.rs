@@ -31,7 +31,7 @@ use crate::{
     plan::{Room, Selection},
     policy::Compat,
     resources::{Guard, MeshName, cidr},
-    routing,
+    routing::{self, KeptKinds},
     sidecar::{self, KUMA_UID, Mark, Mode},
     sources,
 };
@@ -82,6 +82,10 @@ struct Routing {
     /// Route past the proxy even where the mesh has mTLS on: such connections are plaintext.
     #[arg(long)]
     allow_mtls_bypass: bool,
+    /// Leave to the proxy what policies of these kinds are about, by comma, or none. What a MeshTrafficPermission
+    /// denies is meant by that kind. Without --allow-mtls-bypass mTLS is left to the proxy in any case.
+    #[arg(long, default_value_t, value_name = "KIND,…")]
+    sidecar_keep: KeptKinds,
     #[command(flatten)]
     guard: GuardArguments,
 }
@@ -92,7 +96,7 @@ impl Routing {
         let guard = self.guard.guard();
         let compat = self.compat.or(found).unwrap_or_default();
         let allow_mtls_bypass = self.allow_mtls_bypass;
-        routing::Options { allow_mtls_bypass, compat, guard, in_cluster }
+        routing::Options { allow_mtls_bypass, compat, guard, in_cluster, kept: self.sidecar_keep.clone() }
     }
 }
 

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     resources::{Key, MeshName, Resources},
-    routing::{Action, DataplaneRoutes, Explanation, ResolvedBackend, ResolvedRoute, Resolver, Verdict},
+    routing::{
+        Action, Bypass, DataplaneRoutes, Explanation, Plaintext, ResolvedBackend, ResolvedRoute, Resolver,
+        Verdict,
+    },
     sources::dns,
 };
 
@@ -104,9 +107,26 @@ fn routes_table(routes: &DataplaneRoutes) -> Text {
     }
     text.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
     if !bypassed.is_empty() {
-        text.line(format_args!("not enforced on connections that bypass the proxy: {}", bypassed.join(", ")));
+        let policies: Vec<&str> = bypassed.into_keys().collect();
+        text.line(format_args!("not enforced on connections that bypass the proxy: {}", policies.join(", ")));
+    }
+    for route in &routes.routes {
+        let plaintext = route.destination.bypass.as_ref().map(|bypass| bypass.plaintext);
+        let not_enforced = route.not_enforced(&routes.other_policies);
+        // Of servers that take plaintext from everybody there is nothing to tell but that policies are gone.
+        if let Some(plaintext) = plaintext.filter(|it| !not_enforced.is_empty() || *it != Plaintext::Accepted)
+        {
+            let (service, dialled) = (&route.destination.service, route.dialled);
+            text.line(format_args!("  {service} at {dialled}: {}", given_up(&not_enforced, plaintext)));
+        }
     }
     text
+}
+
+/// What connections that bypass the proxy go without, and what servers make of them.
+fn given_up(not_enforced: &[&str], plaintext: Plaintext) -> String {
+    let policies = if not_enforced.is_empty() { "no policy".to_owned() } else { not_enforced.join(", ") };
+    format!("gives up {policies}; {}", plaintext.told())
 }
 
 /// The first row of a route says what it is, and each backend has a row.
@@ -155,7 +175,7 @@ fn explanations_table(explanations: &[Explanation]) -> Text {
 }
 
 fn explanation_table(explanation: &Explanation) -> Text {
-    let Explanation { mesh, dataplane, compat, route, policies } = explanation;
+    let Explanation { mesh, dataplane, compat, route, policies, everywhere } = explanation;
     let ResolvedRoute { dialled, destination } = route;
     let action = match destination.action {
         Action::Route => "routed",
@@ -166,6 +186,9 @@ fn explanation_table(explanation: &Explanation) -> Text {
         destination.service
     ));
     text.line(format_args!("{action}: {}", destination.reason));
+    if let Some(Bypass { plaintext, .. }) = &destination.bypass {
+        text.line(given_up(&route.not_enforced(everywhere), *plaintext));
+    }
     text.gap();
     for denied in &destination.denied {
         text.line(format_args!("warning: {denied}"));

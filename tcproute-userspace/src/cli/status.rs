@@ -89,6 +89,18 @@ fn table(report: &Report) -> Text {
         text.gap();
         text.table(&["DATAPLANE", "DIALLED", "BACKEND", "TAKEN OUT", "UNTIL"], &[], rows);
     }
+    if !report.given_up.is_empty() {
+        let rows = report.given_up.iter().take(SHOWN).map(|route| {
+            let not_enforced = route.not_enforced.join(", ");
+            let at = format!("{} at {}", route.service, route.dialled);
+            vec![route.dataplane.clone(), at, not_enforced, route.plaintext.told().to_owned()]
+        });
+        text.gap();
+        text.table(&["DATAPLANE", "BYPASSES TO", "NOT ENFORCED", "PLAINTEXT"], &[], rows);
+        if report.given_up.len() > SHOWN {
+            text.line("  and more: see --output json");
+        }
+    }
     if !report.warnings.is_empty() {
         text.gap();
         text.extend(report.warnings.iter().map(|warning| format!("warning: {warning}")));

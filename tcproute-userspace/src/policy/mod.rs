@@ -6,5 +6,5 @@ mod strength;
 
 pub use merge::{Conf, merge};
 pub use select::{Referrer, applies, enforces, selects};
-pub(crate) use select::{includes, is_ready, matches, reaches_namespace, reaches_zone};
+pub(crate) use select::{includes, is_ready, matches, may_be, reaches_namespace, reaches_zone};
 pub use strength::{Compat, Strength};

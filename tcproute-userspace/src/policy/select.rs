@@ -136,6 +136,18 @@ pub fn enforces(compat: Compat, dataplane: &Dataplane, policy: &OtherPolicy) -> 
         }
 }
 
+/// Whether one of these sets of tags may be of this Dataplane as one who dials.
+pub(crate) fn may_be(dataplane: &Dataplane, sets: &[Tags]) -> bool {
+    let gateway = match &dataplane.gateway {
+        Some(Gateway::Delegated(tags)) => Some(&**tags),
+        _ => None,
+    };
+    let own: Vec<&Tags> = dataplane.inbounds.iter().map(|inbound| &*inbound.tags).chain(gateway).collect();
+    // Who has no tags is known by something else, such as its labels.
+    own.is_empty()
+        || own.iter().any(|own| own.is_empty() || sets.iter().any(|selector| matches(own, selector)))
+}
+
 /// Whether connections may go to an inbound. Its `state` says nothing to versions that do not know it.
 pub(crate) fn is_ready(compat: Compat, inbound: &Inbound) -> bool {
     match inbound.health {

@@ -312,7 +312,7 @@ fn read_other_policy<'de, D: Deserializer<'de>>(
     let (header, wire) = read_any_policy(document, found)?;
     let spec = wire.spec.unwrap_or_default();
     let legacy = [wire.sources, wire.destinations, wire.selectors];
-    Ok(header.map(|header| Resource::OtherPolicy(Arc::new(OtherPolicy::read(kind, &header, spec, legacy)))))
+    Ok(header.map(|header| Resource::OtherPolicy(Arc::new(OtherPolicy::read(kind, header, spec, legacy)))))
 }
 
 fn read_any_policy<'de, D: Deserializer<'de>>(

@@ -255,6 +255,12 @@ impl Kind {
     }
 }
 
+/// The kind of this name among those of policies that are known by name; otherwise the nearest.
+pub(crate) fn other_policy_kind(name: &str) -> Result<&'static str, Option<&'static str>> {
+    let known = OTHER_POLICIES.into_iter().find(|known| *known == name);
+    known.ok_or_else(|| nearest(name, OTHER_POLICIES))
+}
+
 fn is_kumas(version: &str) -> bool {
     version.split_once('/').is_some_and(|(group, _)| group == "kuma.io")
 }

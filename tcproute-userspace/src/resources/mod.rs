@@ -42,7 +42,7 @@ pub use guard::{Denial, Guard, Provenance, cidr};
 pub(crate) use header::{DISPLAY_NAME_LABEL, MESH_LABEL, NAMESPACE_LABEL, ZONE_LABEL};
 pub use header::{DataplaneKey, Key, Meta, Origin, PolicyHeader, Role, Zone};
 pub use identity::Identity;
-pub(crate) use kinds::{Encoding, Form, Kind, WrongKind};
+pub(crate) use kinds::{Encoding, Form, Kind, WrongKind, other_policy_kind};
 pub use mesh::{Mesh, MtlsMode};
 pub use mesh_external_service::MeshExternalService;
 pub use mesh_http_route::{HttpRule, HttpTo, MeshHttpRoute};
@@ -53,7 +53,8 @@ pub use mesh_service::{
 pub use mesh_tcp_route::{BackendRef, MeshTcpRoute, Rule, To};
 pub use names::{EmptyName, Labels, MeshName, ResourceName, ServiceName, Tags, Weight};
 pub(crate) use nearest::nearest;
-pub use other_policy::{Applies, OtherPolicy};
+pub(crate) use other_policy::PERMISSION;
+pub use other_policy::{Applies, Denied, Enforced, OtherPolicy};
 pub(crate) use shown::Pairs;
 pub use string_map::StringMap;
 pub use tags::{PROTOCOL_TAG, SERVICE_TAG};

@@ -129,7 +129,7 @@ pub(crate) struct TargetRef {
     pub(crate) proxy_types: Option<Vec<String>>,
 }
 
-/// A policy of another kind: only what tells which proxies it is for.
+/// A policy of another kind: only what tells which proxies it is for, and on which connections.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AnyPolicy {
     pub(crate) name: Option<String>,
@@ -149,10 +149,41 @@ pub(crate) struct AnyPolicy {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AnyPolicySpec {
     pub(crate) target_ref: Option<TargetRef>,
+    pub(crate) to: Option<Vec<PolicyTo>>,
+    pub(crate) from: Option<Vec<PolicyFrom>>,
+    pub(crate) rules: Option<Vec<PolicyRule>>,
     pub(crate) sources: Option<Vec<LegacySelector>>,
     pub(crate) destinations: Option<Vec<LegacySelector>>,
     pub(crate) selectors: Option<Vec<LegacySelector>>,
     pub(crate) conf: Option<TrafficRouteConf>,
+}
+
+/// What a policy is about that is dialled.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PolicyTo {
+    pub(crate) target_ref: Option<TargetRef>,
+}
+
+/// Whose connections a policy is about that are taken.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PolicyFrom {
+    pub(crate) target_ref: Option<TargetRef>,
+    pub(crate) default: Option<PolicyDefault>,
+}
+
+/// As `from`, of later versions.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct PolicyRule {
+    pub(crate) default: Option<PolicyDefault>,
+}
+
+/// What a MeshTrafficPermission says. Policies of other kinds have other things in the same place.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct PolicyDefault {
+    pub(crate) action: Option<String>,
+    pub(crate) deny: Option<Vec<IgnoredAny>>,
 }
 
 /// How a policy of the first generation selects proxies.

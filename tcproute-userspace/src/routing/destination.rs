@@ -9,8 +9,9 @@ use std::{
 };
 
 use super::{
-    Action, AddressRole, DeniedAddress, Destination, Options, ResolvedBackend,
+    Action, AddressRole, Bypass, DeniedAddress, Destination, Options, ResolvedBackend,
     endpoints::{Chosen, Endpoint},
+    given_up::{OtherPolicies, ToOne},
     policies::Entry,
     references::Nowhere,
     service::ServiceId,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     policy::{Compat, Conf, Referrer, merge},
     resources::{
-        BackendRef, BackendTarget, ExternalAddress, MeshHttpRoute, MeshName, MeshTcpRoute, Pairs,
+        BackendRef, BackendTarget, ExternalAddress, MeshHttpRoute, MeshName, MeshTcpRoute, MtlsMode, Pairs,
         PolicyHeader, Resources, ServiceBy, ServiceKind, Tags, TrafficRoute, Weight,
     },
 };
@@ -50,6 +51,8 @@ pub(super) struct DestinationKey {
     pub(super) traffic: Option<Same<TrafficRoute>>,
     /// The zone of who dials.
     pub(super) zone: Option<Arc<str>>,
+    /// The policies of other kinds.
+    pub(super) others: ToOne,
 }
 
 impl DestinationKey {
@@ -96,6 +99,7 @@ pub(super) struct Context<'a> {
     pub(super) services: &'a Services,
     pub(super) resources: &'a Resources,
     pub(super) options: &'a Options,
+    pub(super) others: &'a OtherPolicies,
 }
 
 /// A backendRef that counts, and where it leads.
@@ -127,6 +131,12 @@ impl Backend<'_> {
 
     pub(super) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.chosen.iter().flat_map(|chosen| chosen.with(self.subset))
+    }
+
+    /// What servers with an identity of their own do with plaintext.
+    pub(super) fn identities(&self) -> impl Iterator<Item = MtlsMode> {
+        let any = self.chosen.as_ref().is_some_and(|chosen| chosen.has_identities);
+        any.then(|| self.endpoints()).into_iter().flatten().filter_map(|endpoint| endpoint.identity)
     }
 }
 
@@ -185,6 +195,7 @@ impl Context<'_> {
             reason: String::new(),
             policies,
             backends: Vec::new(),
+            bypass: None,
             names: Vec::new(),
             warnings: Vec::new(),
             denied: Vec::new(),
@@ -195,6 +206,9 @@ impl Context<'_> {
             .reason_of_policies(key, protocol, &mut depends)
             .or_else(|| self.reason_of_backends(service, &backends))
             .or_else(|| self.reason_of_size(&backends));
+        // What is left to the proxy is kept there anyway.
+        let permissions = if reason.is_none() { self.permissions(service, &backends) } else { Vec::new() };
+        let reason = reason.or_else(|| self.reason_of_kept(key, &permissions));
         match reason {
             Some(reason) => {
                 if reason.surprising {
@@ -212,6 +226,11 @@ impl Context<'_> {
                     "MeshTCPRoute".to_owned()
                 };
                 destination.backends = self.backends(key, &backends, &mut warnings, &mut denied);
+                let not_enforced = key.others.about.iter().map(|policy| &policy.0).chain(permissions);
+                destination.bypass = Some(Bypass {
+                    not_enforced: not_enforced.map(ToString::to_string).collect(),
+                    plaintext: self.plaintext(service, &backends),
+                });
                 if self.services.have_names() {
                     destination.names = names(&backends);
                 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     find::find,
     policies::Entry,
     protocol,
+    resolved::ShownRoute,
     resolver::LeftOut,
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// The policies behind the routes of a Dataplane to one service.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Explanation {
     /// The Dataplane's mesh.
     pub mesh: MeshName,
@@ -31,6 +32,24 @@ pub struct Explanation {
     pub route: ResolvedRoute,
     /// Every policy: the one that wins first, then the others that apply from strong to weak, then the rest.
     pub policies: Vec<Considered>,
+    /// The policies of other kinds about all that the Dataplane dials.
+    pub(crate) everywhere: Arc<[String]>,
+}
+
+impl Serialize for Explanation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            mesh: &'a MeshName,
+            dataplane: &'a str,
+            compat: Compat,
+            route: ShownRoute<'a>,
+            policies: &'a [Considered],
+        }
+        let Self { mesh, dataplane, compat, route, policies, everywhere } = self;
+        let route = ShownRoute { route, everywhere };
+        Shown { mesh, dataplane, compat: *compat, route, policies }.serialize(serializer)
+    }
 }
 
 /// A policy and what became of it.
@@ -113,6 +132,7 @@ impl Resolver {
         }
         let resources = self.resources().clone();
         let dialler = self.dialler(&resources, &dataplane);
+        let everywhere = self.other_policies(&dataplane);
         let explain = |(address, dialled): (SocketAddr, Dialled)| {
             let key = self.key(&dialler, dialled.clone());
             let destination = self.destination(&dialler, dialled);
@@ -122,6 +142,7 @@ impl Resolver {
                 compat: self.options().compat,
                 route: ResolvedRoute { dialled: address, destination },
                 policies: self.considered(&dataplane, &key),
+                everywhere: Arc::clone(&everywhere),
             }
         };
         Ok(wanted.into_iter().map(explain).collect())

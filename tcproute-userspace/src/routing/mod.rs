@@ -9,7 +9,9 @@ mod difference;
 mod endpoints;
 mod explain;
 mod find;
+mod given_up;
 mod identities;
+mod kept;
 mod pairs;
 mod policies;
 mod protocol;
@@ -33,7 +35,8 @@ pub use difference::{DataplaneDifference, Fate, RouteDifference, Shift, differen
 pub use explain::{Considered, Explanation, UnknownService, Verdict};
 pub use find::UnknownDataplane;
 pub(crate) use find::find;
-pub use resolved::{Action, DataplaneRoutes, Destination, ResolvedBackend, ResolvedRoute};
+pub use kept::KeptKinds;
+pub use resolved::{Action, Bypass, DataplaneRoutes, Destination, Plaintext, ResolvedBackend, ResolvedRoute};
 pub use resolver::Resolver;
 pub use routes::Routes;
 pub use update::{Refreshed, Update};
@@ -58,6 +61,8 @@ pub struct Options {
     /// Leave what no MeshTCPRoute is about to the cluster, which leads there by itself, but for the VIPs that only the
     /// mesh knows.
     pub in_cluster: bool,
+    /// Leave to the proxy what policies of these kinds are about.
+    pub kept: KeptKinds,
 }
 
 #[cfg(test)]

@@ -125,18 +125,20 @@ impl Asked<'_> {
     /// Whether an entry applies to the Dataplane and is about the service.
     fn concerns<R: Route>(&self, entry: &Entry<R>) -> bool {
         let header = entry.policy.header();
-        let destination = R::destination(entry.to());
-        let is_about = match &self.about {
+        self.is_about(R::destination(entry.to()), &Referrer::new(self.compat, &header.meta))
+            && applies(self.compat, header, entry.policy.selector(), self.dataplane)
+    }
+
+    /// Whether this is what is dialled.
+    pub(super) fn is_about(&self, destination: &ServiceRef, from: &Referrer<'_>) -> bool {
+        match &self.about {
             About::Tag(tag) => match &destination.by {
                 ServiceBy::Name(name, _) => destination.kind == ServiceKind::MeshService && name == *tag,
                 ServiceBy::Labels(_) => false,
             },
-            About::Port(port) => {
-                concerns(destination, &Referrer::new(self.compat, &header.meta), port, self.by_number)
-            }
+            About::Port(port) => concerns(destination, from, port, self.by_number),
             About::Gone => false,
-        };
-        is_about && applies(self.compat, header, entry.policy.selector(), self.dataplane)
+        }
     }
 
     /// From weak to strong.
@@ -222,12 +224,7 @@ impl<R: Route> Index<R> {
 
     /// Those that name a service by what it is called.
     fn naming(&self, about: &About<'_>) -> &[Entry<R>] {
-        let (kind, name) = match about {
-            About::Tag(tag) => (ServiceKind::MeshService, tag.as_str()),
-            About::Port(port) => (port.kind, port.meta.display_name.as_str()),
-            About::Gone => return &[],
-        };
-        let named = self.named.get(&kind).and_then(|names| names.get(name));
+        let named = name_of(about).and_then(|(kind, name)| self.named.get(&kind)?.get(name));
         named.map(Vec::as_slice).unwrap_or_default()
     }
 
@@ -250,15 +247,24 @@ impl<R: Route> Index<R> {
     }
 }
 
+/// The name under which those are found that are about a service.
+pub(super) fn name_of<'a>(about: &About<'a>) -> Option<(ServiceKind, &'a str)> {
+    match *about {
+        About::Tag(tag) => Some((ServiceKind::MeshService, tag.as_str())),
+        About::Port(port) => Some((port.kind, port.meta.display_name.as_str())),
+        About::Gone => None,
+    }
+}
+
 /// The names under which a destination is looked for.
-fn names(destination: &ServiceRef) -> impl Iterator<Item = (ServiceKind, String)> {
+pub(super) fn names(destination: &ServiceRef) -> impl Iterator<Item = (ServiceKind, String)> + use<> {
     let written = match &destination.by {
         ServiceBy::Name(name, _) => Some(name.as_str()),
         ServiceBy::Labels(_) => None,
     };
     let kind = destination.kind;
     let other = name_in_old_tag(destination).filter(|name| Some(*name) != written);
-    written.into_iter().chain(other).map(move |name| (kind, name.to_owned()))
+    [written, other].map(|name| name.map(|name| (kind, name.to_owned()))).into_iter().flatten()
 }
 
 /// The policies of a mesh.

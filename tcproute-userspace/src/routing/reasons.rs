@@ -1,16 +1,20 @@
 //! Why connections are left to the proxy.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
-    ADDRESSES_OF_A_NAME,
+    ADDRESSES_OF_A_NAME, Plaintext,
     destination::{Backend, Backends, Context, Dependency, DestinationKey, Same},
+    endpoints::Source,
     protocol,
     service::ServiceId,
 };
 use crate::{
     policy::Compat,
-    resources::{HttpRule, MtlsMode, PolicyHeader, ServiceKind},
+    resources::{HttpRule, MtlsMode, OtherPolicy, PERMISSION, PolicyHeader, ServiceKind},
 };
 
 /// Addresses that the backendRefs of one destination may lead to, where several mean different ones: each is 32 bytes.
@@ -134,13 +138,60 @@ impl Context<'_> {
             if let Some(mode) = mtls {
                 return Some(of_mtls(&format!("mesh {mesh} has mTLS on"), mode));
             }
-            if !chosen.has_identities {
-                return None;
-            }
-            let identities = backend.endpoints().filter_map(|endpoint| endpoint.identity);
-            let strictest = identities.min().filter(|_| !self.options.allow_mtls_bypass)?;
+            let strictest = backend.identities().min().filter(|_| !self.options.allow_mtls_bypass)?;
             Some(of_mtls(&format!("{name} has servers with a MeshIdentity"), strictest))
         })
+    }
+}
+
+impl<'a> Context<'a> {
+    /// The MeshTrafficPermissions of the servers behind a destination.
+    pub(super) fn permissions(
+        &self,
+        service: ServiceId,
+        backends: &Backends<'_>,
+    ) -> Vec<&'a Arc<OtherPolicy>> {
+        let Some(others) = self.others.of(self.services.mesh_of(service)) else { return Vec::new() };
+        let weighted = backends.all.iter().filter(|backend| backend.is_weighted());
+        let servers = weighted.flat_map(Backend::endpoints).filter_map(|endpoint| match &endpoint.source {
+            Source::Dataplane(key) => self.resources.dataplanes.get(key),
+            Source::ExternalService(_) => None,
+        });
+        others.permissions(self.compat(), servers)
+    }
+
+    /// Why connections are kept at the proxy that could bypass it, if they are.
+    pub(super) fn reason_of_kept(
+        &self,
+        key: &DestinationKey,
+        permissions: &[&Arc<OtherPolicy>],
+    ) -> Option<Reason> {
+        if let Some(Same(policy)) = &key.others.kept {
+            return Some(Reason::expected(format!("{policy} is kept at the proxy (--sidecar-keep)")));
+        }
+        if !self.options.kept.contains(PERMISSION) {
+            return None;
+        }
+        let denying = permissions.iter().find(|permission| key.others.is_denied_by(permission))?;
+        Some(Reason::surprising(format!(
+            "{denying} may deny it, which is kept at the proxy (--sidecar-keep)"
+        )))
+    }
+
+    /// What the servers behind a destination do with plaintext: the strictest of them.
+    pub(super) fn plaintext(&self, service: ServiceId, backends: &Backends<'_>) -> Plaintext {
+        let known = self.resources.meshes.get(self.services.mesh_of(service));
+        let of_mesh = known.filter(|_| self.compat() != Compat::V3).and_then(|mesh| mesh.mtls);
+        let within = backends.all.iter().filter(|backend| {
+            backend.is_weighted() && backend.chosen.as_ref().is_none_or(|chosen| !chosen.external)
+        });
+        let strictest =
+            within.filter_map(|backend| of_mesh.into_iter().chain(backend.identities()).min()).min();
+        match strictest {
+            None => Plaintext::Accepted,
+            Some(MtlsMode::Permissive) => Plaintext::Permissive,
+            Some(MtlsMode::Strict) => Plaintext::Refused,
+        }
     }
 }
 

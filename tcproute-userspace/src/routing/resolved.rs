@@ -1,12 +1,12 @@
 //! Resolved routes as values, and how other programs read them as JSON.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{DeniedAddress, Routes};
 use crate::{
@@ -29,7 +29,7 @@ pub struct DataplaneRoutes {
     pub(crate) conflicts: Vec<String>,
     /// Addresses that applications may not dial, though a resource has them.
     pub(crate) denied: Vec<DeniedAddress>,
-    /// The policies of other kinds that the Dataplane's proxy enforces.
+    /// The policies of other kinds that the Dataplane's proxy enforces on all that it dials.
     pub(crate) other_policies: Arc<[String]>,
 }
 
@@ -57,12 +57,47 @@ pub struct Destination {
     pub policies: Vec<String>,
     /// The backends in the order in which the policy names them; empty for a passthrough.
     pub backends: Vec<ResolvedBackend>,
+    /// What connections go without that bypass the proxy; `None` for a passthrough.
+    pub bypass: Option<Bypass>,
     /// The DNS names of their endpoints, sorted.
     pub names: Vec<String>,
     /// What the operator should know: unknown services, destinations left to the proxy, and the like.
     pub warnings: Vec<String>,
     /// Endpoints that no connection may go to.
     pub denied: Vec<DeniedAddress>,
+}
+
+/// What it means for the connections to a service that they bypass the proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bypass {
+    /// The policies of other kinds that are about this service, as `kind name`, of which nobody enforces any there.
+    /// Those about all that a Dataplane dials come to these.
+    pub not_enforced: Vec<String>,
+    /// What the servers make of it.
+    pub plaintext: Plaintext,
+}
+
+/// What servers do with plaintext, which is what an application speaks that bypasses the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Plaintext {
+    /// They have no mTLS.
+    Accepted,
+    /// Their mTLS is permissive: they take it unauthenticated.
+    Permissive,
+    /// Their mTLS is strict.
+    Refused,
+}
+
+impl Plaintext {
+    /// As a sentence about servers.
+    pub const fn told(self) -> &'static str {
+        match self {
+            Self::Accepted => "its servers accept plaintext (no mTLS)",
+            Self::Permissive => "its servers take plaintext unauthenticated (permissive mTLS)",
+            Self::Refused => "its servers refuse plaintext (strict mTLS)",
+        }
+    }
 }
 
 /// What the kernel does with a connection to an outbound.
@@ -105,10 +140,21 @@ impl DataplaneRoutes {
     }
 
     /// The policies of other kinds, as `kind name`, that the proxy would have enforced on connections that now
-    /// bypass it.
-    pub fn not_enforced(&self) -> &[String] {
-        let bypassed = self.routes.iter().any(|route| route.destination.action == Action::Route);
-        if bypassed { &self.other_policies } else { &[] }
+    /// bypass it, with the services that they are about; without any they are about all.
+    pub fn not_enforced(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut all = BTreeMap::<&str, BTreeSet<&str>>::new();
+        let mut any = false;
+        for Destination { service, bypass, .. } in self.routes.iter().map(|route| &*route.destination) {
+            let Some(Bypass { not_enforced, .. }) = bypass else { continue };
+            any = true;
+            for policy in not_enforced {
+                all.entry(policy).or_default().insert(service);
+            }
+        }
+        all.extend(
+            self.other_policies.iter().filter(|_| any).map(|policy| (policy.as_str(), BTreeSet::new())),
+        );
+        all
     }
 }
 
@@ -120,27 +166,46 @@ impl Serialize for DataplaneRoutes {
             mesh: &'a MeshName,
             dataplane: &'a str,
             compat: Compat,
-            routes: &'a Routes,
+            routes: Vec<ShownRoute<'a>>,
             #[serde(skip_serializing_if = "Vec::is_empty")]
             warnings: Vec<String>,
-            #[serde(skip_serializing_if = "<[_]>::is_empty")]
-            not_enforced: &'a [String],
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            not_enforced: Vec<&'a str>,
         }
+        let everywhere = &self.other_policies;
         Shown {
             mesh: &self.mesh,
             dataplane: &self.dataplane,
             compat: self.compat,
-            routes: &self.routes,
+            routes: self.routes.iter().map(|route| ShownRoute { route, everywhere }).collect(),
             warnings: self.warnings(),
-            not_enforced: self.not_enforced(),
+            not_enforced: self.not_enforced().into_keys().collect(),
         }
         .serialize(serializer)
     }
 }
 
-impl Serialize for ResolvedRoute {
+impl ResolvedRoute {
+    /// The policies of other kinds that are not enforced here, those about all that the Dataplane dials among them.
+    pub fn not_enforced<'a>(&'a self, everywhere: &'a [String]) -> Vec<&'a str> {
+        let Some(Bypass { not_enforced, .. }) = &self.destination.bypass else { return Vec::new() };
+        let mut all: Vec<&str> = not_enforced.iter().chain(everywhere).map(String::as_str).collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+/// A route as other programs read it.
+pub(super) struct ShownRoute<'a> {
+    pub(super) route: &'a ResolvedRoute,
+    /// The policies of other kinds about all that the Dataplane dials.
+    pub(super) everywhere: &'a [String],
+}
+
+impl Serialize for ShownRoute<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
         struct Shown<'a> {
             service: &'a str,
             address: IpAddr,
@@ -150,6 +215,10 @@ impl Serialize for ResolvedRoute {
             reason: &'a str,
             policies: &'a [String],
             backends: &'a [ResolvedBackend],
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            not_enforced: Vec<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            plaintext: Option<Plaintext>,
         }
         let Destination {
             service,
@@ -158,19 +227,22 @@ impl Serialize for ResolvedRoute {
             reason,
             policies,
             backends,
+            bypass,
             names: _,
             warnings: _,
             denied: _,
-        } = &*self.destination;
+        } = &*self.route.destination;
         Shown {
             service,
-            address: self.dialled.ip(),
-            port: self.dialled.port(),
+            address: self.route.dialled.ip(),
+            port: self.route.dialled.port(),
             protocol,
             action: *action,
             reason,
             policies,
             backends,
+            not_enforced: self.route.not_enforced(self.everywhere),
+            plaintext: bypass.as_ref().map(|bypass| bypass.plaintext),
         }
         .serialize(serializer)
     }

@@ -10,6 +10,7 @@ use super::{
     cache::Destinations,
     destination::{Context, DestinationKey, Dialled, Same},
     find::find,
+    given_up::{OtherPolicies, ToAll, ToOne},
     policies::{Asked, Policies},
     service::{About, ServiceId},
     services::{Services, zone_of},
@@ -17,7 +18,7 @@ use super::{
     vips::Vip,
 };
 use crate::{
-    policy::{Compat, Referrer, enforces},
+    policy::{Compat, Referrer},
     resources::{
         Dataplane, Gateway, Identity, Inbound, MeshHttpRoute, MeshName, MeshTcpRoute, Outbound, Resources,
         Rule, ServiceBy, ServiceRef, Tags,
@@ -31,6 +32,7 @@ pub struct Resolver {
     options: Options,
     pub(super) services: Services,
     pub(super) policies: Policies,
+    pub(super) others: OtherPolicies,
     pub(super) destinations: Destinations,
 }
 
@@ -47,6 +49,7 @@ pub(super) struct Dialler<'a> {
     pub(super) dataplane: &'a Dataplane,
     zone: Option<Arc<str>>,
     traffic: Option<TrafficRoutes<'a>>,
+    others: ToAll,
 }
 
 impl Resolver {
@@ -62,8 +65,12 @@ impl Resolver {
             policies.replace_http(None, Some(policy));
             name_backends_of_http(policy, &mut services);
         }
+        let mut others = OtherPolicies::default();
+        for policy in resources.other_policies.values() {
+            others.replace(None, Some(policy));
+        }
         services.rank_names();
-        Self { options, policies, services, resources, destinations: Destinations::default() }
+        Self { options, policies, others, services, resources, destinations: Destinations::default() }
     }
 
     /// What is resolved.
@@ -102,12 +109,11 @@ impl Resolver {
         })
     }
 
-    /// The policies of other kinds that the proxy of a Dataplane enforces.
+    /// The policies of other kinds that the proxy of a Dataplane enforces on all that it dials.
     pub(super) fn other_policies(&self, dataplane: &Dataplane) -> Arc<[String]> {
-        let compat = self.options.compat;
-        let other = self.resources.other_policies.values();
-        let other = other.filter(|policy| enforces(compat, dataplane, policy));
-        other.map(|policy| format!("{} {}", policy.kind, policy.key.1)).collect()
+        let of_mesh = self.others.of(&dataplane.mesh).into_iter();
+        let everywhere = of_mesh.flat_map(|others| others.everywhere(self.options.compat, dataplane));
+        everywhere.map(ToString::to_string).collect()
     }
 
     /// Where the Dataplane dials which service, each address once, sorted by service and address.
@@ -215,7 +221,10 @@ impl Resolver {
             (None, Some(Gateway::Delegated(tags))) => tags,
             (None, _) => &none,
         };
-        Dialler { dataplane, zone: zone_of(dataplane, tags).map(Arc::from), traffic }
+        let others = self.others.of(&dataplane.mesh);
+        let others = others.map(|others| others.to_all(compat, &self.options.kept, dataplane));
+        let others = others.unwrap_or_default();
+        Dialler { dataplane, others, zone: zone_of(dataplane, tags).map(Arc::from), traffic }
     }
 
     /// Where a service leads, resolved once for all Dataplanes to which the same applies.
@@ -226,8 +235,8 @@ impl Resolver {
 
     /// What a key leads to.
     pub(super) fn destination_of(&mut self, key: DestinationKey) -> Arc<Destination> {
-        let Self { resources, options, services, destinations, .. } = self;
-        destinations.get(key, &Context { services, resources, options })
+        let Self { resources, options, services, destinations, others, .. } = self;
+        destinations.get(key, &Context { services, resources, options, others })
     }
 
     /// All that decides where a Dataplane gets to.
@@ -241,7 +250,14 @@ impl Resolver {
             (About::Tag(name), Some(routes)) => routes.leading_elsewhere(name, &dialled.tags).map(Same),
             _ => None,
         };
-        DestinationKey { dialled, entries, http, traffic, zone: dialler.zone.clone() }
+        let others = self.others_of(dialler, &asked);
+        DestinationKey { dialled, entries, http, traffic, zone: dialler.zone.clone(), others }
+    }
+
+    /// What the policies of other kinds are to what is dialled.
+    pub(super) fn others_of(&self, dialler: &Dialler<'_>, asked: &Asked<'_>) -> ToOne {
+        let others = self.others.of(&dialler.dataplane.mesh);
+        others.map(|others| others.to_one(&dialler.others, &self.options.kept, asked)).unwrap_or_default()
     }
 
     /// What policies are asked about a service that is dialled.
@@ -255,7 +271,12 @@ impl Resolver {
     }
 
     pub(super) const fn context(&self) -> Context<'_> {
-        Context { services: &self.services, resources: &self.resources, options: &self.options }
+        Context {
+            services: &self.services,
+            resources: &self.resources,
+            options: &self.options,
+            others: &self.others,
+        }
     }
 }
 

@@ -3,10 +3,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, ops::Index, sync::Arc};
 
-use imbl::{OrdMap, ordmap::DiffItem};
-use serde::{Serialize, Serializer};
-
 use super::{Destination, ResolvedRoute};
+use imbl::{OrdMap, ordmap::DiffItem};
 
 /// Routes by service and address. No two have the same address.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -114,11 +112,5 @@ impl Index<usize> for Routes {
     /// In their order. Takes as long as there are many before it.
     fn index(&self, place: usize) -> &ResolvedRoute {
         self.iter().nth(place).expect("an index within the routes")
-    }
-}
-
-impl Serialize for Routes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter())
     }
 }

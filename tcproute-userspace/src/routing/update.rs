@@ -23,7 +23,8 @@ use super::{
     traffic::TrafficRoutes,
 };
 use crate::resources::{
-    Dataplane, Key, MeshHttpRoute, MeshName, MeshTcpRoute, ResourceName, Resources, ServiceBy, ServiceRef,
+    Dataplane, Denied, Enforced, Key, MeshHttpRoute, MeshName, MeshTcpRoute, OtherPolicy, ResourceName,
+    Resources, ServiceBy, ServiceRef,
 };
 
 /// So many changed policies are asked one by one.
@@ -47,8 +48,10 @@ pub struct Update {
     /// The policies that have changed.
     tcp: Vec<Replacement<MeshTcpRoute>>,
     http: Vec<Replacement<MeshHttpRoute>>,
-    /// Meshes whose policies of other kinds have changed.
+    /// Meshes with other policies of other kinds about all that is dialled.
     others: BTreeSet<MeshName>,
+    /// Meshes whose servers have other MeshTrafficPermissions.
+    permitted: BTreeSet<MeshName>,
     /// Destinations and what they have become.
     destinations: Vec<Replaced>,
 }
@@ -116,9 +119,11 @@ impl Resolver {
         for dependency in &dependencies {
             keys.extend(self.destinations.dependents(dependency).cloned());
         }
-        for (mesh, ..) in changes(&old.meshes, &self.resources.meshes) {
-            let of_mesh =
-                self.destinations.all().filter(|key| *self.services.mesh_of(key.dialled.service) == mesh);
+        let meshes = changes(&old.meshes, &self.resources.meshes).into_iter().map(|(mesh, ..)| mesh);
+        let meshes: BTreeSet<MeshName> = meshes.chain(update.permitted.iter().cloned()).collect();
+        if !meshes.is_empty() {
+            let all = self.destinations.all();
+            let of_mesh = all.filter(|key| meshes.contains(self.services.mesh_of(key.dialled.service)));
             keys.extend(of_mesh.cloned());
         }
         let mut destinations = std::mem::take(&mut self.destinations);
@@ -193,28 +198,61 @@ impl Resolver {
         }
         let traffic = changes(&old.traffic_routes, &self.resources.traffic_routes);
         update.ruled.extend(traffic.into_iter().map(|(key, ..)| key.0));
-        let others = changes(&old.other_policies, &self.resources.other_policies);
-        update.others.extend(others.into_iter().map(|((_, key), ..)| key.0));
+        for (_, before, after) in changes(&old.other_policies, &self.resources.other_policies) {
+            self.others.replace(before.as_ref(), after.as_ref());
+            for policy in before.iter().chain(&after) {
+                self.note_other(policy, update);
+            }
+        }
+    }
+
+    /// What another policy of another kind may have changed.
+    fn note_other(&self, policy: &OtherPolicy, update: &mut Update) {
+        let mesh = &policy.key.0;
+        let is_kept = self.options().kept.contains(policy.kind);
+        match &policy.enforced {
+            Enforced::Everywhere => {
+                update.others.insert(mesh.clone());
+                if is_kept {
+                    update.ruled.insert(mesh.clone());
+                }
+            }
+            Enforced::To(services) => {
+                for destination in services {
+                    self.note_service(mesh, destination, update);
+                }
+            }
+            Enforced::OnTls(denied) => {
+                update.permitted.insert(mesh.clone());
+                // Whom it denies is told of who dials.
+                if is_kept && matches!(denied, Denied::Tags(_)) {
+                    update.ruled.insert(mesh.clone());
+                }
+            }
+            Enforced::AtServers => {}
+        }
     }
 
     /// The services that a policy is about, by the names that routes have.
     fn note_services<R: Route>(&self, policy: &R, update: &mut Update) {
-        let mesh = &policy.header().mesh;
         for to in policy.to() {
-            let destination: &ServiceRef = R::destination(to);
-            if let ServiceBy::Name(name, _) = &destination.by {
-                update.services.insert((mesh.clone(), name.as_str().into()));
-                if self.options().in_cluster
-                    && let Some(tagged) = self.services.find_tagged(mesh, name)
-                {
-                    update.redialled.entry(mesh.clone()).or_default().insert(tagged);
-                }
+            self.note_service(&policy.header().mesh, R::destination(to), update);
+        }
+    }
+
+    fn note_service(&self, mesh: &MeshName, destination: &ServiceRef, update: &mut Update) {
+        if let ServiceBy::Name(name, _) = &destination.by {
+            update.services.insert((mesh.clone(), name.as_str().into()));
+            if self.options().in_cluster
+                && let Some(tagged) = self.services.find_tagged(mesh, name)
+            {
+                update.redialled.entry(mesh.clone()).or_default().insert(tagged);
             }
-            for id in self.services.possibly(mesh, destination) {
-                update.services.insert((mesh.clone(), Arc::clone(self.services.name(id))));
-                if self.options().in_cluster {
-                    update.redialled.entry(mesh.clone()).or_default().insert(id);
-                }
+        }
+        for id in self.services.possibly(mesh, destination) {
+            update.services.insert((mesh.clone(), Arc::clone(self.services.name(id))));
+            if self.options().in_cluster {
+                update.redialled.entry(mesh.clone()).or_default().insert(id);
             }
         }
     }
@@ -271,10 +309,11 @@ impl Resolver {
                 let asked = self.asked(&dialler, &key.dialled);
                 let entries = asked.amended(&key.entries, &update.tcp);
                 let http = asked.amended(&key.http, &update.http);
-                if entries == key.entries && http == key.http {
+                let others = self.others_of(&dialler, &asked);
+                if entries == key.entries && http == key.http && others == key.others {
                     continue;
                 }
-                self.destination_of(DestinationKey { entries, http, ..DestinationKey::clone(key) })
+                self.destination_of(DestinationKey { entries, http, others, ..DestinationKey::clone(key) })
             };
             if !Arc::ptr_eq(&destination, &after) {
                 // What is made of other policies may come to the same all the same.

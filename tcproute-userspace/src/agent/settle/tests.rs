@@ -130,6 +130,7 @@ fn destination(service: u16, (routed, backends): &Shape) -> Arc<Destination> {
         reason: String::new(),
         policies: Vec::new(),
         backends: backends.iter().map(backend).collect(),
+        bypass: None,
         names: Vec::new(),
         warnings: Vec::new(),
         denied: Vec::new(),

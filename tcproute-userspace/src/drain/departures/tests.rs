@@ -42,6 +42,7 @@ fn route(dialled: u16, action: Action, backends: &[(u32, Vec<u16>)]) -> Resolved
         reason: String::new(),
         policies: Vec::new(),
         backends: backends.iter().map(backend).collect(),
+        bypass: None,
         names: Vec::new(),
         warnings: Vec::new(),
         denied: Vec::new(),

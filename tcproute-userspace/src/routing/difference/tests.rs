@@ -22,6 +22,7 @@ fn routes(backends: &[(f64, &[u8])]) -> DataplaneRoutes {
         reason: String::new(),
         policies: Vec::new(),
         backends: backends.iter().map(backend).collect(),
+        bypass: None,
         names: Vec::new(),
         warnings: Vec::new(),
         denied: Vec::new(),

@@ -3,6 +3,7 @@
 mod backends;
 mod endpoints;
 mod explanations;
+mod given_up;
 mod guard;
 mod identities;
 mod json;
@@ -129,10 +130,20 @@ const SUBSET: &str = "{kind: MeshSubset, tags: {team: a}}";
 const SERVICE: &str = "{kind: MeshService, name: web}";
 const SERVICE_SUBSET: &str = "{kind: MeshServiceSubset, name: web, tags: {team: a}}";
 
-const LATEST: Options =
-    Options { compat: Compat::Latest, allow_mtls_bypass: false, guard: Guard::DEFAULT, in_cluster: false };
-const V3: Options =
-    Options { compat: Compat::V3, allow_mtls_bypass: false, guard: Guard::DEFAULT, in_cluster: false };
+const LATEST: Options = Options {
+    compat: Compat::Latest,
+    allow_mtls_bypass: false,
+    guard: Guard::DEFAULT,
+    in_cluster: false,
+    kept: KeptKinds::DEFAULT,
+};
+const V3: Options = Options {
+    compat: Compat::V3,
+    allow_mtls_bypass: false,
+    guard: Guard::DEFAULT,
+    in_cluster: false,
+    kept: KeptKinds::DEFAULT,
+};
 
 const EXTERNAL: &str = "
 type: ExternalService

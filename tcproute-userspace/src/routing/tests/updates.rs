@@ -186,6 +186,20 @@ fn pool() -> Vec<Vec<String>> {
         forms(&[cluster, &cluster.replace("clusterIP: 10.43.0.7", "clusterIP: None")]),
         forms(&[pg, &pg.replace("10.0.4.1", "10.0.4.2")]),
         forms(&["type: MeshTimeout\nname: t\nspec: {targetRef: {kind: Mesh}}"]),
+        forms(&[
+            "type: MeshTimeout\nname: of-db\nspec: {targetRef: {kind: Mesh}, to: [{targetRef: {kind: MeshService, name: db}}]}",
+            "type: MeshTimeout\nname: of-db\nspec: {targetRef: {kind: MeshSubset, tags: {team: a}}, to: [{targetRef: {kind: MeshService, labels: {app: db}}}]}",
+            "type: MeshTimeout\nname: of-db\nspec: {targetRef: {kind: Mesh}, to: [{targetRef: {kind: Mesh}}]}",
+        ]),
+        forms(&[
+            "type: Retry\nname: r\nsources: [{match: {kuma.io/service: web}}]\ndestinations: [{match: {kuma.io/service: cache}}]",
+            "type: Retry\nname: r\nsources: [{match: {team: a}}]\ndestinations: [{match: {kuma.io/service: '*'}}]",
+        ]),
+        forms(&[
+            "type: MeshTrafficPermission\nname: p\nspec: {targetRef: {kind: MeshService, name: db}, from: [{targetRef: {kind: Mesh}, default: {action: Deny}}]}",
+            "type: MeshTrafficPermission\nname: p\nspec: {targetRef: {kind: Mesh}, from: [{targetRef: {kind: MeshSubset, tags: {team: a}}, default: {action: Deny}}]}",
+            "type: MeshTrafficPermission\nname: p\nspec: {targetRef: {kind: MeshSubset, tags: {v: b}}, from: [{targetRef: {kind: Mesh}, default: {action: Allow}}]}",
+        ]),
         vec![
             route(
                 "r",
@@ -275,6 +289,7 @@ proptest! {
         changes in proptest::collection::vec(proptest::collection::vec(any::<proptest::sample::Index>(), 1..4), 6),
         compat in prop_oneof![Just(Compat::V2_4), Just(Compat::Latest), Just(Compat::V3)],
         in_cluster in any::<bool>(),
+        kept in prop_oneof![Just("none"), Just("MeshTrafficPermission"), Just("Retry,MeshTimeout")],
         // No outbounds are written in the Dataplanes of pods.
         is_pod in any::<bool>(),
         // Most often the control plane says nothing of what is dialled.
@@ -282,7 +297,8 @@ proptest! {
     ) {
         let pool = pool();
         let mesh = MeshName::default();
-        let options = Options { compat, in_cluster, ..Options::default() };
+        let kept = kept.parse().unwrap();
+        let options = Options { compat, in_cluster, kept, ..Options::default() };
         // Some things change at a time, and now and then all do.
         let mut state = states[0].clone();
         let read = |state: &[u8], outbounds: u8| {
