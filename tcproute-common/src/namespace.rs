@@ -9,8 +9,8 @@ pub const NAMESPACES: u32 = 1 << 14;
 #[repr(u32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
-    /// They are left to the address that was dialled: a sidecar takes them, or that is not known yet. Also of namespaces
-    /// that are not in the map.
+    /// They are left to the address that was dialled: a sidecar takes them, or that is not known yet. So are those of
+    /// namespaces that are not in the map.
     Held = 0,
     /// They are routed: nobody else takes them.
     Plain = 1,

@@ -108,8 +108,8 @@ pub(crate) fn within<T: Send>(namespace: &File, work: impl FnOnce() -> Result<T>
     })
 }
 
-/// The cookie of this network namespace, which no other one of this boot has; `None` if the kernel does not tell: before
-/// 5.14.
+/// The cookie of this network namespace, which no other one of this boot has; `None` if the kernel does not tell, as
+/// before 5.14.
 pub(crate) fn cookie() -> Result<Option<u64>> {
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     let mut cookie = [0; 8];

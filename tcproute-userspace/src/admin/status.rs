@@ -204,8 +204,8 @@ pub struct Workload {
 pub struct NetworkNamespace {
     /// Its number, as lsns(8) shows it.
     pub inode: u64,
-    /// What becomes of routed connections: `plain`, they are routed; `past`, they are routed past a sidecar; `held`, they
-    /// are left to where they are dialled.
+    /// What becomes of routed connections: `plain`, they are routed; `past`, they are routed past a sidecar; `held`,
+    /// they are left to where they are dialled.
     pub way: String,
     /// Why they are held, or how a sidecar takes connections.
     pub why: String,

@@ -180,8 +180,8 @@ struct Input {
 /// How sidecars are got past.
 #[derive(Debug, Clone, Copy, Args)]
 struct SidecarArguments {
-    /// Where routed connections are led past a sidecar that takes all connections of their network namespace: auto where
-    /// Kuma's redirection is found, bypass everywhere but on the host itself, off nowhere.
+    /// Where routed connections are led past a sidecar that takes all connections of their network namespace: auto
+    /// where Kuma's redirection is found, bypass everywhere but on the host itself, off nowhere.
     #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
     sidecar: Mode,
     /// The bits of the mark of routed sockets by which they get past, and which of all bits those are.

@@ -1,7 +1,7 @@
 //! The thread that keeps an eye on the network namespaces of workloads.
 //!
-//! It is told when workloads come and go, when a cgroup gets its first process, and when tables of nftables change. What
-//! nobody tells is looked for: tables of iptables-legacy while a namespace is young, and everything each minute.
+//! It is told when workloads come and go, when a cgroup gets its first process, and when tables of nftables change.
+//! What nobody tells is looked for: tables of iptables-legacy while a namespace is young, and everything each minute.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -84,7 +84,7 @@ pub(super) fn legacy_tables(process: u32) -> [String; 2] {
     })
 }
 
-/// A user of the namespace of users of a process, as this process numbers it (user_namespaces(7)). `None` if there is no
+/// A user of the user namespace of a process, as this process numbers it (user_namespaces(7)). `None` if there is no
 /// such user.
 pub(super) fn uid_of(process: u32, uid: u32) -> io::Result<Option<u32>> {
     Ok(map_uid(&fs::read_to_string(format!("/proc/{process}/uid_map"))?, uid))

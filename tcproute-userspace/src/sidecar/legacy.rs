@@ -1,5 +1,5 @@
-//! The tables of old (xtables), as far as they have to be read: they are no part of nftables, and the kernel tells nobody
-//! when they change.
+//! The tables of old (xtables), as far as they have to be read: they are no part of nftables, and the kernel tells
+//! nobody when they change.
 
 use std::{fs, io};
 

@@ -1,8 +1,8 @@
 //! Past a sidecar's own redirection.
 //!
 //! A sidecar such as Kuma's has all connections of its pod's network namespace redirected to itself. That looks at
-//! packets, and so comes after the programs. A routed connection therefore carries a mark, by which a table of our own in
-//! that namespace leads it past. It edits nobody's rules, and goes as a whole.
+//! packets, and so comes after the programs. A routed connection therefore carries a mark, by which a table of our own
+//! in that namespace leads it past. It edits nobody's rules, and goes as a whole.
 //!
 //! - `settings`: where, and by which mark.
 //! - `redirection`, `legacy`: what Kuma has written there.

@@ -147,6 +147,7 @@ fn an_older_kernel_falls_back() {
         names_mptcp_peers: false,
         names_processes: false,
         socket_error_offset: None,
+        namespaces: None,
     });
     assert_eq!(
         complaints(&node),
@@ -154,7 +155,8 @@ fn an_older_kernel_falls_back() {
             ("refusal-error", Status::Fallback),
             ("mptcp-peer-names", Status::Fallback),
             ("failure-causes", Status::Fallback),
-            ("trace-processes", Status::Fallback)
+            ("trace-processes", Status::Fallback),
+            ("sidecar", Status::Fallback)
         ]
     );
 }

@@ -1,5 +1,5 @@
-//! Messages of nfnetlink and their attributes (include/uapi/linux/netfilter/nfnetlink.h and nf_tables.h). Numbers are in
-//! network order.
+//! Messages of nfnetlink and their attributes (include/uapi/linux/netfilter/nfnetlink.h and nf_tables.h). Numbers are
+//! in network order.
 
 use std::io;
 
@@ -110,7 +110,8 @@ mod tests {
         let message = Message::new(3, 1, Attributes::default().number(1, 5));
         let mut buffer = vec![0; message.buffer_len()];
         message.serialize(&mut buffer);
-        let header = NetlinkHeader { message_type: message.message_type(), ..NetlinkHeader::default() };
+        let mut header = NetlinkHeader::default();
+        header.message_type = message.message_type();
         assert_eq!(Message::deserialize(&header, &buffer).unwrap(), message);
         assert!(Message::deserialize(&header, &[1, 0]).is_err());
     }
