@@ -23,7 +23,9 @@ use tcproute_tests::{
 /// CAP_NET_ADMIN, CAP_PERFMON and CAP_BPF (capabilities(7)).
 const NEEDED: u64 = 1 << 12 | 1 << 38 | 1 << 39;
 /// CAP_SYS_PTRACE and CAP_SYS_ADMIN.
-const TO_DRAIN: u64 = 1 << 19 | 1 << 21;
+const TO_VISIT: u64 = 1 << 19 | 1 << 21;
+
+const ALL: &str = "CAP_BPF CAP_NET_ADMIN CAP_PERFMON CAP_SYS_ADMIN CAP_SYS_PTRACE";
 
 /// A field of `/proc/<pid>/task/<tid>/status` of each thread.
 fn of_threads(pid: u32, field: &str) -> Vec<u64> {
@@ -52,12 +54,9 @@ fn the_daemon_keeps_no_privilege_that_it_does_not_need() {
     let pattern = parent.path().join("web-*");
     let first = parent.child("web-1");
     for (more, kept, names) in [
-        (&[][..], NEEDED, "CAP_BPF CAP_NET_ADMIN CAP_PERFMON"),
-        (
-            &["--drain", "1"],
-            NEEDED | TO_DRAIN,
-            "CAP_BPF CAP_NET_ADMIN CAP_PERFMON CAP_SYS_ADMIN CAP_SYS_PTRACE",
-        ),
+        (&["--sidecar", "off"][..], NEEDED, "CAP_BPF CAP_NET_ADMIN CAP_PERFMON"),
+        (&["--sidecar", "off", "--drain", "1"], NEEDED | TO_VISIT, ALL),
+        (&[], NEEDED | TO_VISIT, ALL),
     ] {
         let workloads = [("web", pattern.as_path())];
         let mut command = Command::new(binary());

@@ -160,7 +160,7 @@ fn privilege(node: &Node) -> Check {
             ID,
             Status::Ok,
             format!(
-                "{who}; the daemon keeps {CAPABILITIES}, and with --drain CAP_SYS_ADMIN and CAP_SYS_PTRACE"
+                "{who}; the daemon keeps {CAPABILITIES} and, unless --sidecar off, CAP_SYS_ADMIN and CAP_SYS_PTRACE"
             ),
         ),
         Ok(_) => Check::new(ID, Status::Missing, format!("{who}, without {CAPABILITIES}")).remedy(remedy),

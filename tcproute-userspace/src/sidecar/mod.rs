@@ -31,4 +31,4 @@ pub(crate) use everywhere::remove_everywhere;
 pub use follow::{Follower, Lasting, Workloads};
 pub use probe::probe;
 pub use settings::{KUMA_UID, Mark, Mode, NoMark, Settings};
-pub use state::{NamespaceState, State, name_of};
+pub use state::{NamespaceState, State, WAYS, name_of};

@@ -18,6 +18,9 @@ pub const fn name_of(way: Way) -> &'static str {
     }
 }
 
+/// All that may become of connections.
+pub const WAYS: [Way; 3] = [Way::Held, Way::Plain, Way::Past];
+
 /// What was seen and done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
@@ -27,6 +30,13 @@ pub struct State {
     pub namespaces: Vec<NamespaceState>,
     /// Cgroups with processes whose network namespace cannot be told, and why.
     pub failures: BTreeMap<PathBuf, String>,
+}
+
+impl State {
+    /// How many network namespaces have it so.
+    pub fn count(&self, way: Way) -> u64 {
+        self.namespaces.iter().filter(|namespace| namespace.way == way).count() as u64
+    }
 }
 
 /// A network namespace.

@@ -185,3 +185,56 @@ for host in ['10.43.0.20', '10.43.0.99', 'fd43::20']: print(answer(host, 3001))
     assert_eq!(told, format!("endpoint\n{}\nendpoint", proxied(UNROUTED[0])));
     assert!(!setup.has_table(), "it goes with the command");
 }
+
+/// No other namespace sees the mark, so nobody's there is touched.
+#[test]
+fn a_mark_stays_in_its_namespace() {
+    let Some(setup) = Setup::new("a_mark_stays_in_its_namespace", &BOTH) else { return };
+    let daemon = setup.daemon(&[]);
+    setup.wait_until(&daemon, "past");
+    let rules = "add table inet seen; add chain inet seen here { type filter hook input priority 0; }; \
+                 add rule inet seen here meta mark != 0 counter; add rule inet seen here tcp dport 5001 counter";
+    assert!(setup.pod.on_node("nft").arg(rules).status().unwrap().success());
+    assert_eq!(setup.ask(&[ROUTED[0], ROUTED[1]]), ["endpoint", "endpoint"]);
+    let listed = setup.pod.on_node("nft").args(["list", "table", "inet", "seen"]).output().unwrap();
+    let listed = tcproute_tests::client::stdout(&listed);
+    assert!(listed.contains("mark != 0x00000000 counter packets 0"), "{listed}");
+    assert!(!listed.contains("dport 5001 counter packets 0"), "{listed}");
+}
+
+/// As of a pod with `hostUsers: false`, whose sidecar the host knows by another number.
+#[test]
+fn a_sidecar_in_a_user_namespace_is_known_as_well() {
+    let test = "a_sidecar_in_a_user_namespace_is_known_as_well";
+    let Some(setup) = Setup::new(test, &BOTH) else { return };
+    let mut unshare = setup.pod.command(Some(&setup.cgroup), 0, "unshare");
+    // Until its input ends.
+    unshare.args(["--user", "cat"]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+    let child = tcproute_tests::process::Process(unshare.spawn().unwrap());
+    let map = format!("/proc/{}/uid_map", child.0.id());
+    // The first that is written counts, once the process has a user namespace of its own.
+    tcproute_tests::wait_for("users are mapped", || std::fs::write(&map, "0 1000000 65536").is_ok());
+    // Alone in the cgroup, so that it is the one that is asked.
+    let Setup { sidecar, pause, cgroup, pod, mesh, bpffs, servers } = setup;
+    drop((sidecar, pause));
+    let workloads = [("web", cgroup.path())];
+    let daemon = tcproute_tests::tcproute::Daemon::start_on(
+        &bpffs,
+        &mut std::process::Command::new(binary()),
+        &mesh.file(),
+        &workloads,
+        &[] as &[&str],
+    );
+    let status = daemon.json("/v1/status");
+    let namespaces = status["networkNamespaces"].as_array().unwrap();
+    let found = namespaces.iter().find(|namespace| namespace["way"] == "past").unwrap();
+    assert_eq!(found["sidecarUid"], 1_005_678, "{status:#}");
+    let dialled = [ROUTED[0].parse().unwrap()];
+    assert_eq!(
+        pod.ask(Some(&cgroup), 1_005_678, &dialled),
+        ["ECONNREFUSED"],
+        "redirected, as nobody listens"
+    );
+    assert_eq!(pod.ask(Some(&cgroup), 5678, &dialled), ["endpoint"], "another user by now");
+    drop((daemon, child, servers));
+}

@@ -14,6 +14,7 @@ use crate::{
     admin::status::{MapUse, maps},
     agent::State,
     bpf::CounterValue,
+    sidecar::{self, name_of},
     sources::{dns::SHARE, name::SourceName, snapshot::Bytes},
 };
 
@@ -26,6 +27,8 @@ pub(super) struct Snapshot {
     /// By source and kind.
     pub(super) rejected: BTreeMap<(&'static str, &'static str), u32>,
     pub(super) denied: Vec<(&'static str, u32)>,
+    /// By what becomes of routed connections.
+    pub(super) namespaces: Vec<(&'static str, u64)>,
     pub(super) bytes: Vec<(SourceName, Bytes)>,
     pub(super) gauges: [Gauge; 21],
     pub(super) last_reconcile: f64,
@@ -69,6 +72,7 @@ impl Snapshot {
             maps: maps(state),
             rejected,
             denied: state.denied.iter().map(|(why, &count)| (why.name(), count)).collect(),
+            namespaces: sidecar::WAYS.map(|way| (name_of(way), state.sidecars.count(way))).to_vec(),
             bytes: state.sources.iter().filter_map(|source| Some((source.name, source.bytes?))).collect(),
             gauges: gauges(state, attached),
             last_reconcile: last,
@@ -179,6 +183,9 @@ impl Collector for Snapshot {
         let denied = self.denied.iter().map(|&(why, count)| (why, ConstGauge::new(count)));
         let help = "Addresses of resources that do not count, by why.";
         family(&mut encoder, "denied_addresses", help, "reason", denied)?;
+        let namespaces = self.namespaces.iter().map(|&(way, count)| (way, ConstGauge::new(count)));
+        let help = "Network namespaces of workloads and the host, by what becomes of routed connections.";
+        family(&mut encoder, "network_namespaces", help, "way", namespaces)?;
         let last = ConstGauge::new(self.last_reconcile);
         let (name, help) = ("last_reconcile_timestamp_seconds", "When something outside last changed.");
         last.encode(encoder.encode_descriptor(name, help, None, last.metric_type())?)?;

@@ -66,7 +66,7 @@ pub(super) const DATAPLANES: WatchedKind = kuma("dataplanes", "Dataplane");
 pub(super) const MESH_TCP_ROUTES: WatchedKind = kuma("meshtcproutes", "MeshTCPRoute");
 
 /// Kuma's, each of which may not be installed.
-pub(super) const KUMA: [WatchedKind; 12] = [
+pub(super) const KUMA: [WatchedKind; 23] = [
     kuma("meshes", "Mesh"),
     DATAPLANES,
     MESH_TCP_ROUTES,
@@ -77,8 +77,20 @@ pub(super) const KUMA: [WatchedKind; 12] = [
     kuma("meshmultizoneservices", "MeshMultiZoneService"),
     kuma("meshidentities", "MeshIdentity"),
     kuma("meshtlses", "MeshTLS"),
-    kuma("meshtrafficpermissions", "MeshTrafficPermission"),
     kuma("trafficroutes", "TrafficRoute"),
+    // What a bypass gives up.
+    kuma("meshaccesslogs", "MeshAccessLog"),
+    kuma("meshcircuitbreakers", "MeshCircuitBreaker"),
+    kuma("meshfaultinjections", "MeshFaultInjection"),
+    kuma("meshhealthchecks", "MeshHealthCheck"),
+    kuma("meshloadbalancingstrategies", "MeshLoadBalancingStrategy"),
+    kuma("meshpassthroughs", "MeshPassthrough"),
+    kuma("meshproxypatches", "MeshProxyPatch"),
+    kuma("meshratelimits", "MeshRateLimit"),
+    kuma("meshretries", "MeshRetry"),
+    kuma("meshtimeouts", "MeshTimeout"),
+    kuma("meshtraces", "MeshTrace"),
+    kuma("meshtrafficpermissions", "MeshTrafficPermission"),
 ];
 
 /// Where Kuma's kinds are looked for.
