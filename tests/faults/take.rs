@@ -29,7 +29,7 @@ impl Suite<'_> {
                 self.node.allow_plain()?;
                 self.detach()?;
             }
-            Phase::OtherTables => self.node.age("layout-0-2-0")?,
+            Phase::OtherTables => self.node.age("layout-0-4-0")?,
             Phase::OtherStates => self.node.age("layout-0-0-0")?,
             Phase::Detach => {
                 self.node.allow_plain()?;

@@ -72,7 +72,7 @@ fn nothing_is_lost_while_daemons_are_killed_restarted_and_upgraded() {
 
     // A build with other tables makes new ones.
     node.kill();
-    node.age("layout-0-3-0");
+    node.age("layout-0-4-0");
     node.run(&split.mesh(&[("1", 50), ("2", 50)]), &[]);
     load.wait_for_more(sample(PHASE).into());
     let second = node.tables();
@@ -182,7 +182,7 @@ print(s.getpeername() == ('{host}', {port}))
     );
     let (mut client, mut lines) = connect(&node, &body);
     node.kill();
-    node.age("layout-0-3-0");
+    node.age("layout-0-4-0");
     node.run(&mesh, &[]);
     drop(client.stdin.take());
     assert_eq!(lines.next().unwrap().unwrap(), "True");

@@ -37,7 +37,7 @@ impl Killed {
     fn age(&self) {
         match self.before {
             Before::Same => {}
-            Before::OtherTables => self.node.age("layout-0-3-0"),
+            Before::OtherTables => self.node.age("layout-0-4-0"),
             Before::OtherStates => self.node.age("layout-0-0-0"),
         }
     }

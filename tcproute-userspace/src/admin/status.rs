@@ -339,12 +339,7 @@ impl Status {
                 })
                 .chain(state.unattached.iter().cloned())
                 .chain(state.missing.iter().cloned())
-                .chain(state.sidecars.failures.iter().map(|(cgroup, why)| {
-                    format!(
-                        "routed connections of {} may be left to where they are dialled: {why}",
-                        cgroup.display()
-                    )
-                }))
+                .chain(state.sidecars.failures.iter().cloned())
                 .chain(state.names.left_out.iter().map(left_out))
                 .chain(state.workloads.values().filter_map(|workload| beyond(workload)))
                 .chain(state.noticed.iter().map(|(_, line)| line.clone()))

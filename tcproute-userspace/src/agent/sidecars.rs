@@ -106,5 +106,5 @@ const NO_KEYS: &str = "this kernel tells network namespaces apart by none of the
 
 fn workloads(local: &Local, attached: bool) -> Workloads {
     let cgroups: BTreeMap<_, _> = local.found.iter().map(|found| (found.id, found.path.clone())).collect();
-    Workloads { cgroups, complete: local.complete, attached }
+    Workloads { cgroups: cgroups.into(), complete: local.complete, attached }
 }

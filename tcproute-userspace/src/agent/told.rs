@@ -75,11 +75,8 @@ impl Told {
 
     /// What becomes of connections where sidecars take them.
     pub(super) fn sidecars(&mut self, sidecars: Arc<sidecar::State>) {
-        for (cgroup, why) in &sidecars.failures {
-            if self.state.sidecars.failures.get(cgroup) != Some(why) {
-                let cgroup = cgroup.display();
-                warn!("routed connections of {cgroup} may be left to where they are dialled: {why}");
-            }
+        for failure in sidecars.failures.difference(&self.state.sidecars.failures) {
+            warn!("{failure}");
         }
         self.state.sidecars = sidecars;
     }

@@ -36,8 +36,9 @@ use crate::{
 const SOON: Duration = Duration::from_millis(250);
 /// And otherwise.
 const LATER: Duration = Duration::from_secs(1);
-/// How often to look for processes in other namespaces.
+/// How often to look for processes in other namespaces; or so many times as long as that takes, if that is longer.
 const FIND: Duration = Duration::from_secs(5);
+const FIND_SHARE: u32 = 100;
 /// How often to look at everything.
 const ALL: Duration = Duration::from_mins(1);
 
@@ -45,7 +46,7 @@ const ALL: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone, Default)]
 pub struct Workloads {
     /// Their cgroups.
-    pub cgroups: BTreeMap<CgroupId, PathBuf>,
+    pub cgroups: Arc<BTreeMap<CgroupId, PathBuf>>,
     /// Whether those are all of them. Until then nothing is forgotten that an earlier daemon has left.
     pub complete: bool,
     /// Whether programs of this daemon are behind all of them, which set this daemon's mark.
@@ -152,6 +153,7 @@ struct Eye {
     inotify: Inotify,
     watched: BTreeMap<PathBuf, WatchDescriptor>,
     found: Option<Instant>,
+    finding: Duration,
     looked: Option<Instant>,
     forgotten: bool,
 }
@@ -179,6 +181,7 @@ impl Eye {
             inotify,
             watched: BTreeMap::new(),
             found: None,
+            finding: Duration::ZERO,
             looked: None,
             forgotten: false,
         })
@@ -213,10 +216,12 @@ impl Eye {
         let held = self.held.read().unwrap_or(self.before);
         let dials = std::mem::replace(&mut self.before, held) != held;
         let is_old = |at: Option<Instant>, age: Duration| at.is_none_or(|at| at.elapsed() >= age);
-        if due.find || dials || is_old(self.found, FIND) {
+        if due.find || dials || is_old(self.found, FIND.max(self.finding * FIND_SHARE)) {
+            let begun = Instant::now();
             self.watch(&workloads.cgroups);
             self.known.find(&workloads.cgroups, &self.epoll);
             self.found = Some(Instant::now());
+            self.finding = begun.elapsed();
         }
         let mut ids = if is_old(self.looked, ALL) {
             self.looked = Some(Instant::now());
@@ -242,12 +247,9 @@ impl Eye {
             let ours = self.known.ids();
             if any { everywhere::remove(self.settings.mark, &ours).map(drop) } else { Ok(()) }
         });
-        match forgotten {
-            Ok(()) => self.forgotten = true,
-            Err(error) => {
-                self.forgotten = true;
-                warn!("what an earlier daemon has left in network namespaces may still be there: {error:#}");
-            }
+        self.forgotten = true;
+        if let Err(error) = forgotten {
+            warn!("what an earlier daemon has left in network namespaces may still be there: {error:#}");
         }
     }
 
@@ -278,7 +280,10 @@ impl Eye {
         let mut events = [EpollEvent::empty(); 64];
         let mut due = Due::default();
         // Interrupted or not, everything is looked at in time.
-        let count = self.epoll.wait(&mut events, timeout).unwrap_or(0);
+        let count = self.epoll.wait(&mut events, timeout).unwrap_or_else(|_| {
+            thread::sleep(SOON);
+            0
+        });
         for event in &events[..count] {
             match event.data() {
                 WAKE => {
@@ -309,7 +314,7 @@ impl Eye {
             sidecar: one.sidecar,
             workloads: one.members.clone(),
         });
-        State { looked: true, namespaces: namespaces.collect(), failures: self.known.failures.clone() }
+        State { looked: true, namespaces: namespaces.collect(), failures: self.known.failures() }
     }
 }
 

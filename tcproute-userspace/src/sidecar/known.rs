@@ -38,8 +38,8 @@ pub(super) struct Known {
     /// Whether the kernel tells the cookies of namespaces.
     by_cookie: bool,
     pub(super) namespaces: BTreeMap<NamespaceId, One>,
-    /// What went wrong, by cgroup.
-    pub(super) failures: BTreeMap<PathBuf, String>,
+    /// Which cgroups have processes whose namespace cannot be told, and why.
+    hidden: BTreeMap<PathBuf, String>,
 }
 
 /// A namespace.
@@ -58,6 +58,8 @@ pub(super) struct One {
     pub(super) key: Option<u64>,
     pub(super) sidecar: u32,
     pub(super) verdict: Verdict,
+    /// Why it could not be looked at the last time, if so: what was in force before stays.
+    trouble: Option<String>,
     /// Told of changes in it.
     changes: Option<Changes>,
     legacy: [String; 2],
@@ -67,7 +69,7 @@ impl Known {
     /// None yet but this process's own one, which is a workload's or not, and the host's.
     pub(super) fn new(settings: Settings, map: NamespaceMap, by_cookie: bool, own: Whose) -> Self {
         let mut known =
-            Self { settings, map, by_cookie, namespaces: BTreeMap::new(), failures: BTreeMap::new() };
+            Self { settings, map, by_cookie, namespaces: BTreeMap::new(), hidden: BTreeMap::new() };
         // Of a command's own container the first process is no host.
         let host = (own == Whose::Daemons).then_some((1, Whose::Host));
         for (process, whose) in host.into_iter().chain([(std::process::id(), own)]) {
@@ -87,12 +89,12 @@ impl Known {
     pub(super) fn find(&mut self, cgroups: &BTreeMap<CgroupId, PathBuf>, epoll: &Epoll) {
         let mut members: BTreeMap<NamespaceId, BTreeSet<CgroupId>> = BTreeMap::new();
         let mut found = Namespaces::new();
-        let mut failures = BTreeMap::new();
+        let mut hidden = BTreeMap::new();
         for (&cgroup, path) in cgroups {
             let mut own = Namespaces::new();
             for directory in netns::tree(path) {
                 if let Err(error) = netns::add(&directory, &mut own) {
-                    failures.insert(path.clone(), format!("{error:#}"));
+                    hidden.insert(path.clone(), format!("{error:#}"));
                 }
             }
             for (id, namespace) in own {
@@ -122,7 +124,7 @@ impl Known {
                 self.leave(&one, epoll);
             }
         }
-        self.failures = failures;
+        self.hidden = hidden;
     }
 
     /// Looks into namespaces, and does what there is to be done.
@@ -131,8 +133,12 @@ impl Known {
             let Some(one) = self.namespaces.get_mut(id) else { continue };
             one.due = false;
             let before = one.verdict.clone();
-            if let Err(error) = one.visit(*id, &self.settings, &mut self.map, self.by_cookie, replacing) {
-                one.hold(&mut self.map, format!("{error:#}"));
+            match one.visit(*id, &self.settings, &mut self.map, self.by_cookie, replacing) {
+                Ok(()) => one.trouble = None,
+                Err(error) => {
+                    one.trouble = Some(format!("{error:#}"));
+                    one.due = true;
+                }
             }
             one.listen(*id, epoll);
             if one.verdict != before {
@@ -175,6 +181,18 @@ impl Known {
                 .namespaces
                 .values()
                 .any(|one| one.is_young() && one.verdict.way == Way::Plain && !one.stays)
+    }
+
+    /// What went wrong.
+    pub(super) fn failures(&self) -> BTreeSet<String> {
+        let hidden = self.hidden.iter().map(|(cgroup, why)| {
+            format!("routed connections of {} may be left to where they are dialled: {why}", cgroup.display())
+        });
+        let troubles = self.namespaces.iter().filter_map(|(id, one)| {
+            let (inode, why) = (id.inode, one.trouble.as_ref()?);
+            Some(format!("the network namespace {inode} cannot be looked at, and stays as it was: {why}"))
+        });
+        hidden.chain(troubles).collect()
     }
 
     /// All of them.
@@ -240,6 +258,7 @@ impl One {
             key: None,
             sidecar: 0,
             verdict: Verdict { way: Way::Held, makes_table: false, why: "it was not looked at".to_owned() },
+            trouble: None,
             changes: None,
             legacy: <[String; 2]>::default(),
         }
@@ -288,15 +307,6 @@ impl One {
             netns::within(&self.namespace.file, || inside::remove(mark))?;
         }
         Ok(())
-    }
-
-    /// Leaves connections to whoever takes them.
-    fn hold(&mut self, map: &mut NamespaceMap, why: String) {
-        let held = self.key.map_or(Ok(()), |key| map.remove(key));
-        if let Err(error) = held {
-            warn!("connections may be led past a sidecar by half: {error:#}");
-        }
-        self.verdict = Verdict { way: Way::Held, makes_table: false, why };
     }
 
     fn listen(&mut self, id: NamespaceId, epoll: &Epoll) {

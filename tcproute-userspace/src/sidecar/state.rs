@@ -1,9 +1,6 @@
 //! What others may know of it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::collections::BTreeSet;
 
 use tcproute_common::Way;
 
@@ -28,8 +25,8 @@ pub struct State {
     pub looked: bool,
     /// The network namespaces that are known.
     pub namespaces: Vec<NamespaceState>,
-    /// Cgroups with processes whose network namespace cannot be told, and why.
-    pub failures: BTreeMap<PathBuf, String>,
+    /// What went wrong, in words.
+    pub failures: BTreeSet<String>,
 }
 
 impl State {

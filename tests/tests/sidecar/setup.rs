@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, path::Path, process::Command, rc::Rc};
 
-use serde_json::Value;
 use tcproute_tests::{
     cgroup::TestCgroup,
     client::{script, stdout},
@@ -121,14 +120,6 @@ impl Setup {
         let namespaces = status["networkNamespaces"].as_array().unwrap();
         let found = namespaces.iter().find(|namespace| namespace["inode"] == inode);
         found.map_or(String::new(), |namespace| namespace["way"].as_str().unwrap().to_owned())
-    }
-
-    /// What `status` says of the pod's namespace.
-    pub(super) fn why(&self, daemon: &Daemon) -> String {
-        let status = daemon.json("/v1/status");
-        let is_ours = |namespace: &&Value| namespace["dataplanes"] == serde_json::json!(["web"]);
-        let namespaces = status["networkNamespaces"].as_array().unwrap();
-        namespaces.iter().filter(is_ours).map(|it| it["why"].as_str().unwrap()).collect::<Vec<_>>().join("; ")
     }
 }
 

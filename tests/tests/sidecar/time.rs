@@ -1,15 +1,19 @@
 //! Rules, namespaces and daemons come and go.
 
-use std::process::Command;
+use std::{
+    collections::BTreeMap,
+    process::{Command, Stdio},
+};
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use tcproute_tests::{
-    client::stdout,
-    sidecar::{Backend, Families, Pod, Redirection, Version},
-    tcproute::{Daemon, binary},
+    client::{Client, script, stdout},
+    process::Process,
+    sidecar::{APPLICATION, Backend, Families, PYTHON, Pod, Redirection, Version},
+    tcproute::{Daemon, binary, run_arguments},
     wait_for,
 };
 
@@ -128,6 +132,46 @@ fn daemons_come_and_go() {
     assert_eq!(setup.ask(&[ROUTED[0]]), [proxied(ROUTED[0])]);
 }
 
+/// By a daemon with another mark each time, while an application dials: before the programs set it, after that, before
+/// the table is another, after that.
+#[test]
+fn nothing_is_routed_by_half_while_daemons_are_killed() {
+    let Some(setup) = Setup::new("nothing_is_routed_by_half_while_daemons_are_killed", &NFT) else { return };
+    let daemon = setup.daemon(&[]);
+    setup.wait_until(&daemon, "past");
+    kill(pid(&daemon), Signal::SIGKILL).unwrap();
+    drop(daemon);
+    let body = "
+while True:
+    print(answer('10.43.0.20', 3001), answer('10.43.0.99', 3001), sep=', ', flush=True)
+";
+    let mut client = Client::start(setup.pod.command(Some(&setup.cgroup), APPLICATION, PYTHON), body);
+    let unrouted = proxied(UNROUTED[0]);
+    let allowed = ["endpoint".to_owned(), proxied(ROUTED[0])].map(|routed| format!("{routed}, {unrouted}"));
+    let mut seen = BTreeMap::new();
+    for round in 0..30 {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("admin.sock");
+        let mut command = Command::new(binary());
+        run_arguments(&mut command, &setup.mesh.file(), setup.bpffs.path(), &socket, &setup.workloads());
+        command.args(["--sidecar-mark", if round % 2 == 0 { "0x4" } else { "0x8" }]);
+        let log = std::fs::File::create(directory.path().join("log")).unwrap();
+        let daemon = Process(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
+        // Later each time.
+        for _ in 0..round * 4 {
+            *seen.entry(client.line()).or_insert(0) += 1;
+        }
+        // With SIGKILL.
+        drop(daemon);
+        *seen.entry(client.line()).or_insert(0) += 1;
+    }
+    println!("{seen:?}");
+    assert!(seen.keys().all(|line| allowed.contains(line)), "{seen:?}");
+    let daemon = setup.daemon(&[]);
+    setup.wait_until(&daemon, "past");
+    assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), ["endpoint".to_owned(), unrouted]);
+}
+
 /// A workload that is one no more has no table either.
 #[test]
 fn a_workload_that_goes_takes_its_table_with_it() {
@@ -159,9 +203,47 @@ fn what_cannot_be_entered_is_told_and_left_alone() {
     assert_eq!(daemon.metric("tcproute_connections_total{decision=\"held\"}"), 1);
     assert!(!setup.has_table());
     let status = stdout(&daemon.status(&[]));
-    assert!(status.contains("network namespace"), "{status}");
-    let _ = setup.why(&daemon);
+    let is_told = |line: &str| line.starts_with("warning: ") && line.contains("network namespace");
+    assert!(status.lines().any(is_told), "{status}");
 }
+
+/// A kernel without nftables is not at hand; a process that gets no socket for them is.
+#[test]
+fn without_nftables_all_is_left_to_the_sidecar() {
+    let Some(setup) = Setup::new("without_nftables_all_is_left_to_the_sidecar", &LEGACY) else { return };
+    let without = script(WITHOUT_NFTABLES);
+    let mut command = Command::new(PYTHON);
+    command.args(["-SEc", &without]).arg(binary());
+    let daemon = setup.daemon_by(&mut command, &[]);
+    setup.wait_until(&daemon, "held");
+    assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), [ROUTED[0], UNROUTED[0]].map(proxied));
+    let status = stdout(&daemon.status(&[]));
+    assert!(status.contains("this kernel has no nftables (CONFIG_NF_TABLES)"), "{status}");
+    let mut doctor = Command::new(PYTHON);
+    doctor.args(["-SEc", &without]).arg(binary()).args(["doctor", "--bpffs"]).arg(setup.bpffs.path());
+    let doctor = String::from_utf8_lossy(&doctor.output().unwrap().stdout).into_owned();
+    let check = doctor.lines().find(|line| line.contains(" sidecar ")).unwrap();
+    assert!(check.contains("this kernel has no nftables"), "{check}");
+}
+
+/// Runs another program with socket(AF_NETLINK, …, NETLINK_NETFILTER) failing with EPROTONOSUPPORT (seccomp(2)).
+const WITHOUT_NFTABLES: &str = "
+import ctypes
+LOAD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06
+NUMBER, FIRST, THIRD = 0, 16, 32
+socket_call = {'x86_64': 41, 'aarch64': 198}[os.uname().machine]
+program = [
+    (LOAD, 0, 0, NUMBER), (JUMP_EQUAL, 0, 5, socket_call),
+    (LOAD, 0, 0, FIRST), (JUMP_EQUAL, 0, 3, 16),
+    (LOAD, 0, 0, THIRD), (JUMP_EQUAL, 0, 1, 12),
+    (RETURN, 0, 0, 0x00050000 | errno.EPROTONOSUPPORT), (RETURN, 0, 0, 0x7fff0000),
+]
+code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *each) for each in program))
+libc = ctypes.CDLL(None, use_errno=True)
+filter = ctypes.create_string_buffer(struct.pack('HxxxxxxP', len(program), ctypes.addressof(code)))
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, filter, 0, 0) == 0, os.strerror(ctypes.get_errno())
+os.execv(sys.argv[1], sys.argv[1:])
+";
 
 /// The host's own network namespace, whatever a cgroup says.
 #[test]
