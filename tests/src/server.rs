@@ -42,8 +42,13 @@ impl Server {
 
     /// As [`Self::start`]; it speaks HTTP, and its name is its IP address.
     pub fn start_http(address: SocketAddr) -> Self {
-        let answer = format!("HTTP/1.0 200 OK\r\n\r\n{}", address.ip());
-        Self::serve(bind(address), move |stream| {
+        Self::start_http_on(bind(address), &address.ip().to_string())
+    }
+
+    /// As [`Self::start_on`]; it speaks HTTP.
+    pub fn start_http_on(listener: TcpListener, name: &str) -> Self {
+        let answer = format!("HTTP/1.0 200 OK\r\n\r\n{name}");
+        Self::serve(listener, move |stream| {
             // To its end, or that of a client that asks for nothing.
             let lines = BufReader::new(stream).lines().map_while(Result::ok);
             lines.take_while(|line| !line.is_empty()).for_each(drop);

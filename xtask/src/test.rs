@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    build_ebpf, command, demo, faults,
+    build_ebpf, command, demo, envoy, faults,
     kubernetes::{self, Programs},
     lint,
     matrix::{self, Column},
@@ -107,7 +107,8 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
         tests
             .args(["test", "--package", "tcproute-tests", "--no-fail-fast"])
             .args(test_targets::of_kernels()?);
-        command::run(tests.args(["--", "--show-output"]).env("TCPROUTE_BIN", &binary))?;
+        tests.args(["--", "--show-output"]).env("TCPROUTE_BIN", &binary);
+        command::run(envoy::tell(&mut tests)?)?;
         Ok(None)
     });
     let mut printed = fs::read_to_string(log).unwrap_or_default();

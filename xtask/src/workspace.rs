@@ -37,6 +37,11 @@ pub(crate) fn kubernetes() -> PathBuf {
     root().join("target/kubernetes")
 }
 
+/// Where Envoy lies, and tests look for it, wherever cargo's target directory is.
+pub(crate) fn envoy() -> PathBuf {
+    root().join("target/envoy")
+}
+
 /// Where xtask installs the tools that it builds itself.
 pub(crate) fn tools() -> PathBuf {
     root().join("target/tools")

@@ -1,10 +1,12 @@
 //! What Kuma's sidecar makes of a pod: a network namespace in which all outbound connections are redirected to a proxy.
 
 mod catch_all;
+mod envoy;
 mod pod;
 mod redirection;
 
 pub use catch_all::CatchAll;
+pub use envoy::{Envoy, Program, Protocol, Service, Stats};
 pub use pod::Pod;
 pub use redirection::{Backend, Families, Redirection, Version};
 

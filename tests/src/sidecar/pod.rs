@@ -125,6 +125,11 @@ impl Pod {
         Server::start_on(self.node.listen(address), name)
     }
 
+    /// A server on the node that speaks HTTP, at an address of the node.
+    pub fn serve_http(&self, address: SocketAddr, name: &str) -> Server {
+        Server::start_http_on(self.node.listen(address), name)
+    }
+
     /// A server in the pod.
     pub fn serve_inside(&self, address: SocketAddr, name: &str) -> Server {
         Server::start_on(self.pod.listen(address), name)

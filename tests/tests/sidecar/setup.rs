@@ -23,9 +23,9 @@ pub(super) const UNROUTED: [&str; 2] = ["10.43.0.99:3001", "[fd43::99]:3001"];
 pub(super) const DEAD: &str = "10.43.0.30:3001";
 
 /// Processes end before the cgroup and the network namespaces that they are in.
-pub(super) struct Setup {
-    /// What stands for Envoy.
-    pub(super) sidecar: CatchAll,
+pub(super) struct Setup<S = CatchAll> {
+    /// Envoy, or what stands for it.
+    pub(super) sidecar: S,
     pub(super) pause: Process,
     pub(super) servers: Vec<Server>,
     pub(super) cgroup: TestCgroup,
@@ -68,7 +68,9 @@ impl Setup {
         mesh.endpoint("dead", "x", SocketAddr::from((pod.node_address(), 5999)));
         Some(Self { sidecar, pause, servers, cgroup, pod, mesh, bpffs: Rc::new(Bpffs::mount()) })
     }
+}
 
+impl<S> Setup<S> {
     /// A daemon that routes the pod as `web`.
     pub(super) fn daemon(&self, more: &[&str]) -> Daemon {
         self.daemon_by(&mut Command::new(binary()), more)

@@ -1,0 +1,45 @@
+//! Where Envoy is.
+
+use std::{
+    env,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+/// The variable that names it.
+const VARIABLE: &str = "ENVOY_BIN";
+
+/// By this xtask tells why it has not fetched it.
+const WITHOUT: &str = "TCPROUTE_WITHOUT_ENVOY";
+
+/// Envoy's own program.
+pub struct Program(PathBuf);
+
+impl Program {
+    /// The one that `ENVOY_BIN` names, or else the one that xtask has fetched; if there is none, says why the test is
+    /// skipped. Whoever names one means the test to run, so there it must be.
+    pub fn of(test: &str) -> Option<Self> {
+        Self::find().inspect_err(|why| println!("SKIPPED {test}: {why}")).ok()
+    }
+
+    fn find() -> Result<Self, String> {
+        if let Some(named) = env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
+            let named = PathBuf::from(named);
+            assert!(named.is_file(), "{VARIABLE}: no Envoy at {}", named.display());
+            return Ok(Self(named));
+        }
+        if let Ok(why) = env::var(WITHOUT) {
+            return Err(why);
+        }
+        let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target/envoy/envoy");
+        if fetched.is_file() {
+            return Ok(Self(fetched));
+        }
+        Err(format!("no Envoy at {}; get it: cargo xtask fetch-envoy", fetched.display()))
+    }
+
+    /// To be run by a user who may not get to where it is.
+    pub(super) fn open(&self) -> File {
+        File::open(&self.0).expect("Envoy can be read")
+    }
+}
