@@ -346,6 +346,11 @@ fn a_workload_in_a_network_namespace_of_its_own() {
     let workloads = [("web", cgroup.path())];
     let daemon = Daemon::start_with(&mut Command::new(binary()), &file, &workloads, &["--drain", "0.1"]);
     let mut web = Client::start(&mut hosts.on_client_in(&cgroup, "python3"));
+    wait_for("its network namespace is known", || {
+        let status = daemon.json("/v1/status");
+        let namespaces = status["networkNamespaces"].as_array().unwrap();
+        namespaces.iter().any(|it| it["dataplanes"] == json!(["web"]) && it["way"] == "plain")
+    });
     assert_eq!([web.dial(dialled), web.dial(a)], ["a", "a"]);
     replace(&file, &state(&[b]));
     daemon.wait_for_line(&format!("{a} has left {dialled}: 1 connections closed"));

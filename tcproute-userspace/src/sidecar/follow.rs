@@ -32,6 +32,13 @@ use crate::{
     workloads::cgroups::CgroupId,
 };
 
+/// When to look again for namespaces after a process has come: it may enter one before it becomes another program.
+const AFTER: [Duration; 4] = [
+    Duration::from_millis(3),
+    Duration::from_millis(10),
+    Duration::from_millis(30),
+    Duration::from_millis(100),
+];
 /// How often to look for what nobody tells, while a namespace is young.
 const SOON: Duration = Duration::from_millis(250);
 /// And otherwise.
@@ -154,6 +161,8 @@ struct Eye {
     watched: BTreeMap<PathBuf, WatchDescriptor>,
     found: Option<Instant>,
     finding: Duration,
+    /// How often to look again, since processes have come.
+    again: &'static [Duration],
     looked: Option<Instant>,
     forgotten: bool,
 }
@@ -182,6 +191,7 @@ impl Eye {
             watched: BTreeMap::new(),
             found: None,
             finding: Duration::ZERO,
+            again: &[],
             looked: None,
             forgotten: false,
         })
@@ -276,9 +286,16 @@ impl Eye {
 
     fn wait(&mut self) -> Due {
         let timeout = if self.known.has_young() { SOON } else { LATER };
+        let (timeout, is_again) = match self.again.split_first() {
+            Some((&first, rest)) => {
+                self.again = rest;
+                (first, true)
+            }
+            None => (timeout, false),
+        };
         let timeout = EpollTimeout::try_from(timeout).unwrap_or(EpollTimeout::ZERO);
         let mut events = [EpollEvent::empty(); 64];
-        let mut due = Due::default();
+        let mut due = Due { find: is_again, ..Due::default() };
         // Interrupted or not, everything is looked at in time.
         let count = self.epoll.wait(&mut events, timeout).unwrap_or_else(|_| {
             thread::sleep(SOON);
@@ -294,6 +311,7 @@ impl Eye {
                 CGROUPS => {
                     while self.inotify.read_events().is_ok_and(|events| !events.is_empty()) {}
                     due.find = true;
+                    self.again = &AFTER;
                 }
                 number => {
                     if let Some(id) = self.known.by_event(number) {

@@ -19,6 +19,13 @@ pub struct Settings {
     pub uid: u32,
 }
 
+impl Default for Settings {
+    /// Those of Kuma.
+    fn default() -> Self {
+        Self { mode: Mode::default(), mark: Mark::default(), uid: KUMA_UID }
+    }
+}
+
 /// Where routed connections are led past a sidecar.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Mode {

@@ -17,7 +17,7 @@ use tcproute::{
     },
     plan::{Room, Selection},
     resources::{Dataplane, MeshName, Resource, Resources},
-    routing,
+    routing, sidecar,
     sources::{
         self, Sources,
         snapshot::{Kept, Latest, Snapshot},
@@ -108,6 +108,7 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         max_map_memory: 8 << 30,
         sockets: 1 << 20,
         quota: Room { routes: 1_000_000, endpoints: 1_000_000 },
+        sidecar: sidecar::Settings::default(),
     };
     let runtime = tokio::runtime::Runtime::new()?;
     let measured = runtime.block_on(async {

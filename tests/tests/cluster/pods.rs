@@ -225,10 +225,13 @@ fn pods_without_dataplanes_are_where_their_slices_say() {
     attached(&daemon, 1);
     let body = format!(
         "for _ in range(100):\n    try:\n        print(name(dial('{}', {})))\n    \
-         except ConnectionRefusedError:\n        print('refused')\n",
+         except OSError:\n        print('refused')\n",
         dialled.ip(),
         dialled.port()
     );
+    // The network namespace is the pod's for as long as it has a process there.
+    let mut pause = hosts.on_client_in(pod.cgroup(), "sleep");
+    let _pause = Process(pause.arg("1000").spawn().unwrap());
     // Who answers how often, of a hundred.
     let answers = || -> [u64; 3] {
         let mut client = hosts.on_client_in(pod.cgroup(), "python3");
