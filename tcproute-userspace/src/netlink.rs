@@ -3,8 +3,8 @@
 use std::{fmt::Display, io};
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-    NetlinkSerializable,
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, NetlinkSerializable,
 };
 use netlink_sys::Socket;
 
@@ -28,21 +28,25 @@ pub(crate) fn request(message: impl NetlinkSerializable, flags: u16) -> Vec<u8> 
     buffer
 }
 
-/// Everything of a kind.
+/// Everything of a kind. An error of the kind `Interrupted` if that has changed meanwhile, and so may not be all.
 pub(crate) fn dump<M: NetlinkDeserializable<Error: Display>>(
     socket: &Socket,
     message: impl NetlinkSerializable,
     mut each: impl FnMut(M),
 ) -> io::Result<()> {
     socket.send(&request(message, NLM_F_DUMP), 0)?;
+    let mut is_torn = false;
     loop {
         let (datagram, _) = socket.recv_from_full()?;
         for message in messages::<M>(&datagram) {
-            match message?.payload {
+            let message = message?;
+            is_torn |= message.header.flags & NLM_F_DUMP_INTR != 0;
+            match message.payload {
                 NetlinkPayload::InnerMessage(message) => each(message),
                 NetlinkPayload::Done(done) if done.code < 0 => {
                     return Err(io::Error::from_raw_os_error(-done.code));
                 }
+                NetlinkPayload::Done(_) if is_torn => return Err(io::ErrorKind::Interrupted.into()),
                 NetlinkPayload::Done(_) => return Ok(()),
                 NetlinkPayload::Error(error) => return Err(error.to_io()),
                 _ => {}

@@ -1,6 +1,10 @@
 //! Sidecars of workloads: whether they are got past, and which workloads that is about.
 
-use std::{collections::BTreeMap, future, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future,
+    sync::Arc,
+};
 
 use anyhow::{Result, bail};
 use tokio::{sync::watch, task::spawn_blocking};
@@ -56,16 +60,17 @@ impl Sidecars {
     ) -> Result<Self> {
         let mut map = datapath.namespaces()?;
         let Some(Way { keys, .. }) = way else {
-            let keys = map.keys()?;
+            // An earlier daemon may have led connections past.
+            let keys: BTreeSet<u64> = map.keys()?.into_iter().collect();
             for &key in &keys {
-                map.remove(key)?;
+                map.set(key, sidecar::Way::Held, settings.uid)?;
             }
-            if !keys.is_empty() {
-                // An earlier daemon has led connections past.
-                let removed = spawn_blocking(move || sidecar::remove_everywhere(settings.mark)).await?;
-                if let Err(error) = removed {
-                    warn!("tables of nftables that an earlier daemon has made may be left: {error:#}");
-                }
+            let left = keys.clone();
+            if let Err(error) = spawn_blocking(move || sidecar::remove_left_tables(&left)).await? {
+                warn!("tables of nftables that an earlier daemon has made may be left: {error:#}");
+            }
+            for key in keys {
+                map.remove(key)?;
             }
             return Ok(Self(None));
         };

@@ -1,6 +1,6 @@
 //! `tcproute detach`: the end of all routes on this node.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
@@ -9,7 +9,7 @@ use tracing::warn;
 use super::output;
 use crate::{
     bpf::{
-        attached,
+        NamespaceMap, attached,
         pins::{PinDirectory, Removed},
         requirements,
     },
@@ -26,7 +26,9 @@ pub(super) struct Detach {
 impl Detach {
     pub(super) fn run(&self) -> Result<ExitCode> {
         requirements::check()?;
-        let removed = PinDirectory::claim_to_remove(&self.bpffs)?.map(PinDirectory::remove);
+        let claimed = PinDirectory::claim_to_remove(&self.bpffs)?;
+        let namespaces = claimed.as_ref().map_or_else(|| Ok(BTreeSet::new()), namespaces);
+        let removed = claimed.map(PinDirectory::remove);
         let told = removed.as_ref().map_or_else(
             || "nothing is attached\n".to_owned(),
             |Removed { cgroups, .. }| {
@@ -37,7 +39,7 @@ impl Detach {
         tell_others();
         let mut failures = removed.map(|removed| removed.failures).unwrap_or_default();
         // No socket is marked any more.
-        match sidecar::remove_everywhere(sidecar::Mark::default()) {
+        match namespaces.and_then(|namespaces| sidecar::remove_left_tables(&namespaces)) {
             Ok(0) => {}
             Ok(count) => {
                 output::write(&format!("removed the table tcproute from {count} network namespaces\n"))?;
@@ -47,6 +49,12 @@ impl Detach {
         failures.iter().for_each(super::report);
         Ok(ExitCode::from(if failures.is_empty() { 0 } else { super::FAILED }))
     }
+}
+
+/// Those in which there may be a table of the daemon.
+fn namespaces(pins: &PinDirectory) -> Result<BTreeSet<u64>> {
+    let map = NamespaceMap::pinned(&pins.map("namespaces"))?;
+    Ok(map.map(|map| map.keys()).transpose()?.into_iter().flatten().collect())
 }
 
 /// What is attached and not pinned there is in others' hands.

@@ -163,11 +163,13 @@ impl SockDiag {
         });
         let id = if family == AF_INET { SocketId::new_v4() } else { SocketId::new_v6() };
         let request = Dump { request: request(family, states, id), storages };
-        netlink::dump(&self.0, request, |message| {
+        let dumped = netlink::dump(&self.0, request, |message| {
             if let SockDiagMessage::InetResponse(response) = message {
                 each(&response);
             }
-        })
+        });
+        // Sockets come and go all the time.
+        dumped.or_else(|error| if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) })
     }
 
     /// Ends a connection as a reset would: its application gets ECONNABORTED, its peer an RST. Whether it was still

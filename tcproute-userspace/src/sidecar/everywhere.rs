@@ -1,20 +1,20 @@
-//! Our tables in all network namespaces of this host: those of all processes that can be seen.
+//! Tables that a daemon has left, in whatever network namespaces they are: all of those are looked through in which
+//! there is a process that can be seen.
 
 use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result};
 use tracing::warn;
 
-use super::{inside, settings::Mark};
-use crate::netns::{self, NamespaceId, Namespaces};
+use super::inside;
+use crate::netns::{self, Namespaces};
 
-/// Takes all of them away. How many there were.
-pub(crate) fn remove_everywhere(mark: Mark) -> Result<usize> {
-    remove(mark, &BTreeSet::new())
-}
-
-/// Takes them away, but for those in these namespaces. How many there were.
-pub(super) fn remove(mark: Mark, but: &BTreeSet<NamespaceId>) -> Result<usize> {
+/// Takes the tables away from the namespaces that the map `namespaces` had under these keys. How many there were.
+/// Others are none of that daemon's.
+pub(crate) fn remove(keys: &BTreeSet<u64>) -> Result<usize> {
+    if keys.is_empty() {
+        return Ok(0);
+    }
     let mut namespaces = Namespaces::new();
     for entry in fs::read_dir("/proc").context("cannot list processes")? {
         let name = entry.context("cannot list processes")?.file_name();
@@ -24,11 +24,16 @@ pub(super) fn remove(mark: Mark, but: &BTreeSet<NamespaceId>) -> Result<usize> {
         }
     }
     let mut removed = 0;
-    for (id, namespace) in namespaces.iter().filter(|(id, _)| !but.contains(id)) {
-        match netns::within(&namespace.file, || inside::remove(mark)) {
+    for (id, namespace) in namespaces {
+        let inside = netns::within(&namespace.file, || {
+            let key = netns::cookie()?.unwrap_or(id.inode);
+            if keys.contains(&key) { inside::remove() } else { Ok(false) }
+        });
+        match inside {
             Ok(was_there) => removed += usize::from(was_there),
             Err(error) => {
-                warn!("the table tcproute may still be in the network namespace {}: {error:#}", id.inode);
+                let inode = id.inode;
+                warn!("the table tcproute may still be in the network namespace {inode}: {error:#}");
             }
         }
     }

@@ -111,7 +111,7 @@ impl Follower {
         let (sender, state) = watch::channel(Arc::default());
         let whose = if lasting == Lasting::No { Whose::Workloads } else { Whose::Daemons };
         let known = Known::new(settings, map, by_cookie, whose);
-        let eye = Eye::new(known, settings, held, Arc::clone(&shared), lasting)
+        let eye = Eye::new(known, held, Arc::clone(&shared), lasting)
             .context("cannot follow network namespaces")?;
         let thread = thread::Builder::new().name("sidecar".to_owned()).spawn(move || eye.follow(&sender))?;
         Ok(Self { shared, state, thread: Some(thread) })
@@ -149,7 +149,6 @@ const CGROUPS: u64 = 1;
 
 struct Eye {
     known: Known,
-    settings: Settings,
     held: HeldCount,
     /// How many connections were held when that was looked at last.
     before: u64,
@@ -168,20 +167,13 @@ struct Eye {
 }
 
 impl Eye {
-    fn new(
-        known: Known,
-        settings: Settings,
-        held: HeldCount,
-        shared: Arc<Shared>,
-        lasting: Lasting,
-    ) -> Result<Self> {
+    fn new(known: Known, held: HeldCount, shared: Arc<Shared>, lasting: Lasting) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         epoll.add(&shared.wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         epoll.add(&inotify, EpollEvent::new(EpollFlags::EPOLLIN, CGROUPS))?;
         Ok(Self {
             known,
-            settings,
             held,
             before: 0,
             shared,
@@ -253,10 +245,7 @@ impl Eye {
 
     /// What an earlier daemon has left in network namespaces that are none of ours.
     fn forget_others(&mut self) {
-        let forgotten = self.known.forget_others().and_then(|any| {
-            let ours = self.known.ids();
-            if any { everywhere::remove(self.settings.mark, &ours).map(drop) } else { Ok(()) }
-        });
+        let forgotten = self.known.forget_others().and_then(|others| everywhere::remove(&others));
         self.forgotten = true;
         if let Err(error) = forgotten {
             warn!("what an earlier daemon has left in network namespaces may still be there: {error:#}");

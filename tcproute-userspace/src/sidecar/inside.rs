@@ -10,7 +10,7 @@ use super::{
     passage::{Seen, Whose},
     redirection,
     settings::Mark,
-    table::{self, Table},
+    table,
 };
 
 /// Whether this is the namespace that the kernel began with: the only one that has this setting.
@@ -60,7 +60,7 @@ pub(super) fn make(mark: Mark) -> Result<(), String> {
 }
 
 /// Takes the table away, if there is one. Whether there was.
-pub(super) fn remove(mark: Mark) -> Result<bool> {
+pub(super) fn remove() -> Result<bool> {
     let nftables = match Nftables::open() {
         Err(error) if lacks(&error) => return Ok(false),
         opened => opened?,
@@ -69,7 +69,7 @@ pub(super) fn remove(mark: Mark) -> Result<bool> {
         Err(error) if lacks(&error) => return Ok(false),
         chains => chains?,
     };
-    if table::find(&nftables, &chains, mark)? == Table::Missing {
+    if !table::is_there(&chains) {
         return Ok(false);
     }
     table::remove(&nftables).context("cannot remove the table tcproute")?;

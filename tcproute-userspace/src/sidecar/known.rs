@@ -212,14 +212,14 @@ impl Known {
         }
     }
 
-    /// Forgets namespaces that an earlier daemon has left and that are none of these. Whether there were any.
-    pub(super) fn forget_others(&mut self) -> Result<bool> {
+    /// Forgets namespaces that an earlier daemon has left and that are none of these. Which those were.
+    pub(super) fn forget_others(&mut self) -> Result<BTreeSet<u64>> {
         let ours: BTreeSet<u64> = self.namespaces.values().filter_map(|one| one.key).collect();
-        let others: Vec<u64> = self.map.keys()?.into_iter().filter(|key| !ours.contains(key)).collect();
-        for key in &others {
-            self.map.remove(*key)?;
+        let others: BTreeSet<u64> = self.map.keys()?.into_iter().filter(|key| !ours.contains(key)).collect();
+        for &key in &others {
+            self.map.remove(key)?;
         }
-        Ok(!others.is_empty())
+        Ok(others)
     }
 
     /// Has no namespace led past any more, and takes all tables away.
@@ -234,12 +234,16 @@ impl Known {
             // It goes with its descriptor in any case.
             let _ = epoll.delete(changes);
         }
-        let forgotten = one.key.map_or(Ok(()), |key| self.map.remove(key));
-        let left = forgotten.and_then(|()| match one.verdict.way {
-            Way::Past => netns::within(&one.namespace.file, || inside::remove(self.settings.mark)).map(drop),
-            Way::Plain | Way::Held => Ok(()),
-        });
-        if let Err(error) = left {
+        let Some(key) = one.key else { return };
+        // As long as there is a table, the map has its namespace, so that it is found.
+        let mut leave = || {
+            if one.verdict.way == Way::Past {
+                self.map.set(key, Way::Held, one.sidecar)?;
+                netns::within(&one.namespace.file, inside::remove)?;
+            }
+            self.map.remove(key)
+        };
+        if let Err(error) = leave() {
             warn!("what leads connections past a sidecar is left: {error:#}");
         }
     }
@@ -268,6 +272,16 @@ impl One {
         self.since.elapsed() < YOUNG
     }
 
+    /// As the host numbers it.
+    fn sidecar_user(&self, uid: u32) -> u32 {
+        match inside::uid_of(self.namespace.process, uid) {
+            Ok(mapped) => mapped.unwrap_or(uid),
+            // A process that has gone meanwhile was one of the same user namespace, as far as is known.
+            Err(_) if self.key.is_some() => self.sidecar,
+            Err(_) => uid,
+        }
+    }
+
     fn visit(
         &mut self,
         id: NamespaceId,
@@ -278,33 +292,30 @@ impl One {
     ) -> Result<()> {
         let Settings { mode, mark, uid } = *settings;
         let before = self.whose;
+        let sidecar = self.sidecar_user(uid);
         let (key, had_table, whose, mut verdict) = netns::within(&self.namespace.file, || {
             let key = if by_cookie { netns::cookie()? } else { Some(id.inode) };
             let key = key.context("the kernel does not tell the cookie of a network namespace")?;
             let seen = inside::look(mark, before)?;
             let had_table = matches!(&seen.table, Ok(table) if *table != Table::Missing);
             let mut verdict = judge(mode, &seen, replacing);
-            if verdict.makes_table
-                && let Err(why) = inside::make(mark)
-            {
-                verdict = Verdict { way: Way::Held, makes_table: false, why };
+            if verdict.makes_table {
+                map.set(key, Way::Held, sidecar)?;
+                if let Err(why) = inside::make(mark) {
+                    verdict = Verdict { way: Way::Held, makes_table: false, why };
+                }
             }
             Ok((key, had_table, seen.whose, verdict))
         })?;
         self.whose = whose;
         verdict.makes_table = false;
-        // A process that has gone meanwhile was one of the same user namespace, as far as is known.
-        match inside::uid_of(self.namespace.process, uid) {
-            Ok(mapped) => self.sidecar = mapped.unwrap_or(uid),
-            Err(_) if self.key.is_some() => {}
-            Err(_) => self.sidecar = uid,
-        }
-        map.set(key, verdict.way, self.sidecar)?;
+        self.sidecar = sidecar;
+        map.set(key, verdict.way, sidecar)?;
         self.key = Some(key);
         let is_past = verdict.way == Way::Past;
         self.verdict = verdict;
         if had_table && !is_past && replacing == Replacing::Yes && whose != Whose::Host {
-            netns::within(&self.namespace.file, || inside::remove(mark))?;
+            netns::within(&self.namespace.file, inside::remove)?;
         }
         Ok(())
     }

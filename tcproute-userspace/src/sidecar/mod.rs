@@ -27,8 +27,10 @@ mod settings;
 mod state;
 mod table;
 
-pub(crate) use everywhere::remove_everywhere;
+pub(crate) use everywhere::remove as remove_left_tables;
 pub use follow::{Follower, Lasting, Workloads};
 pub use probe::probe;
+pub use tcproute_common::Way;
+
 pub use settings::{KUMA_UID, Mark, Mode, NoMark, Settings};
 pub use state::{NamespaceState, State, WAYS, name_of};

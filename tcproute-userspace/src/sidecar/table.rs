@@ -37,13 +37,21 @@ pub(super) enum Table {
     Right,
 }
 
+/// Whether there is any, among these chains.
+pub(super) fn is_there(chains: &[Chain]) -> bool {
+    chains.iter().any(is_ours)
+}
+
+fn is_ours(chain: &Chain) -> bool {
+    chain.family == INET && chain.table == TABLE
+}
+
 /// What there is, among these chains.
 pub(super) fn find(nftables: &Nftables, chains: &[Chain], mark: Mark) -> io::Result<Table> {
-    let mut ours = chains.iter().filter(|chain| chain.family == INET && chain.table == TABLE).peekable();
-    if ours.peek().is_none() {
+    if !is_there(chains) {
         return Ok(Table::Missing);
     }
-    if !ours.any(|chain| chain.name == CHAIN && chain.is_hooked) {
+    if !chains.iter().any(|chain| is_ours(chain) && chain.name == CHAIN && chain.is_hooked) {
         return Ok(Table::Other);
     }
     let comments = nftables.comments(INET, TABLE, CHAIN)?;

@@ -1,7 +1,7 @@
 //! Rules, namespaces and daemons come and go.
 
 use std::{
-    collections::BTreeMap,
+    fs::{self, File},
     process::{Command, Stdio},
 };
 
@@ -10,9 +10,11 @@ use nix::{
     unistd::Pid,
 };
 use tcproute_tests::{
-    client::{Client, script, stdout},
+    client::{script, stdout},
+    is_slow,
     process::Process,
     sidecar::{APPLICATION, Backend, Families, PYTHON, Pod, Redirection, Version},
+    steps::Followed,
     tcproute::{Daemon, binary, run_arguments},
     wait_for,
 };
@@ -132,41 +134,62 @@ fn daemons_come_and_go() {
     assert_eq!(setup.ask(&[ROUTED[0]]), [proxied(ROUTED[0])]);
 }
 
-/// By a daemon with another mark each time, while an application dials: before the programs set it, after that, before
-/// the table is another, after that.
+/// Each with another mark than the one before, killed at more and more of its steps while an application dials.
 #[test]
 fn nothing_is_routed_by_half_while_daemons_are_killed() {
-    let Some(setup) = Setup::new("nothing_is_routed_by_half_while_daemons_are_killed", &NFT) else { return };
+    let test = "nothing_is_routed_by_half_while_daemons_are_killed";
+    let Some(setup) = Setup::new(test, &NFT) else { return };
     let daemon = setup.daemon(&[]);
     setup.wait_until(&daemon, "past");
     kill(pid(&daemon), Signal::SIGKILL).unwrap();
     drop(daemon);
     let body = "
-while True:
-    print(answer('10.43.0.20', 3001), answer('10.43.0.99', 3001), sep=', ', flush=True)
+import threading
+seen = collections.Counter()
+# Until there is nobody to be told.
+reader = threading.Thread(target=sys.stdin.read)
+reader.start()
+while reader.is_alive():
+    seen[answer('10.43.0.20', 3001), answer('10.43.0.99', 3001)] += 1
+for (routed, other), count in sorted(seen.items()): print(f'{routed}, {other}: {count}')
 ";
-    let mut client = Client::start(setup.pod.command(Some(&setup.cgroup), APPLICATION, PYTHON), body);
-    let unrouted = proxied(UNROUTED[0]);
-    let allowed = ["endpoint".to_owned(), proxied(ROUTED[0])].map(|routed| format!("{routed}, {unrouted}"));
-    let mut seen = BTreeMap::new();
-    for round in 0..30 {
+    let mut client = setup.pod.command(Some(&setup.cgroup), APPLICATION, PYTHON);
+    client.args(["-SEc", &script(body)]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut client = client.spawn().unwrap();
+    let stride = if is_slow() { 8 } else { 2 };
+    let mut step = fastrand::usize(0..stride);
+    let mut is_over = false;
+    for mark in ["0x4", "0x8"].into_iter().cycle() {
         let directory = tempfile::tempdir().unwrap();
-        let socket = directory.path().join("admin.sock");
+        let (socket, log) = (directory.path().join("admin.sock"), directory.path().join("log"));
         let mut command = Command::new(binary());
         run_arguments(&mut command, &setup.mesh.file(), setup.bpffs.path(), &socket, &setup.workloads());
-        command.args(["--sidecar-mark", if round % 2 == 0 { "0x4" } else { "0x8" }]);
-        let log = std::fs::File::create(directory.path().join("log")).unwrap();
-        let daemon = Process(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
-        // Later each time.
-        for _ in 0..round * 4 {
-            *seen.entry(client.line()).or_insert(0) += 1;
+        command.args(["--sidecar-mark", mark]).stdin(Stdio::null()).stderr(File::create(&log).unwrap());
+        let daemon = Process(command.spawn().unwrap());
+        let is_in_force = || fs::read_to_string(&log).unwrap().contains("routes in force");
+        let mut followed = Followed::seize(daemon.0.id());
+        let mut made = 0;
+        while made < step && followed.next(is_in_force).is_some() {
+            made += 1;
         }
+        println!("{test}: killed after {made} steps");
         // With SIGKILL.
         drop(daemon);
-        *seen.entry(client.line()).or_insert(0) += 1;
+        if is_over {
+            break;
+        }
+        // One more after it was in force.
+        is_over = made < step;
+        step += stride;
     }
-    println!("{seen:?}");
-    assert!(seen.keys().all(|line| allowed.contains(line)), "{seen:?}");
+    drop(client.stdin.take());
+    let output = client.wait_with_output().unwrap();
+    let seen = stdout(&output);
+    println!("{test}: {seen}");
+    let unrouted = proxied(UNROUTED[0]);
+    let allowed = ["endpoint".to_owned(), proxied(ROUTED[0])].map(|routed| format!("{routed}, {unrouted}: "));
+    let is_allowed = |line: &str| allowed.iter().any(|allowed| line.starts_with(allowed));
+    assert!(!seen.is_empty() && seen.lines().all(is_allowed), "{seen}");
     let daemon = setup.daemon(&[]);
     setup.wait_until(&daemon, "past");
     assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), ["endpoint".to_owned(), unrouted]);

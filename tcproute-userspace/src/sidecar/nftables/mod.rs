@@ -22,6 +22,9 @@ pub(super) const IPV6: u8 = 10;
 /// Who is told of changes of tables.
 const CHANGES_OF_TABLES: u32 = 7;
 
+/// How often to ask again.
+const ATTEMPTS: usize = 16;
+
 /// Of `NFT_MSG_*`.
 mod messages {
     pub(super) const NEWTABLE: u16 = 0;
@@ -52,26 +55,34 @@ impl Nftables {
 
     /// The chains of all tables.
     pub(super) fn chains(&self) -> io::Result<Vec<Chain>> {
-        let mut chains = Vec::new();
         let all = Message::new(messages::GETCHAIN, 0, Attributes::default());
-        netlink::dump(&self.0, all, |message: Message| {
+        self.dump(&all, |message| {
             let text = |kind| text(&message.attributes, kind);
-            if let (Some(table), Some(name)) = (text(1), text(3)) {
-                let is_hooked = find(&message.attributes, 4).is_some();
-                chains.push(Chain { family: message.family, table, name, is_hooked });
-            }
-        })?;
-        Ok(chains)
+            let is_hooked = find(&message.attributes, 4).is_some();
+            Some(Chain { family: message.family, table: text(1)?, name: text(3)?, is_hooked })
+        })
     }
 
     /// The comments of a chain's rules, in their order.
     pub(super) fn comments(&self, family: u8, table: &str, chain: &str) -> io::Result<Vec<String>> {
-        let mut comments = Vec::new();
         let of_chain = Attributes::default().text(1, table).text(2, chain);
-        netlink::dump(&self.0, Message::new(messages::GETRULE, family, of_chain), |message: Message| {
-            comments.push(find(&message.attributes, 7).and_then(comment).unwrap_or_default());
-        })?;
-        Ok(comments)
+        self.dump(&Message::new(messages::GETRULE, family, of_chain), |message| {
+            Some(find(&message.attributes, 7).and_then(comment).unwrap_or_default())
+        })
+    }
+
+    /// Asks again where tables change meanwhile.
+    fn dump<T>(&self, request: &Message, read: impl Fn(&Message) -> Option<T>) -> io::Result<Vec<T>> {
+        let mut attempts = 0;
+        loop {
+            let mut all = Vec::new();
+            match netlink::dump(&self.0, request.clone(), |message| all.extend(read(&message))) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted && attempts < ATTEMPTS => {
+                    attempts += 1;
+                }
+                dumped => return dumped.map(|()| all),
+            }
+        }
     }
 
     /// Makes changes, all of them or none.
