@@ -207,11 +207,9 @@ impl ConnectContext {
 /// Sets a socket's mark, by the context of a hook in which it is locked. Whether that was done.
 #[inline(always)]
 pub(crate) fn set_mark(context: *mut core::ffi::c_void, mut mark: u32) -> bool {
+    const SIZE: i32 = 4;
     // SAFETY: the helper takes the contexts of `connect4/6` and `sock_ops`, and a number of that size.
-    let done = unsafe {
-        bpf_setsockopt(context, SOL_SOCKET, SO_MARK, (&raw mut mark).cast(), size_of::<u32>() as i32)
-    };
-    done == 0
+    unsafe { bpf_setsockopt(context, SOL_SOCKET, SO_MARK, (&raw mut mark).cast(), SIZE) == 0 }
 }
 
 /// A function of its own, so that the verifier goes on from one answer and not from each way to it.

@@ -97,7 +97,7 @@ impl Sidecars {
         {
             return;
         }
-        future::pending().await
+        future::pending::<()>().await;
     }
 
     /// What was seen and done.

@@ -286,7 +286,7 @@ impl Command {
             Self::Validate(_) | Self::Doctor(_) | Self::Completions(_) => {}
         }
         match self {
-            Self::Run(run) => run.run().await,
+            Self::Run(run) => Box::pin(run.run()).await,
             Self::Exec(exec) => exec.run().await,
             Self::Resolve(resolve) => resolve.run().await,
             Self::Diff(diff) => diff.run().await,

@@ -64,8 +64,8 @@ mod tests {
 
     #[test]
     fn a_misspelt_kind_names_the_nearest() {
-        let wrong = "MeshRetry,MeshTimeot".parse::<KeptKinds>().unwrap_err();
-        assert_eq!(wrong, "unknown kind of policy \"MeshTimeot\", did you mean \"MeshTimeout\"?");
+        let wrong = "MeshRetry,MeshTimeoutt".parse::<KeptKinds>().unwrap_err();
+        assert_eq!(wrong, "unknown kind of policy \"MeshTimeoutt\", did you mean \"MeshTimeout\"?");
         assert!("".parse::<KeptKinds>().is_err());
     }
 }

@@ -29,12 +29,12 @@ for n, c in sorted(names.items(), key=str): print(*n, c)
 "
     );
     let not_routed = [(UNROUTED[0], 67), (UNROUTED[1], 67), (UNROUTED[0], 66)];
-    let mut expected = String::new();
-    for &kind in &redirected {
+    let left = redirected.iter().map(|&kind| {
         let (dialled, count) = not_routed[kind];
-        expected += &format!("not routed {kind} {} {count}\n", proxied(dialled));
-    }
-    expected += "routed endpoint 0x2000 200";
+        format!("not routed {kind} {} {count}", proxied(dialled))
+    });
+    let expected: Vec<String> = left.chain(["routed endpoint 0x2000 200".to_owned()]).collect();
+    let expected = expected.join("\n");
     for uid in [APPLICATION, 0, 12345] {
         assert_eq!(setup.python(uid, &body), expected, "as user {uid}");
     }

@@ -87,7 +87,7 @@ impl Attributes {
         self.bytes(kind, &value.to_be_bytes())
     }
 
-    pub(super) fn nested(self, kind: u16, value: Self) -> Self {
+    pub(super) fn nested(self, kind: u16, value: &Self) -> Self {
         self.bytes(kind | NLA_F_NESTED, &value.0)
     }
 }
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn attributes_are_aligned_and_nest() {
         let inner = Attributes::default().number(1, 5);
-        let all = Attributes::default().text(2, "ab").nested(3, inner);
+        let all = Attributes::default().text(2, "ab").nested(3, &inner);
         let mut expected = vec![7, 0, 2, 0, b'a', b'b', 0, 0];
         expected.extend([12, 0, 3, 0x80, 8, 0, 1, 0, 0, 0, 0, 5]);
         assert_eq!(all.0, expected);

@@ -174,7 +174,7 @@ impl Change {
     pub(super) fn nat_of_output(family: u8, table: &str, chain: &str, priority: i32) -> Self {
         const LOCAL_OUT: u32 = 3;
         let hook = Attributes::default().number(1, LOCAL_OUT).number(2, priority.cast_unsigned());
-        let attributes = Attributes::default().text(1, table).text(3, chain).nested(4, hook).text(7, "nat");
+        let attributes = Attributes::default().text(1, table).text(3, chain).nested(4, &hook).text(7, "nat");
         Self { message: Message::new(messages::NEWCHAIN, family, attributes), flags: NLM_F_CREATE }
     }
 
@@ -188,9 +188,9 @@ impl Change {
     ) -> Self {
         const APPEND: u16 = 0x800;
         let list = expressions.into_iter().fold(Attributes::default(), |list, Expression(name, data)| {
-            list.nested(1, Attributes::default().text(1, name).nested(2, data))
+            list.nested(1, &Attributes::default().text(1, name).nested(2, &data))
         });
-        let attributes = Attributes::default().text(1, table).text(2, chain).nested(4, list);
+        let attributes = Attributes::default().text(1, table).text(2, chain).nested(4, &list);
         let attributes = attributes.bytes(7, &user_data(comment));
         Self { message: Message::new(messages::NEWRULE, family, attributes), flags: NLM_F_CREATE | APPEND }
     }
@@ -224,8 +224,8 @@ impl Expression {
             .number(1, REGISTER)
             .number(2, REGISTER)
             .number(3, 4)
-            .nested(4, data(mask))
-            .nested(5, data(0));
+            .nested(4, &data(mask))
+            .nested(5, &data(0));
         [Self::meta(MARK), Self("bitwise", masked), Self::equals(&value.to_ne_bytes())]
     }
 
@@ -253,7 +253,7 @@ impl Expression {
 
     fn equals(value: &[u8]) -> Self {
         let data = Attributes::default().bytes(1, value);
-        Self("cmp", Attributes::default().number(1, REGISTER).number(2, 0).nested(3, data))
+        Self("cmp", Attributes::default().number(1, REGISTER).number(2, 0).nested(3, &data))
     }
 }
 
