@@ -46,6 +46,8 @@ const LATER: Duration = Duration::from_secs(1);
 /// How often to look for processes in other namespaces; or so many times as long as that takes, if that is longer.
 const FIND: Duration = Duration::from_secs(5);
 const FIND_SHARE: u32 = 100;
+/// However many processes come and go, there is a pause so many times as long as looking for them takes.
+const PAUSE_SHARE: u32 = 10;
 /// How often to look at everything.
 const ALL: Duration = Duration::from_mins(1);
 
@@ -160,6 +162,8 @@ struct Eye {
     watched: BTreeMap<PathBuf, WatchDescriptor>,
     found: Option<Instant>,
     finding: Duration,
+    /// Whether to look for them as soon as may be.
+    finds: bool,
     /// How often to look again, since processes have come.
     again: &'static [Duration],
     looked: Option<Instant>,
@@ -183,6 +187,7 @@ impl Eye {
             watched: BTreeMap::new(),
             found: None,
             finding: Duration::ZERO,
+            finds: false,
             again: &[],
             looked: None,
             forgotten: false,
@@ -202,7 +207,7 @@ impl Eye {
                 }
                 return;
             }
-            self.look(&workloads, due);
+            self.look(&workloads, &due);
             let now = Arc::new(self.state());
             state.send_if_modified(|before| {
                 let differs = *before != now;
@@ -213,12 +218,14 @@ impl Eye {
         }
     }
 
-    fn look(&mut self, workloads: &Workloads, due: Due) {
+    fn look(&mut self, workloads: &Workloads, due: &Due) {
         // Somebody dials in a namespace that is not known, perhaps.
         let held = self.held.read().unwrap_or(self.before);
         let dials = std::mem::replace(&mut self.before, held) != held;
         let is_old = |at: Option<Instant>, age: Duration| at.is_none_or(|at| at.elapsed() >= age);
-        if due.find || dials || is_old(self.found, FIND.max(self.finding * FIND_SHARE)) {
+        self.finds |= due.find || dials || is_old(self.found, FIND.max(self.finding * FIND_SHARE));
+        if self.finds && is_old(self.found, self.finding * PAUSE_SHARE) {
+            self.finds = false;
             let begun = Instant::now();
             self.watch(&workloads.cgroups);
             self.known.find(&workloads.cgroups, &self.epoll);
@@ -229,7 +236,7 @@ impl Eye {
             self.looked = Some(Instant::now());
             self.known.ids()
         } else {
-            due.namespaces
+            BTreeSet::new()
         };
         ids.extend(self.known.due());
         ids.extend(self.known.suspects());
@@ -282,6 +289,10 @@ impl Eye {
             }
             None => (timeout, false),
         };
+        let until = self.known.next().map(|next| next.saturating_duration_since(Instant::now()));
+        // What is due now was looked at just now, and is due again.
+        let timeout = until.map_or(timeout, |until| timeout.min(until.max(Duration::from_millis(1))));
+        let timeout = if self.finds { timeout.min(self.finding * PAUSE_SHARE) } else { timeout };
         let timeout = EpollTimeout::try_from(timeout).unwrap_or(EpollTimeout::ZERO);
         let mut events = [EpollEvent::empty(); 64];
         let mut due = Due { find: is_again, ..Due::default() };
@@ -302,12 +313,7 @@ impl Eye {
                     due.find = true;
                     self.again = &AFTER;
                 }
-                number => {
-                    if let Some(id) = self.known.by_event(number) {
-                        self.known.read_changes(id);
-                        due.namespaces.insert(id);
-                    }
-                }
+                inode => self.known.changed(inode),
             }
         }
         due
@@ -331,5 +337,4 @@ struct Due {
     find: bool,
     /// Workloads are others.
     woken: bool,
-    namespaces: BTreeSet<crate::netns::NamespaceId>,
 }

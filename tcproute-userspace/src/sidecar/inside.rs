@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use nix::libc;
 
 use super::{
-    nftables::Nftables,
+    nftables::{Chain, Nftables},
     passage::{Seen, Whose},
     redirection,
     settings::Mark,
@@ -22,7 +22,7 @@ fn is_first() -> io::Result<bool> {
 pub(super) fn look(mark: Mark, whose: Whose) -> Result<Seen> {
     let is_first = is_first().context("cannot tell whether it is the host's own")?;
     let whose = if is_first { Whose::Host } else { whose };
-    let asked = Nftables::open().and_then(|nftables| Ok((nftables.chains()?, nftables)));
+    let asked = Nftables::open().and_then(|nftables| Ok((nftables.chains(is_wanted)?, nftables)));
     let (chains, table) = match asked {
         Ok((chains, nftables)) => {
             let found = table::find(&nftables, &chains, mark);
@@ -33,6 +33,11 @@ pub(super) fn look(mark: Mark, whose: Whose) -> Result<Seen> {
     };
     let redirections = redirection::find(&chains).context("cannot read the tables of iptables")?;
     Ok(Seen { redirections, table, whose })
+}
+
+/// Ours, and those of a redirection.
+fn is_wanted(chain: &Chain) -> bool {
+    table::is_ours(chain) || redirection::is_one(chain)
 }
 
 const NO_NFTABLES: &str = "this kernel has no nftables (CONFIG_NF_TABLES): load the module nf_tables";
@@ -65,7 +70,7 @@ pub(super) fn remove() -> Result<bool> {
         Err(error) if lacks(&error) => return Ok(false),
         opened => opened?,
     };
-    let chains = match nftables.chains() {
+    let chains = match nftables.chains(is_wanted) {
         Err(error) if lacks(&error) => return Ok(false),
         chains => chains?,
     };

@@ -31,6 +31,12 @@ use crate::{
 /// So long after it has come a namespace may get its redirection: by an init container, before all others start.
 const YOUNG: Duration = Duration::from_mins(2);
 
+/// So often a namespace is looked at at most for changes in it: whoever may change its tables has no more of this
+/// thread's time.
+const PAUSE: Duration = Duration::from_millis(200);
+/// When to look again at one that could not be looked at.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// The namespaces of workloads.
 pub(super) struct Known {
     settings: Settings,
@@ -52,8 +58,9 @@ pub(super) struct One {
     /// Whether it is known though no workload is in it.
     stays: bool,
     since: Instant,
-    /// Whether it has to be looked at.
-    due: bool,
+    /// When it has to be looked at, beside the times when all are.
+    due: Option<Instant>,
+    looked: Option<Instant>,
     /// As the map has it, if it was ever looked at.
     pub(super) key: Option<u64>,
     pub(super) sidecar: u32,
@@ -114,7 +121,7 @@ impl Known {
             let now = if one.members.is_empty() { one.at_first } else { Whose::Workloads };
             if one.whose != Whose::Host && one.whose != now {
                 one.whose = now;
-                one.due = true;
+                one.due = Some(Instant::now());
             }
         }
         let left = |(_, one): &(&NamespaceId, &One)| one.members.is_empty() && !one.stays;
@@ -131,13 +138,14 @@ impl Known {
     pub(super) fn visit(&mut self, ids: &BTreeSet<NamespaceId>, replacing: Replacing, epoll: &Epoll) {
         for id in ids {
             let Some(one) = self.namespaces.get_mut(id) else { continue };
-            one.due = false;
+            one.due = None;
+            one.looked = Some(Instant::now());
             let before = one.verdict.clone();
             match one.visit(*id, &self.settings, &mut self.map, self.by_cookie, replacing) {
                 Ok(()) => one.trouble = None,
                 Err(error) => {
                     one.trouble = Some(format!("{error:#}"));
-                    one.due = true;
+                    one.due = Some(Instant::now() + RETRY);
                 }
             }
             one.listen(*id, epoll);
@@ -152,9 +160,16 @@ impl Known {
         }
     }
 
-    /// Those that were never looked at, or that are others' by now.
+    /// Those that have to be looked at by now.
     pub(super) fn due(&self) -> BTreeSet<NamespaceId> {
-        self.namespaces.iter().filter(|(_, one)| one.due).map(|(&id, _)| id).collect()
+        let now = Instant::now();
+        let is_due = |(_, one): &(&NamespaceId, &One)| one.due.is_some_and(|due| due <= now);
+        self.namespaces.iter().filter(is_due).map(|(&id, _)| id).collect()
+    }
+
+    /// When the next one has to be looked at.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.namespaces.values().filter_map(|one| one.due).min()
     }
 
     /// Those that may have got a redirection of which the kernel tells nobody.
@@ -200,16 +215,15 @@ impl Known {
         self.namespaces.keys().copied().collect()
     }
 
-    /// The one with this number in an event.
-    pub(super) fn by_event(&self, number: u64) -> Option<NamespaceId> {
-        self.namespaces.keys().copied().find(|id| id.inode == number)
-    }
-
-    /// Reads what was told of it.
-    pub(super) fn read_changes(&self, id: NamespaceId) {
-        if let Some(changes) = self.namespaces.get(&id).and_then(|one| one.changes.as_ref()) {
+    /// Tables have changed in the namespace with this number.
+    pub(super) fn changed(&mut self, inode: u64) {
+        let Some((_, one)) = self.namespaces.iter_mut().find(|(id, _)| id.inode == inode) else { return };
+        if let Some(changes) = &one.changes {
             changes.forget();
         }
+        let now = Instant::now();
+        let next = one.looked.map_or(now, |looked| now.max(looked + PAUSE));
+        one.due = Some(one.due.map_or(next, |due| due.min(next)));
     }
 
     /// Forgets namespaces that an earlier daemon has left and that are none of these. Which those were.
@@ -258,7 +272,8 @@ impl One {
             at_first: whose,
             stays,
             since: Instant::now(),
-            due: true,
+            due: Some(Instant::now()),
+            looked: None,
             key: None,
             sidecar: 0,
             verdict: Verdict { way: Way::Held, makes_table: false, why: "it was not looked at".to_owned() },

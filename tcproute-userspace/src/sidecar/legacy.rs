@@ -76,6 +76,9 @@ const SIZE: usize = NAME_LEN + 4 * 12;
 /// Where the entries stand in `struct ipt_get_entries`.
 const ENTRIES: usize = NAME_LEN + 8;
 
+/// So many bytes of a table are read: it may be as large as somebody likes.
+const MOST: u32 = 16 << 20;
+
 /// How often to ask again for a table that changes meanwhile.
 const ATTEMPTS: usize = 8;
 
@@ -88,6 +91,9 @@ fn entries(family: Family) -> io::Result<Vec<u8>> {
         let mut info = named(SIZE + 4);
         sockopt::get(&socket, family.level(), GET_INFO, &mut info)?;
         let size = info[SIZE..].first_chunk().map_or(0, |size| u32::from_ne_bytes(*size));
+        if size > MOST {
+            return Err(io::Error::other(format!("the table nat takes more than {} MiB", MOST >> 20)));
+        }
         let mut entries = named(ENTRIES + size as usize);
         entries[NAME_LEN..NAME_LEN + 4].copy_from_slice(&size.to_ne_bytes());
         match sockopt::get(&socket, family.level(), GET_ENTRIES, &mut entries) {

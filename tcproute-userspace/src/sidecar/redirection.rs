@@ -29,9 +29,14 @@ impl std::fmt::Display for Redirection {
     }
 }
 
+/// Whether it is a chain that takes outbound connections.
+pub(super) fn is_one(chain: &Chain) -> bool {
+    chain.name.starts_with(OUTBOUND)
+}
+
 /// The redirections there are, among these chains and in the tables of old.
 pub(super) fn find(chains: &[Chain]) -> io::Result<Vec<Redirection>> {
-    let by_nft = chains.iter().any(|chain| chain.name.starts_with(OUTBOUND));
+    let by_nft = chains.iter().any(is_one);
     let mut found: Vec<Redirection> = by_nft.then_some(Redirection::Nft).into_iter().collect();
     for family in legacy::Family::ALL {
         if legacy::nat_mentions(family, OUTBOUND)? {

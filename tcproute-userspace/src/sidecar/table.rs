@@ -42,7 +42,8 @@ pub(super) fn is_there(chains: &[Chain]) -> bool {
     chains.iter().any(is_ours)
 }
 
-fn is_ours(chain: &Chain) -> bool {
+/// Whether it is in the table.
+pub(super) fn is_ours(chain: &Chain) -> bool {
     chain.family == INET && chain.table == TABLE
 }
 

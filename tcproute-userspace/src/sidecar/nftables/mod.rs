@@ -22,6 +22,9 @@ pub(super) const IPV6: u8 = 10;
 /// Who is told of changes of tables.
 const CHANGES_OF_TABLES: u32 = 7;
 
+/// So many chains or rules are kept of an answer: more than there are of anything that is looked for.
+const MOST: usize = 1000;
+
 /// How often to ask again.
 const ATTEMPTS: usize = 16;
 
@@ -53,13 +56,14 @@ impl Nftables {
         netlink::open(NETLINK_NETFILTER).map(Self)
     }
 
-    /// The chains of all tables.
-    pub(super) fn chains(&self) -> io::Result<Vec<Chain>> {
+    /// The chains of all tables that are asked for. A namespace may have any number of others.
+    pub(super) fn chains(&self, is_wanted: impl Fn(&Chain) -> bool) -> io::Result<Vec<Chain>> {
         let all = Message::new(messages::GETCHAIN, 0, Attributes::default());
         self.dump(&all, |message| {
             let text = |kind| text(&message.attributes, kind);
             let is_hooked = find(&message.attributes, 4).is_some();
-            Some(Chain { family: message.family, table: text(1)?, name: text(3)?, is_hooked })
+            let chain = Chain { family: message.family, table: text(1)?, name: text(3)?, is_hooked };
+            is_wanted(&chain).then_some(chain)
         })
     }
 
@@ -76,7 +80,12 @@ impl Nftables {
         let mut attempts = 0;
         loop {
             let mut all = Vec::new();
-            match netlink::dump(&self.0, request.clone(), |message| all.extend(read(&message))) {
+            let mut take = |message| {
+                if all.len() < MOST {
+                    all.extend(read(&message));
+                }
+            };
+            match netlink::dump(&self.0, request.clone(), &mut take) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted && attempts < ATTEMPTS => {
                     attempts += 1;
                 }
