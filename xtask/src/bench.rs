@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{command, kubernetes, provision, release::build_release, workspace};
 
-/// What the benchmark calls.
-const PACKAGES: [&str; 2] = ["bpftool", "iproute2"];
+/// What the benchmarks call.
+const PACKAGES: [&str; 3] = ["bpftool", "iproute2", "iptables"];
 
 /// `cargo xtask bench`
 #[derive(clap::Args)]

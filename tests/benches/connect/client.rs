@@ -10,39 +10,57 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use nix::{
     libc::linger,
     sys::{
         resource::{UsageWho, getrusage},
         socket::{
-            AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, connect, getpeername, setsockopt,
-            socket, sockopt,
+            AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, connect, getpeername,
+            recv, setsockopt, socket, sockopt,
         },
         time::{TimeVal, TimeValLike as _},
     },
 };
-use tcproute_tests::cgroup::TestCgroup;
 
-use crate::interrupt;
+use crate::{interrupt, site::Contender};
 
 /// Dialled before the clock runs.
 const WARM_UP: u32 = 200;
+
+/// What a client does with each connection, beside dialling it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Then {
+    /// Nothing.
+    Close,
+    /// Asks the socket for its peer.
+    Getpeername,
+    /// Waits for the first byte.
+    Read,
+}
 
 /// What a client found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Answer {
     /// The median of connect().
     pub(crate) p50: Duration,
+    /// All but one in a hundred take no longer.
+    pub(crate) p99: Duration,
+    /// The median of connect() and what is done then.
+    pub(crate) whole: Duration,
     /// socket() to close(), one after the other.
     pub(crate) per_second: f64,
-    /// What the processors have worked for a connection. As a client says it that is its own part, and [`Client::run`]
-    /// adds that of the listener.
+    /// What the processors have worked for a connection. As a client says it that is its own part, and [`run`] adds
+    /// that of the listener.
     pub(crate) cpu: Duration,
 }
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.p50.as_nanos(), self.per_second, self.cpu.as_nanos())
+        for took in [self.p50, self.p99, self.whole, self.cpu] {
+            write!(f, "{} ", took.as_nanos())?;
+        }
+        write!(f, "{}", self.per_second)
     }
 }
 
@@ -50,63 +68,77 @@ impl FromStr for Answer {
     type Err = anyhow::Error;
 
     fn from_str(line: &str) -> Result<Self> {
-        let mut numbers = line.split_whitespace();
-        let (Some(p50), Some(per_second), Some(cpu)) = (numbers.next(), numbers.next(), numbers.next())
-        else {
-            bail!("not three numbers");
-        };
+        let numbers: Vec<&str> = line.split_whitespace().collect();
+        let [p50, p99, whole, cpu, per_second] = *numbers else { bail!("not five numbers") };
         let nanos = |number: &str| number.parse().map(Duration::from_nanos);
-        Ok(Self { p50: nanos(p50)?, per_second: per_second.parse()?, cpu: nanos(cpu)? })
+        let (p50, p99, whole, cpu) = (nanos(p50)?, nanos(p99)?, nanos(whole)?, nanos(cpu)?);
+        Ok(Self { p50, p99, whole, per_second: per_second.parse()?, cpu })
     }
 }
 
-/// A client yet to be started.
-pub(crate) struct Client<'a> {
-    /// Where it runs.
-    pub(crate) cgroup: &'a TestCgroup,
-    /// What it dials.
-    pub(crate) address: SocketAddrV4,
+/// How all clients of a benchmark dial.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dialling {
+    /// How many are measured.
+    pub(crate) connections: u32,
+    /// Where they run, if they have one of their own.
+    pub(crate) processor: Option<usize>,
 }
 
-impl Client<'_> {
-    /// Runs it to its end.
-    pub(crate) fn run(&self, connections: u32, getpeername: bool) -> Result<Answer> {
-        interrupt::check()?;
-        let program = std::env::current_exe().context("this program has no path")?;
-        let program = program.to_str().context("the path of this program is not UTF-8")?;
-        let mut command = self.cgroup.command(program);
-        command.args(["--client", &self.address.to_string(), "--connections", &connections.to_string()]);
-        if getpeername {
-            command.arg("--getpeername");
-        }
-        let before = cpu_time()?;
-        let output = command
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .context("cannot start the client")?;
-        if !output.status.success() {
-            bail!("the client of {} failed: {}", self.address, output.status);
-        }
-        let answer = String::from_utf8_lossy(&output.stdout);
-        let mut answer: Answer = answer.parse().with_context(|| format!("the client answers {answer:?}"))?;
-        answer.cpu += cpu_time()?.saturating_sub(before) / (connections + WARM_UP);
-        Ok(answer)
+/// Runs a contender's client to its end.
+pub(crate) fn run(contender: &Contender<'_>, dialling: Dialling, then: Then) -> Result<Answer> {
+    interrupt::check()?;
+    let Dialling { connections, processor } = dialling;
+    let address = contender.dials;
+    let mut command = contender.command(&this_program()?);
+    command.args(["--client", &address.to_string(), "--connections", &connections.to_string()]);
+    if let Some(processor) = processor {
+        command.args(["--processor", &processor.to_string()]);
     }
+    if let Some(then) = then.to_possible_value() {
+        command.args(["--then", then.get_name()]);
+    }
+    let before = cpu_time()?;
+    let output =
+        command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("cannot start the client")?;
+    if !output.status.success() {
+        bail!("the client of {address} failed: {}", output.status);
+    }
+    let answer = String::from_utf8_lossy(&output.stdout);
+    let mut answer: Answer = answer.parse().with_context(|| format!("the client answers {answer:?}"))?;
+    answer.cpu += cpu_time()?.saturating_sub(before) / all_of(connections);
+    Ok(answer)
+}
+
+/// So many connections a client makes that is to measure this number of them.
+pub(crate) const fn all_of(connections: u32) -> u32 {
+    connections + WARM_UP
+}
+
+/// The path of this program.
+pub(crate) fn this_program() -> Result<String> {
+    let program = std::env::current_exe().context("this program has no path")?;
+    program.into_os_string().into_string().ok().context("the path of this program is not UTF-8")
 }
 
 /// In the client: dials one connection after the other.
-pub(crate) fn dial_all(address: SocketAddrV4, connections: u32, getpeername: bool) -> Result<Answer> {
-    let dial = || dial(address, getpeername).with_context(|| format!("cannot dial {address}"));
+pub(crate) fn dial_all(address: SocketAddrV4, connections: u32, then: Then) -> Result<Answer> {
+    let dial = || dial(address, then).with_context(|| format!("cannot dial {address}"));
     for _ in 0..WARM_UP {
         dial()?;
     }
     let (start, before) = (Instant::now(), cpu_time()?);
-    let mut took = (0..connections).map(|_| dial()).collect::<Result<Vec<Duration>>>()?;
+    let took = (0..connections).map(|_| dial()).collect::<Result<Vec<[Duration; 2]>>>()?;
     let per_second = f64::from(connections) / start.elapsed().as_secs_f64();
     let cpu = cpu_time()?.saturating_sub(before) / connections;
-    took.sort_unstable();
-    Ok(Answer { p50: took[took.len() / 2], per_second, cpu })
+    let [connect, whole] = [0, 1].map(|part| {
+        let mut part: Vec<Duration> = took.iter().map(|took| took[part]).collect();
+        part.sort_unstable();
+        part
+    });
+    let p50 = |took: &[Duration]| took[took.len() / 2];
+    let p99 = connect[connect.len() * 99 / 100];
+    Ok(Answer { p50: p50(&connect), p99, whole: p50(&whole), per_second, cpu })
 }
 
 /// What this process has made the processors work, what the kernel has done for it included.
@@ -116,8 +148,8 @@ fn cpu_time() -> Result<Duration> {
     Ok(duration(usage.user_time()) + duration(usage.system_time()))
 }
 
-/// One connection; the time is that of connect() alone.
-fn dial(address: SocketAddrV4, names_peer: bool) -> io::Result<Duration> {
+/// One connection: the time of connect() alone, and with what is done then.
+fn dial(address: SocketAddrV4, then: Then) -> io::Result<[Duration; 2]> {
     let address = SockaddrIn::from(address);
     let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)?;
     // Reset at close: neither side is left with a socket in TIME_WAIT that takes a port.
@@ -125,8 +157,16 @@ fn dial(address: SocketAddrV4, names_peer: bool) -> io::Result<Duration> {
     let start = Instant::now();
     connect(socket.as_raw_fd(), &address)?;
     let took = start.elapsed();
-    if names_peer {
-        getpeername::<SockaddrIn>(socket.as_raw_fd())?;
+    match then {
+        Then::Close => {}
+        Then::Getpeername => {
+            getpeername::<SockaddrIn>(socket.as_raw_fd())?;
+        }
+        Then::Read => {
+            if recv(socket.as_raw_fd(), &mut [0; 16], MsgFlags::empty())? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
     }
-    Ok(took)
+    Ok([took, start.elapsed()])
 }

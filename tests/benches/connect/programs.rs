@@ -2,11 +2,15 @@
 
 use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use aya::sys::{Stats, enable_stats};
 use serde_json::Value;
 
-use crate::{client::Client, site::Site};
+use crate::{
+    client::{self, Dialling, Then},
+    pods::Pods,
+    site::{Contender, Site},
+};
 
 /// Nanoseconds per run in one round, the cost of measuring included.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +19,8 @@ pub(crate) struct Costs {
     pub(crate) routed: f64,
     /// Where none does.
     pub(crate) not_routed: f64,
+    /// Both with `--sidecar off`.
+    pub(crate) off: [f64; 2],
     /// tcproute's getpeername4 on a routed connection.
     pub(crate) getpeername: f64,
     /// tcproute's `sock_release` of a routed connection.
@@ -23,6 +29,19 @@ pub(crate) struct Costs {
     pub(crate) balancer: f64,
     /// The empty program: the cost of measuring.
     pub(crate) empty: f64,
+    /// Without a sidecar and beside one, if there are pods.
+    pub(crate) pods: Option<[PodCosts; 2]>,
+}
+
+/// The same of a routed connection in a pod.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PodCosts {
+    /// tcproute's connect4.
+    pub(crate) connect: f64,
+    /// All runs of its `sock_ops` for one connection,
+    pub(crate) sock_ops: f64,
+    /// which are so many.
+    pub(crate) sock_ops_runs: f64,
 }
 
 /// What the kernel has counted of a program.
@@ -32,39 +51,70 @@ struct Runs {
     count: u64,
 }
 
+/// What it has counted of each while a contender ran.
+struct Phase {
+    runs: BTreeMap<String, Runs>,
+    connections: u32,
+}
+
 /// One round. The accounting ends with it, even if this process is killed.
-pub(crate) fn measure(site: &Site, connections: u32) -> Result<Costs> {
+pub(crate) fn measure(site: &Site, pods: Option<&Pods>, dialling: Dialling) -> Result<Costs> {
     let _accounting = enable_stats(Stats::RunTime).context("cannot switch the accounting of BPF on")?;
+    let of_site = site.with_programs();
+    let [routed, not_routed, balancer, off, off_not_routed] =
+        each(&of_site, |contender| Phase::of(contender, dialling, Then::Getpeername))?;
     let mut empty = Runs::default();
-    let mut phases = Vec::new();
-    for contender in site.with_programs() {
-        let client = Client { cgroup: contender.cgroup, address: contender.dials };
+    for phase in [&routed, &not_routed, &balancer, &off, &off_not_routed] {
+        let runs = phase.runs("lb_empty")?;
+        empty.time += runs.time;
+        empty.count += runs.count;
+    }
+    let in_pod = |contender: &Contender<'_>| PodCosts::of(&Phase::of(contender, dialling, Then::Read)?);
+    Ok(Costs {
+        routed: routed.cost("connect4")?,
+        not_routed: not_routed.cost("connect4")?,
+        off: each(&[off, off_not_routed], |phase| phase.cost("connect4"))?,
+        getpeername: routed.cost("getpeername4")?,
+        release: routed.cost("sock_release")?,
+        balancer: balancer.cost("lb_connect4")?,
+        empty: empty.cost().context("the program lb_empty")?,
+        pods: pods.map(|pods| each(&pods.with_programs(), in_pod)).transpose()?,
+    })
+}
+
+fn each<T, U, const N: usize>(all: &[T; N], of: impl Fn(&T) -> Result<U>) -> Result<[U; N]> {
+    let found = all.iter().map(of).collect::<Result<Vec<U>>>()?;
+    found.try_into().map_err(|_| anyhow!("not as many as there were"))
+}
+
+impl Phase {
+    fn of(contender: &Contender<'_>, dialling: Dialling, then: Then) -> Result<Self> {
         let programs = attached(contender.cgroup.path())?;
         let before = read(&programs)?;
-        client.run(connections, true)?;
+        client::run(contender, dialling, then)?;
         let mut runs = read(&programs)?;
         for (name, runs) in &mut runs {
             runs.time -= before[name].time;
             runs.count -= before[name].count;
         }
-        if let Some(phase) = runs.get("lb_empty") {
-            empty.time += phase.time;
-            empty.count += phase.count;
-        }
-        phases.push(runs);
+        Ok(Self { runs, connections: client::all_of(dialling.connections) })
     }
-    let cost = |phase: usize, name: &str| -> Result<f64> {
-        let runs = phases[phase].get(name).with_context(|| format!("no program {name} is attached"))?;
-        runs.cost().with_context(|| format!("the program {name}"))
-    };
-    Ok(Costs {
-        routed: cost(0, "connect4")?,
-        not_routed: cost(1, "connect4")?,
-        getpeername: cost(0, "getpeername4")?,
-        release: cost(0, "sock_release")?,
-        balancer: cost(2, "lb_connect4")?,
-        empty: empty.cost().context("the program lb_empty")?,
-    })
+
+    fn runs(&self, name: &str) -> Result<Runs> {
+        self.runs.get(name).copied().with_context(|| format!("no program {name} is attached"))
+    }
+
+    fn cost(&self, name: &str) -> Result<f64> {
+        self.runs(name)?.cost().with_context(|| format!("the program {name}"))
+    }
+}
+
+impl PodCosts {
+    fn of(phase: &Phase) -> Result<Self> {
+        let runs = f64::from(u32::try_from(phase.runs("sock_ops")?.count)?) / f64::from(phase.connections);
+        let sock_ops = phase.cost("sock_ops")? * runs;
+        Ok(Self { connect: phase.cost("connect4")?, sock_ops, sock_ops_runs: runs })
+    }
 }
 
 impl Runs {

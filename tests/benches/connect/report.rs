@@ -1,68 +1,68 @@
-//! The two tables: medians over the rounds and, since the machine is never quiet, the spread.
+//! The tables: medians over the rounds and, since the machine is never quiet, the spread.
 
 use std::fmt;
 
-use crate::{client::Answer, programs::Costs};
+use crate::{
+    client::Answer,
+    programs::{Costs, PodCosts},
+};
 
-/// A contender's rounds.
+/// A contender's rounds: its own answer in each, and that of whom it is compared with.
 #[derive(Debug)]
-pub(crate) struct Ratios {
+pub(crate) struct Rounds {
     name: &'static str,
-    p50_micros: Vec<f64>,
-    p50_ratio: Vec<f64>,
-    rate: Vec<f64>,
-    rate_ratio: Vec<f64>,
-    cpu_micros: Vec<f64>,
-    cpu_ratio: Vec<f64>,
+    answers: Vec<[Answer; 2]>,
 }
 
-impl Ratios {
+impl Rounds {
     /// Without any round yet.
-    pub(crate) fn of(name: &'static str) -> Self {
-        let [p50_micros, p50_ratio, rate, rate_ratio, cpu_micros, cpu_ratio] = [const { Vec::new() }; 6];
-        Self { name, p50_micros, p50_ratio, rate, rate_ratio, cpu_micros, cpu_ratio }
+    pub(crate) const fn of(name: &'static str) -> Self {
+        Self { name, answers: Vec::new() }
     }
 
-    /// Adds a round, with the direct connection's answer of the same round.
-    pub(crate) fn add(&mut self, own: &Answer, direct: &Answer) {
-        self.p50_micros.push(own.p50.as_secs_f64() * 1e6);
-        self.p50_ratio.push(own.p50.as_secs_f64() / direct.p50.as_secs_f64());
-        self.rate.push(own.per_second);
-        self.rate_ratio.push(own.per_second / direct.per_second);
-        self.cpu_micros.push(own.cpu.as_secs_f64() * 1e6);
-        self.cpu_ratio.push(own.cpu.as_secs_f64() / direct.cpu.as_secs_f64());
+    /// Adds a round.
+    pub(crate) fn add(&mut self, own: &Answer, base: &Answer) {
+        self.answers.push([*own, *base]);
     }
 }
+
+/// A column, and beside it its ratios.
+struct Column {
+    name: &'static str,
+    of: fn(&Answer) -> f64,
+    decimals: usize,
+}
+
+const P50: Column = Column { name: "p50 µs", of: |answer| answer.p50.as_secs_f64() * 1e6, decimals: 1 };
+const P99: Column = Column { name: "p99 µs", of: |answer| answer.p99.as_secs_f64() * 1e6, decimals: 1 };
+const FIRST_BYTE: Column =
+    Column { name: "1st byte µs", of: |answer| answer.whole.as_secs_f64() * 1e6, decimals: 1 };
+const RATE: Column = Column { name: "conn/s", of: |answer| answer.per_second, decimals: 0 };
+const CPU: Column = Column { name: "CPU µs", of: |answer| answer.cpu.as_secs_f64() * 1e6, decimals: 1 };
 
 /// Picks one program's cost out of a round.
 type Gross = fn(&Costs) -> f64;
 
-/// Prints both tables.
-pub(crate) fn print(rounds: u32, connections: u32, connects: &[Ratios], costs: &[Costs]) {
+/// As [`Gross`] in a pod, less the cost of measuring.
+type Net = fn(&Costs, &PodCosts) -> f64;
+
+/// Prints all tables.
+pub(crate) fn print(rounds: u32, connections: u32, loopback: &[Rounds], pods: &[Rounds], costs: &[Costs]) {
     println!(
         "\nMedians of {rounds} rounds of {connections} connections each; ratios are taken within a round; \
-         [least..greatest]\n"
+         [least..greatest]"
     );
-    println!(
-        "{:<24}{:>10}  {:<20}{:>8}  {:<20}{:>8}  to direct",
-        "connect()", "p50 µs", "to direct", "conn/s", "to direct", "CPU µs"
-    );
-    for ratios in connects {
-        println!(
-            "{:<24}{:>10.1}  {:<20}{:>8.0}  {:<20}{:>8.1}  {}",
-            ratios.name,
-            median(&ratios.p50_micros),
-            Spread(&ratios.p50_ratio).to_string(),
-            median(&ratios.rate),
-            Spread(&ratios.rate_ratio).to_string(),
-            median(&ratios.cpu_micros),
-            Spread(&ratios.cpu_ratio)
-        );
+    print_connects("connect()", "to direct", &[P50, RATE, CPU], loopback);
+    if let Some(base) = pods.get(1) {
+        let compared = format!("ratios to \"{}\"", base.name);
+        print_connects("connect() in a pod", &compared, &[P50, P99, FIRST_BYTE], pods);
     }
     println!("\n{:<36}{:>8}{:>8}  net to LRU balancer's connect4", "programs, one run", "gross ns", "net ns");
-    let programs: [(&str, Gross); 5] = [
+    let programs: [(&str, Gross); 7] = [
         ("tcproute connect4, routed", |costs| costs.routed),
+        ("  with --sidecar off", |costs| costs.off[0]),
         ("tcproute connect4, not routed", |costs| costs.not_routed),
+        ("  with --sidecar off", |costs| costs.off[1]),
         ("tcproute getpeername4, routed", |costs| costs.getpeername),
         ("tcproute sock_release, routed", |costs| costs.release),
         ("LRU balancer connect4", |costs| costs.balancer),
@@ -78,6 +78,53 @@ pub(crate) fn print(rounds: u32, connections: u32, connects: &[Ratios], costs: &
         |costs| costs.routed + costs.release - 2.0 * costs.empty,
     );
     println!("{:<36}{:>8.0}", "an empty program (gross - net)", median(&each(costs, |costs| costs.empty)));
+    let adds: [(&str, Gross); 2] = [
+        ("--sidecar auto adds, routed", |costs| costs.routed - costs.off[0]),
+        ("--sidecar auto adds, not routed", |costs| costs.not_routed - costs.off[1]),
+    ];
+    for (name, adds) in adds {
+        let [least, median, greatest] = spread(&each(costs, adds));
+        println!("{name:<36}{median:>8.0}          [{least:.0}..{greatest:.0}]");
+    }
+    print_pod_costs(costs);
+}
+
+fn print_connects(title: &str, compared: &str, columns: &[Column], all: &[Rounds]) {
+    print!("\n{title:<28}");
+    for column in columns {
+        print!("{:>12}  {:<20}", column.name, "ratio");
+    }
+    println!("{compared}");
+    for rounds in all {
+        print!("{:<28}", rounds.name);
+        for Column { of, decimals, .. } in columns {
+            let own: Vec<f64> = rounds.answers.iter().map(|[own, _]| of(own)).collect();
+            let ratios: Vec<f64> = rounds.answers.iter().map(|[own, base]| of(own) / of(base)).collect();
+            print!("{:>12.decimals$}  {:<20}", median(&own), Spread(&ratios).to_string());
+        }
+        println!();
+    }
+}
+
+/// Without a sidecar and beside one.
+fn print_pod_costs(costs: &[Costs]) {
+    let rounds: Vec<(&Costs, [PodCosts; 2])> =
+        costs.iter().filter_map(|costs| Some((costs, costs.pods?))).collect();
+    if rounds.is_empty() {
+        return;
+    }
+    println!("\n{:<36}{:>16}{:>16}", "one routed connection, net ns", "no sidecar", "iptables-nft");
+    let rows: [(&str, Net); 2] = [
+        ("tcproute connect4", |costs, pod| pod.connect - costs.empty),
+        ("tcproute sock_ops, all runs", |costs, pod| pod.sock_ops - costs.empty * pod.sock_ops_runs),
+    ];
+    for (name, net) in rows {
+        let [none, beside] = [0, 1].map(|side| {
+            let nets: Vec<f64> = rounds.iter().map(|(costs, pods)| net(costs, &pods[side])).collect();
+            median(&nets)
+        });
+        println!("{name:<36}{none:>16.0}{beside:>16.0}");
+    }
 }
 
 fn row(name: &str, costs: &[Costs], gross: impl Fn(&Costs) -> f64, net: impl Fn(&Costs) -> f64) {
@@ -95,10 +142,16 @@ struct Spread<'a>(&'a [f64]);
 
 impl fmt::Display for Spread<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let least = self.0.iter().copied().fold(f64::INFINITY, f64::min);
-        let greatest = self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        write!(f, "{:.2} [{least:.2}..{greatest:.2}]", median(self.0))
+        let [least, median, greatest] = spread(self.0);
+        write!(f, "{median:.2} [{least:.2}..{greatest:.2}]")
     }
+}
+
+/// The least, the median and the greatest.
+fn spread(values: &[f64]) -> [f64; 3] {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    [least, median(values), greatest]
 }
 
 /// Of an even number of values the mean of the two in the middle.

@@ -16,9 +16,14 @@ use nix::{
         AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrIn, bind, listen, socket,
     },
 };
-use tcproute_tests::{cgroup::TestCgroup, mesh::Mesh, tcproute::Daemon};
+use tcproute_tests::{
+    cgroup::TestCgroup,
+    mesh::Mesh,
+    sidecar::Pod,
+    tcproute::{Daemon, binary},
+};
 
-use crate::balancer::Balancer;
+use crate::{balancer::Balancer, pods::Pods};
 
 const PORT: u16 = 8080;
 const BACKENDS: [SocketAddrV4; 2] = [backend(1), backend(2)];
@@ -39,18 +44,31 @@ pub(crate) struct Contender<'a> {
     pub(crate) name: &'static str,
     /// Where the client runs.
     pub(crate) cgroup: &'a TestCgroup,
+    /// In whose network; if there is none, in that of the benchmark.
+    pub(crate) pod: Option<&'a Pod>,
     /// What it dials.
     pub(crate) dials: SocketAddrV4,
+}
+
+impl Contender<'_> {
+    /// A command that will run there, as root.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        match self.pod {
+            Some(pod) => pod.command(Some(self.cgroup), 0, program),
+            None => self.cgroup.command(program),
+        }
+    }
 }
 
 /// Everything that runs while it is measured.
 pub(crate) struct Site {
     // First, so that they are gone before the cgroups and the file.
     balancer: Balancer,
-    _daemon: Daemon,
+    _daemons: [Daemon; 2],
     _mesh: Mesh,
     plain: TestCgroup,
     routed: TestCgroup,
+    off: TestCgroup,
     peer: TestCgroup,
 }
 
@@ -75,37 +93,50 @@ impl Site {
     /// Starts it all.
     pub(crate) fn build() -> Result<Self> {
         serve()?;
-        let [plain, routed, peer] = [(); 3].map(|()| TestCgroup::create());
+        let [plain, routed, off, peer] = [(); 4].map(|()| TestCgroup::create());
         let mut mesh = Mesh::new();
         mesh.outbound("backend", SERVICE.into()).split("backend", &[("1", 90), ("2", 10)]);
         for (version, address) in ["1", "2"].into_iter().zip(BACKENDS) {
             mesh.endpoint("backend", version, address.into());
         }
-        let daemon = Daemon::start(&mesh.file(), &[("web", routed.path())]);
+        let daemons = [("auto", &routed), ("off", &off)].map(|(sidecar, cgroup)| {
+            let workloads = [("web", cgroup.path())];
+            let sidecar = ["--sidecar", sidecar];
+            Daemon::start_with(&mut Command::new(binary()), &mesh.file(), &workloads, &sidecar)
+        });
         let mut balancer = Balancer::load(SERVICE, &BACKENDS)?;
         balancer.attach("lb_connect4", &peer)?;
-        Ok(Self { balancer, _daemon: daemon, _mesh: mesh, plain, routed, peer })
+        Ok(Self { balancer, _daemons: daemons, _mesh: mesh, plain, routed, off, peer })
     }
 
     /// The first is what the others are compared with.
-    pub(crate) fn contenders(&self) -> [Contender<'_>; 4] {
-        let [routed, not_routed, peer] = self.with_programs();
-        [Contender { name: "direct", cgroup: &self.plain, dials: BACKENDS[0] }, routed, not_routed, peer]
+    pub(crate) fn contenders(&self) -> Vec<Contender<'_>> {
+        let [routed, not_routed, peer, ..] = self.with_programs();
+        vec![contender("direct", &self.plain, BACKENDS[0]), routed, not_routed, peer]
     }
 
     /// Those in whose cgroups programs run.
-    pub(crate) fn with_programs(&self) -> [Contender<'_>; 3] {
+    pub(crate) fn with_programs(&self) -> [Contender<'_>; 5] {
         [
-            Contender { name: "tcproute", cgroup: &self.routed, dials: SERVICE },
-            Contender { name: "tcproute, not routed", cgroup: &self.routed, dials: OTHER },
-            Contender { name: "LRU socket balancer", cgroup: &self.peer, dials: SERVICE },
+            contender("tcproute", &self.routed, SERVICE),
+            contender("tcproute, not routed", &self.routed, OTHER),
+            contender("LRU socket balancer", &self.peer, SERVICE),
+            contender("tcproute --sidecar off", &self.off, SERVICE),
+            contender("the same, not routed", &self.off, OTHER),
         ]
     }
 
     /// Adds the empty program beside the others.
-    pub(crate) fn attach_empty(&mut self) -> Result<()> {
-        [&self.routed, &self.peer].into_iter().try_for_each(|cgroup| self.balancer.attach("lb_empty", cgroup))
+    pub(crate) fn attach_empty(&mut self, pods: Option<&Pods>) -> Result<()> {
+        for cgroup in [&self.routed, &self.off, &self.peer] {
+            self.balancer.attach("lb_empty", cgroup)?;
+        }
+        pods.map_or(Ok(()), |pods| pods.attach_empty(&mut self.balancer))
     }
+}
+
+const fn contender<'a>(name: &'static str, cgroup: &'a TestCgroup, dials: SocketAddrV4) -> Contender<'a> {
+    Contender { name, cgroup, pod: None, dials }
 }
 
 /// One listener for all backends, so that every contender wakes the same thread. It ends with the process.

@@ -20,7 +20,7 @@ pub const SIDECAR: u32 = 5678;
 pub const PYTHON: &str = "/usr/bin/python3";
 
 /// Where the sidecar takes outbound connections.
-const OUTBOUND: u16 = 15001;
+pub const OUTBOUND: u16 = 15001;
 
 /// Where it takes inbound ones, by IPv4 and by IPv6. Nothing listens there in tests.
 const INBOUND: [u16; 2] = [15006, 15010];

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     path::PathBuf,
     process::{Command, Stdio},
     sync::atomic::{AtomicU8, Ordering},
@@ -116,13 +116,24 @@ impl Pod {
 
     /// A server on the node, at any address: the node gets it if it does not have it.
     pub fn serve(&self, address: SocketAddr, name: &str) -> Server {
-        let host = address.ip();
+        self.add_to_node(address.ip());
+        Server::start_on(self.node.listen(address), name)
+    }
+
+    /// A socket on the node that listens by IPv4 at all that the node has. It gets these addresses, too.
+    pub fn listen(&self, port: u16, addresses: &[IpAddr]) -> TcpListener {
+        for &address in addresses {
+            self.add_to_node(address);
+        }
+        self.node.listen((Ipv4Addr::UNSPECIFIED, port).into())
+    }
+
+    fn add_to_node(&self, host: IpAddr) {
         if ![IpAddr::from(self.node_address()), self.node_address_v6().into()].contains(&host) {
             let length = if host.is_ipv4() { 32 } else { 128 };
             let add = format!("addr replace {host}/{length} dev lo nodad");
             self.node.ip(&add).expect("an address can be added");
         }
-        Server::start_on(self.node.listen(address), name)
     }
 
     /// A server on the node that speaks HTTP, at an address of the node.
