@@ -223,3 +223,28 @@ fn who_closes_the_output_early_has_seen_enough() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr)), (Some(0), "".into()));
 }
+
+/// Of each destination: what nobody enforces there, and what is kept at the proxy where that is asked.
+#[test]
+fn what_a_bypass_gives_up_is_told_and_kept() {
+    let mut mesh = split(&[("a", 1)]);
+    mesh.document(
+        "type: MeshTimeout\nname: short\nspec:\n  targetRef: {kind: Mesh}\n  to:\n  - targetRef: {kind: MeshService, \
+         name: db}\n    default: {connectionTimeout: 1s}\n",
+    );
+    let file = mesh.file();
+    let web = ["--dataplane", "web"];
+    let route = json(&resolve(&file, &web))["routes"][0].clone();
+    assert_eq!((&route["action"], &route["notEnforced"]), (&json!("route"), &json!(["MeshTimeout short"])));
+    let table = text(&tcproute(&resolve(&file, &web)));
+    assert!(table.contains("gives up MeshTimeout short; its servers accept plaintext (no mTLS)"), "{table}");
+    let kept = [&web[..], &["--sidecar-keep", "MeshTimeout,MeshRetry"]].concat();
+    let route = json(&resolve(&file, &kept))["routes"][0].clone();
+    assert_eq!(route["action"], "passthrough");
+    assert_eq!(route["reason"], "MeshTimeout short is kept at the proxy (--sidecar-keep)");
+    let misspelt = [&web[..], &["--sidecar-keep", "MeshTimeouts"]].concat();
+    let refused = tcproute(&resolve(&file, &misspelt));
+    assert_eq!(refused.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert!(stderr.contains("did you mean \"MeshTimeout\"?"), "{stderr}");
+}

@@ -217,6 +217,7 @@ impl Serialize for ShownRoute<'_> {
             backends: &'a [ResolvedBackend],
             #[serde(skip_serializing_if = "Vec::is_empty")]
             not_enforced: Vec<&'a str>,
+            /// Left out where nothing is to be said of it.
             #[serde(skip_serializing_if = "Option::is_none")]
             plaintext: Option<Plaintext>,
         }
@@ -242,7 +243,7 @@ impl Serialize for ShownRoute<'_> {
             policies,
             backends,
             not_enforced: self.route.not_enforced(self.everywhere),
-            plaintext: bypass.as_ref().map(|bypass| bypass.plaintext),
+            plaintext: bypass.as_ref().map(|it| it.plaintext).filter(|it| *it != Plaintext::Accepted),
         }
         .serialize(serializer)
     }

@@ -18,7 +18,7 @@ fn resolved_routes_are_written_as_the_design_says() {
     let routes = resolver(&texts, Options::default()).resolve(&MeshName::default(), "frontend-1").unwrap();
     let expected = json!({"mesh": "default", "dataplane": "frontend-1", "compat": "2.4", "routes": [
         {"service": "backend", "address": "127.0.0.1", "port": 10001, "protocol": "tcp",
-         "action": "route", "reason": "MeshTCPRoute", "policies": ["tcp-route-1"], "plaintext": "accepted",
+         "action": "route", "reason": "MeshTCPRoute", "policies": ["tcp-route-1"],
          "backends": [{"kind": "MeshServiceSubset", "name": "backend", "tags": {"version": "1.0"}, "weight": 90,
                        "share": 0.9, "endpoints": ["192.168.0.4:8004"]},
                       {"kind": "MeshService", "name": "backend", "weight": 10,
