@@ -99,6 +99,26 @@ fn another_namespace_of_the_same_pod() {
     drop((daemon, mesh, bpffs));
 }
 
+/// As of containers that have networks of their own within a pod.
+#[test]
+fn a_workload_may_be_in_several_namespaces_at_once() {
+    let test = "a_workload_may_be_in_several_namespaces_at_once";
+    let Some(setup) = Setup::new(test, &NFT) else { return };
+    let Some(nested) = Pod::of(test) else { return };
+    NFT.install(&nested);
+    let daemon = setup.daemon(&[]);
+    setup.wait_until(&daemon, "past");
+    let _pause = nested.pause(&setup.cgroup);
+    let listed = || stdout(&nested.command(None, 0, "nft").args(["list", "tables"]).output().unwrap());
+    wait_for("the nested one has a table as well", || listed().contains("table inet tcproute"));
+    assert!(setup.has_table());
+    assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), ["endpoint".to_owned(), proxied(UNROUTED[0])]);
+    let status = daemon.json("/v1/status");
+    let namespaces = status["networkNamespaces"].as_array().unwrap();
+    let past = namespaces.iter().filter(|it| it["way"] == "past" && it["dataplanes"][0] == "web");
+    assert_eq!(past.count(), 2, "{status:#}");
+}
+
 /// Killed at any moment, it goes on in the kernel, and the next daemon finds it.
 #[test]
 fn daemons_come_and_go() {
