@@ -44,7 +44,7 @@ impl Followed {
     }
 
     /// Lets it go on until its next step, and tells which that is; the step is not made yet. `None` when the condition
-    /// holds after a write(2).
+    /// holds.
     pub fn next(&mut self, mut done: impl FnMut() -> bool) -> Option<Step> {
         if self.in_step {
             self.go_on();
@@ -59,7 +59,8 @@ impl Followed {
             }
             // Out of the call again.
             self.go_on();
-            if call.first() == Some(&libc::SYS_write) && done() {
+            // Whoever tells may be another thread, so it is asked after each call.
+            if done() {
                 return None;
             }
         }
