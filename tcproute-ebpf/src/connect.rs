@@ -23,10 +23,12 @@ use crate::{
     trace,
 };
 
-/// Why no endpoint was chosen.
+/// Why a connection goes to no endpoint.
 enum Denied {
     /// Nothing is to be done with such connections.
     NoRoute,
+    /// It is left to the address that was dialled, and this is counted and told.
+    Left(Counter, EventKind),
     /// The policy leads to a backend without endpoints.
     NoEndpoint {
         /// Index of the backend in the map `outcomes`; 0 if the route has none.
@@ -34,25 +36,6 @@ enum Denied {
     },
     /// The maps contradict each other: a bug of the loader.
     Internal,
-}
-
-/// One connect() of a workload.
-struct Dial<'a> {
-    ctx: &'a ConnectContext,
-    workload: u32,
-    traced: bool,
-}
-
-impl Dial<'_> {
-    /// Leaves it to the address that was dialled. Nothing is forgotten, as for those with which no route has to do.
-    #[inline(always)]
-    fn leave(&self, counter: Counter, kind: EventKind, state: &ConnectionState) -> i32 {
-        count(counter);
-        if self.traced {
-            trace::decided(self.ctx.cookie(), self.workload, kind, state);
-        }
-        ALLOW
-    }
 }
 
 #[inline(always)]
@@ -81,71 +64,47 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     let route = route(&RouteKey { dialled, workload });
     // SAFETY: as above.
     let traced = unsafe { ptr::read_volatile(&raw const (*identity).traced) } != 0;
-    let dial = Dial { ctx, workload, traced };
     let choice = match route {
-        Some(_) if passage == Passage::Held => {
-            let state = ConnectionState { dialled, chosen: SocketAddress::NOWHERE, outcomes: 0, started: 0 };
-            return dial.leave(Counter::Held, EventKind::Held, &state);
-        }
+        Some(_) if passage == Passage::Held => Err(Denied::Left(Counter::Held, EventKind::Held)),
         Some(route) => choose(&route),
         None => Err(Denied::NoRoute),
     };
+    let mut state = ConnectionState { dialled, chosen: SocketAddress::NOWHERE, outcomes: 0, started: 0 };
     let denied = match choice {
         Ok((backend, chosen)) => {
-            let state = ConnectionState { dialled, chosen: *chosen, outcomes: backend.outcomes, started: 0 };
-            // Where it cannot get to it would fail, or worse: hang. Where it was dialled a proxy may listen.
-            if !ctx.reaches(chosen) {
-                return dial.leave(Counter::SourceBound, EventKind::SourceBound, &state);
+            state.chosen = *chosen;
+            state.outcomes = backend.outcomes;
+            match send(ctx, passage, workload, &state, traced) {
+                Ok(()) => return ALLOW,
+                Err(denied) => denied,
             }
-            let marked = if passage == Passage::Past { sidecar::mark(ctx) } else { Marked::Unneeded };
-            if marked == Marked::No {
-                return dial.leave(Counter::MarkTaken, EventKind::MarkTaken, &state);
-            }
-            let marked = marked == Marked::Ours;
-            if ctx.set_address(chosen) {
-                let cookie = ctx.cookie();
-                if !connection::remember(ctx, workload, cookie, &state, traced, marked) && marked {
-                    // Nobody would take the mark off again.
-                    sidecar::take_back(ctx);
-                    ctx.set_address(&dialled);
-                    return dial.leave(Counter::Held, EventKind::Held, &state);
-                }
-                // After what the socket's attempt before has come to.
-                if traced {
-                    trace::decided(cookie, workload, EventKind::Routed, &state);
-                }
-                count(Counter::Routed);
-                debug!(
-                    ctx,
-                    "workload {}: {:i} port {} goes to {:i} port {}",
-                    workload,
-                    dialled.address.bytes,
-                    dialled.port,
-                    chosen.address.bytes,
-                    chosen.port
-                );
-                return ALLOW;
-            }
-            if marked {
-                sidecar::take_back(ctx);
-            }
-            Denied::Internal
         }
         Err(denied) => denied,
     };
-    connection::forget(ctx);
-    let outcomes = match denied {
-        Denied::NoRoute => return ALLOW,
+    let (counter, kind) = match denied {
+        // Nothing is forgotten, as for those with which no route has to do.
+        Denied::Left(counter, kind) => (counter, kind),
+        Denied::NoRoute => {
+            connection::forget(ctx);
+            return ALLOW;
+        }
         Denied::Internal => {
+            connection::forget(ctx);
             count(Counter::Internal);
             return ALLOW;
         }
-        Denied::NoEndpoint { outcomes } => outcomes,
+        Denied::NoEndpoint { outcomes } => {
+            connection::forget(ctx);
+            state.outcomes = outcomes;
+            (Counter::Refused, EventKind::NoEndpoint)
+        }
     };
-    count(Counter::Refused);
+    count(counter);
     if traced {
-        let state = ConnectionState { dialled, chosen: SocketAddress::NOWHERE, outcomes, started: 0 };
-        trace::decided(ctx.cookie(), workload, EventKind::NoEndpoint, &state);
+        trace::decided(ctx.cookie(), workload, kind, &state);
+    }
+    if counter as u32 != Counter::Refused as u32 {
+        return ALLOW;
     }
     debug!(
         ctx,
@@ -155,6 +114,55 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
         set_refused();
     }
     DENY
+}
+
+/// Sends the connection where it was chosen to go.
+#[inline(always)]
+fn send(
+    ctx: &ConnectContext,
+    passage: Passage,
+    workload: u32,
+    state: &ConnectionState,
+    traced: bool,
+) -> Result<(), Denied> {
+    let (dialled, chosen) = (&state.dialled, &state.chosen);
+    // Where it cannot get to it would fail, or worse: hang. Where it was dialled a proxy may listen.
+    if !ctx.reaches(chosen) {
+        return Err(Denied::Left(Counter::SourceBound, EventKind::SourceBound));
+    }
+    let marked = if passage == Passage::Past { sidecar::mark(ctx) } else { Marked::Unneeded };
+    if marked == Marked::No {
+        return Err(Denied::Left(Counter::MarkTaken, EventKind::MarkTaken));
+    }
+    let marked = marked == Marked::Ours;
+    if !ctx.set_address(chosen) {
+        if marked {
+            sidecar::take_back(ctx);
+        }
+        return Err(Denied::Internal);
+    }
+    let cookie = ctx.cookie();
+    if !connection::remember(ctx, workload, cookie, state, traced, marked) && marked {
+        // Nobody would take the mark off again.
+        sidecar::take_back(ctx);
+        ctx.set_address(dialled);
+        return Err(Denied::Left(Counter::Held, EventKind::Held));
+    }
+    // After what the socket's attempt before has come to.
+    if traced {
+        trace::decided(cookie, workload, EventKind::Routed, state);
+    }
+    count(Counter::Routed);
+    debug!(
+        ctx,
+        "workload {}: {:i} port {} goes to {:i} port {}",
+        workload,
+        dialled.address.bytes,
+        dialled.port,
+        chosen.address.bytes,
+        chosen.port
+    );
+    Ok(())
 }
 
 /// The route of this key, if it has one.
