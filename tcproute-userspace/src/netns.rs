@@ -93,14 +93,15 @@ pub(crate) fn open(process: u32, namespaces: &mut Namespaces) -> io::Result<()> 
     Ok(())
 }
 
-/// Does something in a network namespace, in a thread that ends with it.
+/// Does something in a network namespace: in its own one at once, in another one by a thread that ends with it.
 pub(crate) fn within<T: Send>(namespace: &File, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    // To enter its own one a process needs as much as for others; and no thread can be made without memory.
+    if NamespaceId::of_process("thread-self")? == NamespaceId::of(&namespace.metadata()?) {
+        return work();
+    }
     thread::scope(|scope| {
         let inside = || {
-            // To enter its own one a process needs as much as for others.
-            if NamespaceId::of_process("thread-self")? != NamespaceId::of(&namespace.metadata()?) {
-                setns(namespace, CloneFlags::CLONE_NEWNET).context("cannot enter a network namespace")?;
-            }
+            setns(namespace, CloneFlags::CLONE_NEWNET).context("cannot enter a network namespace")?;
             work()
         };
         let thread = thread::Builder::new().name("netns".to_owned()).spawn_scoped(scope, inside)?;
