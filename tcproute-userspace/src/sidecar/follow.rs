@@ -298,7 +298,7 @@ impl Eye {
         let mut due = Due { find: is_again, ..Due::default() };
         // Interrupted or not, everything is looked at in time.
         let count = self.epoll.wait(&mut events, timeout).unwrap_or_else(|_| {
-            thread::sleep(SOON);
+            thread::park_timeout(SOON);
             0
         });
         for event in &events[..count] {
