@@ -120,3 +120,8 @@ pub(crate) fn cookie() -> Result<Option<u64>> {
         Err(error) => Err(error).context("cannot ask for the cookie of a network namespace"),
     }
 }
+
+/// What the programs know this network namespace by, which is this one: its cookie, or else its inode.
+pub(crate) fn key(id: NamespaceId) -> Result<u64> {
+    Ok(cookie()?.unwrap_or(id.inode))
+}

@@ -198,11 +198,11 @@ impl<'a> Agent<'a> {
         let memory = Memory { most: settings.max_map_memory, cpus: possible_cpus()? };
         let mut tables = RouteTables::new(settings.selection);
         let limits = first_limits(&local, &mut tables, memory);
-        let way = Sidecars::way(settings.sidecar, &features)?;
+        let past_sidecars = Sidecars::mark(settings.sidecar, &features)?;
         let options = Options {
             limits,
             features,
-            past_sidecars: way.map(|way| way.mark),
+            past_sidecars,
             sidecar_uid: settings.sidecar.uid,
             log_decisions: settings.log_decisions,
             sockets: settings.sockets,
@@ -213,8 +213,14 @@ impl<'a> Agent<'a> {
         let mut in_force = InForce::load(&options, memory)?;
         in_force.adopt(pins, local.found())?;
         // What is new must not be routed by half, nor what an earlier daemon has attached.
-        let sidecars =
-            Sidecars::start(settings.sidecar, way, &in_force.datapath, pins.is_some(), local.found()).await?;
+        let sidecars = Sidecars::start(
+            settings.sidecar,
+            past_sidecars.is_some(),
+            &in_force.datapath,
+            pins.is_some(),
+            local.found(),
+        )
+        .await?;
         let before = drain::endpoints_before(&in_force);
         let mut splits = Splits::default();
         splits.note(&in_force.all_routes(), &FxHashSet::default(), &in_force)?;

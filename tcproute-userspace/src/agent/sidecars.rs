@@ -11,34 +11,21 @@ use tokio::{sync::watch, task::spawn_blocking};
 use tracing::warn;
 
 use crate::{
-    bpf::{
-        Datapath, PastSidecars,
-        requirements::{Features, NamespaceKeys},
-    },
+    bpf::{Datapath, PastSidecars, requirements::Features},
     sidecar::{self, Follower, Lasting, Mode, Settings, State, Workloads},
     workloads::Local,
 };
-
-/// How sidecars are got past on this kernel.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Way {
-    pub(super) mark: PastSidecars,
-    keys: NamespaceKeys,
-}
 
 /// The network namespaces of workloads, if there is anything to be done there.
 pub(super) struct Sidecars(Option<(Follower, watch::Receiver<Arc<State>>)>);
 
 impl Sidecars {
-    /// Where sidecars are to be got past, the way; `None` where they are not.
-    pub(super) fn way(settings: Settings, features: &Features) -> Result<Option<Way>> {
+    /// By which mark sidecars are to be got past; `None` where they are not.
+    pub(super) fn mark(settings: Settings, features: &Features) -> Result<Option<PastSidecars>> {
         let Settings { mode, mark, .. } = settings;
         match (mode, features.namespaces) {
             (Mode::Off, _) => Ok(None),
-            (_, Some(keys)) => {
-                let mark = PastSidecars { value: mark.value(), mask: mark.mask() };
-                Ok(Some(Way { mark, keys }))
-            }
+            (_, Some(_)) => Ok(Some(PastSidecars { value: mark.value(), mask: mark.mask() })),
             (Mode::Auto, None) => {
                 warn!(
                     "{NO_KEYS}: routed connections of pods with a sidecar go to the sidecar, as with --sidecar off"
@@ -49,17 +36,17 @@ impl Sidecars {
         }
     }
 
-    /// Looks at the network namespaces of these workloads for the first time. `lasts` is whether what is done outlives
-    /// this process.
+    /// Looks at the network namespaces of these workloads for the first time, if sidecars are got past. `lasts` is
+    /// whether what is done outlives this process.
     pub(super) async fn start(
         settings: Settings,
-        way: Option<Way>,
+        gets_past: bool,
         datapath: &Datapath<'_>,
         lasts: bool,
         local: &Local,
     ) -> Result<Self> {
         let mut map = datapath.namespaces()?;
-        let Some(Way { keys, .. }) = way else {
+        if !gets_past {
             // An earlier daemon may have led connections past.
             let keys: BTreeSet<u64> = map.keys()?.into_iter().collect();
             for &key in &keys {
@@ -73,11 +60,10 @@ impl Sidecars {
                 map.remove(key)?;
             }
             return Ok(Self(None));
-        };
+        }
         let lasting = if lasts { Lasting::Yes } else { Lasting::No };
-        let by_cookie = keys == NamespaceKeys::Cookies;
         let mut follower =
-            Follower::start(settings, map, datapath.held()?, by_cookie, lasting, workloads(local, false))?;
+            Follower::start(settings, map, datapath.held()?, lasting, workloads(local, false))?;
         follower.first().await;
         let state = follower.state();
         Ok(Self(Some((follower, state))))

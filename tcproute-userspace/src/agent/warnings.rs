@@ -11,7 +11,7 @@ use super::{GivenUpState, settle::Workload};
 use crate::{
     plan::{MOST_TURNS, Selection, has_too_many_turns},
     resources::Denial,
-    routing::{DataplaneRoutes, Plaintext, ResolvedRoute},
+    routing::{DataplaneRoutes, ResolvedRoute},
     workloads::cgroups::CgroupId,
 };
 
@@ -90,9 +90,8 @@ fn to_services(services: &BTreeSet<&str>) -> String {
 
 /// What is given up on a route, if it is more than the proxy.
 fn given_up_by(routes: &DataplaneRoutes, route: &ResolvedRoute) -> Option<GivenUpState> {
-    let plaintext = route.destination.bypass.as_ref()?.plaintext;
-    let not_enforced = route.not_enforced(&routes.other_policies);
-    (!not_enforced.is_empty() || plaintext != Plaintext::Accepted).then(|| GivenUpState {
+    let (not_enforced, plaintext) = route.given_up(&routes.other_policies)?;
+    Some(GivenUpState {
         dataplane: routes.dataplane.clone(),
         service: Arc::clone(&route.destination.service),
         dialled: route.dialled,

@@ -111,13 +111,9 @@ fn routes_table(routes: &DataplaneRoutes) -> Text {
         text.line(format_args!("not enforced on connections that bypass the proxy: {}", policies.join(", ")));
     }
     for route in &routes.routes {
-        let plaintext = route.destination.bypass.as_ref().map(|bypass| bypass.plaintext);
-        let not_enforced = route.not_enforced(&routes.other_policies);
-        // Of servers that take plaintext from everybody there is nothing to tell but that policies are gone.
-        if let Some(plaintext) = plaintext.filter(|it| !not_enforced.is_empty() || *it != Plaintext::Accepted)
-        {
+        if let Some((policies, plaintext)) = route.given_up(&routes.other_policies) {
             let (service, dialled) = (&route.destination.service, route.dialled);
-            text.line(format_args!("  {service} at {dialled}: {}", given_up(&not_enforced, plaintext)));
+            text.line(format_args!("  {service} at {dialled}: {}", given_up(&policies, plaintext)));
         }
     }
     text

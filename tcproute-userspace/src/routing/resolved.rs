@@ -193,6 +193,14 @@ impl ResolvedRoute {
         all.sort_unstable();
         all
     }
+
+    /// What is given up here, if it is more than the proxy: policies, or that servers would not take plaintext from
+    /// everybody.
+    pub fn given_up<'a>(&'a self, everywhere: &'a [String]) -> Option<(Vec<&'a str>, Plaintext)> {
+        let plaintext = self.destination.bypass.as_ref()?.plaintext;
+        let policies = self.not_enforced(everywhere);
+        (!policies.is_empty() || plaintext != Plaintext::Accepted).then_some((policies, plaintext))
+    }
 }
 
 /// A route as other programs read it.

@@ -26,8 +26,7 @@ pub(crate) fn remove(keys: &BTreeSet<u64>) -> Result<usize> {
     let mut removed = 0;
     for (id, namespace) in namespaces {
         let inside = netns::within(&namespace.file, || {
-            let key = netns::cookie()?.unwrap_or(id.inode);
-            if keys.contains(&key) { inside::remove() } else { Ok(false) }
+            if keys.contains(&netns::key(id)?) { inside::remove() } else { Ok(false) }
         });
         match inside {
             Ok(was_there) => removed += usize::from(was_there),

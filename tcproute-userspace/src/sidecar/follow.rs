@@ -99,12 +99,11 @@ impl Shared {
 }
 
 impl Follower {
-    /// Follows these workloads. `by_cookie` is whether the kernel tells the cookies of namespaces.
+    /// Follows these workloads.
     pub fn start(
         settings: Settings,
         map: NamespaceMap,
         held: HeldCount,
-        by_cookie: bool,
         lasting: Lasting,
         workloads: Workloads,
     ) -> Result<Self> {
@@ -112,7 +111,7 @@ impl Follower {
         let shared = Arc::new(Shared { told: Mutex::new(Told { workloads, ends: false }), wake });
         let (sender, state) = watch::channel(Arc::default());
         let whose = if lasting == Lasting::No { Whose::Workloads } else { Whose::Daemons };
-        let known = Known::new(settings, map, by_cookie, whose);
+        let known = Known::new(settings, map, whose);
         let eye = Eye::new(known, held, Arc::clone(&shared), lasting)
             .context("cannot follow network namespaces")?;
         let thread = thread::Builder::new().name("sidecar".to_owned()).spawn(move || eye.follow(&sender))?;
@@ -164,6 +163,8 @@ struct Eye {
     finding: Duration,
     /// Whether to look for them as soon as may be.
     finds: bool,
+    /// Whether programs of this daemon are behind all workloads.
+    attached: bool,
     /// How often to look again, since processes have come.
     again: &'static [Duration],
     looked: Option<Instant>,
@@ -187,7 +188,8 @@ impl Eye {
             watched: BTreeMap::new(),
             found: None,
             finding: Duration::ZERO,
-            finds: false,
+            finds: true,
+            attached: false,
             again: &[],
             looked: None,
             forgotten: false,
@@ -195,7 +197,6 @@ impl Eye {
     }
 
     fn follow(mut self, state: &watch::Sender<Arc<State>>) {
-        let mut due = Due { find: true, ..Due::default() };
         loop {
             let (workloads, ends) = {
                 let told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -207,23 +208,23 @@ impl Eye {
                 }
                 return;
             }
-            self.look(&workloads, &due);
+            self.look(&workloads);
             let now = Arc::new(self.state());
             state.send_if_modified(|before| {
                 let differs = *before != now;
                 *before = now;
                 differs
             });
-            due = self.wait();
+            self.wait();
         }
     }
 
-    fn look(&mut self, workloads: &Workloads, due: &Due) {
+    fn look(&mut self, workloads: &Workloads) {
         // Somebody dials in a namespace that is not known, perhaps.
         let held = self.held.read().unwrap_or(self.before);
         let dials = std::mem::replace(&mut self.before, held) != held;
         let is_old = |at: Option<Instant>, age: Duration| at.is_none_or(|at| at.elapsed() >= age);
-        self.finds |= due.find || dials || is_old(self.found, FIND.max(self.finding * FIND_SHARE));
+        self.finds |= dials || is_old(self.found, FIND.max(self.finding * FIND_SHARE));
         if self.finds && is_old(self.found, self.finding * PAUSE_SHARE) {
             self.finds = false;
             let begun = Instant::now();
@@ -232,7 +233,9 @@ impl Eye {
             self.found = Some(Instant::now());
             self.finding = begun.elapsed();
         }
-        let mut ids = if is_old(self.looked, ALL) {
+        // From then on tables of another mark may be replaced.
+        let is_attached = std::mem::replace(&mut self.attached, workloads.attached) != workloads.attached;
+        let mut ids = if is_attached || is_old(self.looked, ALL) {
             self.looked = Some(Instant::now());
             self.known.ids()
         } else {
@@ -241,9 +244,6 @@ impl Eye {
         ids.extend(self.known.due());
         ids.extend(self.known.suspects());
         let replacing = if workloads.attached { Replacing::Yes } else { Replacing::NotYet };
-        if workloads.attached && due.woken {
-            ids.extend(self.known.ids());
-        }
         self.known.visit(&ids, replacing, &self.epoll);
         if workloads.complete && workloads.attached && !self.forgotten {
             self.forget_others();
@@ -280,7 +280,7 @@ impl Eye {
         }
     }
 
-    fn wait(&mut self) -> Due {
+    fn wait(&mut self) {
         let timeout = if self.known.has_young() { SOON } else { LATER };
         let (timeout, is_again) = match self.again.split_first() {
             Some((&first, rest)) => {
@@ -295,28 +295,26 @@ impl Eye {
         let timeout = if self.finds { timeout.min(self.finding * PAUSE_SHARE) } else { timeout };
         let timeout = EpollTimeout::try_from(timeout).unwrap_or(EpollTimeout::ZERO);
         let mut events = [EpollEvent::empty(); 64];
-        let mut due = Due { find: is_again, ..Due::default() };
         // Interrupted or not, everything is looked at in time.
         let count = self.epoll.wait(&mut events, timeout).unwrap_or_else(|_| {
             thread::park_timeout(SOON);
             0
         });
+        self.finds |= is_again;
         for event in &events[..count] {
             match event.data() {
                 WAKE => {
                     let _ = self.shared.wake.read();
-                    due.find = true;
-                    due.woken = true;
+                    self.finds = true;
                 }
                 CGROUPS => {
                     while self.inotify.read_events().is_ok_and(|events| !events.is_empty()) {}
-                    due.find = true;
+                    self.finds = true;
                     self.again = &AFTER;
                 }
                 inode => self.known.changed(inode),
             }
         }
-        due
     }
 
     fn state(&self) -> State {
@@ -329,12 +327,4 @@ impl Eye {
         });
         State { looked: true, namespaces: namespaces.collect(), failures: self.known.failures() }
     }
-}
-
-/// What has to be looked at.
-#[derive(Default)]
-struct Due {
-    find: bool,
-    /// Workloads are others.
-    woken: bool,
 }

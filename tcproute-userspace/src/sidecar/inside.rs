@@ -22,17 +22,28 @@ fn is_first() -> io::Result<bool> {
 pub(super) fn look(mark: Mark, whose: Whose) -> Result<Seen> {
     let is_first = is_first().context("cannot tell whether it is the host's own")?;
     let whose = if is_first { Whose::Host } else { whose };
-    let asked = Nftables::open().and_then(|nftables| Ok((nftables.chains(is_wanted)?, nftables)));
-    let (chains, table) = match asked {
-        Ok((chains, nftables)) => {
+    let (chains, table) = match chains()? {
+        Some((nftables, chains)) => {
             let found = table::find(&nftables, &chains, mark);
             (chains, Ok(found.context("cannot read the table tcproute")?))
         }
-        Err(error) if lacks(&error) => (Vec::new(), Err(NO_NFTABLES.to_owned())),
-        Err(error) => return Err(error).context("cannot read the tables of nftables"),
+        None => (Vec::new(), Err(NO_NFTABLES.to_owned())),
     };
     let redirections = redirection::find(&chains).context("cannot read the tables of iptables")?;
     Ok(Seen { redirections, table, whose })
+}
+
+/// The chains that matter here; `None` if the kernel has no nftables.
+fn chains() -> Result<Option<(Nftables, Vec<Chain>)>> {
+    let asked = Nftables::open().and_then(|nftables| {
+        let chains = nftables.chains(is_wanted)?;
+        Ok((nftables, chains))
+    });
+    match asked {
+        Ok(asked) => Ok(Some(asked)),
+        Err(error) if lacks(&error) => Ok(None),
+        Err(error) => Err(error).context("cannot read the tables of nftables"),
+    }
 }
 
 /// Ours, and those of a redirection.
@@ -66,14 +77,7 @@ pub(super) fn make(mark: Mark) -> Result<(), String> {
 
 /// Takes the table away, if there is one. Whether there was.
 pub(super) fn remove() -> Result<bool> {
-    let nftables = match Nftables::open() {
-        Err(error) if lacks(&error) => return Ok(false),
-        opened => opened?,
-    };
-    let chains = match nftables.chains(is_wanted) {
-        Err(error) if lacks(&error) => return Ok(false),
-        chains => chains?,
-    };
+    let Some((nftables, chains)) = chains()? else { return Ok(false) };
     if !table::is_there(&chains) {
         return Ok(false);
     }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use tcproute_common::Way;
 use tracing::{info, warn};
@@ -41,8 +41,6 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Known {
     settings: Settings,
     map: NamespaceMap,
-    /// Whether the kernel tells the cookies of namespaces.
-    by_cookie: bool,
     pub(super) namespaces: BTreeMap<NamespaceId, One>,
     /// Which cgroups have processes whose namespace cannot be told, and why.
     hidden: BTreeMap<PathBuf, String>,
@@ -74,9 +72,8 @@ pub(super) struct One {
 
 impl Known {
     /// None yet but this process's own one, which is a workload's or not, and the host's.
-    pub(super) fn new(settings: Settings, map: NamespaceMap, by_cookie: bool, own: Whose) -> Self {
-        let mut known =
-            Self { settings, map, by_cookie, namespaces: BTreeMap::new(), hidden: BTreeMap::new() };
+    pub(super) fn new(settings: Settings, map: NamespaceMap, own: Whose) -> Self {
+        let mut known = Self { settings, map, namespaces: BTreeMap::new(), hidden: BTreeMap::new() };
         // Of a command's own container the first process is no host.
         let host = (own == Whose::Daemons).then_some((1, Whose::Host));
         for (process, whose) in host.into_iter().chain([(std::process::id(), own)]) {
@@ -141,7 +138,7 @@ impl Known {
             one.due = None;
             one.looked = Some(Instant::now());
             let before = one.verdict.clone();
-            let mut visit = || one.visit(*id, &self.settings, &mut self.map, self.by_cookie, replacing);
+            let mut visit = || one.visit(*id, &self.settings, &mut self.map, replacing);
             // One call that fails by chance holds nobody's connections.
             match visit().or_else(|_| visit()) {
                 Ok(()) => one.trouble = None,
@@ -304,15 +301,13 @@ impl One {
         id: NamespaceId,
         settings: &Settings,
         map: &mut NamespaceMap,
-        by_cookie: bool,
         replacing: Replacing,
     ) -> Result<()> {
         let Settings { mode, mark, uid } = *settings;
         let before = self.whose;
         let sidecar = self.sidecar_user(uid);
         let (key, had_table, whose, mut verdict) = netns::within(&self.namespace.file, || {
-            let key = if by_cookie { netns::cookie()? } else { Some(id.inode) };
-            let key = key.context("the kernel does not tell the cookie of a network namespace")?;
+            let key = netns::key(id)?;
             let seen = inside::look(mark, before)?;
             let had_table = matches!(&seen.table, Ok(table) if *table != Table::Missing);
             let mut verdict = judge(mode, &seen, replacing);

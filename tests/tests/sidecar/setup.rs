@@ -99,8 +99,7 @@ impl<S> Setup<S> {
 
     /// Whether the pod's namespace has tcproute's table.
     pub(super) fn has_table(&self) -> bool {
-        let listed = self.pod.command(None, 0, "nft").args(["list", "tables"]).output().unwrap();
-        stdout(&listed).contains("table inet tcproute")
+        has_table(&self.pod)
     }
 
     /// As `nft` lists it.
@@ -123,6 +122,12 @@ impl<S> Setup<S> {
         let found = namespaces.iter().find(|namespace| namespace["inode"] == inode);
         found.map_or(String::new(), |namespace| namespace["way"].as_str().unwrap().to_owned())
     }
+}
+
+/// Whether the namespace of a pod has tcproute's table.
+pub(super) fn has_table(pod: &Pod) -> bool {
+    let listed = pod.command(None, 0, "nft").args(["list", "tables"]).output().unwrap();
+    stdout(&listed).contains("table inet tcproute")
 }
 
 /// What the proxy answers.

@@ -19,7 +19,7 @@ use tcproute_tests::{
     wait_for,
 };
 
-use super::setup::{ROUTED, Setup, UNROUTED, proxied};
+use super::setup::{ROUTED, Setup, UNROUTED, has_table, proxied};
 
 const NFT: Redirection = Redirection::new(Backend::Nft, Families::Both, Version::V2_14);
 const LEGACY: Redirection = Redirection::new(Backend::Legacy, Families::V4, Version::V2_4);
@@ -92,10 +92,9 @@ fn another_namespace_of_the_same_pod() {
     drop((sidecar, pause, servers));
     let Some(pod) = Pod::of(test) else { return };
     NFT.install(&pod);
-    let listed = |pod: &Pod| stdout(&pod.command(None, 0, "nft").args(["list", "tables"]).output().unwrap());
     let _pause = pod.pause(&cgroup);
-    wait_for("the table is in the new namespace", || listed(&pod).contains("tcproute"));
-    wait_for("and in the one before no more", || !listed(&before).contains("tcproute"));
+    wait_for("the table is in the new namespace", || has_table(&pod));
+    wait_for("and in the one before no more", || !has_table(&before));
     drop((daemon, mesh, bpffs));
 }
 
@@ -109,8 +108,7 @@ fn a_workload_may_be_in_several_namespaces_at_once() {
     let daemon = setup.daemon(&[]);
     setup.wait_until(&daemon, "past");
     let _pause = nested.pause(&setup.cgroup);
-    let listed = || stdout(&nested.command(None, 0, "nft").args(["list", "tables"]).output().unwrap());
-    wait_for("the nested one has a table as well", || listed().contains("table inet tcproute"));
+    wait_for("the nested one has a table as well", || has_table(&nested));
     assert!(setup.has_table());
     assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), ["endpoint".to_owned(), proxied(UNROUTED[0])]);
     let status = daemon.json("/v1/status");
