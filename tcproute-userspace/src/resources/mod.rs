@@ -127,6 +127,16 @@ impl Resources {
         }
     }
 
+    /// Adds one, unless the same is there already: that stays what it is in memory, so that nothing is looked at for it.
+    /// Whether it is another one.
+    pub fn put(&mut self, resource: Resource) -> bool {
+        let is_other = self.get(&resource.identity()).as_ref() != Some(&resource);
+        if is_other {
+            self.add(resource);
+        }
+        is_other
+    }
+
     /// Takes one out, if it is there.
     pub fn remove(&mut self, Identity { kind, key }: &Identity) {
         match *kind {

@@ -9,6 +9,7 @@ pub mod kubernetes;
 pub mod last_good;
 pub mod merge;
 pub mod name;
+mod objects;
 pub mod snapshot;
 mod together;
 

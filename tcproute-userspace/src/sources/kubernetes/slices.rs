@@ -11,7 +11,7 @@ use super::{
     object::{Content, Object, Reading},
     service::Service,
 };
-use crate::resources::{DataplaneKey, MeshName, Resource, Resources};
+use crate::resources::{DataplaneKey, MeshName, Resources};
 
 /// All EndpointSlices, and the Dataplanes that were made of them.
 pub(super) struct Slices {
@@ -118,19 +118,12 @@ impl Slices {
                 resources.dataplanes.remove(gone);
             }
             for resource in now {
-                take(resources, resource);
+                resources.put(resource);
             }
             if !keys.is_empty() {
                 self.made.insert(name, keys);
             }
         }
-    }
-}
-
-/// What is the same stays the same in memory.
-fn take(resources: &mut Resources, resource: Resource) {
-    if resources.get(&resource.identity()).as_ref() != Some(&resource) {
-        resources.add(resource);
     }
 }
 

@@ -4,16 +4,14 @@ mod pods;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::SystemTime,
 };
-
-use imbl::OrdMap;
 
 use super::{
     super::{
         InputError,
-        snapshot::{Health, Rejection, Snapshot, Subject},
+        objects::{self, Objects},
+        snapshot::{Health, Snapshot, Subject},
     },
     NAME,
     events::{Complaint, Regarding},
@@ -28,7 +26,7 @@ use super::{
 };
 use crate::{
     policy::Compat,
-    resources::{Dataplane, DataplaneKey, Identity, Resource, ResourceName, Resources},
+    resources::{Dataplane, DataplaneKey, Identity, Resource, ResourceName},
     workloads::pods::LocalPods,
 };
 
@@ -47,15 +45,14 @@ pub(super) struct Store {
     /// The rules by which pods have meshes and Dataplanes.
     compat: Compat,
     found: Option<Compat>,
-    resources: Resources,
-    rejected: OrdMap<Subject, Arc<Rejection>>,
+    objects: Objects,
     /// What each object of a kind has come to.
     kinds: BTreeMap<WatchedKind, Kind>,
     services: BTreeMap<ObjectName, Service>,
     namespaces: BTreeMap<String, Namespace>,
     pods: BTreeMap<ObjectName, Pod>,
     /// The Dataplanes that were made here, until the control plane has written them.
-    provisional: BTreeMap<DataplaneKey, Resource>,
+    provisional: BTreeSet<DataplaneKey>,
     reading: Reading,
     slices: Slices,
     local: LocalPods,
@@ -76,12 +73,12 @@ struct Kind {
     failing: Option<(String, SystemTime)>,
 }
 
-/// What is held of an object: what can be used of it, and what is told of it.
+/// What is held of an object.
 #[derive(Default)]
 struct Held {
-    good: Option<Identity>,
-    /// With its uid.
-    rejected: Option<(Subject, Box<str>)>,
+    object: objects::Held,
+    /// Its uid, if it is refused.
+    uid: Box<str>,
 }
 
 impl Store {
@@ -90,13 +87,12 @@ impl Store {
             which,
             compat,
             found: None,
-            resources: Resources::default(),
-            rejected: OrdMap::new(),
+            objects: Objects::new(NAME),
             kinds: BTreeMap::new(),
             services: BTreeMap::new(),
             namespaces: BTreeMap::new(),
             pods: BTreeMap::new(),
-            provisional: BTreeMap::new(),
+            provisional: BTreeSet::new(),
             reading: Reading::new(kinds::DATAPLANES),
             slices: Slices::default(),
             local: LocalPods::default(),
@@ -108,7 +104,8 @@ impl Store {
 
     /// Whether anything is other than when this was asked last.
     pub(super) fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed) | self.pods_are_stale | self.slices.are_stale()
+        let Self { changed, objects, pods_are_stale, slices, .. } = self;
+        std::mem::take(changed) | objects.take_changed() | *pods_are_stale | slices.are_stale()
     }
 
     /// Something that is told with the snapshot is other than it was.
@@ -207,73 +204,35 @@ impl Store {
                 (None, None)
             }
             Content::Outbounds(mesh, outbounds) => {
-                if self.resources.virtual_outbounds.get(&mesh) != Some(&outbounds) {
+                if self.objects.resources.virtual_outbounds.get(&mesh) != Some(&outbounds) {
                     self.changed = true;
-                    self.resources.virtual_outbounds.insert(mesh, outbounds);
+                    self.objects.resources.virtual_outbounds.insert(mesh, outbounds);
                 }
                 (None, None)
             }
             Content::Nothing => (None, None),
             Content::Refused(identity, errors) => (None, Some((identity, errors))),
         };
-        let held = match refused {
+        let object = match refused {
             Some((identity, errors)) => {
                 let subject = subject(identity, &name, kind);
-                self.refuse(held, subject, errors, uid.into(), now)
+                self.objects.refuse(held.object, subject, errors, now)
             }
-            None => self.accept(held, resource),
+            None => self.accept(held.object, resource),
         };
-        self.kinds.entry(kind).or_default().objects.insert(name, held);
+        // Only what is refused is told of in the cluster.
+        let uid = if object.rejected().is_some() { uid.into() } else { Box::default() };
+        self.kinds.entry(kind).or_default().objects.insert(name, Held { object, uid });
     }
 
     /// Takes what can be used in the place of what there was.
-    fn accept(&mut self, held: Held, resource: Option<Resource>) -> Held {
-        if let Some((subject, _)) = held.rejected {
-            self.changed = true;
-            self.rejected.remove(&subject);
+    fn accept(&mut self, held: objects::Held, resource: Option<Resource>) -> objects::Held {
+        if let Some(Resource::Dataplane(dataplane)) = &resource {
+            self.pods_are_stale |= self.provisional.remove(&dataplane.key());
         }
-        let identity = resource.as_ref().map(Resource::identity);
-        if let Some(before) = held.good.filter(|before| identity.as_ref() != Some(before)) {
-            self.take_out(&before);
-        }
-        if let (Some(resource), Some(identity)) = (resource, &identity) {
-            if let Resource::Dataplane(dataplane) = &resource {
-                self.pods_are_stale |= self.provisional.remove(&dataplane.key()).is_some();
-            }
-            // What is the same stays the same in memory, so that nothing is looked at for it.
-            let before = self.resources.get(identity);
-            if before.as_ref() != Some(&resource) {
-                if before.is_none()
-                    && let Resource::Dataplane(dataplane) = &resource
-                {
-                    self.dataplane_came_or_went(&dataplane.name);
-                }
-                self.changed = true;
-                self.resources.add(resource);
-            }
-        }
-        Held { good: identity, rejected: None }
-    }
-
-    /// Keeps what there was, and tells.
-    fn refuse(
-        &mut self,
-        held: Held,
-        subject: Subject,
-        violations: Vec<InputError>,
-        uid: Box<str>,
-        now: SystemTime,
-    ) -> Held {
-        if let Some((before, _)) = held.rejected.filter(|(before, _)| *before != subject) {
-            self.rejected.remove(&before);
-        }
-        let since = self.rejected.get(&subject).map_or(now, |before| before.since);
-        let rejection = Rejection { source: NAME, violations, since, kept: held.good.is_some() };
-        if self.rejected.get(&subject).is_none_or(|before| **before != rejection) {
-            self.changed = true;
-            self.rejected.insert(subject.clone(), Arc::new(rejection));
-        }
-        Held { good: held.good, rejected: Some((subject, uid)) }
+        let (held, moved) = self.objects.accept(held, resource);
+        moved.iter().for_each(|identity| self.came_or_went(identity));
+        held
     }
 
     /// What is wrong with policies, to be told in the cluster.
@@ -281,8 +240,7 @@ impl Store {
         let policies = self.kinds.iter().filter(|(kind, _)| **kind == kinds::MESH_TCP_ROUTES);
         let objects = policies.flat_map(|(_, known)| &known.objects);
         let complaint = |(name, held): (&ObjectName, &Held)| {
-            let (subject, uid) = held.rejected.as_ref()?;
-            let rejection = self.rejected.get(subject)?;
+            let rejection = self.objects.rejected.get(held.object.rejected()?)?;
             let then = if rejection.kept { "what it was before stays" } else { "nothing is routed by it" };
             let why: Vec<String> = rejection.violations.iter().map(InputError::without_file).collect();
             let regarding = Regarding {
@@ -290,7 +248,7 @@ impl Store {
                 kind: kinds::MESH_TCP_ROUTES.kind,
                 namespace: name.namespace.clone()?,
                 name: name.name.clone(),
-                uid: uid.to_string(),
+                uid: held.uid.to_string(),
             };
             let note = format!("tcproute cannot use it, so {then}: {}", why.join("; "));
             Some(Complaint { regarding, reason: "Refused", note })
@@ -298,29 +256,20 @@ impl Store {
         objects.filter_map(complaint).collect()
     }
 
-    fn take_out(&mut self, identity: &Identity) {
-        self.changed = true;
-        if identity.kind == Dataplane::KIND {
-            self.dataplane_came_or_went(&identity.key.1);
+    fn came_or_went(&mut self, Identity { kind, key }: &Identity) {
+        if *kind == Dataplane::KIND {
+            let ResourceName { name, namespace } = &key.1;
+            self.pods_are_stale = true;
+            self.slices.pod_changed(namespace.as_deref().unwrap_or_default(), name);
         }
-        self.resources.remove(identity);
-    }
-
-    fn dataplane_came_or_went(&mut self, ResourceName { name, namespace }: &ResourceName) {
-        self.pods_are_stale = true;
-        self.slices.pod_changed(namespace.as_deref().unwrap_or_default(), name);
     }
 
     /// An object that is gone.
     pub(super) fn remove(&mut self, kind: WatchedKind, name: &ObjectName) {
         let held = self.kinds.get_mut(&kind).and_then(|known| known.objects.remove(name));
-        let Some(Held { good, rejected }) = held else { return };
-        if let Some((subject, _)) = rejected {
-            self.changed = true;
-            self.rejected.remove(&subject);
-        }
-        if let Some(identity) = good {
-            self.take_out(&identity);
+        let Some(held) = held else { return };
+        if let Some(identity) = self.objects.remove(held.object) {
+            self.came_or_went(&identity);
         }
         match kind {
             kinds::SERVICES => {
@@ -332,7 +281,7 @@ impl Store {
             kinds::NAMESPACES => self.pods_are_stale |= self.namespaces.remove(&name.name).is_some(),
             kinds::CONFIG_MAPS => {
                 if let Some(mesh) = virtual_outbounds::mesh_of(&name.name) {
-                    self.changed |= self.resources.virtual_outbounds.remove(&mesh).is_some();
+                    self.changed |= self.objects.resources.virtual_outbounds.remove(&mesh).is_some();
                 }
             }
             _ => {}
@@ -377,8 +326,8 @@ impl Store {
             }
         };
         Snapshot {
-            resources: self.resources.clone(),
-            rejected: self.rejected.clone(),
+            resources: self.objects.resources.clone(),
+            rejected: self.objects.rejected.clone(),
             health,
             compat: self.found,
             ..Snapshot::default()

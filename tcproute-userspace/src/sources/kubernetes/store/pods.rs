@@ -29,13 +29,13 @@ impl Store {
         if !self.slices.are_stale() {
             return;
         }
-        let Self { resources, services, namespaces, compat, slices, .. } = self;
+        let Self { objects, services, namespaces, compat, slices, .. } = self;
         let mesh = |namespace: &str| mesh_of(None, namespaces.get(namespace), *compat);
         let has_dataplane = |resources: &Resources, mesh: &MeshName, namespace: &str, pod: &str| {
             let name = ResourceName { name: pod.to_owned(), namespace: Some(namespace.to_owned()) };
             resources.dataplanes.contains_key(&(mesh.clone(), name))
         };
-        slices.renew(resources, services, mesh, has_dataplane);
+        slices.renew(&mut objects.resources, services, mesh, has_dataplane);
     }
 
     /// Finds out which pods have routes, and makes the Dataplanes of those that have none yet.
@@ -52,13 +52,13 @@ impl Store {
             let Some(mesh) = pod.mesh(namespace, self.compat) else { continue };
             let own = (mesh.clone(), name.clone());
             let has_dataplane = |key: &DataplaneKey| {
-                self.resources.dataplanes.contains_key(key) && !self.provisional.contains_key(key)
+                self.objects.resources.dataplanes.contains_key(key) && !self.provisional.contains(key)
             };
             // Another version may have another opinion of the mesh: what the control plane has written counts.
             let real = if has_dataplane(&own) {
                 Some(own.clone())
             } else {
-                let meshes = self.resources.meshes.keys();
+                let meshes = self.objects.resources.meshes.keys();
                 meshes.map(|mesh| (mesh.clone(), name.clone())).find(|key| has_dataplane(key))
             };
             if real.is_none() && self.which == Which::Meshed && !pod.is_injected(namespace) {
@@ -94,31 +94,25 @@ impl Store {
 
     fn renew_provisional(&mut self, wanted: BTreeMap<DataplaneKey, Value>) {
         let before = std::mem::take(&mut self.provisional);
-        for key in before.keys().filter(|key| !wanted.contains_key(*key)) {
-            self.resources.dataplanes.remove(key);
+        for key in before.iter().filter(|key| !wanted.contains_key(*key)) {
+            self.objects.resources.dataplanes.remove(key);
             self.slices.pod_changed(key.1.namespace.as_deref().unwrap_or_default(), &key.1.name);
         }
         for (key, json) in wanted {
-            if !before.contains_key(&key) {
+            if !before.contains(&key) {
                 self.slices.pod_changed(key.1.namespace.as_deref().unwrap_or_default(), &key.1.name);
             }
             let read = to_raw_value(&json).ok().and_then(|json| self.reading.read(&json).ok());
             let Some(Object { content: Content::Resource(resource), .. }) = read else { continue };
-            let resource = match before.get(&key) {
-                Some(same) if *same == resource => same.clone(),
-                _ => resource,
-            };
-            if self.resources.get(&resource.identity()).as_ref() != Some(&resource) {
-                self.resources.add(resource.clone());
-            }
-            self.provisional.insert(key, resource);
+            self.objects.resources.put(resource);
+            self.provisional.insert(key);
         }
     }
 
     /// The zone of the cluster: that of any Dataplane that the control plane has written.
     fn zone(&self) -> Option<String> {
         let mut real =
-            self.resources.dataplanes.iter().filter(|(key, _)| !self.provisional.contains_key(*key));
+            self.objects.resources.dataplanes.iter().filter(|(key, _)| !self.provisional.contains(*key));
         real.find_map(|(_, dataplane)| {
             let of_label = dataplane.meta.labels.get(ZONE_LABEL);
             let of_tag = || dataplane.inbounds.first().and_then(|inbound| inbound.tags.get(ZONE_LABEL));
