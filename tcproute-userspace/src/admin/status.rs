@@ -127,6 +127,12 @@ pub struct Source {
     pub resources: usize,
     /// When it last said something.
     pub changed: Timestamp,
+    /// When it was last heard, which may have been that nothing has changed.
+    #[serde(default)]
+    pub answered: Option<Timestamp>,
+    /// What server it is, if it is one that says so.
+    #[serde(default)]
+    pub server: Option<String>,
     /// Why it does not answer, or only in part, if so. What it said last stands.
     pub failing: Option<Failing>,
     /// So many of the resources are as an earlier daemon has read them: the source has not told them since.
@@ -367,6 +373,8 @@ fn source(source: &SourceState) -> Source {
         name: source.name.to_owned(),
         resources: source.resources,
         changed: timestamp(source.changed),
+        answered: source.answered.at().map(timestamp),
+        server: source.server.as_ref().map(|server| server.name.clone()),
         failing,
         stale: source.kept.stale,
         kept,

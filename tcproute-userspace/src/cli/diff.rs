@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{
     Routing,
-    input::{Loaded, SourceArguments},
+    input::SourceArguments,
     output::{self, Format, percent},
     resolve::dataplanes,
     text::Text,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     resources::{Key, MeshHttpRoute, MeshName, MeshTcpRoute, ResourceName, Resources},
     routing::{self, DataplaneDifference, Resolver, RouteDifference, UnknownDataplane, difference},
-    sources::{self, dns},
+    sources::{self, applied, control_plane::Meshes, dns},
 };
 
 #[derive(Debug, Args)]
@@ -47,23 +47,9 @@ pub(super) struct Diff {
 impl Diff {
     pub(super) async fn run(self) -> Result<ExitCode> {
         let (old, new, options) = self.both().await?;
-        // The same answers for both: that a name has other addresses by now is no difference of the resources.
-        let mut names = old.external_host_names();
-        names.extend(new.external_host_names());
-        let dns = dns::look_up(names).await;
         let wanted = self.wanted(&old, &new);
         let shadows = shadows(&old, &new);
-        let mut old = Resolver::new(old, dns.clone(), options.clone());
-        let mut new = Resolver::new(new, dns, options);
-        let mut differences = Vec::new();
-        for (mesh, name) in wanted {
-            let (before, after) = (old.resolve(&mesh, &name), new.resolve(&mesh, &name));
-            if let (Err(_), Err(error)) = (&before, &after) {
-                return Err(UnknownDataplane::clone(error).into());
-            }
-            differences.extend(difference(before.ok().as_ref(), after.ok().as_ref()));
-        }
-        differences.retain(|difference| !difference.routes.is_empty());
+        let differences = differences(old, new, options, wanted).await?;
         output::print(self.output, &differences, |differences| {
             let mut text = table(differences);
             text.append(&shadows);
@@ -80,20 +66,53 @@ impl Diff {
             return Ok((old, new, self.routing.options(None, false)));
         }
         let changed = read(&self.with)?;
-        let Loaded { resources: old, compat, in_cluster } = self.sources.load(self.routing.compat).await?;
-        let mut new = old.clone();
-        changed.all().for_each(|resource| new.add(resource));
-        Ok((old, new, self.routing.options(compat, in_cluster)))
+        let snapshot = self.sources.snapshot(self.routing.compat, Meshes::only(&self.mesh)).await?;
+        let options = self.routing.options(snapshot.compat, self.sources.in_cluster()?);
+        let new = applied::apply(&changed, &snapshot);
+        Ok((snapshot.resources, new, options))
     }
 
     fn wanted(&self, old: &Resources, new: &Resources) -> BTreeSet<(MeshName, String)> {
-        if let Some(dataplane) = &self.dataplane {
-            return BTreeSet::from([(self.mesh.clone().unwrap_or_default(), dataplane.clone())]);
+        match &self.dataplane {
+            Some(dataplane) => BTreeSet::from([(self.mesh.clone().unwrap_or_default(), dataplane.clone())]),
+            None => all_dataplanes(old, new, self.mesh.as_ref()),
         }
-        let of = |resources| dataplanes(resources, self.mesh.as_ref());
-        let named = |(mesh, name): (MeshName, ResourceName)| (mesh, name.to_string());
-        of(old).into_iter().chain(of(new)).map(named).collect()
     }
+}
+
+/// The Dataplanes that there are before or after.
+pub(super) fn all_dataplanes(
+    old: &Resources,
+    new: &Resources,
+    mesh: Option<&MeshName>,
+) -> BTreeSet<(MeshName, String)> {
+    let named = |(mesh, name): (MeshName, ResourceName)| (mesh, name.to_string());
+    dataplanes(old, mesh).into_iter().chain(dataplanes(new, mesh)).map(named).collect()
+}
+
+/// Where connections of these Dataplanes would go elsewhere.
+pub(super) async fn differences(
+    old: Resources,
+    new: Resources,
+    options: routing::Options,
+    wanted: BTreeSet<(MeshName, String)>,
+) -> Result<Vec<DataplaneDifference>> {
+    // The same answers for both: that a name has other addresses by now is no difference of the resources.
+    let mut names = old.external_host_names();
+    names.extend(new.external_host_names());
+    let dns = dns::look_up(names).await;
+    let mut old = Resolver::new(old, dns.clone(), options.clone());
+    let mut new = Resolver::new(new, dns, options);
+    let mut differences = Vec::new();
+    for (mesh, name) in wanted {
+        let (before, after) = (old.resolve(&mesh, &name), new.resolve(&mesh, &name));
+        if let (Err(_), Err(error)) = (&before, &after) {
+            return Err(UnknownDataplane::clone(error).into());
+        }
+        differences.extend(difference(before.ok().as_ref(), after.ok().as_ref()));
+    }
+    differences.retain(|difference| !difference.routes.is_empty());
+    Ok(differences)
 }
 
 /// Policies that differ and are only tried out, so that no connection goes elsewhere because of them.
@@ -117,7 +136,8 @@ fn shadows(old: &Resources, new: &Resources) -> Text {
     text
 }
 
-fn table(differences: &[DataplaneDifference]) -> Text {
+/// For people.
+pub(super) fn table(differences: &[DataplaneDifference]) -> Text {
     if differences.is_empty() {
         return Text::of("no connection goes elsewhere");
     }

@@ -25,7 +25,7 @@ use crate::{
     agent::{self, Agent, Inputs},
     bpf::requirements,
     routing::find,
-    sources::snapshot::Snapshot,
+    sources::{control_plane::Meshes, snapshot::Snapshot},
     workloads::{
         DataplaneName, Found,
         cgroups::{Cgroup, Cgroup2, TransientCgroup},
@@ -66,11 +66,12 @@ impl Exec {
     }
 
     pub(super) async fn run(self) -> Result<ExitCode> {
+        let mesh = self.input.mesh();
         let Loaded { resources, compat, in_cluster } =
-            self.input.sources.load(self.input.routing.compat).await?;
+            self.input.sources.load(self.input.routing.compat, Meshes::only([&mesh])).await?;
         let settings = self.input.settings(self.input.routing.options(compat, in_cluster));
         // A name that is not there is told before anything is done.
-        find(&resources, &self.input.mesh, &self.dataplane)?;
+        find(&resources, &mesh, &self.dataplane)?;
         let first = Arc::new(Snapshot { resources, ..Snapshot::default() });
 
         requirements::raise_limits();
@@ -80,7 +81,7 @@ impl Exec {
         let mut signals = Signals::listen()?;
         let transient = TransientCgroup::create(&hierarchy, &own)?;
         let found = Found {
-            dataplane: DataplaneName { mesh: self.input.mesh.clone(), name: self.dataplane.as_str().into() },
+            dataplane: DataplaneName { mesh, name: self.dataplane.as_str().into() },
             path: transient.cgroup().path().to_path_buf(),
             id: transient.cgroup().id(),
         };

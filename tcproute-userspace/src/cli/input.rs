@@ -1,4 +1,4 @@
-//! Where a command has its resources from: files, a cluster, or both.
+//! Where a command has its resources from: files, a cluster, a control plane, or several of them.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,15 +7,17 @@ use clap::{Args, ValueEnum};
 use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
-use super::{BadUsage, ReadingArguments};
+use super::{BadUsage, ReadingArguments, control_plane::ControlPlaneArguments};
 use crate::{
     policy::Compat,
-    resources::Resources,
+    resources::{MeshName, Resources},
     sources::{
-        self, Sources, files,
+        self, Sources,
+        control_plane::{self, Meshes},
+        files,
         kubernetes::{self, Access, Cluster, Complaint, PodChoice},
         last_good::{LastGood, StateDirectory},
-        snapshot::{Health, Snapshot},
+        snapshot::{Health, Snapshot, Stream},
     },
     workloads::pods::LocalPods,
 };
@@ -24,7 +26,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct SourceArguments {
     /// Where resources come from. May be given several times: what two have is the earlier one's [default: files, if
-    /// there are --resources, or else kubernetes]
+    /// there are --resources, or else control-plane, if there is a --url, or else kubernetes]
     #[arg(long = "source", value_enum, value_name = "SOURCE")]
     sources: Vec<SourceKind>,
     /// YAML or JSON files, or directories of them.
@@ -42,6 +44,8 @@ pub(super) struct SourceArguments {
     /// The namespace of Kuma's control plane.
     #[arg(long, default_value = "kuma-system", value_name = "NAME")]
     system_namespace: String,
+    #[command(flatten)]
+    control_plane: ControlPlaneArguments,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,6 +54,8 @@ enum SourceKind {
     Files,
     /// What an API server has.
     Kubernetes,
+    /// What a control plane of Kuma has.
+    ControlPlane,
 }
 
 /// What was read once.
@@ -68,9 +74,11 @@ pub(super) struct Followed {
     pub(super) pods: Option<watch::Receiver<LocalPods>>,
     /// Takes what is wrong with pods.
     pub(super) complaints: Option<watch::Sender<Vec<Complaint>>>,
+    /// Each source by itself.
+    pub(super) streams: Vec<Stream>,
 }
 
-/// So long a cluster may take to be read once.
+/// So long a server may take to be read once.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 impl SourceArguments {
@@ -88,7 +96,16 @@ impl SourceArguments {
             }
         }
         if kinds.is_empty() {
-            kinds.push(if self.resources.is_empty() { SourceKind::Kubernetes } else { SourceKind::Files });
+            kinds.push(match (self.resources.is_empty(), self.control_plane.is_given()) {
+                (false, _) => SourceKind::Files,
+                (true, true) => SourceKind::ControlPlane,
+                (true, false) => SourceKind::Kubernetes,
+            });
+        }
+        if self.control_plane.is_given() && !kinds.contains(&SourceKind::ControlPlane) {
+            return Err(BadUsage(
+                "--url is asked only with --source control-plane beside the others".to_owned(),
+            ));
         }
         match (kinds.contains(&SourceKind::Files), self.resources.is_empty()) {
             (true, true) => Err(BadUsage("--source files needs --resources PATH".to_owned())),
@@ -97,6 +114,11 @@ impl SourceArguments {
             }
             _ => Ok(kinds),
         }
+    }
+
+    /// Whether anything but files that are named without it is read.
+    pub(super) fn is_given(&self) -> bool {
+        !self.sources.is_empty() || self.control_plane.is_given()
     }
 
     /// Whether the routes are of a cluster.
@@ -122,13 +144,13 @@ impl SourceArguments {
     }
 
     /// Reads all of it once. What is wrong with files is an error; what a cluster has that cannot be used is left out.
-    pub(super) async fn load(&self, compat: Option<Compat>) -> Result<Loaded> {
-        let snapshot = self.snapshot(compat).await?;
+    pub(super) async fn load(&self, compat: Option<Compat>, meshes: Meshes) -> Result<Loaded> {
+        let snapshot = self.snapshot(compat, meshes).await?;
         Ok(Loaded { compat: snapshot.compat, resources: snapshot.resources, in_cluster: self.in_cluster()? })
     }
 
     /// As [`Self::load`], with what is rejected.
-    pub(super) async fn snapshot(&self, compat: Option<Compat>) -> Result<Snapshot> {
+    pub(super) async fn snapshot(&self, compat: Option<Compat>, meshes: Meshes) -> Result<Snapshot> {
         let kinds = self.kinds()?;
         let mut parts = Vec::new();
         for kind in &kinds {
@@ -139,7 +161,14 @@ impl SourceArguments {
                 }
                 SourceKind::Kubernetes => {
                     let cluster = self.cluster(None, PodChoice::Meshed, compat, false);
-                    parts.push((kubernetes::NAME, read_once(&cluster).await?.into()));
+                    let snapshot = read_once(cluster.stream, "the cluster").await?;
+                    parts.push((kubernetes::NAME, snapshot.into()));
+                }
+                SourceKind::ControlPlane => {
+                    let options = self.control_plane.options(meshes.clone(), compat, false)?;
+                    let stream = control_plane::follow(options, LastGood::none())?;
+                    let snapshot = read_once(stream, "the control plane").await?;
+                    parts.push((control_plane::NAME, snapshot.into()));
                 }
             }
         }
@@ -147,7 +176,7 @@ impl SourceArguments {
         Ok(Snapshot::clone(&merged))
     }
 
-    /// Follows all of it. Without a directory for what is in force, the daemon does all but keep it.
+    /// Follows all of it; of a control plane these meshes. Without a directory for what is in force, the daemon does all but keep it.
     pub(super) fn follow(
         &self,
         state: &Result<StateDirectory>,
@@ -155,6 +184,7 @@ impl SourceArguments {
         pods: &PodChoice,
         compat: Option<Compat>,
         events: bool,
+        meshes: &[MeshName],
     ) -> Result<Followed> {
         if let Err(error) = state {
             warn!("what is in force is not kept for the next start: {error:#}");
@@ -173,15 +203,22 @@ impl SourceArguments {
                     followed_pods = Some(cluster.pods);
                     complaints = Some(cluster.complaints);
                 }
+                SourceKind::ControlPlane => {
+                    let meshes = Meshes::Named(meshes.iter().cloned().collect());
+                    let options = self.control_plane.options(meshes, compat, true)?;
+                    let last_good = LastGood::open(state.as_ref(), control_plane::NAME);
+                    let stream = control_plane::follow(options, last_good);
+                    all.push((control_plane::NAME, stream.context("cannot follow a control plane")?));
+                }
             }
         }
-        Ok(Followed { sources: Sources::new(all), pods: followed_pods, complaints })
+        let streams = all.iter().map(|(_, stream)| stream.clone()).collect();
+        Ok(Followed { sources: Sources::new(all), pods: followed_pods, complaints, streams })
     }
 }
 
 /// Waits for the first whole answer.
-async fn read_once(cluster: &Cluster) -> Result<Snapshot> {
-    let mut stream = cluster.stream.clone();
+async fn read_once(mut stream: Stream, of: &str) -> Result<Snapshot> {
     let until = Instant::now() + PATIENCE;
     let mut why = "it has not answered".to_owned();
     loop {
@@ -190,12 +227,12 @@ async fn read_once(cluster: &Cluster) -> Result<Snapshot> {
             Health::Well | Health::Late { .. } => return Ok(Snapshot::clone(&snapshot)),
             Health::Awaited => {}
             // Tried again by itself, but nobody waits for that.
-            Health::Failing { why, .. } => bail!("cannot read the cluster: {why}"),
+            Health::Failing { why, .. } => bail!("cannot read {of}: {why}"),
         }
         match tokio::time::timeout_at(until, stream.changed()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => "it is not followed any more".clone_into(&mut why),
-            Err(_) => bail!("cannot read the cluster within {} s: {why}", PATIENCE.as_secs()),
+            Err(_) => bail!("cannot read {of} within {} s: {why}", PATIENCE.as_secs()),
         }
     }
 }

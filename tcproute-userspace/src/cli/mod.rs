@@ -1,11 +1,13 @@
 //! The command line: one file for each command.
 
 mod completions;
+mod control_plane;
 mod detach;
 mod diff;
 mod doctor;
 mod exec;
 mod failure;
+mod hosted;
 mod input;
 mod output;
 mod resolve;
@@ -141,9 +143,10 @@ impl ReadingArguments {
 struct Input {
     #[command(flatten)]
     sources: SourceArguments,
-    /// The mesh of the Dataplanes that are named.
-    #[arg(long, default_value_t)]
-    mesh: MeshName,
+    /// The mesh of the Dataplanes that are named. May be given several times: then it is the first one's unless they are
+    /// named MESH/DATAPLANE. Of a control plane only these meshes are read.
+    #[arg(long = "mesh", default_values_t = [MeshName::default()], value_name = "MESH")]
+    meshes: Vec<MeshName>,
     #[command(flatten)]
     routing: Routing,
     /// Seconds between two look-ups of the DNS names of endpoints.
@@ -201,6 +204,11 @@ impl SidecarArguments {
 }
 
 impl Input {
+    /// The mesh of what is named without one.
+    fn mesh(&self) -> MeshName {
+        self.meshes.first().cloned().unwrap_or_default()
+    }
+
     fn settings(&self, routing: routing::Options) -> Settings {
         Settings {
             routing,

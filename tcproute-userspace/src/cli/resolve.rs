@@ -17,7 +17,7 @@ use crate::{
         Action, Bypass, DataplaneRoutes, Explanation, Plaintext, ResolvedBackend, ResolvedRoute, Resolver,
         Verdict,
     },
-    sources::dns,
+    sources::{control_plane::Meshes, dns},
 };
 
 /// So many endpoints of a backend are shown in a table.
@@ -48,7 +48,8 @@ pub(super) struct Resolve {
 
 impl Resolve {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let Loaded { resources, compat, in_cluster } = self.sources.load(self.routing.compat).await?;
+        let Loaded { resources, compat, in_cluster } =
+            self.sources.load(self.routing.compat, Meshes::only(&self.mesh)).await?;
         let dns = dns::look_up(resources.external_host_names()).await;
         let mut resolver = Resolver::new(resources, dns, self.routing.options(compat, in_cluster));
         let mesh = self.mesh.clone().unwrap_or_default();

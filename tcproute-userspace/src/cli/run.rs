@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{BadUsage, Input, input::Followed, uncovered};
+use super::{BadUsage, Input, hosted, input::Followed, uncovered};
 use crate::{
     admin::Admin,
     agent::{self, Agent, Inputs, Settings},
@@ -25,16 +25,18 @@ use crate::{
     confined, drain,
     plan::EjectionPolicy,
     privileges,
+    resources::MeshName,
     sidecar::Mode,
     sources::{
         dns,
         kubernetes::PodChoice,
         last_good::{LastGood, StateDirectory},
+        snapshot::Stream,
     },
     workloads::{
         Confirm, DataplaneName,
-        cgroups::{Cgroup2, CgroupPattern},
-        named::{Named, NamedCgroups},
+        cgroups::Cgroup2,
+        named::{AllNamed, Named, NamedCgroups},
         pods::{LocalPods, PodCgroups},
         together::Workloads,
     },
@@ -49,8 +51,9 @@ pub(super) struct Run {
     strict: bool,
     /// A local Dataplane and its cgroup: a path from the cgroup2 root or an absolute one. In it `*`, `?` and `[…]`
     /// stand for what they stand for in a shell; each cgroup that matches is a workload. One that is not there is
-    /// waited for.
-    #[arg(long = "workload", num_args = 1.., value_name = "DATAPLANE=CGROUP")]
+    /// waited for. auto stands for all Dataplanes with an address of this host whose label or tag tcproute.io/cgroup
+    /// names a unit of systemd or a cgroup.
+    #[arg(long = "workload", num_args = 1.., value_name = "DATAPLANE=CGROUP|auto")]
     workloads: Vec<WorkloadArgument>,
     /// The node whose pods are workloads [default: $NODE_NAME, or else the name of this host]
     #[arg(long, value_name = "NAME")]
@@ -104,24 +107,32 @@ enum Events {
     Off,
 }
 
-#[derive(Debug, Clone)]
-struct WorkloadArgument {
-    dataplane: String,
-    cgroup: PathBuf,
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum WorkloadArgument {
+    /// The Dataplanes of this host.
+    Auto,
+    /// One Dataplane and its cgroups.
+    Named { mesh: Option<MeshName>, dataplane: String, cgroup: PathBuf },
 }
 
 impl FromStr for WorkloadArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((dataplane, cgroup)) if !dataplane.is_empty() && !cgroup.is_empty() => {
-                Ok(Self { dataplane: dataplane.to_owned(), cgroup: cgroup.into() })
-            }
-            _ => {
-                Err("must be DATAPLANE=CGROUP, such as frontend-1=/system.slice/frontend.service".to_owned())
-            }
+        if text == "auto" {
+            return Ok(Self::Auto);
         }
+        let wrong = "must be auto or DATAPLANE=CGROUP, such as frontend-1=/system.slice/frontend.service";
+        let (name, cgroup) = text.split_once('=').ok_or(wrong)?;
+        // No name has a slash.
+        let (mesh, dataplane) = match name.split_once('/') {
+            Some((mesh, dataplane)) => (Some(mesh.parse().map_err(|_| wrong)?), dataplane),
+            None => (None, name),
+        };
+        if dataplane.is_empty() || cgroup.is_empty() {
+            return Err(wrong.to_owned());
+        }
+        Ok(Self::Named { mesh, dataplane: dataplane.to_owned(), cgroup: cgroup.into() })
     }
 }
 
@@ -179,13 +190,15 @@ impl Run {
         let patience = Instant::now() + self.start_timeout;
         let state = StateDirectory::open(&self.state_dir);
         let compat = self.input.routing.compat;
-        let Followed { mut sources, pods: local_pods, complaints } = self.input.sources.follow(
+        let Followed { mut sources, pods: local_pods, complaints, streams } = self.input.sources.follow(
             &state,
             node.as_deref(),
             &self.pods,
             compat,
             self.events == Events::On,
+            &self.input.meshes,
         )?;
+        let named = self.followed(named, streams, &hierarchy);
         sources.answered(patience, false).await;
         if self.strict && !sources.snapshot().rejected.is_empty() {
             return Err(sources.snapshot().errors().into());
@@ -256,13 +269,29 @@ impl Run {
     }
 
     fn named(&self, hierarchy: &Cgroup2) -> Result<Vec<Named>, BadUsage> {
-        let named = |WorkloadArgument { dataplane, cgroup }: &WorkloadArgument| {
-            let pattern = CgroupPattern::new(hierarchy, cgroup)
-                .map_err(|error| BadUsage(format!("--workload {dataplane}: {error}")))?;
-            let name = dataplane.as_str().into();
-            Ok(Named { dataplane: DataplaneName { mesh: self.input.mesh.clone(), name }, pattern })
+        let named = |argument: &WorkloadArgument| match argument {
+            WorkloadArgument::Auto => None,
+            WorkloadArgument::Named { mesh, dataplane, cgroup } => {
+                let mesh = mesh.clone().unwrap_or_else(|| self.input.mesh());
+                let name = DataplaneName { mesh, name: dataplane.as_str().into() };
+                let named = Named::by_path(hierarchy, name, cgroup);
+                Some(named.map_err(|error| BadUsage(format!("--workload {dataplane}: {error}"))))
+            }
         };
-        self.workloads.iter().map(named).collect()
+        self.workloads.iter().filter_map(named).collect()
+    }
+
+    /// The cgroups that are named, as they change if Dataplanes name them; none without a name.
+    fn followed(
+        &self,
+        named: Vec<Named>,
+        streams: Vec<Stream>,
+        hierarchy: &Cgroup2,
+    ) -> Option<watch::Receiver<AllNamed>> {
+        if self.workloads.contains(&WorkloadArgument::Auto) {
+            return Some(hosted::follow(streams, hierarchy.clone(), named));
+        }
+        (!named.is_empty()).then(|| AllNamed::fixed(named))
     }
 
     /// The node that this runs on, as the cluster calls it.
@@ -282,12 +311,12 @@ impl Run {
 /// Those that were named, and the pods of the node.
 fn workloads(
     hierarchy: Cgroup2,
-    named: Vec<Named>,
+    named: Option<watch::Receiver<AllNamed>>,
     pods: Option<watch::Receiver<LocalPods>>,
     confirm: Confirm,
 ) -> Workloads {
     let pods = pods.map(|pods| PodCgroups::new(hierarchy.clone(), pods, Arc::clone(&confirm)));
-    let named = (!named.is_empty()).then(|| NamedCgroups::new(hierarchy, named, confirm));
+    let named = named.map(|named| NamedCgroups::new(hierarchy, named, confirm));
     Workloads { named, pods }
 }
 
@@ -308,7 +337,7 @@ fn pod_choice(text: &str) -> Result<PodChoice, String> {
 /// A workload inside another one would be routed twice: its choice could be the outer one's destination.
 /// Those of patterns are only known when they are there.
 fn refuse_overlap(named: &[Named]) -> Result<(), BadUsage> {
-    let mut paths: Vec<PathBuf> = named.iter().filter_map(|named| named.pattern.path()).collect();
+    let mut paths: Vec<PathBuf> = named.iter().filter_map(Named::path).collect();
     paths.sort();
     // Sorted by components, a path stands right before those below it.
     match paths.windows(2).find(|pair| pair[1].starts_with(&pair[0])) {

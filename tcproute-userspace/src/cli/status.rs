@@ -161,8 +161,12 @@ fn head(report: &Report) -> Text {
             format!("change   {result} at {at:.0}, {:.1} ms after it was made", duration_seconds * 1000.0)
         }
     });
-    for Source { name, resources, changed, failing, stale, kept } in &report.sources {
-        lines.push(format!("source   {name}: {resources} resources, changed at {changed:.0}"));
+    for Source { name, resources, changed, answered, server, failing, stale, kept } in &report.sources {
+        let heard = answered.map(|at| format!(", heard at {at:.0}")).unwrap_or_default();
+        lines.push(format!("source   {name}: {resources} resources, changed at {changed:.0}{heard}"));
+        if let Some(server) = server {
+            lines.push(format!("         {server}"));
+        }
         if let Some(Failing { since, why }) = failing {
             lines.push(format!("         it does not answer, or only in part, since {since:.0}: {why}"));
         }

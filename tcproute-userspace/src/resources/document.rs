@@ -12,7 +12,7 @@ use super::{
     dataplane::Dataplane,
     external_service::ExternalService,
     guard::Provenance,
-    header::{Header, read_name},
+    header::{Header, Origin, read_name},
     identity::Identity,
     kinds::{Form, Kind},
     mesh::Mesh,
@@ -99,6 +99,18 @@ impl Resource {
             | Self::MeshTls(_)
             | Self::TrafficRoute(_)
             | Self::OtherPolicy(_) => {}
+        }
+    }
+
+    /// Tells where a policy is from that does not say so itself.
+    pub fn set_unknown_origin(&mut self, origin: Origin) {
+        let header = match self {
+            Self::TcpRoute(route) => &mut Arc::make_mut(route).header,
+            Self::HttpRoute(route) => &mut Arc::make_mut(route).header,
+            _ => return,
+        };
+        if header.origin == Origin::Unknown {
+            header.origin = origin;
         }
     }
 

@@ -19,6 +19,9 @@ pub enum Provenance {
     Node,
     /// Anybody with a namespace or a mesh of his own in a cluster.
     Cluster,
+    /// Anybody who may write to a control plane. A Dataplane has its outbounds on loopback there, unless its
+    /// connections are redirected.
+    ControlPlane,
 }
 
 /// Which addresses count.
@@ -65,11 +68,23 @@ impl Guard {
 
     /// Whether connections may go to an address, and applications dial it.
     pub fn judge(&self, ip: IpAddr, from: Provenance) -> Result<(), Denial> {
+        self.judge_all(ip, self.loopback.unwrap_or(from == Provenance::Node))
+    }
+
+    /// Whether a Dataplane may dial an address, as its outbound says.
+    pub fn judge_outbound(&self, ip: IpAddr, from: Provenance) -> Result<(), Denial> {
+        self.judge_all(ip, self.loopback.unwrap_or(from != Provenance::Cluster))
+    }
+
+    /// As it is written, and what is inside.
+    fn judge_all(&self, ip: IpAddr, allows_loopback: bool) -> Result<(), Denial> {
         let ip = ip.to_canonical();
-        self.judge_one(ip, from)?;
+        self.judge_one(ip, allows_loopback)?;
         match ip {
             IpAddr::V4(_) => Ok(()),
-            IpAddr::V6(ip) => embedded(ip).try_for_each(|inside| self.judge_one(inside.into(), from)),
+            IpAddr::V6(ip) => {
+                embedded(ip).try_for_each(|inside| self.judge_one(inside.into(), allows_loopback))
+            }
         }
     }
 
@@ -85,12 +100,11 @@ impl Guard {
     }
 
     /// As it is written, whatever may be inside.
-    fn judge_one(&self, ip: IpAddr, from: Provenance) -> Result<(), Denial> {
+    fn judge_one(&self, ip: IpAddr, allows_loopback: bool) -> Result<(), Denial> {
         let is_link_local = match ip {
             IpAddr::V4(ip) => ip.is_link_local(),
             IpAddr::V6(ip) => ip.is_unicast_link_local(),
         };
-        let allows_loopback = self.loopback.unwrap_or(from == Provenance::Node);
         if ip.is_unspecified() {
             Err(Denial::Unspecified)
         } else if ip.is_multicast() {
@@ -193,7 +207,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Provenance; 2] = [Provenance::Node, Provenance::Cluster];
+    const ALL: [Provenance; 3] = [Provenance::Node, Provenance::Cluster, Provenance::ControlPlane];
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -283,6 +297,7 @@ mod tests {
         for (said, from, allowed) in [
             (None, Provenance::Node, true),
             (None, Provenance::Cluster, false),
+            (None, Provenance::ControlPlane, false),
             (Some(true), Provenance::Cluster, true),
             (Some(false), Provenance::Node, false),
         ] {
@@ -291,6 +306,19 @@ mod tests {
                 assert_eq!(guard(&[], &[], said).judge(ip(text), from), expected, "{said:?} {from:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_dataplane_of_a_control_plane_may_dial_loopback_and_be_nowhere_on_it() {
+        let loopback = ip("127.0.0.1");
+        let dialled = |guard: &Guard, from| guard.judge_outbound(loopback, from);
+        assert_eq!(dialled(&Guard::DEFAULT, Provenance::Node), Ok(()));
+        assert_eq!(dialled(&Guard::DEFAULT, Provenance::ControlPlane), Ok(()));
+        assert_eq!(dialled(&Guard::DEFAULT, Provenance::Cluster), Err(Denial::Loopback));
+        let refused = Err(Denial::Loopback);
+        assert_eq!(dialled(&guard(&[], &[], Some(false)), Provenance::ControlPlane), refused);
+        let denied = Err(Denial::DenyCidr);
+        assert_eq!(dialled(&guard(&["127.0.0.0/8"], &[], None), Provenance::ControlPlane), denied);
     }
 
     #[test]

@@ -138,6 +138,11 @@ impl Meta {
         self.label(ORIGIN_LABEL) == Some("global")
     }
 
+    /// Whether it says where it comes from.
+    pub fn has_origin(&self) -> bool {
+        self.label(ORIGIN_LABEL).is_some()
+    }
+
     fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).filter(|value| !value.is_empty())
     }

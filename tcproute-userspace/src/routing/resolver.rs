@@ -141,7 +141,7 @@ impl Resolver {
             };
             match dialled {
                 Some((service, tags, by_number)) => {
-                    match self.options.guard.judge(address.ip(), provenance) {
+                    match self.options.guard.judge_outbound(address.ip(), provenance) {
                         Ok(()) => {
                             let over_ipv6 = address.is_ipv6();
                             let reached_anyway = false;

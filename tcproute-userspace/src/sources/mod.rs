@@ -1,21 +1,28 @@
-//! Where resources come from: files or a cluster, and DNS for the addresses behind names.
+//! Where resources come from: files, a cluster or a control plane, and DNS for the addresses behind names.
 
 mod alike;
+pub mod applied;
+mod backoff;
+mod chain;
+pub mod control_plane;
 pub mod dns;
 mod documents;
 mod error;
 pub mod files;
+mod kept;
 pub mod kubernetes;
 pub mod last_good;
 pub mod merge;
 pub mod name;
 mod objects;
 pub mod snapshot;
+mod thread;
 mod together;
 
 pub use documents::{Rules, Strictness};
 pub use error::{InputError, InputErrors};
 pub use files::{Reading, load, parse, read};
+
 pub use together::{SourceState, Sources};
 
 /// Both, or everything that is wrong with either.

@@ -28,6 +28,11 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// What is used of it, which may be what it was before.
+    pub(super) const fn good(&self) -> Option<&Identity> {
+        self.good.as_ref()
+    }
+
     /// What is told of it, if it cannot be used.
     pub(super) const fn rejected(&self) -> Option<&Subject> {
         self.rejected.as_ref()

@@ -3,7 +3,14 @@
 //! A source is a stream of snapshots in a [`tokio::sync::watch`] channel: the newest wins, and nobody queues
 //! differences. What two snapshots share they share in memory, so that what has changed is found by comparing pointers.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
 use imbl::OrdMap;
 use tokio::{sync::watch, time::Instant};
@@ -26,6 +33,34 @@ pub struct Latest {
     pub snapshot: Arc<Snapshot>,
     /// What it has from an earlier daemon, and keeps for the next one.
     pub kept: Kept,
+    /// When it was last heard.
+    pub answered: LastAnswer,
+}
+
+impl Latest {
+    /// What a source says that has nothing to say yet.
+    pub fn first(snapshot: Snapshot) -> Self {
+        let (kept, answered) = (Kept::default(), LastAnswer::default());
+        Self { since: Instant::now(), snapshot: Arc::new(snapshot), kept, answered }
+    }
+}
+
+/// When a source was last heard: also what says nothing new tells that all is as it was, and wakes nobody.
+#[derive(Debug, Clone, Default)]
+pub struct LastAnswer(Arc<AtomicU64>);
+
+impl LastAnswer {
+    /// It is heard now.
+    pub fn set(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.0.store(now.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// When that was; `None` if it never was.
+    pub fn at(&self) -> Option<SystemTime> {
+        let millis = self.0.load(Ordering::Relaxed);
+        (millis > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_millis(millis))
+    }
 }
 
 /// Everything that a source, or all of them together, has.
@@ -43,6 +78,21 @@ pub struct Snapshot {
     pub health: Health,
     /// How much of it is read, if that has a bound.
     pub bytes: Option<Bytes>,
+    /// The server that it is of, if it has said what it is.
+    pub server: Option<Arc<Server>>,
+}
+
+/// A server as a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// What it says it is.
+    pub name: String,
+    /// The kinds that it does not have, as in `type`.
+    pub lacks: Vec<&'static str>,
+    /// Why nothing can be applied to it, if so.
+    pub read_only: Option<&'static str>,
+    /// Whether it has the resources of several zones.
+    pub is_global: bool,
 }
 
 /// How much is read of a source.

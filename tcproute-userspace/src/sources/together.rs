@@ -15,7 +15,7 @@ use super::{
     InputError, InputErrors,
     merge::merge,
     name::SourceName,
-    snapshot::{Bytes, Health, Kept, Latest, Rejection, Snapshot, Stream, Subject},
+    snapshot::{Bytes, Health, Kept, LastAnswer, Latest, Rejection, Server, Snapshot, Stream, Subject},
 };
 
 /// So many rejections and notes are logged at a time.
@@ -52,6 +52,10 @@ pub struct SourceState {
     pub kept: Kept,
     /// How much of it is read, if that has a bound.
     pub bytes: Option<Bytes>,
+    /// When it was last heard, also after this was asked.
+    pub answered: LastAnswer,
+    /// The server that it is of, if it has said what it is.
+    pub server: Option<Arc<Server>>,
 }
 
 impl Sources {
@@ -74,11 +78,19 @@ impl Sources {
     /// How each of them is.
     pub fn states(&self) -> Vec<SourceState> {
         let state = |source: &Source| {
-            let Latest { snapshot, kept, .. } = &*source.stream.borrow();
-            let Snapshot { resources, health, bytes, .. } = &**snapshot;
+            let Latest { snapshot, kept, answered, .. } = &*source.stream.borrow();
+            let Snapshot { resources, health, bytes, server, .. } = &**snapshot;
             let Source { name, changed, .. } = *source;
-            let (health, kept) = (health.clone(), kept.clone());
-            SourceState { name, health, resources: resources.count(), changed, bytes: *bytes, kept }
+            SourceState {
+                name,
+                health: health.clone(),
+                resources: resources.count(),
+                changed,
+                kept: kept.clone(),
+                bytes: *bytes,
+                answered: answered.clone(),
+                server: server.clone(),
+            }
         };
         self.all.iter().map(state).collect()
     }

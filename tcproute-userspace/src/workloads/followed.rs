@@ -75,7 +75,7 @@ impl<M: Membership> Followed<M> {
 
     /// Looks again. Whether anything else is known than before.
     fn look(&mut self) -> bool {
-        let Look { found, mut waiting, blind } = match self.find_mount() {
+        let Look { found, mut waiting, blind, doubts: told } = match self.find_mount() {
             None => self.membership.look(self.hierarchy.mount()),
             Some(blind) => blind,
         };
@@ -85,6 +85,7 @@ impl<M: Membership> Followed<M> {
         let seen: BTreeSet<CgroupId> = found.iter().map(|found| found.id).collect();
         let Presence { found, blind: mut doubts, lingering } =
             Presence::of(&before, found, &blind, |found| (self.confirm)(found.id));
+        doubts.extend(told);
         let unseen: Vec<_> = found.iter().filter(|found| !seen.contains(&found.id)).collect();
         waiting.retain(|waiting| !unseen.iter().any(|found| found.dataplane == waiting.dataplane));
         let now = Instant::now();

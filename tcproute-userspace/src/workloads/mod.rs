@@ -1,6 +1,6 @@
 //! Which cgroups of this node are which Dataplane.
 //!
-//! - `named`: those that a user names.
+//! - `named`: those whose cgroups are named, by a user or a Dataplane; `hosted`: the Dataplanes of this host.
 //! - `pods`: those of the pods of a node of Kubernetes.
 //! - `followed`: how either are followed as they come and go; `presence` tells which are gone.
 //! - `together`: several of them as one.
@@ -8,6 +8,7 @@
 
 pub mod cgroups;
 mod followed;
+pub mod hosted;
 pub mod named;
 pub mod pods;
 mod presence;
@@ -45,6 +46,8 @@ pub(super) struct Look {
     waiting: Vec<Waiting>,
     /// Where it cannot be told what there is, and why.
     blind: Vec<(PathBuf, io::Error)>,
+    /// What else cannot be told.
+    doubts: Vec<String>,
 }
 
 /// The cgroups of workloads, as far as is known.

@@ -20,12 +20,12 @@ use tcproute::{
     routing, sidecar,
     sources::{
         self, Sources,
-        snapshot::{Kept, Latest, Snapshot},
+        snapshot::{Latest, Snapshot},
     },
     workloads::{
         DataplaneName,
-        cgroups::{Cgroup2, CgroupPattern},
-        named::{Named, NamedCgroups},
+        cgroups::Cgroup2,
+        named::{AllNamed, Named, NamedCgroups},
         together::Workloads,
     },
 };
@@ -89,7 +89,7 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
     let hierarchy = Cgroup2::find()?;
     let named = |dataplane: String, path: &Path| -> Result<Named> {
         let dataplane = DataplaneName { mesh: MeshName::default(), name: dataplane.into() };
-        Ok(Named { dataplane, pattern: CgroupPattern::new(&hierarchy, path)? })
+        Ok(Named::by_path(&hierarchy, dataplane, path)?)
     };
     let mut all_named = (0..)
         .zip(&cgroups)
@@ -112,13 +112,12 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
     };
     let runtime = tokio::runtime::Runtime::new()?;
     let measured = runtime.block_on(async {
-        let snapshot = |resources: &Resources| {
-            Arc::new(Snapshot { resources: resources.clone(), ..Snapshot::default() })
+        let latest = |resources: &Resources| {
+            Latest::first(Snapshot { resources: resources.clone(), ..Snapshot::default() })
         };
-        let first = snapshot(&resources);
-        let since = tokio::time::Instant::now();
-        let (told, stream) =
-            watch::channel(Latest { since, snapshot: Arc::clone(&first), kept: Kept::default() });
+        let latest_first = latest(&resources);
+        let first = Arc::clone(&latest_first.snapshot);
+        let (told, stream) = watch::channel(latest_first);
         let (desk, handle) = agent::desk();
         let inputs = Inputs {
             first,
@@ -126,7 +125,11 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
             dns_interval: PATIENCE,
             names: None,
             workloads: Workloads {
-                named: Some(NamedCgroups::new(hierarchy, all_named, Arc::new(move |it| links.cgroup(it)))),
+                named: Some(NamedCgroups::new(
+                    hierarchy,
+                    AllNamed::fixed(all_named),
+                    Arc::new(move |it| links.cgroup(it)),
+                )),
                 pods: None,
             },
             fixed: Vec::new(),
@@ -140,8 +143,7 @@ pub(crate) fn measure(size: Size) -> Result<Measured> {
         thread::scope(|scope| {
             let driver = scope.spawn(move || {
                 let send = |resources: &Resources| {
-                    let (since, snapshot) = (tokio::time::Instant::now(), snapshot(resources));
-                    told.send_replace(Latest { since, snapshot, kept: Kept::default() });
+                    told.send_replace(latest(resources));
                 };
                 let measured = changes(&handle, &resources, send, parent);
                 let _ = done.send(());

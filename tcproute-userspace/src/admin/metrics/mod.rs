@@ -6,6 +6,7 @@ mod own;
 mod process;
 mod shares;
 mod snapshot;
+mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +19,7 @@ use prometheus_client::{
 
 use self::{
     outcomes::OutcomeMetrics, own::OwnMetrics, process::ProcessMetrics, shares::ShareMetrics,
-    snapshot::Snapshot,
+    snapshot::Snapshot, sources::SourceMetrics,
 };
 use super::connections::Connections;
 use crate::{
@@ -39,18 +40,20 @@ pub(super) fn text(
     attached: &[bool],
     connections: Arc<[Arc<Connections>]>,
 ) -> Result<String> {
-    let snapshot = Snapshot::new(&handle.state(), counters, attached);
-    let collectors: [Box<dyn Collector>; 5] = [
+    let state = handle.state();
+    let snapshot = Snapshot::new(&state, counters, attached);
+    let collectors: [Box<dyn Collector>; 6] = [
         Box::new(snapshot),
         Box::new(OwnMetrics(connections)),
         Box::new(ProcessMetrics),
         Box::new(OutcomeMetrics::new(outcomes)),
         Box::new(ShareMetrics(shares)),
+        Box::new(SourceMetrics(state.sources.clone())),
     ];
     encoded(handle.reconciles(), collectors)
 }
 
-fn encoded(reconciles: &Reconciles, collectors: [Box<dyn Collector>; 5]) -> Result<String> {
+fn encoded(reconciles: &Reconciles, collectors: [Box<dyn Collector>; 6]) -> Result<String> {
     let mut registry = Registry::with_prefix("tcproute");
     registry.register(
         "build",

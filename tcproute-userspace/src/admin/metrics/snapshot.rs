@@ -15,7 +15,7 @@ use crate::{
     agent::State,
     bpf::CounterValue,
     sidecar::{self, name_of},
-    sources::{dns::SHARE, name::SourceName, snapshot::Bytes},
+    sources::dns::SHARE,
 };
 
 /// Values that are kept elsewhere.
@@ -29,7 +29,6 @@ pub(super) struct Snapshot {
     pub(super) denied: Vec<(&'static str, u32)>,
     /// By what becomes of routed connections.
     pub(super) namespaces: Vec<(&'static str, u64)>,
-    pub(super) bytes: Vec<(SourceName, Bytes)>,
     pub(super) gauges: [Gauge; 21],
     pub(super) last_reconcile: f64,
     pub(super) events_lost: u64,
@@ -73,7 +72,6 @@ impl Snapshot {
             rejected,
             denied: state.denied.iter().map(|(why, &count)| (why.name(), count)).collect(),
             namespaces: sidecar::WAYS.map(|way| (name_of(way), state.sidecars.count(way))).to_vec(),
-            bytes: state.sources.iter().filter_map(|source| Some((source.name, source.bytes?))).collect(),
             gauges: gauges(state, attached),
             last_reconcile: last,
             events_lost,
@@ -167,11 +165,6 @@ impl Collector for Snapshot {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        let bytes = self.bytes.iter().map(|(source, bytes)| (*source, ConstGauge::new(bytes.read)));
-        let help = "What is read of a source; a small file counts as 1 KiB.";
-        family(&mut encoder, "source_bytes", help, "source", bytes)?;
-        let most = self.bytes.iter().map(|(source, bytes)| (*source, ConstGauge::new(bytes.most)));
-        family(&mut encoder, "source_most_bytes", "What may be read of it.", "source", most)?;
         if !self.rejected.is_empty() {
             let (name, help) = ("rejected", "What sources have that cannot be used.");
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

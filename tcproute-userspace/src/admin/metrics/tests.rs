@@ -10,7 +10,10 @@ use crate::{
     agent::{State, WorkloadShare},
     bpf::Taken,
     outcomes::{BackendOutcomes, Outcomes, RouteOutcomes},
-    sources::snapshot::Bytes,
+    sources::{
+        SourceState,
+        snapshot::{Bytes, Health, Kept, LastAnswer},
+    },
 };
 
 const PAGE: &str = include_str!("../../../../docs/reference/metrics.md");
@@ -25,7 +28,6 @@ fn all() -> String {
         maps: vec![MapUse { name: "routes".to_owned(), entries: 1, capacity: 2 }],
         rejected: BTreeMap::from([(("files", "Mesh"), 1)]),
         denied: vec![("loopback", 1)],
-        bytes: vec![("files", Bytes { read: 1, most: 2 })],
         ejections: Some(1),
         drained: Some(1),
         ..Snapshot::new(&State::default(), &counters, &[])
@@ -50,12 +52,25 @@ fn all() -> String {
     };
     let workload = WorkloadOutcomes { mesh, dataplane, cgroup: "/web".into(), routes: vec![route] };
     let shares = SharesState { most: [1; 3], workloads: vec![share] };
-    let collectors: [Box<dyn Collector>; 5] = [
+    let answered = LastAnswer::default();
+    answered.set();
+    let source = SourceState {
+        name: "files",
+        health: Health::Well,
+        resources: 1,
+        changed: std::time::SystemTime::UNIX_EPOCH,
+        kept: Kept::default(),
+        bytes: Some(Bytes { read: 1, most: 2 }),
+        answered,
+        server: None,
+    };
+    let collectors: [Box<dyn Collector>; 6] = [
         Box::new(snapshot),
         Box::new(OwnMetrics(Arc::new([Connections::new("unix")]))),
         Box::new(ProcessMetrics),
         Box::new(OutcomeMetrics::new(&[workload])),
         Box::new(ShareMetrics(shares)),
+        Box::new(SourceMetrics(vec![source])),
     ];
     encoded(&Reconciles::default(), collectors).unwrap()
 }

@@ -10,11 +10,11 @@ use super::{
             limits::{self, ObjectLimits},
         },
         error::InputError,
+        kept,
         last_good::Lines,
         snapshot::Subject,
     },
     bytes::Bytes,
-    kept,
     list::cannot_read,
 };
 use crate::resources::{Identity, Resource};

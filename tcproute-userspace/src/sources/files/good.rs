@@ -10,11 +10,11 @@ use super::{
     super::{
         documents::Mark,
         error::InputError,
+        kept,
         last_good::{Key, Lines},
         snapshot::Subject,
     },
     content::{FileContent, Held, Objects, Refused, find},
-    kept,
 };
 use crate::resources::Identity;
 

@@ -3,7 +3,7 @@
 //! - `list`: which files there are, and what tells one state of a file from another.
 //! - `bytes`, `content`: what is in one file.
 //! - `good`: what counts of it after what it had before.
-//! - `kept`: what is kept of it for the next start.
+//! - `earlier`: what an earlier daemon has kept of it.
 //! - `store`: all files together.
 //! - `settled`: files as they stood at one moment.
 //! - `watch`: when something may have changed.
@@ -11,8 +11,8 @@
 
 mod bytes;
 mod content;
+mod earlier;
 mod good;
-mod kept;
 mod list;
 mod reading;
 mod settled;
@@ -23,13 +23,11 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, mpsc},
-    thread,
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    runtime,
     sync::watch as channel,
     time::{Instant, sleep},
 };
@@ -38,7 +36,8 @@ use super::{
     documents::{Rules, Strictness},
     last_good::{Keeper, LastGood},
     name::SourceName,
-    snapshot::{Health, Kept, Latest, Snapshot, Stream},
+    snapshot::{Health, Kept, LastAnswer, Latest, Snapshot, Stream},
+    thread,
 };
 use settled::SettledFiles;
 use watch::Watch;
@@ -53,28 +52,16 @@ pub const NAME: SourceName = "files";
 
 /// Reads these files and directories, and follows them for as long as somebody listens. What it says first is what an
 /// earlier daemon has kept, if any is.
-///
-/// On a thread of its own: file systems may take their time, and what one thread gives back it takes again, while the
-/// memory that many threads have given back adds up.
 pub fn follow(paths: Vec<PathBuf>, strictness: Strictness, last_good: LastGood) -> io::Result<Stream> {
     let since = Instant::now();
-    let (ready, is_ready) = mpsc::channel();
     let before = Snapshot { health: Health::Awaited, ..Snapshot::default() };
-    let (told, stream) =
-        channel::channel(Latest { since, snapshot: Arc::new(before), kept: Kept::default() });
-    thread::Builder::new().name("files".to_owned()).spawn(move || {
-        // Made here, since it must not end within another one, as it would where no thread can be started.
-        let runtime = match runtime::Builder::new_current_thread().enable_time().build() {
-            Ok(runtime) => runtime,
-            Err(error) => return drop(ready.send(Err(error))),
-        };
-        drop(ready.send(Ok(())));
+    let (told, stream) = channel::channel(Latest::first(before));
+    thread::serve(NAME, move || async move {
         // Watched before they are read, so that no change is missed.
         let mut follower = Follower::start(paths, strictness, last_good, &told);
         told.send_replace(follower.read(since));
-        runtime.block_on(follower.follow(told));
+        follower.follow(told).await;
     })?;
-    is_ready.recv().map_err(io::Error::other)??;
     Ok(stream)
 }
 
@@ -89,6 +76,7 @@ struct Follower {
     watch: Watch,
     files: SettledFiles,
     keeper: Keeper,
+    answered: LastAnswer,
 }
 
 impl Follower {
@@ -105,7 +93,7 @@ impl Follower {
             latest.snapshot = before;
             latest.kept.stale = files.stale();
         });
-        Self { watch: Watch::start(paths), files, keeper }
+        Self { watch: Watch::start(paths), files, keeper, answered: LastAnswer::default() }
     }
 
     fn read(&mut self, since: Instant) -> Latest {
@@ -127,7 +115,8 @@ impl Follower {
         }
         self.keeper.keep(self.files.take_changes());
         let kept = Kept { stale: self.files.stale(), keeping: Some(self.keeper.keeping()) };
-        Latest { since, snapshot: Arc::new(snapshot), kept }
+        self.answered.set();
+        Latest { since, snapshot: Arc::new(snapshot), kept, answered: self.answered.clone() }
     }
 
     /// Until nobody listens.

@@ -66,6 +66,11 @@ impl Reading {
         Self { files: count + refused, count: count + refused, notes, errors, resources }
     }
 
+    /// What can be used.
+    pub const fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
     /// The resources, unless anything is wrong.
     pub fn finish(self) -> Result<Resources, InputErrors> {
         if self.errors.is_empty() { Ok(self.resources) } else { Err(InputErrors(self.errors)) }

@@ -16,7 +16,7 @@ use super::{
         snapshot::{Bytes, Health, Snapshot},
     },
     content::{FileContent, Patience},
-    kept,
+    earlier,
     list::{FileStamp, Look, Nothing, Place, Stamp, State, look},
     store::Store,
 };
@@ -67,7 +67,7 @@ impl SettledFiles {
     pub(super) fn begin_with(&mut self, records: Vec<Record>) -> Snapshot {
         let mut alike = Alike::default();
         for record in records {
-            if let Some((place, held)) = kept::held(&record, &self.paths, &self.rules, &mut alike) {
+            if let Some((place, held)) = earlier::held(&record, &self.paths, &self.rules, &mut alike) {
                 self.store.seed(place, held);
             }
         }

@@ -1,9 +1,11 @@
 //! Why the API server has not given what it was asked for.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
+
+use super::super::chain::Chain;
 
 /// What became of a request, or of a watch.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -87,24 +89,5 @@ impl Failure {
                 | Self::Connection(_)
                 | Self::Silent(_)
         )
-    }
-}
-
-/// An error with all that is behind it.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut told = self.0.to_string();
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            let text = error.to_string();
-            // Many say what is behind them themselves.
-            if !told.contains(&text) {
-                told = format!("{told}: {text}");
-            }
-            source = error.source();
-        }
-        f.write_str(&told)
     }
 }

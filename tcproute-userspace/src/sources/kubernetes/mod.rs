@@ -2,7 +2,7 @@
 //!
 //! - `kinds`: what is watched; `discovery`: what of it is there.
 //! - `access`, `failure`: the API server and what it does not give.
-//! - `watch`, `backoff`: one kind, listed and followed for good.
+//! - `watch`: one kind, listed and followed for good.
 //! - `head`: what every object has; `object`: what is used of it; `pod`, `service`, `namespace`, `endpoint_slice`,
 //!   `virtual_outbounds` of which kinds.
 //! - `provisional`: the Dataplane that a pod will have; `slices`: the endpoints of pods that never have one.
@@ -11,7 +11,6 @@
 //! - `rbac`: what the API server has to allow.
 
 mod access;
-mod backoff;
 mod discovery;
 mod endpoint_slice;
 mod events;
@@ -46,12 +45,12 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
+    backoff::Backoff,
     name::SourceName,
-    snapshot::{Health, Kept, Latest, Snapshot, Stream},
+    snapshot::{Health, Kept, LastAnswer, Latest, Snapshot, Stream},
 };
 use crate::{policy::Compat, workloads::pods::LocalPods};
 use access::Server;
-use backoff::Backoff;
 use discovery::Installed;
 use failure::Failure;
 use kinds::{Scope, WatchedKind};
@@ -61,6 +60,12 @@ use watch::{Told, Watch, What, selectors};
 
 pub use access::Access;
 pub use events::{Complaint, Regarding};
+
+/// The kinds of Kuma that are watched.
+#[cfg(test)]
+pub(super) fn kumas_kinds() -> impl Iterator<Item = &'static str> {
+    kinds::KUMA.iter().map(|kind| kind.kind)
+}
 
 /// This source in what is told of it.
 pub const NAME: SourceName = "kubernetes";
@@ -115,10 +120,8 @@ const MISSED: u32 = 2;
 
 /// Follows a cluster.
 pub fn follow(options: Options) -> Cluster {
-    let since = Instant::now();
     let before = Snapshot { health: Health::Awaited, ..Snapshot::default() };
-    let latest = Latest { since, snapshot: Arc::new(before), kept: Kept::default() };
-    let (told, stream) = channel::channel(latest);
+    let (told, stream) = channel::channel(Latest::first(before));
     let (pods_told, pods) = channel::channel(LocalPods::default());
     let (complaints, of_pods) = channel::channel(Vec::new());
     tokio::spawn(async move {
@@ -161,6 +164,7 @@ struct Follower {
     receiver: mpsc::Receiver<Message>,
     /// Has it looked which kinds there are.
     look: Arc<Look>,
+    answered: LastAnswer,
 }
 
 /// When to look which kinds there are.
@@ -198,6 +202,7 @@ impl Follower {
             sender,
             receiver,
             look: Arc::default(),
+            answered: LastAnswer::default(),
         }
     }
 
@@ -239,7 +244,8 @@ impl Follower {
                 }
                 differs
             });
-            told.send_replace(Latest { since, snapshot: Arc::new(snapshot), kept: Kept::default() });
+            let (kept, answered) = (Kept::default(), self.answered.clone());
+            told.send_replace(Latest { since, snapshot: Arc::new(snapshot), kept, answered });
             let complaints = self.store.complaints();
             self.complaints.send_if_modified(|before| {
                 let differs = *before != complaints;
@@ -385,6 +391,7 @@ impl Follower {
             selectors: selectors(kind, self.options.node.as_deref(), selected),
             rule: kind.rule(&self.options.system_namespace),
             count: self.store.count(kind),
+            answered: self.answered.clone(),
         };
         (watch, told)
     }

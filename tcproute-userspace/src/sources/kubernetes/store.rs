@@ -105,7 +105,8 @@ impl Store {
     /// Whether anything is other than when this was asked last.
     pub(super) fn take_changed(&mut self) -> bool {
         let Self { changed, objects, pods_are_stale, slices, .. } = self;
-        std::mem::take(changed) | objects.take_changed() | *pods_are_stale | slices.are_stale()
+        let (changed, objects_changed) = (std::mem::take(changed), objects.take_changed());
+        changed || objects_changed || *pods_are_stale || slices.are_stale()
     }
 
     /// Something that is told with the snapshot is other than it was.
@@ -231,7 +232,9 @@ impl Store {
             self.pods_are_stale |= self.provisional.remove(&dataplane.key());
         }
         let (held, moved) = self.objects.accept(held, resource);
-        moved.iter().for_each(|identity| self.came_or_went(identity));
+        for identity in &moved {
+            self.came_or_went(identity);
+        }
         held
     }
 

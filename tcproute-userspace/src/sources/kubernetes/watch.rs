@@ -14,8 +14,11 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
+    super::{
+        backoff::{Backoff, spread},
+        snapshot::LastAnswer,
+    },
     access::Server,
-    backoff::{Backoff, spread},
     failure::{Failure, Status},
     head::{Head, ObjectName},
     kinds::{Scope, WatchedKind},
@@ -88,6 +91,8 @@ pub(super) struct Watch {
     pub(super) rule: String,
     /// How many objects there are, once that is known.
     pub(super) count: Option<usize>,
+    /// Told whenever the server is heard.
+    pub(super) answered: LastAnswer,
 }
 
 /// From where a watch goes on.
@@ -217,6 +222,7 @@ impl Watch {
             }
             let mut answer = self.server.get(&self.query(&parameters), self.kind.accepted()).await?;
             let text = answer.whole(PAGE_BYTES).await?;
+            self.answered.set();
             let page: Page<'_> = serde_json::from_slice(&text).map_err(garbage)?;
             for item in page.items {
                 objects.push(self.reading.read(item)?);
@@ -302,6 +308,8 @@ impl Watch {
                 Ok(None) => return Err(Failure::Connection("the list has ended too early".to_owned())),
                 Err(failure) => return Err(failure),
             };
+            // Also a bookmark tells that all is as it was.
+            self.answered.set();
             let event: Event<'_> = serde_json::from_slice(&line).map_err(garbage)?;
             match event.r#type {
                 "ADDED" | "MODIFIED" => {

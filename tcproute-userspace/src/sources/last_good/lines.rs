@@ -75,7 +75,7 @@ impl Lines {
     }
 
     /// How many there are.
-    pub(super) const fn entries(&self) -> usize {
+    pub const fn entries(&self) -> usize {
         self.entries
     }
 

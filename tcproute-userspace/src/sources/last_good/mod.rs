@@ -35,6 +35,11 @@ pub struct LastGood {
 }
 
 impl LastGood {
+    /// For who reads once: nothing was and is kept.
+    pub fn none() -> Self {
+        Self { records: Vec::new(), keeper: Keeper::none("it is read once only".to_owned()) }
+    }
+
     /// Reads what was kept of a source. What is broken is logged and left out. Without a directory nothing was and is
     /// kept.
     pub fn open(state: Result<&StateDirectory, &anyhow::Error>, source: SourceName) -> Self {

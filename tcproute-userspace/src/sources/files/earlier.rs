@@ -1,6 +1,4 @@
-//! What is kept of files for the next start, and what an earlier daemon has kept.
-//!
-//! A resource is kept by kind, mesh, name and, if it has one, namespace.
+//! What an earlier daemon has kept of files.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -9,22 +7,16 @@ use tracing::warn;
 use super::{
     super::{
         alike::Alike,
-        documents::{self, Mark, Object, Rules, Verdict},
-        last_good::{Entry, Key, Record},
+        documents::{Mark, Rules},
+        kept,
+        last_good::{Entry, Record},
     },
     content::Held,
     list::Place,
 };
-use crate::resources::Identity;
 
 /// So many of one file are told.
 const TOLD: usize = 5;
-
-/// What stands for a resource where it is kept.
-pub(super) fn key(Identity { kind, key: (mesh, name) }: &Identity) -> Key {
-    let all = [*kind, mesh.as_str(), &name.name].into_iter().chain(name.namespace.as_deref());
-    all.map(str::to_owned).collect()
-}
 
 /// What a file had that is still named, by identity. What cannot be used any more is logged and left out.
 pub(super) fn held(
@@ -56,17 +48,8 @@ pub(super) fn held(
 }
 
 fn resource(entry: &Entry, rules: &Rules, alike: &mut Alike) -> Option<Held> {
-    let mut read = None;
-    documents::read(&entry.value, rules, &mut |Object { verdict, .. }| {
-        if let Verdict::Read(resource, _) = verdict {
-            read = Some(resource);
-        }
-    });
-    let mut resource = read?;
+    let mut resource = kept::resource(entry, rules)?;
     let identity = Arc::new(resource.identity());
-    if key(&identity) != entry.key {
-        return None;
-    }
     alike.share(&mut resource);
     Some(Held { identity, resource, name: Mark { line: 1, column: 1 }, is_new: false, stale: true })
 }

@@ -1,0 +1,344 @@
+//! How a control plane is reached. Credentials and authorities may change while the agent runs: the token is read again
+//! for each poll, and the client is made anew from its files whenever one fails that they could be the reason of.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Request, StatusCode, Uri, header, uri::Scheme};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use thiserror::Error;
+use tokio::time::timeout;
+
+use super::{
+    super::chain::Chain,
+    failure::{Failure, StandardError},
+};
+
+/// How a control plane is reached.
+#[derive(Debug, Clone)]
+pub struct Access {
+    url: Url,
+    ca: Option<PathBuf>,
+    certificate: Option<ClientCertificate>,
+    token_file: Option<PathBuf>,
+}
+
+/// A certificate to show to the control plane, and its key, in PEM.
+#[derive(Debug, Clone)]
+pub struct ClientCertificate {
+    /// The certificate, with those that lead to its authority.
+    pub chain: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Where it is, such as `https://cp:5682`; paths are below that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    is_encrypted: bool,
+    /// Without a slash at its end.
+    text: String,
+}
+
+/// A way to reach it that would not be safe.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("the token would be read by everybody on the way to {0}: use https, or --token-over-http")]
+pub struct TokenInTheClear(Url);
+
+/// So long a connection may take.
+const CONNECTING: Duration = Duration::from_secs(5);
+
+/// So long an answer may take to begin, and its parts may be apart.
+const ANSWERING: Duration = Duration::from_secs(10);
+
+/// So long an answer may take as a whole.
+const WHOLE: Duration = Duration::from_mins(1);
+
+/// A client is not made anew more often.
+const OFTEN: Duration = Duration::from_secs(1);
+
+/// More is not read of what went wrong, in bytes.
+const MOST_OF_ERROR: usize = 1 << 16;
+
+/// More is not read of a token, in bytes.
+const MOST_OF_TOKEN: u64 = 1 << 16;
+
+type HttpClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+
+/// A control plane, asked by one request at a time, so that one connection is all it has with us.
+pub(super) struct Server {
+    access: Access,
+    client: Option<(HttpClient, Instant)>,
+    token: Option<HeaderValue>,
+}
+
+impl Access {
+    /// `certificate` is shown to the control plane; the token of `token_file` is sent with each request, and over plain
+    /// HTTP only if that is asked for. Without `ca` the authorities of the system are believed.
+    pub fn new(
+        url: Url,
+        ca: Option<PathBuf>,
+        certificate: Option<ClientCertificate>,
+        token_file: Option<PathBuf>,
+        token_over_http: bool,
+    ) -> Result<Self, TokenInTheClear> {
+        if token_file.is_some() && !url.is_encrypted && !token_over_http {
+            return Err(TokenInTheClear(url));
+        }
+        Ok(Self { url, ca, certificate, token_file })
+    }
+
+    /// Where it is.
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    fn client(&self) -> Result<HttpClient, String> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(CONNECTING));
+        tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(ANSWERING));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(self.tls()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Ok(Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(1)
+            .pool_timer(TokioTimer::new())
+            .build(connector))
+    }
+
+    fn tls(&self) -> Result<ClientConfig, String> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
+        let builder = match &self.ca {
+            Some(path) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(path)? {
+                    roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
+                }
+                builder.with_root_certificates(roots)
+            }
+            // Not even looked for where they are of no use.
+            None if !self.url.is_encrypted => builder.with_root_certificates(RootCertStore::empty()),
+            None => builder
+                .with_native_roots()
+                .map_err(|error| format!("this system has no authorities to believe: use --ca: {error}"))?,
+        };
+        match &self.certificate {
+            None => Ok(builder.with_no_client_auth()),
+            Some(ClientCertificate { chain, key }) => {
+                let private = PrivateKeyDer::from_pem_file(key)
+                    .map_err(|error| format!("{} has no private key: {error}", key.display()))?;
+                let certificates = certificates(chain)?;
+                builder
+                    .with_client_auth_cert(certificates, private)
+                    .map_err(|error| format!("{}: {error}", chain.display()))
+            }
+        }
+    }
+
+    /// The token as it is at present.
+    fn token(&self) -> Result<Option<HeaderValue>, String> {
+        let Some(path) = &self.token_file else { return Ok(None) };
+        let wrong = |why: &dyn fmt::Display| format!("the token of {}: {why}", path.display());
+        let size = fs::metadata(path).map_err(|error| wrong(&error))?.len();
+        if size > MOST_OF_TOKEN {
+            return Err(wrong(&format_args!("it is longer than {MOST_OF_TOKEN} bytes")));
+        }
+        let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        let token = text.trim();
+        if token.is_empty() {
+            return Err(wrong(&"it is empty"));
+        }
+        // What is wrong with it is not told: that would be a part of it.
+        let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| wrong(&"it has signs that no token has"))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let wrong = |why: &dyn fmt::Display| format!("{} has no certificates: {why}", path.display());
+    let all: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))?.collect();
+    let all = all.map_err(|error| wrong(&error))?;
+    if all.is_empty() { Err(wrong(&"it is empty, or no PEM")) } else { Ok(all) }
+}
+
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let like = "it must be such as https://cp:5682";
+        let uri: Uri = text.parse().map_err(|error| format!("{error}: {like}"))?;
+        let is_encrypted = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            _ => return Err(format!("neither http nor https: {like}")),
+        };
+        let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
+            return Err(format!("without a host: {like}"));
+        };
+        if authority.as_str().contains('@') {
+            return Err("credentials in a URL would be shown: use --token-file".to_owned());
+        }
+        if uri.query().is_some() {
+            return Err(format!("with a query: {like}"));
+        }
+        Ok(Self { is_encrypted, text: text.trim_end_matches('/').to_owned() })
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Server {
+    pub(super) const fn new(access: Access) -> Self {
+        Self { access, client: None, token: None }
+    }
+
+    /// Takes the token that is to be sent from now on.
+    pub(super) fn renew_token(&mut self) -> Result<(), Failure> {
+        self.token = self.access.token().map_err(Failure::Configuration)?;
+        Ok(())
+    }
+
+    /// Asks for a path with a query. An answer of more than this is none.
+    pub(super) async fn get(&mut self, path: &str, most: usize) -> Result<Bytes, Failure> {
+        let answer = timeout(WHOLE, self.try_get(path, most)).await;
+        let answer = answer.unwrap_or(Err(Failure::Silent(WHOLE)));
+        let is_old = |(_, made): &(HttpClient, Instant)| made.elapsed() >= OFTEN;
+        if answer.as_ref().is_err_and(Failure::is_of_client) && self.client.as_ref().is_some_and(is_old) {
+            self.client = None;
+        }
+        answer
+    }
+
+    async fn try_get(&mut self, path: &str, most: usize) -> Result<Bytes, Failure> {
+        let mut request = Request::get(format!("{}{path}", self.access.url))
+            .header(header::ACCEPT, "application/json")
+            .header(header::USER_AGENT, concat!("tcproute/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        let request =
+            request.body(Empty::new()).map_err(|error| Failure::Configuration(error.to_string()))?;
+        let client = match &self.client {
+            Some((client, _)) => client,
+            None => {
+                let new = self.access.client().map_err(Failure::Configuration)?;
+                &self.client.insert((new, Instant::now())).0
+            }
+        };
+        let response = timeout(ANSWERING, client.request(request)).await;
+        let response = response.map_err(|_| Failure::Silent(ANSWERING))?;
+        let response = response.map_err(|error| Failure::Connection(Chain(&error).to_string()))?;
+        let (head, body) = response.into_parts();
+        if head.status == StatusCode::OK {
+            return whole(body, most).await;
+        }
+        let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        // What cannot be read of an error makes it no other error.
+        let text = whole(body, MOST_OF_ERROR).await.unwrap_or_default();
+        let told: Option<StandardError> = serde_json::from_slice(&text).ok();
+        Err(Failure::of(head.status, told, retry_after))
+    }
+}
+
+/// All of it, if it is no longer than this.
+async fn whole(mut body: Incoming, most: usize) -> Result<Bytes, Failure> {
+    let mut all = BytesMut::new();
+    loop {
+        let frame = timeout(ANSWERING, body.frame()).await.map_err(|_| Failure::Silent(ANSWERING))?;
+        match frame {
+            None => return Ok(all.freeze()),
+            Some(Ok(frame)) => {
+                let Some(data) = frame.data_ref() else { continue };
+                if all.len() + data.len() > most {
+                    return Err(Failure::Garbage(format!("it is longer than {most} bytes")));
+                }
+                all.extend_from_slice(data);
+            }
+            Some(Err(error)) => return Err(Failure::Connection(Chain(&error).to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_url_is_a_place_and_nothing_else() {
+        for (text, told) in [
+            ("https://cp:5682", "https://cp:5682"),
+            ("http://[::1]:5681/", "http://[::1]:5681"),
+            ("https://gateway.example/kuma/", "https://gateway.example/kuma"),
+        ] {
+            assert_eq!(url(text).to_string(), told);
+        }
+        for text in
+            ["", "cp:5682", "/meshes", "ftp://cp", "https://user:pw@cp", "https://cp/?x=1", "https://"]
+        {
+            let error = text.parse::<Url>().unwrap_err();
+            assert!(!error.contains("pw"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_sent_in_the_clear_unless_that_is_asked_for() {
+        let access = |text, over_http| Access::new(url(text), None, None, Some("t".into()), over_http);
+        assert!(access("https://cp", false).is_ok());
+        assert!(access("http://cp", true).is_ok());
+        let error = access("http://cp", false).unwrap_err().to_string();
+        assert!(error.contains("http://cp") && error.contains("--token-over-http"), "{error}");
+    }
+
+    #[test]
+    fn nothing_of_a_token_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        let access = Access::new(url("https://cp"), None, None, Some(path.clone()), false).unwrap();
+        assert!(access.token().unwrap_err().contains("No such file"));
+        fs::write(&path, " \n").unwrap();
+        assert!(access.token().unwrap_err().ends_with("it is empty"));
+        fs::write(&path, "se\ncret").unwrap();
+        assert!(!access.token().unwrap_err().contains("cret"));
+        fs::write(&path, "secret\n").unwrap();
+        let token = access.token().unwrap().unwrap();
+        assert_eq!(token.to_str().unwrap(), "Bearer secret");
+        assert!(!format!("{token:?} {access:?}").contains("secret"));
+        fs::write(&path, "x".repeat(1 << 17)).unwrap();
+        assert!(access.token().unwrap_err().contains("longer"));
+    }
+}

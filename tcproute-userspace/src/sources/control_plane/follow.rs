@@ -1,0 +1,406 @@
+//! Reads the lists of a control plane again and again, and tells what has changed.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use serde::Deserialize;
+use tokio::{
+    sync::watch as channel,
+    time::{Instant, sleep_until},
+};
+use tracing::{info, warn};
+
+use super::{
+    super::{
+        InputError,
+        backoff::Backoff,
+        documents::{Rules, Strictness},
+        last_good::{Keeper, LastGood},
+        snapshot::{self, Bytes, Health, Kept, LastAnswer, Latest, Snapshot},
+    },
+    Meshes, Options,
+    access::Server,
+    failure::Failure,
+    index::{About, Config, Extent, Index, Version, Zones},
+    kinds,
+    lists::ListName,
+    pace,
+    pages::{self, Whole},
+    store::Store,
+};
+use crate::{policy::Compat, resources::MeshName};
+
+/// Bytes of a page at most: a Dataplane has some 400, and some have very many outbounds.
+const PAGE: usize = 64 << 20;
+
+/// Bytes of all lists at most.
+const ALL: usize = 256 << 20;
+
+/// Bytes of any other answer at most.
+const SHORT: usize = 1 << 20;
+
+/// So often a list is read at once that changes while it is read.
+const TEARS: usize = 4;
+
+/// The kind that is gone in 3.0.
+const CLASSIC: &str = "external-services";
+
+/// What is said of a control plane of many zones.
+const GLOBAL: &str = "it is global, and has the Dataplanes of all zones: only those of the zone of who dials are \
+                      endpoints, and where others are meant connections are left to the proxy";
+
+/// Why nothing can be applied to a control plane in a cluster.
+const ON_KUBERNETES: &str = "it runs on Kubernetes, where resources are applied to the API server";
+
+/// Lists that are due so soon are read together.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+pub(super) struct Follower {
+    options: Options,
+    server: Server,
+    store: Store,
+    keeper: Keeper,
+    about: Option<About>,
+    /// Why nothing can be asked for at present, and since when.
+    failing: Option<(String, SystemTime)>,
+    backoff: Backoff,
+    /// When each list is to be read again.
+    due: BTreeMap<ListName, Instant>,
+    /// When something has changed there.
+    changed: Instant,
+    answered: LastAnswer,
+}
+
+impl Follower {
+    pub(super) fn new(options: Options, LastGood { records, keeper }: LastGood) -> Self {
+        let rules = Rules { as_json: keeper.keeps(), ..Strictness::Lenient.into() };
+        let mut store = Store::new(options.access.url().clone(), rules);
+        store.begin_with(records, |list| match (&options.meshes, list) {
+            (Meshes::All, ListName::Mesh(_)) | (Meshes::Named(_), ListName::Meshes) => false,
+            (Meshes::All, _) => true,
+            (Meshes::Named(meshes), ListName::Mesh(mesh) | ListName::Of(mesh, _)) => meshes.contains(mesh),
+        });
+        Self {
+            server: Server::new(options.access.clone()),
+            options,
+            store,
+            keeper,
+            about: None,
+            failing: None,
+            backoff: Backoff::default(),
+            due: BTreeMap::new(),
+            changed: Instant::now(),
+            answered: LastAnswer::default(),
+        }
+    }
+
+    /// Until nobody listens.
+    pub(super) async fn serve(mut self, told: channel::Sender<Latest>) {
+        self.tell(&told, Instant::now());
+        loop {
+            let begun = Instant::now();
+            let next = tokio::select! {
+                next = self.poll() => next,
+                () = told.closed() => return,
+            };
+            self.tell(&told, begun);
+            loop {
+                tokio::select! {
+                    () = sleep_until(next) => break,
+                    keeping = self.keeper.changed() => {
+                        told.send_modify(|latest| latest.kept.keeping = Some(keeping));
+                    }
+                    () = told.closed() => return,
+                }
+            }
+        }
+    }
+
+    /// Reads all that is due. When to do so again.
+    async fn poll(&mut self) -> Instant {
+        // One for all lists, so that they are read together.
+        let random = fastrand::f64();
+        let Failed { asked, failure } = match self.read_all(random).await {
+            Ok(next) => {
+                if self.failing.take().is_some() {
+                    info!("{} answers again", self.options.access.url());
+                }
+                self.backoff.reset();
+                return next;
+            }
+            Err(failed) => failed,
+        };
+        let why = format!("{asked}: {failure}");
+        let before = self.failing.take();
+        if self.options.logs && before.as_ref().is_none_or(|(before, _)| *before != why) {
+            warn!("{why}; what was known stays");
+        }
+        self.failing = Some((why, before.map_or_else(SystemTime::now, |(_, since)| since)));
+        let wait = match failure.retry_after() {
+            Some(after) => self.backoff.after(after, random),
+            None => self.backoff.next(random),
+        };
+        Instant::now() + wait.max(pace::wait(self.options.interval, 0, Duration::ZERO, random))
+    }
+
+    /// Fails only if nothing can be asked for.
+    async fn read_all(&mut self, random: f64) -> Result<Instant, Failed> {
+        let begun = Instant::now();
+        self.greet().await?;
+        self.answered.set();
+        // Each time: of a mesh that is gone the lists are empty in 2.4, and that is not to count.
+        let meshes: Vec<ListName> = match &self.options.meshes {
+            Meshes::All => vec![ListName::Meshes],
+            Meshes::Named(meshes) => meshes.iter().cloned().map(ListName::Mesh).collect(),
+        };
+        for list in &meshes {
+            self.take(list, random).await?;
+        }
+        let lists: Vec<ListName> = self.lists().collect();
+        for list in &lists {
+            let is_due = self.due.get(list).is_none_or(|due| *due <= begun + TOGETHER);
+            if is_due && self.is_there(list) {
+                let wait = self.take(list, random).await?;
+                self.due.insert(list.clone(), begun + wait);
+            }
+        }
+        let gone = self.store.lists.keys().filter(|list| !meshes.contains(list) && !lists.contains(list));
+        for list in gone.cloned().collect::<Vec<_>>() {
+            self.store.dismiss(&list);
+            self.due.remove(&list);
+        }
+        let next = self.due.values().min().copied();
+        Ok(next.unwrap_or(begun + pace::wait(self.options.interval, 0, Duration::ZERO, random)))
+    }
+
+    /// Finds out who answers.
+    async fn greet(&mut self) -> Result<(), Failed> {
+        let index = async {
+            self.server.renew_token()?;
+            let answer = self.server.get("/", SHORT).await?;
+            serde_json::from_slice::<Index>(&answer).map_err(|error| {
+                Failure::Garbage(format!("it does not say which version of Kuma it is: {error}"))
+            })
+        };
+        let asked = || format!("{}/", self.options.access.url());
+        let index = index.await.map_err(|failure| Failed { asked: asked(), failure })?;
+        if self.about.as_ref().is_some_and(|about| about.index == index) {
+            return Ok(());
+        }
+        // Not everybody may know, and it is good to know only.
+        let config = self.server.get("/config", SHORT).await.ok();
+        let config: Option<Config> = config.and_then(|answer| serde_json::from_slice(&answer).ok());
+        let zones = self.server.get("/zones?size=1", SHORT).await.ok();
+        let zones: Option<Zones> = zones.and_then(|answer| serde_json::from_slice(&answer).ok());
+        let about = About::of(index, config, zones);
+        info!("the control plane at {} is {about}", self.options.access.url());
+        self.about = Some(about);
+        // Each list may be another one there.
+        self.due.clear();
+        // What was said on the command line stands.
+        if let (Some(given), Some(found)) = (self.options.compat, self.compat())
+            && given != found
+        {
+            warn!("the control plane goes by the rules of {found}, and --compat says {given}: that stands");
+        }
+        Ok(())
+    }
+
+    /// Whose rules it goes by: a version that is not known is between releases, and so a late one.
+    fn compat(&self) -> Option<Compat> {
+        if let Some(version) = self.version() {
+            return Some(version.compat());
+        }
+        let is_classic = |list: &ListName| matches!(list, ListName::Of(_, kind) if kind.path == CLASSIC);
+        let (_, classic) = self.store.lists.iter().find(|(list, known)| is_classic(list) && known.is_read)?;
+        Some(if classic.is_absent { Compat::V3 } else { Compat::Latest })
+    }
+
+    fn version(&self) -> Option<Version> {
+        self.about.as_ref().and_then(|about| about.index.version())
+    }
+
+    /// The lists of all meshes that are known.
+    fn lists(&self) -> impl Iterator<Item = ListName> {
+        let version = self.version();
+        let of_mesh = move |mesh: &MeshName| {
+            let mesh = mesh.clone();
+            kinds::ALL
+                .iter()
+                .filter(move |kind| kind.is_in(version))
+                .map(move |kind| ListName::Of(mesh.clone(), kind))
+        };
+        self.store.meshes().flat_map(of_mesh)
+    }
+
+    /// Whether it is certain that the list is of a mesh that is there.
+    fn is_there(&self, list: &ListName) -> bool {
+        let of_mesh = match (&self.options.meshes, list.mesh()) {
+            (Meshes::Named(_), Some(mesh)) => ListName::Mesh(mesh.clone()),
+            _ => ListName::Meshes,
+        };
+        self.store.lists.get(&of_mesh).is_some_and(|list| list.is_read && list.failing.is_none())
+    }
+
+    /// Reads a list. How long to wait before it is read again. Fails only if nothing else can be asked for either.
+    async fn take(&mut self, list: &ListName, random: f64) -> Result<Duration, Failed> {
+        let now = SystemTime::now();
+        let read = self.read(list, now).await;
+        let is_known = self.version().is_some();
+        let known = self.store.list(list);
+        let failure = match read {
+            Ok(is_new) => {
+                known.failing = None;
+                known.is_absent = false;
+                known.backoff.reset();
+                if is_new {
+                    self.changed = Instant::now();
+                }
+                let quiet = self.changed.elapsed();
+                return Ok(pace::wait(self.options.interval, known.bytes, quiet, random));
+            }
+            Err(Failure::UnknownPath) if !is_known && (known.is_absent || !known.is_read) => {
+                known.is_absent = true;
+                known.is_read = true;
+                return Ok(pace::wait(self.options.interval, 0, Duration::ZERO, random));
+            }
+            Err(failure) => failure,
+        };
+        let asked = format!("{}{list}", self.options.access.url());
+        if failure.is_of_all() {
+            return Err(Failed { asked, failure });
+        }
+        let why = format!("{asked}: {failure}");
+        if known.fail(why.clone(), now) && self.options.logs {
+            warn!("{why}; what was known stays");
+        }
+        let wait = known.backoff.next(random);
+        Ok(pace::wait(self.options.interval, 0, Duration::ZERO, random).max(wait))
+    }
+
+    /// Whether it is other than before.
+    async fn read(&mut self, list: &ListName, now: SystemTime) -> Result<bool, Failure> {
+        let mut torn = 0;
+        loop {
+            let read = match self.read_once(list).await {
+                Ok(whole) => self.store.take(list, whole, now),
+                Err(failure) => Err(failure),
+            };
+            match read {
+                Err(Failure::Torn(_)) if torn < TEARS => torn += 1,
+                Err(Failure::NotFound(_)) if matches!(list, ListName::Mesh(_)) => {
+                    return Err(Failure::NoMesh(self.names_of_meshes().await));
+                }
+                read => return read,
+            }
+        }
+    }
+
+    /// Some of the meshes that are there, for who has mistyped one.
+    async fn names_of_meshes(&mut self) -> String {
+        let Ok(answer) = self.server.get("/meshes?size=10", SHORT).await else { return String::new() };
+        let Ok(Names { items }) = serde_json::from_slice(&answer) else { return String::new() };
+        items.into_iter().map(|name| name.name).collect::<Vec<_>>().join(", ")
+    }
+
+    async fn read_once(&mut self, list: &ListName) -> Result<Whole, Failure> {
+        let Self { server, store, .. } = self;
+        let others = store.bytes() - store.list(list).bytes;
+        let room = ALL.saturating_sub(others);
+        let known = &store.list(list).known;
+        let mut pages = known.read();
+        if let ListName::Mesh(_) = list {
+            pages.take(pages::only(&server.get(&list.to_string(), SHORT).await?))?;
+            return Ok(pages.whole());
+        }
+        while let Some(query) = pages.query() {
+            let most = PAGE.min(room.saturating_sub(pages.bytes()));
+            pages.take(server.get(&format!("{list}{query}"), most).await?)?;
+        }
+        Ok(pages.whole())
+    }
+
+    /// Tells what is known, if it is other than what was told last.
+    fn tell(&mut self, told: &channel::Sender<Latest>, since: Instant) {
+        self.keeper.keep(self.store.take_changes());
+        let kept = Kept { stale: self.store.stale(), keeping: Some(self.keeper.keeping()) };
+        let is_new = self.store.objects.take_changed();
+        let new = self.snapshot();
+        told.send_if_modified(|latest| {
+            let before = &latest.snapshot;
+            let is_as_before = (&before.health, &before.server, before.compat, before.bytes)
+                == (&new.health, &new.server, new.compat, new.bytes);
+            if !is_new && is_as_before && latest.kept == kept {
+                return false;
+            }
+            let answered = self.answered.clone();
+            *latest = Latest { since, snapshot: Arc::new(new), kept, answered };
+            true
+        });
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let failing =
+            self.failing.iter().chain(self.store.lists.values().filter_map(|list| list.failing.as_ref()));
+        let failing: Vec<&(String, SystemTime)> = failing.collect();
+        let is_read = |list: &ListName| self.store.lists.get(list).is_some_and(|list| list.is_read);
+        let health = match failing.as_slice() {
+            [] if self.about.is_some()
+                && self.lists().next().is_some()
+                && self.lists().all(|list| is_read(&list)) =>
+            {
+                Health::Well
+            }
+            [] => Health::Awaited,
+            [(why, since), rest @ ..] => {
+                let since = rest.iter().map(|(_, since)| *since).fold(*since, SystemTime::min);
+                let more =
+                    if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+                Health::Failing { why: format!("{why}{more}"), since }
+            }
+        };
+        let server = self.about.as_ref().map(server);
+        let is_global = server.as_ref().is_some_and(|server| server.is_global);
+        let note =
+            |message| InputError::new(Path::new(&self.options.access.url().to_string()), None, message);
+        Snapshot {
+            resources: self.store.objects.resources.clone(),
+            rejected: self.store.objects.rejected.clone(),
+            notes: if is_global { vec![note(GLOBAL)] } else { Vec::new() },
+            compat: self.compat(),
+            health,
+            bytes: Some(Bytes { read: self.store.bytes() as u64, most: ALL as u64 }),
+            server: server.map(Arc::new),
+        }
+    }
+}
+
+/// What is told of a control plane.
+fn server(about: &About) -> snapshot::Server {
+    let version = about.index.version();
+    let lacks = kinds::ALL.iter().filter(|kind| !kind.is_in(version)).map(|kind| kind.kind).collect();
+    let read_only = about.is_on_kubernetes().then_some(ON_KUBERNETES);
+    let is_global = about.extent == Extent::Global;
+    snapshot::Server { name: about.to_string(), lacks, read_only, is_global }
+}
+
+/// What cannot be asked for, as whatever else.
+struct Failed {
+    /// What was asked.
+    asked: String,
+    failure: Failure,
+}
+
+#[derive(Deserialize)]
+struct Names {
+    items: Vec<Name>,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    name: String,
+}
