@@ -203,6 +203,29 @@ impl Daemon {
         Self::spawn(&mut command, bpffs, run)
     }
 
+    /// Starts one that learns all from a control plane, for these `(dataplane, cgroup)`, and waits until it is ready.
+    pub fn of_control_plane(
+        bpffs: &Rc<Bpffs>,
+        url: &str,
+        workloads: &[(&str, &Path)],
+        more: &[impl AsRef<OsStr>],
+    ) -> Self {
+        let run = tempfile::tempdir().expect("a temporary directory can be made");
+        let socket = run.path().join(ADMIN_SOCKET);
+        let mut command = Command::new(binary());
+        command
+            .args(["run", "--url", url])
+            .arg("--bpffs")
+            .arg(bpffs.path())
+            .arg("--admin-socket")
+            .arg(&socket);
+        command.arg("--state-dir").arg(state_directory(&socket));
+        for (dataplane, cgroup) in workloads {
+            command.arg("--workload").arg(format!("{dataplane}={}", cgroup.display()));
+        }
+        Self::spawn(command.args(more), bpffs, run)
+    }
+
     /// As a container of a pod on this node would be started, without flags but those for its places: the account of
     /// the pod is where Kubernetes puts it.
     pub fn in_pod(

@@ -198,6 +198,7 @@ impl Follower {
         let zones: Option<Zones> = zones.and_then(|answer| serde_json::from_slice(&answer).ok());
         let about = About::of(index, config, zones);
         info!("the control plane at {} is {about}", self.options.access.url());
+        self.store.keep_index(&about.index);
         self.about = Some(about);
         // Each list may be another one there.
         self.due.clear();
@@ -221,7 +222,8 @@ impl Follower {
     }
 
     fn version(&self) -> Option<Version> {
-        self.about.as_ref().and_then(|about| about.index.version())
+        let index = self.about.as_ref().map(|about| &about.index).or(self.store.kept_index.as_ref());
+        index.and_then(Index::version)
     }
 
     /// The lists of all meshes that are known.

@@ -15,6 +15,7 @@ use super::{
     NAME,
     access::Url,
     failure::Failure,
+    index::Index,
     list::{List, Seen},
     lists::ListName,
     pages::{Item, Whole},
@@ -24,12 +25,17 @@ use crate::resources::{Identity, MeshName, Provenance, Resource};
 /// So often what is alike is looked through.
 const LOOK_THROUGH: usize = 1 << 14;
 
+/// The path of what a control plane says of itself.
+const INDEX: &str = "/";
+
 /// What is known.
 pub(super) struct Store {
     /// Where it is all from: what was kept of another control plane is of no use.
     url: Url,
     pub(super) objects: Objects,
     pub(super) lists: BTreeMap<ListName, List>,
+    /// What the control plane was that it is from, if an earlier daemon has kept that.
+    pub(super) kept_index: Option<Index>,
     reading: Reading,
     /// What is to be kept.
     changes: Vec<Change>,
@@ -57,13 +63,18 @@ impl Store {
     pub(super) fn new(url: Url, rules: Rules) -> Self {
         let reading = Reading { rules, alike: Alike::default(), read: 0 };
         let objects = Objects::new(NAME);
-        Self { url, objects, lists: BTreeMap::new(), reading, changes: Vec::new() }
+        Self { url, objects, lists: BTreeMap::new(), kept_index: None, reading, changes: Vec::new() }
     }
 
     /// What an earlier daemon has kept of these lists. The rest is to be forgotten.
     pub(super) fn begin_with(&mut self, records: Vec<Record>, is_wanted: impl Fn(&ListName) -> bool) {
         for Record { place, entries } in records {
-            let name = place.strip_prefix(self.url.to_string().as_str()).and_then(ListName::of_path);
+            let path = place.strip_prefix(self.url.to_string().as_str());
+            if path == Some(INDEX) {
+                self.kept_index = entries.first().and_then(|entry| serde_json::from_str(&entry.value).ok());
+                continue;
+            }
+            let name = path.and_then(ListName::of_path);
             let Some(name) = name.filter(|name| is_wanted(name)) else {
                 self.changes.push(Change { place, ..Change::default() });
                 continue;
@@ -77,6 +88,15 @@ impl Store {
                 list.objects.insert(called, Seen { hash: None, held });
             }
         }
+    }
+
+    /// Keeps what the control plane is: its rules hold as long as it is away.
+    pub(super) fn keep_index(&mut self, index: &Index) {
+        let mut change = Change { place: format!("{}{INDEX}", self.url), ..Change::default() };
+        if let Ok(json) = serde_json::to_string(index) {
+            change.lines.add(&vec!["Index".to_owned()], &json);
+        }
+        self.changes.push(change);
     }
 
     /// What is known of a list.

@@ -119,6 +119,18 @@ fn what_is_kept_is_what_the_next_daemon_begins_with() {
 }
 
 #[test]
+fn what_the_control_plane_was_is_kept_too() {
+    let index = r#"{"product":"Kuma","version":"2.14.3","instanceId":"cp-1"}"#;
+    let index: Index = serde_json::from_str(index).unwrap();
+    let mut first = store();
+    first.keep_index(&index);
+    let mut next = store();
+    let records = first.take_changes().into_iter().map(Change::into_record).collect();
+    next.begin_with(records, |_| true);
+    assert_eq!((next.kept_index, next.changes.len()), (Some(index), 0));
+}
+
+#[test]
 fn only_what_has_changed_is_written_anew() {
     let mut store = store();
     let b = dataplane("b", "192.0.2.2");
