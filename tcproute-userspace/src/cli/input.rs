@@ -176,7 +176,8 @@ impl SourceArguments {
         Ok(Snapshot::clone(&merged))
     }
 
-    /// Follows all of it; of a control plane these meshes. Without a directory for what is in force, the daemon does all but keep it.
+    /// Follows all of it; of a control plane these meshes. Without a directory for what is in force, the daemon does
+    /// all but keep it.
     pub(super) fn follow(
         &self,
         state: &Result<StateDirectory>,

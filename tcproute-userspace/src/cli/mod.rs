@@ -143,7 +143,7 @@ impl ReadingArguments {
 struct Input {
     #[command(flatten)]
     sources: SourceArguments,
-    /// The mesh of the Dataplanes that are named. May be given several times: then it is the first one's unless they are
+    /// The mesh of the Dataplanes that are named. May be given several times: then it is the first one, unless they are
     /// named MESH/DATAPLANE. Of a control plane only these meshes are read.
     #[arg(long = "mesh", default_values_t = [MeshName::default()], value_name = "MESH")]
     meshes: Vec<MeshName>,

@@ -127,7 +127,7 @@ impl Resources {
         }
     }
 
-    /// Adds one, unless the same is there already: that stays what it is in memory, so that nothing is looked at for it.
+    /// Adds one, unless the same is there: that stays what it is in memory, so that nothing is looked at for it.
     /// Whether it is another one.
     pub fn put(&mut self, resource: Resource) -> bool {
         let is_other = self.get(&resource.identity()).as_ref() != Some(&resource);

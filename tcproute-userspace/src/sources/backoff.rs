@@ -1,6 +1,7 @@
 //! How long to wait before what has failed is tried again. Pure.
 //!
-//! Of our own, for clusters, too: that of kube's watcher begins anew before each list, so it never grows while the first one fails.
+//! Of our own, for clusters, too: that of kube's watcher begins anew before each list, so it never grows while the
+//! first one fails.
 
 use std::time::Duration;
 
