@@ -204,7 +204,7 @@ impl Context<'_> {
         let mut warnings = BTreeSet::new();
         let reason = self
             .reason_of_policies(key, protocol, &mut depends)
-            .or_else(|| self.reason_of_backends(service, &backends))
+            .or_else(|| self.reason_of_backends(service, key.zone.as_deref(), &backends))
             .or_else(|| self.reason_of_size(&backends));
         // What is left to the proxy is kept there anyway.
         let permissions = if reason.is_none() { self.permissions(service, &backends) } else { Vec::new() };

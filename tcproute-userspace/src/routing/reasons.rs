@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     policy::Compat,
-    resources::{HttpRule, MtlsMode, OtherPolicy, PERMISSION, PolicyHeader, ServiceKind},
+    resources::{HttpRule, MtlsMode, OtherPolicy, PERMISSION, PolicyHeader, ServiceKind, Zone},
 };
 
 /// Addresses that the backendRefs of one destination may lead to, where several mean different ones: each is 32 bytes.
@@ -102,7 +102,13 @@ impl Context<'_> {
     }
 
     /// Why connections to the service have to be left to the proxy because of where they would end, if they have to.
-    pub(super) fn reason_of_backends(&self, service: ServiceId, backends: &Backends<'_>) -> Option<Reason> {
+    /// `zone` is that of who dials, if that is known.
+    pub(super) fn reason_of_backends(
+        &self,
+        service: ServiceId,
+        zone: Option<&str>,
+        backends: &Backends<'_>,
+    ) -> Option<Reason> {
         if backends.unknown {
             let text = "its backendRefs name services by labels that none has".to_owned();
             return Some(Reason::surprising(text));
@@ -121,7 +127,12 @@ impl Context<'_> {
                     let text = format!("MeshExternalService {name} is reached through a zone egress");
                     return Some(Reason::surprising(text));
                 }
-                if port.kind == ServiceKind::MeshService && port.meta.is_synced() {
+                // A global control plane has those of all zones as they are there.
+                let is_elsewhere = match (zone, port.meta.zone()) {
+                    (Some(own), Zone::Named(zone)) => zone != own,
+                    _ => false,
+                };
+                if port.kind == ServiceKind::MeshService && (port.meta.is_synced() || is_elsewhere) {
                     let text = format!("MeshService {name} is of another zone");
                     return Some(Reason::surprising(text));
                 }

@@ -1,7 +1,7 @@
 //! Whatever a control plane answers: what was known stays in force, and it is told why.
 
 use tcproute_tests::{
-    control_plane::{Fault, Options, Server, Version},
+    control_plane::{Authority, Fault, Options, Server, Tls, Version},
     is_root,
     tcproute::Daemon,
     wait_for,
@@ -11,18 +11,22 @@ use super::fixture::{Setup, lead, others, source, tcproute, why};
 
 const LIST: &str = "/meshes/default/dataplanes";
 
-/// Each fault of each kind of answer, one after the other, for a daemon that runs.
+/// Each fault of each kind of answer, one after the other, for a daemon that runs; over TLS.
 #[test]
 fn no_fault_changes_a_route_and_each_is_told() {
     if !is_root("no_fault_changes_a_route_and_each_is_told") {
         return;
     }
+    let authority = Authority::new();
+    let directory = tempfile::tempdir().unwrap();
+    let ca = authority.write_to(directory.path()).ca;
     for version in Version::ALL {
-        let server = Server::start(Options::of(version));
+        let tls = Some(Tls::new(authority.server()));
+        let server = Server::start(Options { tls, ..Options::of(version) });
         let setup = Setup::new();
         server.put_yaml(&setup.documents());
         others(&server, 9);
-        let daemon = setup.start(&server.url(), &[]);
+        let daemon = setup.start(&server.url(), &["--ca", ca.to_str().unwrap()]);
         setup.reach("v1");
         for (fault, told) in [
             (Fault::status(500), "it says 500"),

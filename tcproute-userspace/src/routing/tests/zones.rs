@@ -48,6 +48,24 @@ fn a_mesh_service_of_another_zone_is_left_to_the_proxy() {
     assert_eq!(routes.routes[0].destination.reason, "MeshService far is of another zone");
 }
 
+/// As a global control plane has them.
+#[test]
+fn a_mesh_service_that_is_another_zones_own_is_left_to_the_proxy() {
+    let web = WEB.replace("name: web\n", "name: web\nlabels: {kuma.io/origin: zone, kuma.io/zone: east}\n");
+    let reason = |zone: &str| {
+        let service = format!(
+            "type: MeshService\nname: db\nlabels: {{kuma.io/origin: zone, kuma.io/zone: {zone}, app: db}}\n\
+             spec: {{selector: {{dataplaneTags: {{kuma.io/service: db}}}}, ports: [{{port: 1, targetPort: 5432}}]}}"
+        );
+        let policy = route("r", MESH, "{kind: MeshService, labels: {app: db}, port: 1}");
+        let policy = policy.replace("spec:", "labels: {kuma.io/origin: global}\nspec:");
+        let routes = resolve_with(&[&web, &service, &db(&[(1, "")]), &policy], LATEST);
+        routes.routes[0].destination.reason.clone()
+    };
+    assert_eq!(reason("west"), "MeshService db is of another zone");
+    assert_eq!(reason("east"), "MeshTCPRoute");
+}
+
 #[test]
 fn a_name_means_a_service_in_the_zone_of_the_policy() {
     let service = "type: MeshService\nname: pg\nlabels: {kuma.io/zone: east, kuma.io/origin: zone}\n\
