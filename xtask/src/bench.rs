@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// Of `scale`: only snapshots from memory, without files
     #[arg(long, conflicts_with = "grid")]
     from_memory: bool,
+    /// Of `control-plane`: Dataplanes
+    #[arg(long)]
+    dataplanes: Option<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -44,6 +47,8 @@ enum What {
     Scale,
     /// How a node of a large cluster fares, with a real API server; as root
     Cluster,
+    /// How a daemon fares that follows the REST API of a control plane with a large mesh; as root
+    ControlPlane,
 }
 
 /// Builds everything in release mode and measures.
@@ -61,6 +66,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wants(What::Cluster) {
         cluster()?;
+    }
+    if wants(What::ControlPlane) {
+        control_plane(options)?;
     }
     Ok(())
 }
@@ -112,6 +120,14 @@ fn cluster() -> Result<()> {
     let mut bench = on_the_kernel("cluster")?;
     programs.tell(&mut bench);
     command::run(bench.arg("--json").arg(figures("cluster.json")?))
+}
+
+fn control_plane(options: &Options) -> Result<()> {
+    let mut bench = on_the_kernel("control-plane")?;
+    if let Some(dataplanes) = options.dataplanes {
+        bench.arg("--dataplanes").arg(dataplanes.to_string());
+    }
+    command::run(bench.arg("--json").arg(figures("control-plane.json")?))
 }
 
 /// Where the figures of a benchmark are written.

@@ -162,7 +162,7 @@ fn head(report: &Report) -> Text {
         }
     });
     for Source { name, resources, changed, answered, server, failing, stale, kept } in &report.sources {
-        let heard = answered.map(|at| format!(", heard at {at:.0}")).unwrap_or_default();
+        let heard = answered.map(|at| format!(", last answer at {at:.0}")).unwrap_or_default();
         lines.push(format!("source   {name}: {resources} resources, changed at {changed:.0}{heard}"));
         if let Some(server) = server {
             lines.push(format!("         {server}"));
