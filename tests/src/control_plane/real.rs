@@ -43,11 +43,24 @@ const PORTS: [&str; 7] = [
     "KUMA_MULTIZONE_GLOBAL_KDS_GRPC_PORT",
 ];
 
+/// So often it is started again: it listens everywhere, where others may have taken a port meanwhile.
+const TRIES: u32 = 3;
+
 const LOG: &str = "kuma-cp.log";
 
 impl Real {
     /// Starts this binary, and waits until it answers and has its mesh `default`.
     pub fn start(binary: &Path) -> Result<Self> {
+        let mut tries = 1..=TRIES;
+        loop {
+            match Self::try_start(binary) {
+                Err(error) if tries.next().is_some() => println!("once more, with other ports: {error:#}"),
+                started => return started,
+            }
+        }
+    }
+
+    fn try_start(binary: &Path) -> Result<Self> {
         let version = version_of(binary)?;
         let directory = tempfile::Builder::new().prefix("tcproute-kuma-").tempdir()?;
         let log = File::create(directory.path().join(LOG))?;

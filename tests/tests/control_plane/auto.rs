@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use nix::ifaddrs::getifaddrs;
+use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrIn};
 use tcproute_tests::{cgroup::TestCgroup, client::reaches, tcproute::Daemon, wait_for};
 
 use super::fixture::{Setup, each};
 
 /// An address of this host, which is only told and never dialled.
 fn own_address() -> Option<IpAddr> {
-    let v4 = getifaddrs().unwrap().filter_map(|it| it.address?.as_sockaddr_in().map(|address| address.ip()));
+    let v4 = getifaddrs().unwrap().filter_map(|it| it.address?.as_sockaddr_in().map(SockaddrIn::ip));
     v4.map(IpAddr::V4).find(|ip| !ip.is_loopback())
 }
 

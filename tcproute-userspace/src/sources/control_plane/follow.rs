@@ -56,6 +56,9 @@ const GLOBAL: &str = "it is global, and has the Dataplanes of all zones: only th
 /// Why nothing can be applied to a control plane in a cluster.
 const ON_KUBERNETES: &str = "it runs on Kubernetes, where resources are applied to the API server";
 
+/// So often it is asked what it is beside its version.
+const ABOUT: Duration = Duration::from_mins(10);
+
 /// Lists that are due so soon are read together.
 const TOGETHER: Duration = Duration::from_millis(50);
 
@@ -65,6 +68,8 @@ pub(super) struct Follower {
     store: Store,
     keeper: Keeper,
     about: Option<About>,
+    /// When it was asked last what only few may know.
+    asked_about: Instant,
     /// Why nothing can be asked for at present, and since when.
     failing: Option<(String, SystemTime)>,
     backoff: Backoff,
@@ -90,6 +95,7 @@ impl Follower {
             store,
             keeper,
             about: None,
+            asked_about: Instant::now(),
             failing: None,
             backoff: Backoff::default(),
             due: BTreeMap::new(),
@@ -153,10 +159,7 @@ impl Follower {
         self.greet().await?;
         self.answered.set();
         // Each time: of a mesh that is gone the lists are empty in 2.4, and that is not to count.
-        let meshes: Vec<ListName> = match &self.options.meshes {
-            Meshes::All => vec![ListName::Meshes],
-            Meshes::Named(meshes) => meshes.iter().cloned().map(ListName::Mesh).collect(),
-        };
+        let meshes = self.meshes();
         for list in &meshes {
             self.take(list, random).await?;
         }
@@ -173,8 +176,9 @@ impl Follower {
             self.store.dismiss(&list);
             self.due.remove(&list);
         }
-        let next = self.due.values().min().copied();
-        Ok(next.unwrap_or(begun + pace::wait(self.options.interval, 0, Duration::ZERO, random)))
+        // Lists that are not there at present are due for long.
+        let soonest = begun + pace::wait(self.options.interval, 0, Duration::ZERO, random);
+        Ok(self.due.values().min().map_or(soonest, |next| soonest.max(*next)))
     }
 
     /// Finds out who answers.
@@ -188,15 +192,20 @@ impl Follower {
         };
         let asked = || format!("{}/", self.options.access.url());
         let index = index.await.map_err(|failure| Failed { asked: asked(), failure })?;
-        if self.about.as_ref().is_some_and(|about| about.index == index) {
+        let is_known = self.about.as_ref().is_some_and(|about| about.index == index);
+        if is_known && self.asked_about.elapsed() < ABOUT {
             return Ok(());
         }
+        self.asked_about = Instant::now();
         // Not everybody may know, and it is good to know only.
         let config = self.server.get("/config", SHORT).await.ok();
         let config: Option<Config> = config.and_then(|answer| serde_json::from_slice(&answer).ok());
         let zones = self.server.get("/zones?size=1", SHORT).await.ok();
         let zones: Option<Zones> = zones.and_then(|answer| serde_json::from_slice(&answer).ok());
         let about = About::of(index, config, zones);
+        if self.about.as_ref() == Some(&about) {
+            return Ok(());
+        }
         info!("the control plane at {} is {about}", self.options.access.url());
         self.store.keep_index(&about.index);
         self.about = Some(about);
@@ -224,6 +233,14 @@ impl Follower {
     fn version(&self) -> Option<Version> {
         let index = self.about.as_ref().map(|about| &about.index).or(self.store.kept_index.as_ref());
         index.and_then(Index::version)
+    }
+
+    /// Where it is told which meshes there are.
+    fn meshes(&self) -> Vec<ListName> {
+        match &self.options.meshes {
+            Meshes::All => vec![ListName::Meshes],
+            Meshes::Named(meshes) => meshes.iter().cloned().map(ListName::Mesh).collect(),
+        }
     }
 
     /// The lists of all meshes that are known.
@@ -352,8 +369,7 @@ impl Follower {
         let is_read = |list: &ListName| self.store.lists.get(list).is_some_and(|list| list.is_read);
         let health = match failing.as_slice() {
             [] if self.about.is_some()
-                && self.lists().next().is_some()
-                && self.lists().all(|list| is_read(&list)) =>
+                && self.meshes().into_iter().chain(self.lists()).all(|list| is_read(&list)) =>
             {
                 Health::Well
             }

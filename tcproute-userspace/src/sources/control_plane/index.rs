@@ -6,15 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::Compat;
 
-/// `GET /`.
+/// `GET /`. What tells one instance from another is of no concern: several may answer in turns.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Index {
     product: String,
     version: String,
-    /// Another one after each start.
-    #[serde(default)]
-    instance_id: String,
 }
 
 /// `GET /config`, which not everybody may read.

@@ -94,7 +94,7 @@ impl Store {
     pub(super) fn keep_index(&mut self, index: &Index) {
         let mut change = Change { place: format!("{}{INDEX}", self.url), ..Change::default() };
         if let Ok(json) = serde_json::to_string(index) {
-            change.lines.add(&vec!["Index".to_owned()], &json);
+            change.lines.add(&["Index".to_owned()], &json);
         }
         self.changes.push(change);
     }

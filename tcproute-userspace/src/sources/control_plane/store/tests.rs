@@ -120,7 +120,7 @@ fn what_is_kept_is_what_the_next_daemon_begins_with() {
 
 #[test]
 fn what_the_control_plane_was_is_kept_too() {
-    let index = r#"{"product":"Kuma","version":"2.14.3","instanceId":"cp-1"}"#;
+    let index = r#"{"product":"Kuma","version":"2.14.3"}"#;
     let index: Index = serde_json::from_str(index).unwrap();
     let mut first = store();
     first.keep_index(&index);
