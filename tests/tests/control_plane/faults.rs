@@ -84,9 +84,12 @@ fn a_control_plane_that_hangs_holds_nothing_up() {
     server.fault(LIST, Fault::Hang, None);
     wait_for("it is told", || why(&daemon).is_some_and(|why| why.contains("has not answered within 10s")));
     assert_eq!(setup.reached(10), ["v1"]);
-    server.clear_faults();
+    // What it does answer is in force, although this list is still waited for.
     server.put_yaml(&lead(0, 1));
     setup.reach("v2");
+    assert!(why(&daemon).is_some());
+    server.clear_faults();
+    wait_for("it is over", || why(&daemon).is_none());
 }
 
 #[test]

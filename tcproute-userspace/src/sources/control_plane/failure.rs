@@ -99,16 +99,9 @@ impl Failure {
         )
     }
 
-    /// Whether whatever else is asked for would fail as well.
-    pub(super) const fn is_of_all(&self) -> bool {
-        matches!(
-            self,
-            Self::Configuration(_)
-                | Self::Unauthorized(_)
-                | Self::TooMany(_)
-                | Self::Connection(_)
-                | Self::Silent(_)
-        )
+    /// Whether whatever else is asked for may fail as well.
+    pub(super) const fn may_be_of_all(&self) -> bool {
+        matches!(self, Self::Configuration(_) | Self::Connection(_) | Self::Silent(_))
     }
 
     /// How long to wait, if it has said so.

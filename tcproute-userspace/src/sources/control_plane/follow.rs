@@ -269,6 +269,12 @@ impl Follower {
     async fn take(&mut self, list: &ListName, random: f64) -> Result<Duration, Failed> {
         let now = SystemTime::now();
         let read = self.read(list, now).await;
+        // Where something else is answered, it is this list alone that is not.
+        let is_of_all = match &read {
+            Err(Failure::TooMany(_) | Failure::Unauthorized(_)) => true,
+            Err(failure) if failure.may_be_of_all() => self.server.get("/", SHORT).await.is_err(),
+            _ => false,
+        };
         let is_known = self.version().is_some();
         let known = self.store.list(list);
         let failure = match read {
@@ -290,7 +296,7 @@ impl Follower {
             Err(failure) => failure,
         };
         let asked = format!("{}{list}", self.options.access.url());
-        if failure.is_of_all() {
+        if is_of_all {
             return Err(Failed { asked, failure });
         }
         let why = format!("{asked}: {failure}");
