@@ -28,6 +28,7 @@ pub mod policy;
 pub mod privileges;
 pub mod resources;
 pub mod routing;
+pub mod service_manager;
 pub mod sidecar;
 mod sockopt;
 pub mod sources;

@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod completions;
+mod config;
 mod control_plane;
 mod detach;
 mod diff;
@@ -9,9 +10,12 @@ mod exec;
 mod failure;
 mod hosted;
 mod input;
+mod layers;
 mod output;
+mod reload;
 mod resolve;
 mod run;
+mod signals;
 mod stats;
 mod status;
 mod text;
@@ -22,7 +26,7 @@ mod validate;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use ipnet::IpNet;
 use tokio::runtime::Runtime;
 use tracing::level_filters::LevelFilter;
@@ -39,6 +43,7 @@ use crate::{
 };
 use failure::{BadUsage, FAILED, report};
 use input::SourceArguments;
+use layers::Layers;
 
 /// Routes TCP connections by MeshTCPRoute, in the kernel, at connect() time.
 #[derive(Debug, Parser)]
@@ -70,6 +75,8 @@ enum Command {
     Validate(validate::Validate),
     /// Check whether this node has what is needed, and tell the remedy for what is missing.
     Doctor(doctor::Doctor),
+    /// Show what the daemon would go by, and where each of it is from.
+    Config(config::Config),
     /// Print a script by which a shell completes commands and options.
     Completions(completions::Completions),
 }
@@ -250,11 +257,27 @@ impl Cli {
     /// passes on its command's code.
     pub fn main() -> ExitCode {
         failure::tell_panics();
-        let cli = match Self::try_parse() {
-            Ok(cli) => cli,
-            Err(error) => return failure::usage(error),
+        let layers = match Layers::of_process() {
+            Ok(layers) => layers,
+            Err(error) => {
+                report(&error);
+                return failure::exit_code(&error);
+            }
         };
-        let code = cli.run().unwrap_or_else(|error| {
+        let matches = Self::command().try_get_matches_from(&layers.arguments);
+        let cli = matches.and_then(|matches| Ok((Self::from_arg_matches(&matches)?, matches)));
+        let (mut cli, matches) = match cli {
+            Ok(cli) => cli,
+            Err(error) => return failure::usage(layers.attribute(error)),
+        };
+        if let Command::Run(run) = &mut cli.command {
+            run.taken.clone_from(&layers.arguments);
+        }
+        let done = match (&cli.command, matches.subcommand()) {
+            (Command::Config(config), Some((_, matches))) => config.run(&layers, matches),
+            _ => cli.run(),
+        };
+        let code = done.unwrap_or_else(|error| {
             // What was said before comes before.
             logging::finish();
             report(&error);
@@ -291,7 +314,7 @@ impl Command {
             | Self::Detach(_) => {
                 logging::start(LevelFilter::WARN, false, Writing::AtOnce);
             }
-            Self::Validate(_) | Self::Doctor(_) | Self::Completions(_) => {}
+            Self::Validate(_) | Self::Doctor(_) | Self::Config(_) | Self::Completions(_) => {}
         }
         match self {
             Self::Run(run) => Box::pin(run.run()).await,
@@ -304,6 +327,8 @@ impl Command {
             Self::Validate(validate) => validate.run().await,
             Self::Doctor(doctor) => doctor.run(),
             Self::Detach(detach) => detach.run(),
+            // That one is done before there are threads.
+            Self::Config(_) => Ok(ExitCode::SUCCESS),
             Self::Completions(completions) => completions.run(),
         }
     }

@@ -1,18 +1,17 @@
 //! `tcproute run`: the daemon.
 
-use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    ffi::OsString, io, net::SocketAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use nix::unistd::gethostname;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 use tracing::{info, warn};
 
-use super::{BadUsage, Input, hosted, input::Followed, uncovered};
+use super::{BadUsage, Input, hosted, input::Followed, reload, signals::Signals, uncovered};
 use crate::{
     admin::Admin,
     agent::{self, Agent, Inputs, Settings},
@@ -26,6 +25,7 @@ use crate::{
     plan::EjectionPolicy,
     privileges,
     resources::MeshName,
+    service_manager,
     sidecar::Mode,
     sources::{
         dns,
@@ -44,6 +44,10 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
+    /// Where flags are set that are neither given here nor by a variable of the environment, such as
+    /// TCPROUTE_POLL_INTERVAL for --poll-interval [default: /etc/tcproute/config.yaml, if it is there]
+    #[arg(long, value_name = "PATH")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     input: Input,
     /// Refuse to start if anything cannot be used. Otherwise what cannot be used is told and left out.
@@ -93,6 +97,9 @@ pub(super) struct Run {
     /// read it there.
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin_listen: Option<SocketAddr>,
+    /// All arguments, with what is set elsewhere.
+    #[arg(skip)]
+    pub(super) taken: Vec<OsString>,
     /// Where links are pinned a second time.
     #[arg(skip = Err(io::ErrorKind::Unsupported.into()))]
     spare: io::Result<SpareBpffs>,
@@ -205,16 +212,15 @@ impl Run {
         }
 
         let pins = PinDirectory::claim(&self.bpffs, self.spare)?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        service_manager::starting();
+        let mut signals = Signals::listen()?;
         let (desk, handle) = agent::desk();
         let admin = Admin::open(&self.admin.admin_socket, self.admin_listen, &handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
         // What is in force is not taken back before it is known what takes its place.
         let answered = tokio::select! {
             answered = sources.answered(patience, !is_first) => answered,
-            _ = interrupt.recv() => return stopped_early(admin).await,
-            _ = terminate.recv() => return stopped_early(admin).await,
+            () = signals.stop() => return stopped_early(admin).await,
         };
         if !answered {
             let seconds = self.start_timeout.as_secs();
@@ -224,7 +230,7 @@ impl Run {
         let settings = Settings { ejection, drain: self.drain, ..self.input.settings(routing) };
         let links = PinnedLinks::new(pins.link_directories()?);
         if let (Some(pods), Some(complaints)) = (local_pods.clone(), complaints) {
-            tokio::spawn(uncovered::tell(handle, pods, complaints));
+            tokio::spawn(uncovered::tell(handle.clone(), pods, complaints));
         }
         let workloads = workloads(hierarchy, named, local_pods, Arc::new(move |cgroup| links.cgroup(cgroup)));
         let inputs = Inputs {
@@ -246,25 +252,15 @@ impl Run {
             Err(error) => return Err(error),
         };
         info!(workloads = agent.workloads(), "routes in force");
-        agent
-            .serve_until(async {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-            })
-            .await?;
-        agent.log_counters();
-        let unpinned = agent.unpinned();
-        // Listeners to events hear that there are no more.
-        drop(agent);
-        admin.close().await;
-        match unpinned {
-            None => info!("stopping: the routes stay in force until `tcproute detach`"),
-            Some(why) => {
-                warn!("stopping: the routes may end with this daemon, since not all is pinned: {why}");
-            }
-        }
+        service_manager::ready(agent.workloads());
+        tokio::spawn(service_manager::watch(handle.clone()));
+        let look = || {
+            service_manager::reloading();
+            reload::look(&self.taken);
+            service_manager::ready(handle.state().workloads.len());
+        };
+        agent.serve_until(signals.stop_or(look)).await?;
+        stop(agent, admin).await;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -318,6 +314,22 @@ fn workloads(
     let pods = pods.map(|pods| PodCgroups::new(hierarchy.clone(), pods, Arc::clone(&confirm)));
     let named = named.map(|named| NamedCgroups::new(hierarchy, named, confirm));
     Workloads { named, pods }
+}
+
+/// Leaves the routes as they are.
+async fn stop(agent: Agent<'_>, admin: Admin) {
+    service_manager::stopping();
+    agent.log_counters();
+    let unpinned = agent.unpinned();
+    // Listeners to events hear that there are no more.
+    drop(agent);
+    admin.close().await;
+    match unpinned {
+        None => info!("stopping: the routes stay in force until `tcproute detach`"),
+        Some(why) => {
+            warn!("stopping: the routes may end with this daemon, since not all is pinned: {why}");
+        }
+    }
 }
 
 async fn stopped_early(admin: Admin) -> Result<ExitCode> {

@@ -19,7 +19,10 @@ pub mod snapshot;
 mod thread;
 mod together;
 
-pub use documents::{Rules, Strictness};
+pub use documents::{
+    Rules, Strictness,
+    settings::{Setting, settings},
+};
 pub use error::{InputError, InputErrors};
 pub use files::{Reading, load, parse, read};
 

@@ -14,6 +14,7 @@ mod notes;
 mod path;
 mod scalar;
 mod segments;
+pub(super) mod settings;
 mod tree;
 mod yaml;
 
