@@ -8,14 +8,25 @@ use crate::command;
 /// What needs a kube-apiserver and no particular kernel.
 pub(crate) const CLUSTER: &str = "cluster";
 
-/// As arguments of `cargo test`, what runs on each kernel: all the others.
-pub(crate) fn of_kernels() -> Result<Vec<String>> {
-    let mut metadata = command::cargo();
-    metadata.args(["metadata", "--format-version=1", "--no-deps"]);
-    arguments(&command::capture(&mut metadata)?)
+/// What the kernel has no part in: once is enough, on a machine that is fast.
+const ONCE: [&str; 2] = ["control_plane", "service"];
+
+/// As arguments of `cargo test`, what runs here: all but the cluster tests.
+pub(crate) fn here() -> Result<Vec<String>> {
+    arguments(&metadata()?, &[CLUSTER])
 }
 
-fn arguments(metadata: &str) -> Result<Vec<String>> {
+/// The same, of what runs on each kernel.
+pub(crate) fn of_kernels() -> Result<Vec<String>> {
+    arguments(&metadata()?, &[&[CLUSTER], &ONCE[..]].concat())
+}
+
+fn metadata() -> Result<String> {
+    let mut metadata = command::cargo();
+    command::capture(metadata.args(["metadata", "--format-version=1", "--no-deps"]))
+}
+
+fn arguments(metadata: &str, without: &[&str]) -> Result<Vec<String>> {
     let metadata: Value = serde_json::from_str(metadata)?;
     let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
     let tests = packages.iter().find(|package| package["name"] == "tcproute-tests");
@@ -25,8 +36,10 @@ fn arguments(metadata: &str) -> Result<Vec<String>> {
     };
     let names: Vec<&str> =
         targets.iter().filter(is_test).filter_map(|target| target["name"].as_str()).collect();
-    ensure!(names.contains(&CLUSTER), "there is no test {CLUSTER}");
-    let others = names.iter().filter(|&&name| name != CLUSTER);
+    for name in without {
+        ensure!(names.contains(name), "there is no test {name}");
+    }
+    let others = names.iter().filter(|name| !without.contains(name));
     let beside = ["--lib", "--bins"].map(str::to_owned).into_iter();
     Ok(beside.chain(others.map(|name| format!("--test={name}"))).collect())
 }
@@ -45,12 +58,16 @@ mod tests {
                 {"kind": ["test"], "name": "live"},
             ]},
         ]});
-        assert_eq!(arguments(&metadata.to_string()).unwrap(), ["--lib", "--bins", "--test=live"]);
+        let arguments = |without: &[&str]| arguments(&metadata.to_string(), without);
+        assert_eq!(arguments(&[CLUSTER]).unwrap(), ["--lib", "--bins", "--test=live"]);
+        assert!(arguments(&["gone"]).unwrap_err().to_string().contains("there is no test gone"));
     }
 
     #[test]
     fn the_kernel_tests_are_found() {
         let arguments = of_kernels().unwrap();
         assert!(arguments.contains(&"--test=live".to_owned()), "{arguments:?}");
+        let once = "--test=control_plane".to_owned();
+        assert!(here().unwrap().contains(&once) && !arguments.contains(&once));
     }
 }

@@ -106,7 +106,6 @@ pub(super) fn content(binary: &Path, programs: &[(PathBuf, String)]) -> Result<P
     tree.python()?;
     // The tests find these where they were compiled.
     tree.all(&workspace::root().join("examples"))?;
-    tree.all(&workspace::root().join("deploy"))?;
     tree.all(&workspace::objects())?;
     fs::create_dir_all(tree.inside(&workspace::root().join("tests").to_string_lossy()))?;
     fs::write(tree.root.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
