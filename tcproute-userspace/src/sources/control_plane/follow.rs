@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -16,29 +15,26 @@ use tracing::{info, warn};
 
 use super::{
     super::{
-        InputError,
         backoff::Backoff,
         documents::{Rules, Strictness},
         last_good::{Keeper, LastGood},
-        snapshot::{self, Bytes, Health, Kept, LastAnswer, Latest, Snapshot},
+        snapshot::{Kept, LastAnswer, Latest, Snapshot},
     },
     Meshes, Options,
     access::Server,
     failure::Failure,
-    index::{About, Config, Extent, Index, Version, Zones},
+    index::{About, Config, Index, Version, Zones},
     kinds,
-    lists::ListName,
+    list_name::ListName,
     pace,
     pages::{self, Whole},
     store::Store,
+    told::{Known, MOST},
 };
 use crate::{policy::Compat, resources::MeshName};
 
 /// Bytes of a page at most: a Dataplane has some 400, and some have very many outbounds.
 const PAGE: usize = 64 << 20;
-
-/// Bytes of all lists at most.
-const ALL: usize = 256 << 20;
 
 /// Bytes of any other answer at most.
 const SHORT: usize = 1 << 20;
@@ -48,13 +44,6 @@ const TEARS: usize = 4;
 
 /// The kind that is gone in 3.0.
 const CLASSIC: &str = "external-services";
-
-/// What is said of a control plane of many zones.
-const GLOBAL: &str = "it is global, and has the Dataplanes of all zones: only those of the zone of who dials are \
-                      endpoints, and where others are meant connections are left to the proxy";
-
-/// Why nothing can be applied to a control plane in a cluster.
-const ON_KUBERNETES: &str = "it runs on Kubernetes, where resources are applied to the API server";
 
 /// So often it is asked what it is beside its version.
 const ABOUT: Duration = Duration::from_mins(10);
@@ -335,7 +324,7 @@ impl Follower {
     async fn read_once(&mut self, list: &ListName) -> Result<Whole, Failure> {
         let Self { server, store, .. } = self;
         let others = store.bytes() - store.list(list).bytes;
-        let room = ALL.saturating_sub(others);
+        let room = MOST.saturating_sub(others);
         let known = &store.list(list).known;
         let mut pages = known.read();
         if let ListName::Mesh(_) = list {
@@ -369,47 +358,15 @@ impl Follower {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let failing =
-            self.failing.iter().chain(self.store.lists.values().filter_map(|list| list.failing.as_ref()));
-        let failing: Vec<&(String, SystemTime)> = failing.collect();
-        let is_read = |list: &ListName| self.store.lists.get(list).is_some_and(|list| list.is_read);
-        let health = match failing.as_slice() {
-            [] if self.about.is_some()
-                && self.meshes().into_iter().chain(self.lists()).all(|list| is_read(&list)) =>
-            {
-                Health::Well
-            }
-            [] => Health::Awaited,
-            [(why, since), rest @ ..] => {
-                let since = rest.iter().map(|(_, since)| *since).fold(*since, SystemTime::min);
-                let more =
-                    if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
-                Health::Failing { why: format!("{why}{more}"), since }
-            }
-        };
-        let server = self.about.as_ref().map(server);
-        let is_global = server.as_ref().is_some_and(|server| server.is_global);
-        let note =
-            |message| InputError::new(Path::new(&self.options.access.url().to_string()), None, message);
-        Snapshot {
-            resources: self.store.objects.resources.clone(),
-            rejected: self.store.objects.rejected.clone(),
-            notes: if is_global { vec![note(GLOBAL)] } else { Vec::new() },
+        let known = Known {
+            url: self.options.access.url(),
+            about: self.about.as_ref(),
             compat: self.compat(),
-            health,
-            bytes: Some(Bytes { read: self.store.bytes() as u64, most: ALL as u64 }),
-            server: server.map(Arc::new),
-        }
+            failing: self.failing.as_ref(),
+            store: &self.store,
+        };
+        known.snapshot(self.meshes().into_iter().chain(self.lists()))
     }
-}
-
-/// What is told of a control plane.
-fn server(about: &About) -> snapshot::Server {
-    let version = about.index.version();
-    let lacks = kinds::ALL.iter().filter(|kind| !kind.is_in(version)).map(|kind| kind.kind).collect();
-    let read_only = about.is_on_kubernetes().then_some(ON_KUBERNETES);
-    let is_global = about.extent == Extent::Global;
-    snapshot::Server { name: about.to_string(), lacks, read_only, is_global }
 }
 
 /// What cannot be asked for, as whatever else.

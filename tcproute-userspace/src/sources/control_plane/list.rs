@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 use super::{
     super::{backoff::Backoff, objects::Held},
     failure::Failure,
-    lists::ListName,
+    list_name::ListName,
     pages::{Item, Known},
 };
 

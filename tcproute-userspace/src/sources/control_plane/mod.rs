@@ -1,10 +1,10 @@
 //! Resources that a control plane of Kuma or Kong Mesh has, read over its REST API again and again.
 //!
 //! - `access`, `failure`: the control plane and what it does not give.
-//! - `index`: what it says of itself; `kinds`, `lists`: what is read of it, by version.
+//! - `index`: what it says of itself; `kinds`, `list_name`: what is read of it, by version.
 //! - `pages`: a list of several pages; `list`: what is new in it; `store`: all lists together.
 //! - `pace`: how long to wait before a list is read again.
-//! - `follow`: reads all of them again and again.
+//! - `follow`: reads all of them again and again; `told`: what is told of it.
 
 mod access;
 mod failure;
@@ -12,10 +12,11 @@ mod follow;
 mod index;
 mod kinds;
 mod list;
-mod lists;
+mod list_name;
 mod pace;
 mod pages;
 mod store;
+mod told;
 
 use std::{collections::BTreeSet, io, time::Duration};
 

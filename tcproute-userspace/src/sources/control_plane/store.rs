@@ -17,7 +17,7 @@ use super::{
     failure::Failure,
     index::Index,
     list::{List, Seen},
-    lists::ListName,
+    list_name::ListName,
     pages::{Item, Whole},
 };
 use crate::resources::{Identity, MeshName, Provenance, Resource};

@@ -1,4 +1,4 @@
-//! The lists that are read of a control plane.
+//! How the lists of a control plane are called.
 
 use std::{borrow::Cow, fmt};
 
