@@ -91,3 +91,24 @@ fn what_does_not_go_together_is_told() {
         assert!(output.status.code() == Some(2) && error.contains(told), "{arguments:?}: {error}");
     }
 }
+
+/// One that does not even answer at the start.
+#[test]
+fn a_control_plane_that_is_away_at_the_start_holds_no_file_up() {
+    if !is_root("a_control_plane_that_is_away_at_the_start_holds_no_file_up") {
+        return;
+    }
+    let server = Server::start(Options::default());
+    let setup = Setup::new();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mesh.yaml");
+    fs::write(&file, setup.documents()).unwrap();
+    server.stop();
+    let sources = ["--source", "control-plane", "--source", "files", "--resources", file.to_str().unwrap()];
+    let _daemon = setup.start(&server.url(), &sources);
+    setup.reach("v1");
+    // It comes, and what it has is before what files have.
+    server.restart();
+    server.put_yaml(&lead(0, 1));
+    setup.reach("v2");
+}
