@@ -155,7 +155,7 @@ impl RouteTables {
 
     /// Forgets destinations that nobody else has any more, once there may be as many of them as others.
     pub fn clean_up(&mut self) {
-        if self.tables.len() > 2 * self.kept.max(1024) {
+        if self.tables.len() > 2 * self.kept.max(64) {
             self.tables.retain(|_, (destination, _)| Arc::strong_count(destination) > 1);
             self.kept = self.tables.len();
         }

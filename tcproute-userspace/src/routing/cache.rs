@@ -13,7 +13,7 @@ use super::{
 pub(super) type Replaced = (Arc<Destination>, Arc<Destination>);
 
 /// So many that nobody uses any more may be kept before they are looked for.
-const MOST_UNUSED: usize = 4096;
+const MOST_UNUSED: usize = 64;
 
 /// Destinations by what they are made from.
 #[derive(Default)]
