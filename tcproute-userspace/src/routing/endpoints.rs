@@ -61,6 +61,8 @@ impl Endpoint {
 #[derive(Debug, Clone)]
 pub(super) struct Chosen<'a> {
     endpoints: Vec<&'a Endpoint>,
+    /// Those of other zones.
+    elsewhere: Vec<&'a Endpoint>,
     /// Whether they are outside the mesh: all of them are, or none.
     pub(super) external: bool,
     /// Whether any has an identity of its own.
@@ -72,7 +74,8 @@ impl<'a> Chosen<'a> {
     /// A service has endpoints of one kind only. In 2.4 those outside the mesh come first, in later versions the
     /// others.
     pub(super) fn of(compat: Compat, all: impl Iterator<Item = &'a Endpoint>, zone: Option<&str>) -> Self {
-        let within: Vec<&Endpoint> = all.filter(|endpoint| endpoint.is_within(zone)).collect();
+        let (within, elsewhere): (Vec<&Endpoint>, Vec<&Endpoint>) =
+            all.partition(|endpoint| endpoint.is_within(zone));
         let is_external = |endpoint: &&Endpoint| endpoint.is_external();
         let external = match compat {
             Compat::V2_4 => within.iter().any(is_external),
@@ -87,7 +90,7 @@ impl<'a> Chosen<'a> {
         };
         let endpoints: Vec<&Endpoint> = within.iter().filter(same_kind).copied().collect();
         let has_identities = endpoints.iter().any(|endpoint| endpoint.identity.is_some());
-        Self { endpoints, external, has_identities, protocol }
+        Self { endpoints, elsewhere, external, has_identities, protocol }
     }
 
     /// The protocol that they agree on.
@@ -98,6 +101,12 @@ impl<'a> Chosen<'a> {
     /// How many there are, whatever their tags.
     pub(super) const fn len(&self) -> usize {
         self.endpoints.len()
+    }
+
+    /// Whether there are some with the tags, and all of them are in other zones.
+    pub(super) fn are_elsewhere(&self, subset: Option<&Tags>) -> bool {
+        let fits = |endpoint: &&Endpoint| subset.is_none_or(|subset| includes(&endpoint.tags, subset));
+        self.with(subset).next().is_none() && self.elsewhere.iter().any(fits)
     }
 
     /// Those with the tags. Tags do not choose among endpoints outside the mesh.

@@ -149,6 +149,11 @@ impl Context<'_> {
             if let Some(mode) = mtls {
                 return Some(of_mtls(&format!("mesh {mesh} has mTLS on"), mode));
             }
+            if chosen.are_elsewhere(backend.subset) {
+                let text =
+                    format!("the endpoints of {name} are in other zones, which only a zone proxy reaches");
+                return Some(Reason::surprising(text));
+            }
             let strictest = backend.identities().min().filter(|_| !self.options.allow_mtls_bypass)?;
             Some(of_mtls(&format!("{name} has servers with a MeshIdentity"), strictest))
         })

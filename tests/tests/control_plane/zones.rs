@@ -2,7 +2,7 @@
 
 use tcproute_tests::{
     control_plane::{Options, Server, Version},
-    is_root,
+    is_root, wait_for,
 };
 
 use super::fixture::{Setup, lead, source, tcproute};
@@ -41,6 +41,14 @@ fn only_the_own_zone_is_dialled() {
             server.put_yaml(&documents.replace(&lead(100, 0), whole));
             let daemon = setup.start(&server.url(), &[]);
             setup.reach("v1");
+            // A share that is in another zone only.
+            server.put_yaml(
+                &lead(1, 1).replace("mesh: default\n", "mesh: default\nlabels: {kuma.io/origin: global}\n"),
+            );
+            wait_for("it is left to the proxy, and told", || {
+                let warnings = daemon.json("/v1/status")["warnings"].to_string();
+                warnings.contains("the endpoints of db are in other zones, which only a zone proxy reaches")
+            });
             let told = source(&daemon)["server"].as_str().unwrap().to_owned();
             assert!(told.starts_with(&format!("Kuma {}, global", version.number())), "{told}");
             let output = tcproute(&["validate"], &server.url(), &[]);

@@ -15,7 +15,27 @@ fn dataplanes_of_other_zones_are_no_endpoints() {
     let label = "labels: {kuma.io/zone: west}";
     let labelled = db(&[(1, "")]).replace("name: db-1\n", &format!("name: db-1\n{label}\n"));
     let web = WEB.replace("name: web\n", "name: web\nlabels: {kuma.io/zone: east}\n");
-    assert_eq!(backends(&resolve_with(&[&web, &labelled], V3))[0].2, Vec::<String>::new());
+    let routes = resolve_with(&[&web, &labelled], V3);
+    let reason = "the endpoints of db are in other zones, which only a zone proxy reaches";
+    assert_eq!(routes.routes[0].destination.reason, reason);
+}
+
+#[test]
+fn a_share_that_is_in_other_zones_only_leaves_all_of_it_to_the_proxy() {
+    let east = WEB.replace("team: a}", "team: a, kuma.io/zone: east}");
+    let endpoints = db(&[(1, ", kuma.io/zone: east, version: v1"), (2, ", kuma.io/zone: west, version: v2")]);
+    let reason = |refs: &str| {
+        let policy = route("r", MESH, refs);
+        resolve_with(&[&east, &endpoints, &policy], Options::default()).routes[0].destination.reason.clone()
+    };
+    let subset = |version: &str, weight: u32| {
+        format!("{{kind: MeshServiceSubset, name: db, tags: {{version: {version}}}, weight: {weight}}}")
+    };
+    let elsewhere = "the endpoints of db are in other zones, which only a zone proxy reaches";
+    assert_eq!(reason(&[subset("v1", 1), subset("v2", 1)].join(", ")), elsewhere);
+    // Without a share it does not matter, and what is nowhere is refused.
+    assert_eq!(reason(&[subset("v1", 1), subset("v2", 0)].join(", ")), "MeshTCPRoute");
+    assert_eq!(reason(&[subset("v1", 1), subset("v3", 1)].join(", ")), "MeshTCPRoute");
 }
 
 #[test]
