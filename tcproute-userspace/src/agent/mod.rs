@@ -489,11 +489,12 @@ impl<'a> Agent<'a> {
     /// Brings what is in force in step with what is wanted, after a change outside. Whether the maps were made larger.
     fn bring_in_step(&mut self, since: Instant, what: &str) -> bool {
         let Done { changed, grown, result } = self.take_steps(Attach::Now);
+        let ms = since.elapsed().as_secs_f64() * 1000.0;
+        // Whoever is told asks for them.
+        self.done(result, since);
         if changed > 0 {
-            let ms = since.elapsed().as_secs_f64() * 1000.0;
             info!("new routes in force: {changed} changed, {ms:.1} ms after {what}");
         }
-        self.done(result, since);
         grown
     }
 
