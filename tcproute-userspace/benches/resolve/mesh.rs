@@ -155,6 +155,7 @@ fn dataplane(name: String, address: SocketAddr, service: &ServiceName, more: &[(
         mesh: mesh(),
         name: ResourceName { name, namespace: None },
         meta: Meta::default(),
+        address: None,
         gateway: None,
         transparent: false,
         inbounds: vec![Inbound {

@@ -25,6 +25,8 @@ pub struct Dataplane {
     pub name: ResourceName,
     /// Its labels.
     pub meta: Meta,
+    /// Where it is itself, if that is no DNS name. Others may reach it elsewhere.
+    pub address: Option<IpAddr>,
     /// Whether it is a gateway, and of which kind: then it has no inbounds.
     pub gateway: Option<Gateway>,
     /// Whether what it dials is redirected to the proxy, whatever the address.
@@ -134,6 +136,10 @@ impl Dataplane {
             mesh,
             name,
             meta,
+            address: match own.own {
+                Some(Host::Ip(ip)) => Some(ip),
+                Some(Host::Name(_)) | None => None,
+            },
             gateway: networking.gateway.map(read_gateway),
             transparent,
             inbounds: complete(inbounds)?,

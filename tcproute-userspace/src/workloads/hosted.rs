@@ -1,11 +1,11 @@
 //! The Dataplanes of this host, by their addresses: `--workload auto`. A label says in which cgroup each is. Pure.
 //!
-//! A control plane of Kuma 2.4 has no labels: there it is a tag of an inbound.
+//! A control plane of Kuma 2.4 has no labels: there it is a tag of an inbound, or of a gateway.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{DataplaneName, cgroups::Cgroup2, named::Named};
-use crate::resources::{Dataplane, ExternalAddress};
+use crate::resources::{Dataplane, Gateway};
 
 /// The label or tag with a unit of systemd or, where that may be, the path of a cgroup.
 pub const CGROUP_LABEL: &str = "tcproute.io/cgroup";
@@ -16,15 +16,16 @@ pub fn hosted(
     addresses: &BTreeSet<IpAddr>,
     hierarchy: &Cgroup2,
 ) -> Option<Result<Named, String>> {
-    let is_here = dataplane.inbounds.iter().any(|inbound| match inbound.address {
-        ExternalAddress::Socket(address) => addresses.contains(&address.ip().to_canonical()),
-        ExternalAddress::Host(..) => false,
-    });
-    if !is_here {
+    if !dataplane.address.is_some_and(|ip| addresses.contains(&ip.to_canonical())) {
         return None;
     }
     let name = DataplaneName { mesh: dataplane.mesh.clone(), name: dataplane.name.to_string().into() };
-    let of_tags = || dataplane.inbounds.iter().find_map(|inbound| inbound.tags.get(CGROUP_LABEL));
+    let of_gateway = match &dataplane.gateway {
+        Some(Gateway::Delegated(tags)) => Some(&**tags),
+        Some(Gateway::Builtin) | None => None,
+    };
+    let tags = dataplane.inbounds.iter().map(|inbound| &*inbound.tags).chain(of_gateway);
+    let of_tags = || tags.into_iter().find_map(|tags| tags.get(CGROUP_LABEL));
     let cgroup = dataplane.meta.labels.get(CGROUP_LABEL).or_else(of_tags);
     let of_mesh = format!("Dataplane {name} of mesh {} is of this host", name.mesh);
     Some(match cgroup.filter(|cgroup| !cgroup.is_empty()) {
@@ -63,6 +64,16 @@ mod tests {
         assert_eq!(hosted(&dataplane("a", "'2001:db8::1'", label, "")), cgroup);
         assert_eq!(hosted(&dataplane("a", "192.0.2.1", "", &format!(", {label}"))), cgroup);
         assert_eq!(hosted(&dataplane("a", "192.0.2.2", label, "")), None);
+        // Where others reach it is of no concern.
+        let advertised = "192.0.2.1, advertisedAddress: 198.51.100.1";
+        assert_eq!(hosted(&dataplane("a", advertised, label, "")), cgroup);
+        let elsewhere = "198.51.100.1, advertisedAddress: 192.0.2.1";
+        assert_eq!(hosted(&dataplane("a", elsewhere, label, "")), None);
+        let gateway = format!(
+            "type: Dataplane\nname: g\nnetworking: {{address: 192.0.2.1, gateway: {{tags: {{kuma.io/service: g, {label}}}}}}}\n"
+        );
+        let resources = sources::parse(Path::new("a.yaml"), gateway.as_bytes()).unwrap();
+        assert_eq!(hosted(&resources.dataplanes.values().next().unwrap().clone()), cgroup);
         assert_eq!(hosted(&dataplane("a", "db.example", label, "")), None);
         for (labels, why) in [
             ("", "neither a label nor a tag tcproute.io/cgroup says in which cgroup"),
