@@ -95,8 +95,13 @@ fn patience() -> Duration {
 }
 
 /// Waits until the condition holds, at most a minute, or five on a slow machine.
-pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + patience();
+pub fn wait_for(what: &str, condition: impl FnMut() -> bool) {
+    wait_within(patience(), what, condition);
+}
+
+/// Waits until the condition holds, at most so long.
+pub fn wait_within(most: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + most;
     let mut pause = Duration::from_millis(5);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");

@@ -2,7 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, net::Ipv4Addr, process::Command, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    net::Ipv4Addr,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use tcproute_tests::{
     Loopback,
@@ -15,7 +22,7 @@ use tcproute_tests::{
     routes::Split,
     server::Server,
     tcproute::{Daemon, binary},
-    wait_for,
+    wait_for, wait_within,
 };
 
 /// How much a node has to do. Each of the heavy workloads dials each of the services, and the light ones one.
@@ -186,8 +193,9 @@ fn maps_grow_and_no_connection_notices() {
     assert_eq!(seen.names.values().sum::<u64>(), chosen.iter().sum::<u64>(), "{seen:?}");
     let shares = chosen.iter().copied().zip(weights.map(|(_, weight)| f64::from(weight) / 100.0));
     assert_split("web", &shares.collect::<Vec<_>>());
-    // Each was counted exactly once, by whatever maps the programs had.
-    wait_for("each connection is counted once", || {
+    // Each was counted exactly once, by whatever maps the programs had. A connection whose other end stays open is at
+    // its end a minute later (tcp_fin_timeout).
+    wait_within(Duration::from_mins(5), "each connection is counted once", || {
         let outcomes = daemon.json("/v1/outcomes");
         let of_web =
             outcomes.as_array().unwrap().iter().find(|workload| workload["dataplane"] == "web").unwrap();
