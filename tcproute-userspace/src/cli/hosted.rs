@@ -12,7 +12,8 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
-    sources::snapshot::{Health, Latest, Stream},
+    resources::Dataplane,
+    sources::snapshot::{Latest, Stream},
     workloads::{
         cgroups::Cgroup2,
         hosted::hosted,
@@ -75,7 +76,7 @@ impl Following {
         let mut is_whole = doubts.is_empty();
         for stream in &mut self.streams {
             let Latest { snapshot, kept, .. } = &*stream.borrow_and_update();
-            is_whole &= matches!(snapshot.health, Health::Well | Health::Late { .. }) || kept.stale > 0;
+            is_whole &= snapshot.health.answers() || kept.stale > 0;
             for dataplane in snapshot.resources.dataplanes.values() {
                 match hosted(dataplane, &self.addresses, &self.hierarchy) {
                     // What was said on the command line stands.
@@ -95,7 +96,7 @@ impl Following {
     }
 }
 
-fn is_of(named: &Named, dataplane: &crate::resources::Dataplane) -> bool {
+fn is_of(named: &Named, dataplane: &Dataplane) -> bool {
     named.dataplane.mesh == dataplane.mesh && *named.dataplane.name == *dataplane.name.to_string()
 }
 

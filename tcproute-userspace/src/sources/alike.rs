@@ -10,16 +10,20 @@ pub(super) struct Alike {
     meshes: HashSet<MeshName>,
     services: HashSet<ServiceName>,
     tags: HashSet<Arc<Tags>>,
+    /// How many resources were given parts.
+    shared: usize,
 }
 
-impl Alike {
-    /// Forgets what nobody has any more.
-    pub(super) fn forget_unused(&mut self) {
-        self.tags.retain(|tags| Arc::strong_count(tags) > 1);
-    }
+/// So often it is looked through for what nobody has any more.
+const LOOK_THROUGH: usize = 1 << 14;
 
+impl Alike {
     /// Gives a resource that nobody else has yet the parts that were seen before. Of the kinds of which there are many.
     pub(super) fn share(&mut self, resource: &mut Resource) {
+        self.shared += 1;
+        if self.shared.is_multiple_of(LOOK_THROUGH) {
+            self.tags.retain(|tags| Arc::strong_count(tags) > 1);
+        }
         match resource {
             Resource::Dataplane(dataplane) => {
                 let Some(dataplane) = Arc::get_mut(dataplane) else { return };

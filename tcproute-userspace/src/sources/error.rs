@@ -40,6 +40,11 @@ impl InputError {
         if self.path.is_empty() { self.message.clone() } else { format!("{}: {}", self.path, self.message) }
     }
 
+    /// Of an object of a server, where there are no lines that anybody has written.
+    pub(super) fn of_object(place: &Path, note: Note) -> Self {
+        Self { at: None, ..Self::noted(place, note) }
+    }
+
     pub(super) fn noted(file: &Path, note: Note) -> Self {
         let Note { at, path, message, suggestion } = note;
         Self { path, suggestion, ..Self::new(file, Some(at), message) }

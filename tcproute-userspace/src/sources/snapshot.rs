@@ -192,3 +192,28 @@ pub enum Health {
         since: SystemTime,
     },
 }
+
+impl Health {
+    /// Of a source of several parts: why some of them do not answer and since when, and whether all have answered once.
+    pub(super) fn of_parts<'a>(
+        failing: impl IntoIterator<Item = &'a (String, SystemTime)>,
+        is_answered: bool,
+    ) -> Self {
+        let failing: Vec<_> = failing.into_iter().collect();
+        match failing.as_slice() {
+            [] if is_answered => Self::Well,
+            [] => Self::Awaited,
+            [(why, since), rest @ ..] => {
+                let since = rest.iter().map(|(_, since)| *since).fold(*since, SystemTime::min);
+                let more =
+                    if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+                Self::Failing { why: format!("{why}{more}"), since }
+            }
+        }
+    }
+
+    /// Whether the last answer was whole.
+    pub const fn answers(&self) -> bool {
+        matches!(self, Self::Well | Self::Late { .. })
+    }
+}

@@ -63,13 +63,7 @@ struct Options {
 const REST: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    tcproute_tests::interrupt::ended("cluster", run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -46,13 +46,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    tcproute_tests::interrupt::ended("control-plane", run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -47,13 +47,7 @@ const GOAL: Size = Size { services: 2000, workloads: 50 };
 const LARGEST: Size = Size { services: 10_000, workloads: 200 };
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    tcproute_tests::interrupt::ended("scale", run(&Options::parse()))
 }
 
 impl Options {

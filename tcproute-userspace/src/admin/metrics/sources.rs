@@ -5,7 +5,7 @@ use std::{fmt, time::SystemTime};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::gauge::ConstGauge};
 
 use super::family::family;
-use crate::sources::{SourceState, snapshot::Health};
+use crate::sources::SourceState;
 
 #[derive(Debug)]
 pub(super) struct SourceMetrics(pub(super) Vec<SourceState>);
@@ -22,9 +22,8 @@ impl Collector for SourceMetrics {
         let resources = all().map(|source| (source.name, ConstGauge::new(source.resources as u64)));
         let help = "Resources of a source that can be used.";
         family(encoder, "source_resources", help, "source", resources)?;
-        let answers = |health: &Health| matches!(health, Health::Well | Health::Late { .. });
         let answering =
-            all().map(|source| (source.name, ConstGauge::new(u64::from(answers(&source.health)))));
+            all().map(|source| (source.name, ConstGauge::new(u64::from(source.health.answers()))));
         let help = "Whether it answers, and all of what it was asked for.";
         family(encoder, "source_answering", help, "source", answering)?;
         let at = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();

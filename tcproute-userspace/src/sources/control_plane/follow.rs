@@ -1,7 +1,7 @@
 //! Reads the lists of a control plane again and again, and tells what has changed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -160,7 +160,8 @@ impl Follower {
                 self.due.insert(list.clone(), begun + wait);
             }
         }
-        let gone = self.store.lists.keys().filter(|list| !meshes.contains(list) && !lists.contains(list));
+        let wanted: BTreeSet<&ListName> = meshes.iter().chain(&lists).collect();
+        let gone = self.store.lists.keys().filter(|list| !wanted.contains(list));
         for list in gone.cloned().collect::<Vec<_>>() {
             self.store.dismiss(&list);
             self.due.remove(&list);

@@ -22,9 +22,6 @@ use super::{
 };
 use crate::resources::{Identity, MeshName, Provenance, Resource};
 
-/// So often what is alike is looked through.
-const LOOK_THROUGH: usize = 1 << 14;
-
 /// The path of what a control plane says of itself.
 const INDEX: &str = "/";
 
@@ -45,8 +42,6 @@ pub(super) struct Store {
 struct Reading {
     rules: Rules,
     alike: Alike,
-    /// How many were read since what is alike was looked through.
-    read: usize,
 }
 
 /// What an object is read as.
@@ -61,7 +56,7 @@ enum Content {
 impl Store {
     /// `rules` are lenient: it is no person that writes there.
     pub(super) fn new(url: Url, rules: Rules) -> Self {
-        let reading = Reading { rules, alike: Alike::default(), read: 0 };
+        let reading = Reading { rules, alike: Alike::default() };
         let objects = Objects::new(NAME);
         Self { url, objects, lists: BTreeMap::new(), kept_index: None, reading, changes: Vec::new() }
     }
@@ -126,14 +121,14 @@ impl Store {
 
     /// All of a list. Whether anything of it is other than before.
     pub(super) fn take(&mut self, name: &ListName, whole: Whole, now: SystemTime) -> Result<bool, Failure> {
-        let list = self.lists.entry(name.clone()).or_default();
+        let list = self.list(name);
         let is_new = !whole.is_same;
         if is_new {
             let items = list.known.items(&whole)?;
             let items = list.by_name(name, items)?;
             self.apply(name, items, now);
         }
-        let list = self.lists.entry(name.clone()).or_default();
+        let list = self.list(name);
         list.bytes = whole.bytes;
         if is_new {
             list.known.keep(whole);
@@ -214,18 +209,13 @@ impl Reading {
             }
             Verdict::Passed(_) => Content::Nothing,
             Verdict::Refused(notes) => {
-                // There are no lines that anybody has written.
-                let error = |note| InputError { at: None, ..InputError::noted(path, note) };
-                Content::Refused(identity, notes.into_iter().map(error).collect())
+                let errors = notes.into_iter().map(|note| InputError::of_object(path, note));
+                Content::Refused(identity, errors.collect())
             }
         }
     }
 
     fn prepare(&mut self, resource: &mut Resource) {
-        self.read += 1;
-        if self.read.is_multiple_of(LOOK_THROUGH) {
-            self.alike.forget_unused();
-        }
         self.alike.share(resource);
         resource.set_provenance(Provenance::ControlPlane);
     }

@@ -54,19 +54,11 @@ impl Known<'_> {
     }
 
     fn health(&self, mut wanted: impl Iterator<Item = ListName>) -> Health {
-        let of_lists = self.store.lists.values().filter_map(|list| list.failing.as_ref());
-        let failing: Vec<&(String, SystemTime)> = self.failing.into_iter().chain(of_lists).collect();
-        let is_read = |list: ListName| self.store.lists.get(&list).is_some_and(|list| list.is_read);
-        match failing.as_slice() {
-            [] if self.about.is_some() && wanted.all(is_read) => Health::Well,
-            [] => Health::Awaited,
-            [(why, since), rest @ ..] => {
-                let since = rest.iter().map(|(_, since)| *since).fold(*since, SystemTime::min);
-                let more =
-                    if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
-                Health::Failing { why: format!("{why}{more}"), since }
-            }
-        }
+        let lists = &self.store.lists;
+        let of_lists = lists.values().filter_map(|list| list.failing.as_ref());
+        let is_read = |list: ListName| lists.get(&list).is_some_and(|list| list.is_read);
+        let is_answered = self.about.is_some() && wanted.all(is_read);
+        Health::of_parts(self.failing.into_iter().chain(of_lists), is_answered)
     }
 }
 

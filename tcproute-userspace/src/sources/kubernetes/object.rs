@@ -53,17 +53,12 @@ pub(super) struct Reading {
     version: String,
     rules: Rules,
     alike: Alike,
-    /// How many were read since what is alike was looked through.
-    read: usize,
 }
-
-/// So often what is alike is looked through.
-const LOOK_THROUGH: usize = 1 << 14;
 
 impl Reading {
     pub(super) fn new(kind: WatchedKind) -> Self {
         let (version, rules) = (kind.api_version(), Rules::from(Strictness::Lenient));
-        Self { kind, version, rules, alike: Alike::default(), read: 0 }
+        Self { kind, version, rules, alike: Alike::default() }
     }
 
     /// Fails only if it is no object at all.
@@ -108,21 +103,13 @@ impl Reading {
         };
         match object.verdict {
             Verdict::Read(mut resource, _) => {
-                self.read += 1;
-                if self.read.is_multiple_of(LOOK_THROUGH) {
-                    self.alike.forget_unused();
-                }
                 self.alike.share(&mut resource);
                 resource.set_provenance(Provenance::Cluster);
                 Content::Resource(resource)
             }
             Verdict::Passed(_) => Content::Nothing,
             Verdict::Refused(notes) => {
-                let errors = notes.into_iter().map(|note| InputError {
-                    // There are no lines that anybody has written.
-                    at: None,
-                    ..InputError::noted(&place, note)
-                });
+                let errors = notes.into_iter().map(|note| InputError::of_object(&place, note));
                 Content::Refused(object.identity, errors.collect())
             }
         }

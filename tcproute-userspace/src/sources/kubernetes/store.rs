@@ -313,21 +313,9 @@ impl Store {
             self.renew_pods();
         }
         self.renew_slices();
-        let failing: Vec<&(String, SystemTime)> = elsewhere
-            .into_iter()
-            .chain(self.kinds.values().filter_map(|kind| kind.failing.as_ref()))
-            .collect();
+        let of_kinds = self.kinds.values().filter_map(|kind| kind.failing.as_ref());
         let is_answered = self.is_discovered && self.kinds.values().all(|kind| kind.is_listed);
-        let health = match failing.as_slice() {
-            [] if is_answered => Health::Well,
-            [] => Health::Awaited,
-            [(why, since), rest @ ..] => {
-                let since = rest.iter().map(|(_, since)| *since).fold(*since, SystemTime::min);
-                let more =
-                    if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
-                Health::Failing { why: format!("{why}{more}"), since }
-            }
-        };
+        let health = Health::of_parts(elsewhere.into_iter().chain(of_kinds), is_answered);
         Snapshot {
             resources: self.objects.resources.clone(),
             rejected: self.objects.rejected.clone(),
