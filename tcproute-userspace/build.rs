@@ -19,6 +19,7 @@ fn main() -> io::Result<()> {
     let embedded = Path::new(&out).join("tcproute.bpf.o");
 
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-env=TCPROUTE_TARGET={}", env::var("TARGET").map_err(io::Error::other)?);
     for directory in &sources {
         println!("cargo::rerun-if-changed={}", directory.display());
     }

@@ -33,4 +33,5 @@ pub mod sidecar;
 mod sockopt;
 pub mod sources;
 pub mod trace;
+pub mod version;
 pub mod workloads;

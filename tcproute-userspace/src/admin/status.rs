@@ -308,7 +308,7 @@ impl Status {
             .as_ref()
             .map(|failure| Error { since: timestamp(failure.since), violations: failure.violations.clone() });
         Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: crate::version::VERSION.to_owned(),
             pid: std::process::id(),
             started: started(),
             kernel: uname()

@@ -22,6 +22,7 @@ mod text;
 mod trace;
 mod uncovered;
 mod validate;
+mod version;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -79,6 +80,8 @@ enum Command {
     Config(config::Config),
     /// Print a script by which a shell completes commands and options.
     Completions(completions::Completions),
+    /// Tell which build this is.
+    Version(version::Version),
 }
 
 /// How routes are resolved.
@@ -314,7 +317,11 @@ impl Command {
             | Self::Detach(_) => {
                 logging::start(LevelFilter::WARN, false, Writing::AtOnce);
             }
-            Self::Validate(_) | Self::Doctor(_) | Self::Config(_) | Self::Completions(_) => {}
+            Self::Validate(_)
+            | Self::Doctor(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Version(_) => {}
         }
         match self {
             Self::Run(run) => Box::pin(run.run()).await,
@@ -330,6 +337,7 @@ impl Command {
             // That one is done before there are threads.
             Self::Config(_) => Ok(ExitCode::SUCCESS),
             Self::Completions(completions) => completions.run(),
+            Self::Version(version) => version.run(),
         }
     }
 }

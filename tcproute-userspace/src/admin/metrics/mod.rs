@@ -55,11 +55,7 @@ pub(super) fn text(
 
 fn encoded(reconciles: &Reconciles, collectors: [Box<dyn Collector>; 6]) -> Result<String> {
     let mut registry = Registry::with_prefix("tcproute");
-    registry.register(
-        "build",
-        "The version of tcproute",
-        Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-    );
+    registry.register("build", "The version of tcproute", Info::new([("version", crate::version::VERSION)]));
     reconciles.register(&mut registry);
     for collector in collectors {
         registry.register_collector(collector);

@@ -18,11 +18,13 @@ use std::{
 use anyhow::{Context, Result};
 use nix::{
     errno::Errno,
-    fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2},
+    fcntl::{AtFlags, OFlag, openat, renameat},
     libc::{EACCES, EINVAL},
     sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat},
     unistd::{UnlinkatFlags, geteuid, unlinkat},
 };
+// nix has it for glibc alone.
+use rustix::fs::RenameFlags;
 
 use crate::bpf::sys::{self, Kind};
 
@@ -186,7 +188,8 @@ impl Directory {
 
     /// The same, but to a name that is free.
     pub(super) fn rename_to_free(&self, from: &OsStr, to: &Self, name: &OsStr) -> nix::Result<()> {
-        renameat2(&self.file, from, &to.file, name, RenameFlags::RENAME_NOREPLACE)
+        let renamed = rustix::fs::renameat_with(&self.file, from, &to.file, name, RenameFlags::NOREPLACE);
+        renamed.map_err(|error| Errno::from_raw(error.raw_os_error()))
     }
 
     /// Removes what there is under a name, with all that is in it.
