@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod control_plane;
 pub mod echo;
 pub mod hosts;
+pub mod installation;
 pub mod interrupt;
 pub mod load;
 pub mod maps;

@@ -11,11 +11,10 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
-use crate::{command, workspace};
+use crate::{command, platform::Platform, workspace};
 
 /// What is shipped.
 const SHIPPED: [&str; 2] = ["tcproute-userspace", "tcproute-ebpf"];
-const TARGETS: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
 /// How files with terms begin.
 const TERMS: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE"];
@@ -37,12 +36,31 @@ struct Package {
     source: Option<String>,
 }
 
+/// A crate whose code is in what is shipped.
+#[derive(Debug)]
+pub(crate) struct Linked {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// By SPDX.
+    pub(crate) license: Option<String>,
+    pub(crate) repository: Option<String>,
+}
+
+/// All of them, by name.
+pub(crate) fn linked_crates() -> Result<Vec<Linked>> {
+    let metadata = Metadata::read()?;
+    let linked = metadata.third_parties(&linked()?).into_iter().map(|package| Linked {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        license: package.license.clone(),
+        repository: package.repository.clone(),
+    });
+    Ok(linked.collect())
+}
+
 /// Writes the list, and tells where it is.
 pub(crate) fn run() -> Result<PathBuf> {
-    let mut metadata = command::cargo();
-    metadata.args(["metadata", "--format-version=1"]);
-    let metadata: Metadata = serde_json::from_str(&command::capture(&mut metadata)?)
-        .context("cargo metadata has another form than expected")?;
+    let metadata = Metadata::read()?;
     let list = workspace::target().join("THIRD-PARTY.md");
     fs::write(&list, page(&metadata.third_parties(&linked()?), terms_of)?)
         .with_context(|| format!("cannot write {}", list.display()))?;
@@ -55,11 +73,18 @@ fn linked() -> Result<BTreeSet<String>> {
     let mut tree = command::cargo();
     tree.args(["tree", "--edges=normal,no-proc-macro", "--prefix=none", "--no-dedupe", "--format={p}"]);
     tree.args(SHIPPED.iter().flat_map(|package| ["--package", package]));
-    tree.args(TARGETS.iter().flat_map(|target| ["--target", target]));
+    tree.args(Platform::ALL.iter().flat_map(|platform| ["--target", platform.target()]));
     Ok(command::capture(&mut tree)?.lines().map(str::to_owned).collect())
 }
 
 impl Metadata {
+    fn read() -> Result<Self> {
+        let mut metadata = command::cargo();
+        metadata.args(["metadata", "--format-version=1"]);
+        serde_json::from_str(&command::capture(&mut metadata)?)
+            .context("cargo metadata has another form than expected")
+    }
+
     /// By name.
     fn third_parties(&self, linked: &BTreeSet<String>) -> Vec<&Package> {
         let mut found: Vec<_> = self

@@ -3,7 +3,9 @@
 mod bench;
 mod bitcode;
 mod build_ebpf;
+mod checkout;
 mod command;
+mod commit;
 mod compiler;
 mod demo;
 mod docs;
@@ -14,6 +16,8 @@ mod licences;
 mod linker;
 mod lint;
 mod matrix;
+mod package;
+mod platform;
 mod provision;
 mod release;
 mod report;
@@ -26,6 +30,7 @@ mod test_results;
 mod test_targets;
 mod toolchain;
 mod tools;
+mod upgrade;
 mod verified;
 mod vm_test;
 mod workspace;
@@ -58,6 +63,10 @@ enum Task {
     Lint,
     /// Check everything: format, lints, unit tests and, as root, the kernel tests, here and in virtual machines
     Test(test::Options),
+    /// Make packages of Debian and RPM, an image and what belongs to them, in target/package
+    Package(package::Options),
+    /// Replace packages of an earlier version by those of this one, and back, while clients connect; as root
+    Upgrade(upgrade::Options),
     /// List the crates in the binary and in the eBPF programs with their licences, in target/THIRD-PARTY.md
     Licences,
     /// Run the kernel tests on other kernels, in virtual machines
@@ -84,6 +93,8 @@ fn main() -> ExitCode {
         Task::DemoClient(options) => demo::run_client(&options),
         Task::Lint => test::lint(),
         Task::Test(options) => test::run(&options),
+        Task::Package(options) => package::run(&options),
+        Task::Upgrade(options) => upgrade::run(&options),
         Task::Licences => licences::run().map(|list| println!("{}", list.display())),
         Task::VmTest(options) => vm_test::run(&options),
         Task::Docs => docs::run(),

@@ -9,12 +9,12 @@ use crate::{
     kubernetes::{self, Programs},
     lint,
     matrix::{self, Column},
-    provision,
+    package, provision,
     release::build_release,
     report::Report,
     spelling, supply_chain,
     test_results::TestResults,
-    test_targets,
+    test_targets, upgrade,
     vm_test::{self, Matrix},
     workspace,
 };
@@ -84,6 +84,7 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
         command::run(command::cargo().args(["test", "--workspace"]).args(excluded))
     })?;
     report.step("release build", || build_release().map(drop))?;
+    report.optional_step("packages", package::step)?;
 
     // With the PATH, since sudo's own seldom has cargo.
     let no_root = (!provision::is_root())
@@ -106,12 +107,14 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
         // All of them, and with what those say that passed: a test that was skipped is one of these.
         tests.args(["test", "--package", "tcproute-tests", "--no-fail-fast"]).args(test_targets::here()?);
         tests.args(["--", "--show-output"]).env("TCPROUTE_BIN", &binary);
-        command::run(envoy::tell(&mut tests)?)?;
+        command::run(package::tell(envoy::tell(&mut tests)?))?;
         Ok(None)
     });
     let mut printed = fs::read_to_string(log).unwrap_or_default();
     kernel_tests.here = TestResults::read(&printed);
     here?;
+    report
+        .optional_step("upgrade", || if no_root.is_some() { Ok(no_root.clone()) } else { upgrade::step() })?;
     report
         .optional_step("faults", || if no_root.is_some() { Ok(no_root.clone()) } else { faults::step() })?;
     report.optional_step("virtual machines", || {

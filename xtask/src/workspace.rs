@@ -13,6 +13,13 @@ pub(crate) fn root() -> PathBuf {
     manifest.parent().map_or_else(|| manifest.clone(), PathBuf::from)
 }
 
+/// Flags by which a compiler forgets where this checkout and the crates are, so that the same comes out elsewhere.
+pub(crate) fn without_own_paths() -> [String; 2] {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    [(root(), "tcproute"), (home.unwrap_or_default(), "cargo")]
+        .map(|(path, name)| format!("--remap-path-prefix={}=/{name}", path.display()))
+}
+
 /// Cargo's target directory, which the environment may move.
 pub(crate) fn target() -> PathBuf {
     match env::var_os("CARGO_TARGET_DIR").filter(|moved| !moved.is_empty()) {
