@@ -160,8 +160,14 @@ fn status_tells_what_the_kernel_has() {
     let socket = daemon.admin_socket();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&socket), mode(socket.parent().unwrap())), (0o600, 0o700));
+    for (question, answer) in [("--live", "ok\n"), ("--ready", "ready\n")] {
+        assert_eq!(stdout(&daemon.status(&[question])), answer);
+    }
     assert_eq!(daemon.stop(), Some(0));
     assert!(!socket.exists(), "the socket is left");
+    for question in ["--live", "--ready"] {
+        assert_fails(&daemon.status(&[question]), 1, "no tcproute answers at");
+    }
     let output = daemon.status(&[]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");

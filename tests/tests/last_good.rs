@@ -329,6 +329,14 @@ fn nothing_is_taken_back_before_a_source_has_answered() {
     let away = Away::take(&setup.policies());
     let daemon = setup.launch(&bpffs, &["--start-timeout", "50"]);
     wait_for("it waits", || is_open(&daemon.socket) && ask(&daemon.socket, "/readyz").0 == 503);
+    let asked = |flag: &str| {
+        let mut status = Command::new(binary());
+        let output = status.args(["status", flag, "--admin-socket"]).arg(&daemon.socket).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(asked("--live").0, Some(0), "who waits is not ended");
+    let (code, why) = asked("--ready");
+    assert!(code == Some(1) && why.contains("the routes are not in force yet"), "{code:?}: {why}");
     load.wait_for_more(100);
     drop(away);
     daemon.wait_ready();

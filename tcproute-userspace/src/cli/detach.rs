@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use tracing::warn;
 
-use super::output;
+use super::{output, signals::Signals};
 use crate::{
     bpf::{
         NamespaceMap, attached,
@@ -21,10 +21,21 @@ pub(super) struct Detach {
     /// Where bpffs is mounted.
     #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
     bpffs: PathBuf,
+    /// Then wait to be stopped, as what runs on each node of a cluster is to.
+    #[arg(long)]
+    stay: bool,
 }
 
 impl Detach {
-    pub(super) fn run(&self) -> Result<ExitCode> {
+    pub(super) async fn run(&self) -> Result<ExitCode> {
+        let code = self.detach()?;
+        if self.stay && code == ExitCode::SUCCESS {
+            Signals::listen()?.stop().await;
+        }
+        Ok(code)
+    }
+
+    fn detach(&self) -> Result<ExitCode> {
         requirements::check()?;
         let claimed = PinDirectory::claim_to_remove(&self.bpffs)?;
         let namespaces = claimed.as_ref().map_or_else(|| Ok(BTreeSet::new()), namespaces);

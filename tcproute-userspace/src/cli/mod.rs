@@ -333,7 +333,7 @@ impl Command {
             Self::Trace(trace) => trace.run().await,
             Self::Validate(validate) => validate.run().await,
             Self::Doctor(doctor) => doctor.run(),
-            Self::Detach(detach) => detach.run(),
+            Self::Detach(detach) => detach.run().await,
             // That one is done before there are threads.
             Self::Config(_) => Ok(ExitCode::SUCCESS),
             Self::Completions(completions) => completions.run(),

@@ -25,11 +25,32 @@ pub(super) struct Status {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     output: Format,
+    /// Only whether the kernel holds what was resolved: end with 0 if it does, or else with 1 and why.
+    #[arg(long, conflicts_with_all = ["live", "output"])]
+    ready: bool,
+    /// Only whether the daemon works: end with 0 if it does, or else with 1 and why.
+    #[arg(long, conflicts_with = "output")]
+    live: bool,
 }
 
 impl Status {
+    /// What is asked by who only wants to know whether all is well, such as kubelet.
+    const fn question(&self) -> Option<&'static str> {
+        match (self.ready, self.live) {
+            (true, _) => Some("/readyz"),
+            (false, true) => Some("/healthz"),
+            (false, false) => None,
+        }
+    }
+
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let body = client::get(&self.admin.admin_socket, "/v1/status").await?;
+        let socket = &self.admin.admin_socket;
+        if let Some(question) = self.question() {
+            let answer = client::get(socket, question).await?;
+            output::write(&String::from_utf8_lossy(&answer))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let body = client::get(socket, "/v1/status").await?;
         let report: Report =
             serde_json::from_slice(&body).context("the daemon is another version of tcproute")?;
         output::print(self.output, &report, table)?;
