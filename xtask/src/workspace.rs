@@ -44,6 +44,11 @@ pub(crate) fn kubernetes() -> PathBuf {
     root().join("target/kubernetes")
 }
 
+/// Where Helm and kustomize lie, likewise.
+pub(crate) fn helm() -> PathBuf {
+    root().join("target/helm")
+}
+
 /// Where Envoy lies, and tests look for it, wherever cargo's target directory is.
 pub(crate) fn envoy() -> PathBuf {
     root().join("target/envoy")
