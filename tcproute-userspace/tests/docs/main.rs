@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod chart;
 mod command_line;
 mod compatibility;
 mod events;
