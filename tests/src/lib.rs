@@ -7,6 +7,7 @@ pub mod chi_square;
 pub mod client;
 pub mod clock;
 pub mod cluster;
+pub mod container;
 pub mod control_plane;
 pub mod echo;
 pub mod hosts;

@@ -9,6 +9,7 @@ mod binaries;
 mod connection;
 pub mod control_plane;
 pub mod crds;
+pub mod helm;
 mod keeper;
 pub mod kinds;
 mod kubeconfig;
@@ -22,6 +23,7 @@ pub mod watch;
 pub use self::{
     api::{Answer, Api},
     control_plane::ControlPlane,
+    helm::Helm,
     kinds::Kind,
     proxy::Proxy,
     users::{ADMIN, STRANGER, TCPROUTE, User},
