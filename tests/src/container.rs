@@ -134,8 +134,8 @@ fn privileges(context: &Value) -> Vec<String> {
     assert_eq!((&context["runAsUser"], &context["readOnlyRootFilesystem"]), (&0.into(), &true.into()));
     assert_eq!(words(&context["capabilities"]["drop"]), ["ALL"]);
     let added = words(&context["capabilities"]["add"]);
-    let added: String = added.iter().map(|it| format!(",+{}", it.to_lowercase())).collect();
-    let mut told = vec![format!("--bounding-set=-all{added}"), "--inh-caps=-all".to_owned()];
+    let added: Vec<String> = added.iter().map(|it| format!(",+{}", it.to_lowercase())).collect();
+    let mut told = vec![format!("--bounding-set=-all{}", added.concat()), "--inh-caps=-all".to_owned()];
     if context["allowPrivilegeEscalation"] == false {
         told.push("--no-new-privs".to_owned());
     }

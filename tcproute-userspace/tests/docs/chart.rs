@@ -78,16 +78,14 @@ fn one(cli: &Command, flag: &str, arg: &Arg) -> Value {
     if !names.is_empty() {
         let mut all: Vec<Value> = names.iter().map(|name| json!(name)).collect();
         // Helm reads these words as what they mean.
-        all.extend(
-            [("on", true), ("off", false)]
-                .iter()
-                .filter_map(|(word, meant)| names.iter().any(|name| name == word).then(|| json!(meant))),
-        );
+        let words = [("on", true), ("off", false)];
+        let meant = words.iter().filter(|(word, _)| names.iter().any(|name| name == word));
+        all.extend(meant.map(|(_, meant)| json!(meant)));
         return json!({"enum": all});
     }
     if of == TypeId::of::<u32>() || of == TypeId::of::<u64>() {
-        let least = if is_taken(cli, flag, "0") { 0 } else { 1 };
         assert!(is_taken(cli, flag, "1"), "--{flag}");
+        let least = u32::from(!is_taken(cli, flag, "0"));
         return json!({"type": "integer", "minimum": least});
     }
     if of == TypeId::of::<Duration>() {

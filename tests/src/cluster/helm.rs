@@ -66,20 +66,22 @@ impl Helm {
         }
     }
 
-    /// A command of Helm for the chart with these values, in a home of its own.
-    fn helm(&self, arguments: &[&str], values: &Value) -> Result<String, String> {
+    /// A command of Helm, in a home of its own; for the chart with these values, if it is about the chart.
+    pub fn run(&self, arguments: &[&str], values: Option<&Value>) -> Result<String, String> {
         let home = tempfile::tempdir().expect("a temporary directory can be made");
-        let file = home.path().join("values.yaml");
-        fs::write(&file, values.to_string()).expect("a file can be written");
         let mut helm = Command::new(self.programs.join("helm"));
-        helm.env("HOME", home.path()).env_remove("KUBECONFIG");
-        helm.args(arguments).arg(deploy("helm/tcproute")).arg("--values").arg(&file);
+        helm.env("HOME", home.path()).env_remove("KUBECONFIG").args(arguments);
+        if let Some(values) = values {
+            let file = home.path().join("values.yaml");
+            fs::write(&file, values.to_string()).expect("a file can be written");
+            helm.arg(deploy("helm/tcproute")).arg("--values").arg(&file);
+        }
         printed(&helm.output().expect("helm can be started"))
     }
 
     /// What Helm says of the chart with these values; the error if they will not do.
     pub fn lint(&self, values: &Value) -> Result<String, String> {
-        self.helm(&["lint", "--strict", "--kube-version", KUBERNETES], values)
+        self.run(&["lint", "--strict", "--kube-version", KUBERNETES], Some(values))
     }
 
     /// What the chart makes of these values, or why it does not.
@@ -90,7 +92,7 @@ impl Helm {
     /// The same, for a version of Kubernetes.
     pub fn render_for(&self, kubernetes: &str, values: &Value) -> Result<String, String> {
         let release = ["template", "tcproute", "--namespace", "tcproute"];
-        self.helm(&[&release[..], &["--kube-version", kubernetes]].concat(), values)
+        self.run(&[&release[..], &["--kube-version", kubernetes]].concat(), Some(values))
     }
 
     /// The objects that the chart makes of values that will do.

@@ -6,9 +6,9 @@ use std::{collections::BTreeSet, env, fs, path::Path, process::Command};
 use serde_json::{Value, json};
 use tcproute_tests::{
     cluster::{
-        Api, ControlPlane, Helm,
+        ADMIN, Api, ControlPlane, Helm,
         helm::{deploy, documents, of_kind},
-        kinds::{NAMESPACE, POD},
+        kinds::{CLUSTER_ROLE, NAMESPACE, POD},
     },
     container::words,
     tcproute::binary,
@@ -374,11 +374,15 @@ fn the_base_is_the_chart_and_an_overlay_changes_it() {
 #[test]
 fn an_overlay_detaches_as_the_chart_does() {
     let Some(helm) = Helm::find("an_overlay_detaches_as_the_chart_does") else { return };
-    // Not outside: kustomize goes up from an overlay to what it is made of, and no further.
-    let overlay = tempfile::tempdir_in(deploy("kustomize")).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let mut command = Command::new("cp");
+    command.arg("-r").args(["base", "detach"].map(|name| deploy("kustomize").join(name))).arg(copy.path());
+    succeeds(&mut command, "cp");
+    let overlay = copy.path().join("overlay");
+    fs::create_dir(&overlay).unwrap();
     let text = "resources: [../base]\ncomponents: [../detach]\nimages: [{name: tcproute, newTag: other}]\n";
-    fs::write(overlay.path().join("kustomization.yaml"), text).unwrap();
-    let objects = helm.kustomize(overlay.path());
+    fs::write(overlay.join("kustomization.yaml"), text).unwrap();
+    let objects = helm.kustomize(&overlay);
     let charts = helm.objects(&json!({"detach": true, "image": {"tag": "other"}}));
     let [ours, charts] = [&objects, &charts].map(|objects| &daemon_set(objects)["spec"]);
     assert_eq!(ours["updateStrategy"], charts["updateStrategy"]);
@@ -458,6 +462,46 @@ fn an_api_server_takes_all_that_is_rendered() {
     wrong["spec"]["template"]["spec"]["hostPid"] = json!(true);
     let answer = api.try_ask("POST", &dry_run(&wrong), Some(("application/json", &wrong))).unwrap();
     assert!(answer.status == 400 && answer.body.contains("hostPid"), "{answer:?}");
+}
+
+/// As the guides say it.
+#[test]
+fn a_release_is_installed_detached_and_uninstalled() {
+    const TEST: &str = "a_release_is_installed_detached_and_uninstalled";
+    let (Some(helm), Some(cluster)) = (Helm::find(TEST), ControlPlane::shared(TEST)) else { return };
+    let (api, namespace) = (cluster.api(), cluster.namespace());
+    let kubeconfig = cluster.kubeconfig(ADMIN);
+    let place = ["--namespace", &namespace, "--kubeconfig", kubeconfig.to_str().unwrap()];
+    let run = |arguments: &[&str], values: Option<&Value>| {
+        let said = helm.run(&[arguments, &place[..]].concat(), values);
+        said.unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+    };
+    let name = format!("{namespace}-tcproute");
+    let object = |plural: &str| {
+        let answer = api.ask("GET", &format!("/apis/apps/v1/namespaces/{namespace}/{plural}/{name}"));
+        (answer.status == 200).then(|| answer.json())
+    };
+    let values = json!({"config": {"system-namespace": namespace, "drain": 5}});
+    let notes = run(&["install", &namespace], Some(&values));
+    assert!(
+        notes.contains(&format!("kubectl rollout status daemonset/{name} --namespace {namespace}")),
+        "{notes}"
+    );
+    assert!(notes.contains("pod-security.kubernetes.io/enforce=privileged"), "{notes}");
+    let spec = |installed: Option<Value>| installed.unwrap()["spec"]["template"]["spec"].clone();
+    let installed = spec(object("daemonsets"));
+    assert_eq!(words(&installed["containers"][0]["command"]), ["/usr/bin/tcproute", "run"]);
+    assert!(api.get(&CLUSTER_ROLE, &name).is_some());
+
+    let notes = run(&["upgrade", &namespace, "--reuse-values", "--set", "detach=true"], Some(&json!({})));
+    assert!(notes.contains(&format!("helm uninstall {namespace}")), "{notes}");
+    let detaching = spec(object("daemonsets"));
+    assert_eq!(words(&detaching["initContainers"][0]["command"]), ["/usr/bin/tcproute", "detach"]);
+    assert_eq!(words(&detaching["containers"][0]["command"]), ["/usr/bin/tcproute", "detach", "--stay"]);
+    assert_eq!(detaching["containers"][0]["livenessProbe"], Value::Null);
+
+    run(&["uninstall", &namespace], None);
+    assert_eq!((object("daemonsets"), api.get(&CLUSTER_ROLE, &name)), (None, None));
 }
 
 /// The level of Pod Security that its namespace needs, as the documentation says.

@@ -60,5 +60,5 @@ fn rules(is_meant: impl Fn(&WatchedKind) -> bool) -> String {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    format!("  {}\n", text.trim_end().replace('\n', "\n  "))
 }
