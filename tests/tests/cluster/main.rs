@@ -5,7 +5,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod chart;
-mod chart_on_a_node;
 mod faults;
 mod fixture;
 mod node;
