@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod agent;
 pub mod bpf;
+pub mod bugreport;
 pub mod cli;
 pub mod confined;
 pub mod doctor;

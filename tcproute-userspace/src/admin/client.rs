@@ -2,9 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::{Request, StatusCode, body::Incoming, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
 use tokio::{net::UnixStream, task::JoinSet, time::timeout};
@@ -12,11 +12,19 @@ use tokio::{net::UnixStream, task::JoinSet, time::timeout};
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// More is not read of an answer, in bytes: it may be somebody else's.
+const MOST: usize = 1 << 30;
+
 /// The body of the answer to `GET path`.
 pub async fn get(socket: &Path, path: &str) -> Result<Bytes> {
+    get_at_most(socket, path, MOST).await
+}
+
+/// As [`get`], if it is no longer than this.
+pub async fn get_at_most(socket: &Path, path: &str, most: usize) -> Result<Bytes> {
     let at = socket.display();
     let stream = connect(socket).await?;
-    let (status, body) = timeout(PATIENCE, exchange(stream, path))
+    let (status, body) = timeout(PATIENCE, exchange(stream, path, most))
         .await
         .with_context(|| format!("no answer from {at} within {} s", PATIENCE.as_secs()))?
         .with_context(|| format!("cannot read the answer of {at}"))?;
@@ -89,13 +97,17 @@ fn request(path: &str) -> Result<Request<Empty<Bytes>>> {
     Ok(Request::get(path).header(HOST, "localhost").body(Empty::new())?)
 }
 
-async fn exchange(stream: UnixStream, path: &str) -> Result<(StatusCode, Bytes)> {
+async fn exchange(stream: UnixStream, path: &str, most: usize) -> Result<(StatusCode, Bytes)> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = request(path)?;
     let answer = async {
         let response = sender.send_request(request).await?;
         let status = response.status();
-        Ok((status, response.into_body().collect().await?.to_bytes()))
+        let body = Limited::new(response.into_body(), most).collect().await.map_err(|error| {
+            let is_longer = error.is::<LengthLimitError>();
+            if is_longer { anyhow!("it is longer than {most} bytes") } else { anyhow!(error) }
+        })?;
+        Ok((status, body.to_bytes()))
     };
     tokio::pin!(connection, answer);
     tokio::select! {

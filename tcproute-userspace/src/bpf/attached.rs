@@ -35,6 +35,8 @@ pub struct AttachedProgram {
     pub id: u32,
     /// As its maker calls it; the kernel keeps 15 characters.
     pub name: String,
+    /// What its maps are called.
+    pub maps: Vec<String>,
     /// Whether a tcproute has loaded it: it has such a name and such a map.
     pub ours: bool,
 }
@@ -76,8 +78,8 @@ pub fn programs(hierarchy: &Cgroup2) -> Result<Attached> {
     // Named afterwards: a program without a name is one that went away in between.
     let known = known()?;
     let named = found.into_iter().filter_map(|(cgroup, hook, mode, id)| {
-        let (name, ours) = known.get(&id).cloned()?;
-        Some(AttachedProgram { cgroup, hook, mode, id, name, ours })
+        let Program { name, maps, ours } = known.get(&id).cloned()?;
+        Some(AttachedProgram { cgroup, hook, mode, id, name, maps, ours })
     });
     let mut programs: Vec<AttachedProgram> = named.collect();
     programs.sort_by(|a, b| (&a.cgroup, a.hook, a.id).cmp(&(&b.cgroup, b.hook, b.id)));
@@ -114,7 +116,7 @@ pub fn links() -> Result<BTreeMap<CgroupId, usize>> {
         // It may go away meanwhile.
         let Ok(link) = sys::link_by_id(id) else { continue };
         let Some(Linked { cgroup: Some(cgroup), program, .. }) = linked(&link)? else { continue };
-        if known.get(&program).is_some_and(|(_, ours)| *ours) {
+        if known.get(&program).is_some_and(|program| program.ours) {
             *found.entry(cgroup).or_default() += 1;
         }
     }
@@ -127,23 +129,32 @@ fn below(cgroup: &Path) -> Vec<PathBuf> {
     directories.map(|entry| entry.path()).collect()
 }
 
-/// The name of every program, and whether it is ours.
-fn known() -> Result<BTreeMap<u32, (String, bool)>> {
+/// What the kernel tells of a program.
+#[derive(Clone)]
+struct Program {
+    name: String,
+    maps: Vec<String>,
+    ours: bool,
+}
+
+/// All of them, by their numbers.
+fn known() -> Result<BTreeMap<u32, Program>> {
     // Maps and programs may go away while they are listed.
     let maps: BTreeMap<u32, String> = loaded_maps()
         .filter_map(Result::ok)
         .map(|map| (map.id(), map.name_as_str().unwrap_or_default().to_owned()))
         .collect();
-    let has_our_map = |program: &ProgramInfo| {
+    let maps_of = |program: &ProgramInfo| -> Vec<String> {
         let ids = program.map_ids().ok().flatten().unwrap_or_default();
-        ids.iter().any(|id| maps.get(id).is_some_and(|name| name == "connections"))
+        ids.iter().filter_map(|id| maps.get(id).cloned()).collect()
     };
     let stays = |program: &Result<ProgramInfo, ProgramError>| !program.as_ref().is_err_and(is_gone);
     let programs = loaded_programs().filter(stays).map(|program| {
         let program = program.context("cannot list the programs in the kernel")?;
         let name = program.name_as_str().unwrap_or_default().to_owned();
-        let ours = HOOKS.iter().any(|(hook, _)| *hook == name) && has_our_map(&program);
-        Ok((program.id(), (name, ours)))
+        let maps = maps_of(&program);
+        let ours = HOOKS.iter().any(|(hook, _)| *hook == name) && maps.iter().any(|map| map == "connections");
+        Ok((program.id(), Program { name, maps, ours }))
     });
     programs.collect()
 }

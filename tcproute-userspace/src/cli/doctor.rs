@@ -9,21 +9,55 @@ use super::{
     output::{self, Format},
     text::Text,
 };
-use crate::doctor::{self, Check, Report, Status};
+use crate::{
+    doctor::{self, Check, Report, Status, Subject},
+    sources::kubernetes::Access,
+};
+
+/// Wider lines would be broken by most terminals, where nothing stands in its column.
+const WIDTH: u16 = 118;
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
-    /// Where bpffs is to be mounted.
-    #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
-    bpffs: PathBuf,
+    #[command(flatten)]
+    subject: SubjectArguments,
     /// How the findings are printed.
     #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
     output: Format,
 }
 
+/// What is looked at.
+#[derive(Debug, Clone, Args)]
+pub(super) struct SubjectArguments {
+    /// Where bpffs is to be mounted.
+    #[arg(long, default_value = "/sys/fs/bpf", value_name = "DIR")]
+    bpffs: PathBuf,
+    /// Ask the API server of this kubeconfig what it allows tcproute [default: that of the pod that this runs in, if it
+    /// runs in one]
+    #[arg(long, value_name = "PATH")]
+    kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// The namespace of Kuma's control plane.
+    #[arg(long, default_value = "kuma-system", value_name = "NAME")]
+    system_namespace: String,
+}
+
+impl SubjectArguments {
+    /// Nobody's own kubeconfig is taken unasked, as `run` does.
+    pub(super) fn subject(&self) -> Subject {
+        let is_given = self.kubeconfig.is_some() || self.context.is_some();
+        let is_in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        let access = Access { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
+        let api = (is_given || is_in_pod).then(|| (access, self.system_namespace.clone()));
+        Subject { bpffs: self.bpffs.clone(), api }
+    }
+}
+
 impl Doctor {
-    pub(super) fn run(&self) -> Result<ExitCode> {
-        let report = doctor::examine(&self.bpffs)?;
+    pub(super) async fn run(&self) -> Result<ExitCode> {
+        let report = doctor::examine(self.subject.subject()).await?;
         output::print(self.output, &report, table)?;
         Ok(if report.ready { ExitCode::SUCCESS } else { ExitCode::from(super::FAILED) })
     }
@@ -36,7 +70,7 @@ fn table(report: &Report) -> Text {
         .iter()
         .map(|check| vec![word(check.status).to_owned(), check.id.to_owned(), check.found.clone()]);
     let mut text = Text::default();
-    text.table(&["", "CHECK", "FOUND"], &[], rows);
+    text.table_within(WIDTH, &["", "CHECK", "FOUND"], rows);
     let remedies: Vec<&Check> = report.checks.iter().filter(|check| check.remedy.is_some()).collect();
     if !remedies.is_empty() {
         text.gap();

@@ -222,7 +222,7 @@ fn arguments(flag: &str, arg: &Arg, values: &[String], origin: &Origin) -> Resul
 }
 
 /// Reads a file of the size that such files have.
-fn read(path: &Path) -> io::Result<String> {
+pub(super) fn read(path: &Path) -> io::Result<String> {
     const MOST: u64 = 1 << 20;
     if fs::metadata(path)?.len() > MOST {
         return Err(io::Error::other("it is longer than 1 MiB"));

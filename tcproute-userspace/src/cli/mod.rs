@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod bugreport;
 mod completions;
 mod config;
 mod control_plane;
@@ -76,6 +77,8 @@ enum Command {
     Validate(validate::Validate),
     /// Check whether this node has what is needed, and tell the remedy for what is missing.
     Doctor(doctor::Doctor),
+    /// Write one file for who asks for help: all that is known of this node, and nothing secret.
+    Bugreport(bugreport::Bugreport),
     /// Show what the daemon would go by, and where each of it is from.
     Config(config::Config),
     /// Print a script by which a shell completes commands and options.
@@ -319,6 +322,7 @@ impl Command {
             }
             Self::Validate(_)
             | Self::Doctor(_)
+            | Self::Bugreport(_)
             | Self::Config(_)
             | Self::Completions(_)
             | Self::Version(_) => {}
@@ -332,7 +336,8 @@ impl Command {
             Self::Stats(stats) => stats.run().await,
             Self::Trace(trace) => trace.run().await,
             Self::Validate(validate) => validate.run().await,
-            Self::Doctor(doctor) => doctor.run(),
+            Self::Doctor(doctor) => doctor.run().await,
+            Self::Bugreport(bugreport) => Box::pin(bugreport.run()).await,
             Self::Detach(detach) => detach.run().await,
             // That one is done before there are threads.
             Self::Config(_) => Ok(ExitCode::SUCCESS),

@@ -3,7 +3,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
 use crate::escaped::Escaped;
 
@@ -42,17 +42,26 @@ impl Text {
         right: &[usize],
         rows: impl IntoIterator<Item = Vec<String>>,
     ) {
-        let mut table = Table::new();
-        let rows = rows
-            .into_iter()
-            .map(|row| row.into_iter().map(|cell| Escaped(cell).to_string()).collect::<Vec<_>>());
-        table.load_style(presets::NOTHING).set_header(headings).add_rows(rows);
-        for (i, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
-            if right.contains(&i) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+        self.append_table(&lined_up(headings, right, rows));
+    }
+
+    /// As [`Self::table`], with lines of the last column broken so that none is wider than this.
+    pub(super) fn table_within(
+        &mut self,
+        width: u16,
+        headings: &[&str],
+        rows: impl IntoIterator<Item = Vec<String>>,
+    ) {
+        let mut table = lined_up(headings, &[], rows);
+        table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
+        let others = headings.len().saturating_sub(1);
+        for column in table.column_iter_mut().take(others) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
         }
+        self.append_table(&table);
+    }
+
+    fn append_table(&mut self, table: &Table) {
         self.0.extend(table.to_string().lines().flat_map(|line| [line.trim_end(), "\n"]));
     }
 
@@ -66,6 +75,20 @@ impl Text {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn lined_up(headings: &[&str], right: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+    let mut table = Table::new();
+    let rows =
+        rows.into_iter().map(|row| row.into_iter().map(|cell| Escaped(cell).to_string()).collect::<Vec<_>>());
+    table.load_style(presets::NOTHING).set_header(headings).add_rows(rows);
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if right.contains(&i) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
 }
 
 impl<L: Display> Extend<L> for Text {
@@ -93,5 +116,14 @@ mod tests {
                 "c                  20",
             ]
         );
+    }
+
+    #[test]
+    fn long_cells_go_on_in_their_column() {
+        let mut text = Text::default();
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        text.table_within(20, &["ID", "FOUND"], [row(["a-name", "so many words here"]), row(["b", "few"])]);
+        let lines: Vec<&str> = text.as_str().lines().collect();
+        assert_eq!(lines, ["ID      FOUND", "a-name  so many", "        words here", "b       few"]);
     }
 }

@@ -1,4 +1,12 @@
 //! Judging a node: what is there, what is missing, and the remedy. Pure.
+//!
+//! - `rights`: what this process may do.
+//! - `others`: programs of others at the same hooks.
+//! - `cluster`: what only a node of a cluster has.
+
+pub(super) mod cluster;
+mod others;
+pub(super) mod rights;
 
 use std::fmt::Write as _;
 
@@ -6,14 +14,7 @@ use caps::Capability;
 use serde::Serialize;
 
 use super::node::Node;
-use crate::{
-    bpf::{
-        AttachMode,
-        attached::{Attached, AttachedProgram},
-        requirements::{CAPABILITIES, OLDEST, WITHOUT_MEMLOCK},
-    },
-    privileges::can_load,
-};
+use crate::bpf::requirements::{OLDEST, WITHOUT_MEMLOCK};
 
 /// How something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -63,16 +64,20 @@ pub(super) fn checks(node: &Node) -> Vec<Check> {
         config(node),
         cgroup2(node),
         bpffs(node),
-        privilege(node),
+        rights::privilege(node),
         memlock(node),
         jit(node),
         btf(node),
         programs(node),
     ];
+    checks.extend(rights::bpffs(node));
+    checks.extend(rights::beyond(node));
     checks.extend(features(node));
     checks.push(drain(node));
     checks.push(past_sidecars(node));
-    checks.extend(others(node));
+    checks.extend(others::others(node));
+    checks.extend(cluster::checks(node));
+    checks.extend(node.api.iter().flat_map(rights::api));
     checks.push(daemon(node));
     checks
 }
@@ -148,23 +153,6 @@ fn bpffs(node: &Node) -> Check {
     } else {
         Check::new("bpffs", Status::Missing, format!("not mounted at {at}"))
             .remedy(format!("mount it with `mount -t bpf bpf {at}`, or name another one with --bpffs"))
-    }
-}
-
-fn privilege(node: &Node) -> Check {
-    const ID: &str = "privilege";
-    let remedy = "run it with sudo, or in a privileged container";
-    let who = if node.root { "root" } else { "not root" };
-    match &node.capabilities {
-        Ok(capabilities) if can_load(capabilities) => Check::new(
-            ID,
-            Status::Ok,
-            format!(
-                "{who}; the daemon keeps {CAPABILITIES} and, unless --sidecar off, CAP_SYS_ADMIN and CAP_SYS_PTRACE"
-            ),
-        ),
-        Ok(_) => Check::new(ID, Status::Missing, format!("{who}, without {CAPABILITIES}")).remedy(remedy),
-        Err(reason) => Check::new(ID, Status::Unknown, format!("{who}; capabilities: {reason}")),
     }
 }
 
@@ -295,51 +283,6 @@ fn past_sidecars(node: &Node) -> Check {
             Status::Fallback,
             format!("routed connections of pods with a sidecar are left to it: {reason}"),
         ),
-    }
-}
-
-/// Programs of others.
-fn others(node: &Node) -> Vec<Check> {
-    const ID: &str = "other-programs";
-    let Attached { programs, cut_off } = match &node.attached {
-        Ok(attached) => attached,
-        Err(reason) => return vec![Check::new(ID, Status::Unknown, reason)],
-    };
-    let mut checks: Vec<Check> = programs.iter().filter(|program| !program.ours).map(other).collect();
-    if let Some(seen) = cut_off {
-        let found = format!("there are more than {seen} cgroups, and the others were not looked at");
-        checks.push(Check::new(ID, Status::Unknown, found));
-    }
-    if checks.is_empty() {
-        checks.push(Check::new(ID, Status::Ok, "no others are attached where tcproute's are"));
-    }
-    checks
-}
-
-fn other(program: &AttachedProgram) -> Check {
-    const ID: &str = "other-programs";
-    let AttachedProgram { cgroup, hook, mode, id, name, .. } = program;
-    let what = format!("{name} (id {id}) is attached at {hook} of {}", cgroup.display());
-    let remedy = format!(
-        "have it attached with BPF_F_ALLOW_MULTI or as a link; `bpftool prog show id {id}` tells more"
-    );
-    match mode {
-        AttachMode::Exclusive => {
-            let found = format!("{what} and allows no other: tcproute cannot be attached there or below");
-            Check::new(ID, Status::Warning, found).remedy(remedy)
-        }
-        AttachMode::Override => {
-            let found = format!(
-                "{what} and gives way to others: it does not run for workloads below, and tcproute cannot be attached to that very cgroup"
-            );
-            Check::new(ID, Status::Warning, found).remedy(remedy)
-        }
-        AttachMode::Multi if hook.starts_with("connect") => Check::new(
-            ID,
-            Status::Ok,
-            format!("{what}: for workloads below it runs after tcproute and sees the endpoint"),
-        ),
-        AttachMode::Multi => Check::new(ID, Status::Ok, format!("{what}, beside tcproute's")),
     }
 }
 

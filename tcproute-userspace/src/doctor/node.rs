@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::Read as _,
+    io::{self, Read as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -18,6 +19,10 @@ use nix::{
     unistd::geteuid,
 };
 
+use super::{
+    Api,
+    cluster::{Cluster, sidecars::Sidecars},
+};
 use crate::{
     bpf::{
         Datapath, LoadedProgram, Options, PastSidecars,
@@ -34,6 +39,19 @@ use crate::{
 
 /// Where something cannot be told, the reason.
 pub(super) type Known<T> = Result<T, String>;
+
+/// Whose bpffs is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BpffsOf {
+    /// This process has the mounts that the first one has.
+    Here,
+    /// It has its own, and among them the node's.
+    Node,
+    /// It has its own, and one of its own.
+    Container,
+    /// It cannot be told.
+    Unknown(String),
+}
 
 /// A node.
 #[derive(Debug, Clone)]
@@ -53,6 +71,8 @@ pub(super) struct Node {
     pub(super) bpffs: PathBuf,
     /// Whether it is there.
     pub(super) bpffs_mounted: bool,
+    /// And if it is, whose it is.
+    pub(super) bpffs_of: BpffsOf,
     /// Whether the kernel describes its own types.
     pub(super) btf: bool,
     /// Whether this process is root.
@@ -77,6 +97,12 @@ pub(super) struct Node {
     pub(super) sidecar: Known<()>,
     /// What is attached to cgroups.
     pub(super) attached: Known<Attached>,
+    /// What there is if it is a node of a cluster.
+    pub(super) cluster: Option<Cluster>,
+    /// The sidecars on it.
+    pub(super) sidecars: Sidecars,
+    /// What an API server allows, if one was to be asked.
+    pub(super) api: Option<Api>,
     /// The pid of the daemon.
     pub(super) daemon: Option<u32>,
 }
@@ -86,7 +112,7 @@ const PROBE: Limits = Limits { routes: 1, backends: 1, endpoints: 1, outcomes: 1
 
 impl Node {
     /// Reads this one. Nothing on it is changed.
-    pub(super) fn read(bpffs: &Path) -> Result<Self> {
+    pub(super) fn read(bpffs: &Path, api: Option<Api>) -> Result<Self> {
         let release = uname()?.release().to_string_lossy().into_owned();
         let root = geteuid().is_root();
         let memlock = getrlimit(Resource::RLIMIT_MEMLOCK)
@@ -119,6 +145,8 @@ impl Node {
             let hierarchy = cgroup2.as_ref().map_err(|_| "there is no cgroup2".to_owned())?;
             attached::programs(hierarchy).map_err(|error| format!("{error:#}"))
         });
+        let cluster = cgroup2.as_ref().ok().and_then(|hierarchy| Cluster::read(hierarchy.mount()));
+        let sidecars = Sidecars::read(cluster.as_ref().map_or(&[], |cluster| &cluster.pods));
         Ok(Self {
             version: KernelVersion::parse(&release),
             config: config(&release),
@@ -130,6 +158,7 @@ impl Node {
             cgroup2: cgroup2.map(|hierarchy| hierarchy.mount().to_path_buf()),
             bpffs: bpffs.to_path_buf(),
             bpffs_mounted: pins::is_mounted(bpffs),
+            bpffs_of: bpffs_of(bpffs, cluster.as_ref().is_some_and(|cluster| cluster.hidden > 0)),
             btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
             root,
             capabilities,
@@ -142,8 +171,38 @@ impl Node {
             sidecar: privileged("making a network namespace").and_then(|()| sidecar::probe()),
             drain: drain::probe().map_err(|error| error.to_string()),
             attached,
+            cluster,
+            sidecars,
+            api,
             daemon: pins::daemon(bpffs),
         })
+    }
+}
+
+/// By the mounts of the first process, which are the node's if it is the node's own.
+fn bpffs_of(bpffs: &Path, is_hidden: bool) -> BpffsOf {
+    if is_hidden {
+        return BpffsOf::Unknown(
+            "whether it is the node's own is seen in the node's PID namespace alone".to_owned(),
+        );
+    }
+    let why =
+        |error: io::Error| BpffsOf::Unknown(format!("whether it is the node's own cannot be told: {error}"));
+    let [own, first] = ["self", "1"].map(|process| fs::metadata(format!("/proc/{process}/ns/mnt")));
+    let (own, first) = match (own, first) {
+        (Ok(own), Ok(first)) => (own.ino(), first.ino()),
+        (Err(error), _) | (_, Err(error)) => return why(error),
+    };
+    if own == first {
+        return BpffsOf::Here;
+    }
+    let below = bpffs.strip_prefix("/").unwrap_or(bpffs);
+    match (fs::metadata(bpffs), fs::metadata(Path::new("/proc/1/root").join(below))) {
+        // Each that is mounted is a device of its own.
+        (Ok(here), Ok(there)) if here.dev() == there.dev() => BpffsOf::Node,
+        (Ok(_), Ok(_)) => BpffsOf::Container,
+        (Ok(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => BpffsOf::Container,
+        (Err(error), _) | (_, Err(error)) => why(error),
     }
 }
 

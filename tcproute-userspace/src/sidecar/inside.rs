@@ -22,7 +22,7 @@ fn is_first() -> io::Result<bool> {
 pub(super) fn look(mark: Mark, whose: Whose) -> Result<Seen> {
     let is_first = is_first().context("cannot tell whether it is the host's own")?;
     let whose = if is_first { Whose::Host } else { whose };
-    let (chains, table) = match chains()? {
+    let (chains, table) = match chains(is_wanted)? {
         Some((nftables, chains)) => {
             let found = table::find(&nftables, &chains, mark);
             (chains, Ok(found.context("cannot read the table tcproute")?))
@@ -33,8 +33,8 @@ pub(super) fn look(mark: Mark, whose: Whose) -> Result<Seen> {
     Ok(Seen { redirections, table, whose })
 }
 
-/// The chains that matter here; `None` if the kernel has no nftables.
-fn chains() -> Result<Option<(Nftables, Vec<Chain>)>> {
+/// The chains that are asked for; `None` if the kernel has no nftables.
+pub(super) fn chains(is_wanted: impl Fn(&Chain) -> bool) -> Result<Option<(Nftables, Vec<Chain>)>> {
     let asked = Nftables::open().and_then(|nftables| {
         let chains = nftables.chains(is_wanted)?;
         Ok((nftables, chains))
@@ -77,7 +77,7 @@ pub(super) fn make(mark: Mark) -> Result<(), String> {
 
 /// Takes the table away, if there is one. Whether there was.
 pub(super) fn remove() -> Result<bool> {
-    let Some((nftables, chains)) = chains()? else { return Ok(false) };
+    let Some((nftables, chains)) = chains(is_wanted)? else { return Ok(false) };
     if !table::is_there(&chains) {
         return Ok(false);
     }

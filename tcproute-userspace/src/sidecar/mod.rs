@@ -12,7 +12,7 @@
 //! - `known`: the namespaces of workloads, and the map that tells the programs.
 //! - `follow`: when to look again.
 //! - `everywhere`: the end of it all.
-//! - `probe`: whether it can be done on this kernel.
+//! - `probe`: whether it can be done on this kernel; `survey`: who redirects in a namespace.
 
 mod everywhere;
 mod follow;
@@ -25,6 +25,7 @@ mod probe;
 mod redirection;
 mod settings;
 mod state;
+mod survey;
 mod table;
 
 pub(crate) use everywhere::remove as remove_left_tables;
@@ -34,3 +35,4 @@ pub use tcproute_common::Way;
 
 pub use settings::{KUMA_UID, Mark, Mode, NoMark, Settings};
 pub use state::{NamespaceState, State, WAYS, name_of};
+pub use survey::{Backend, Redirector, survey};

@@ -8,7 +8,7 @@ use std::io;
 use super::{legacy, nftables::Chain};
 
 /// What the chains begin with that take outbound connections.
-const OUTBOUND: &str = "KUMA_MESH_OUTBOUND";
+pub(super) const OUTBOUND: &str = "KUMA_MESH_OUTBOUND";
 
 /// How connections are redirected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

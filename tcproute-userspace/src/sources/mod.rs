@@ -21,6 +21,7 @@ mod together;
 
 pub use documents::{
     Rules, Strictness,
+    scalars::{Scalar, scalars},
     settings::{Setting, settings},
 };
 pub use error::{InputError, InputErrors};

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod chart;
+mod doctor;
 mod faults;
 mod fixture;
 mod node;

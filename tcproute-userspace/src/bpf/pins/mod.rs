@@ -330,6 +330,11 @@ impl std::ops::Deref for Held {
     }
 }
 
+/// Where everything is pinned.
+pub fn directory(bpffs: &Path) -> PathBuf {
+    bpffs.join(NAME)
+}
+
 /// Whether there is a bpffs.
 pub fn is_mounted(bpffs: &Path) -> bool {
     statfs(bpffs).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC)

@@ -1,17 +1,20 @@
 use std::path::PathBuf;
 
-use caps::Capability::{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN};
+use caps::Capability::{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN, CAP_SYS_PTRACE};
 
 use super::*;
 use crate::{
     bpf::{
-        LoadedProgram,
+        AttachMode, LoadedProgram,
+        attached::{Attached, AttachedProgram},
         requirements::{Features, KernelVersion, NamespaceKeys},
     },
+    doctor::{cluster::sidecars::Sidecars, node::BpffsOf},
     drain::Unsupported,
+    sources::kubernetes::rights::Denied,
 };
 
-fn good() -> Node {
+pub(super) fn good() -> Node {
     let features = Features {
         refuses_with_econnrefused: true,
         names_mptcp_peers: true,
@@ -31,6 +34,7 @@ fn good() -> Node {
         cgroup2_whole: true,
         bpffs: "/sys/fs/bpf".into(),
         bpffs_mounted: true,
+        bpffs_of: BpffsOf::Here,
         btf: true,
         root: true,
         capabilities: Ok(caps::all()),
@@ -43,12 +47,15 @@ fn good() -> Node {
         drain: Ok(()),
         sidecar: Ok(()),
         attached: Ok(Attached { programs: Vec::new(), cut_off: None }),
+        cluster: None,
+        sidecars: Sidecars::default(),
+        api: None,
         daemon: None,
     }
 }
 
 /// The checks that are not well.
-fn complaints(node: &Node) -> Vec<(&'static str, Status)> {
+pub(super) fn complaints(node: &Node) -> Vec<(&'static str, Status)> {
     let checks = checks(node);
     for check in &checks {
         let needs_remedy = matches!(check.status, Status::Warning | Status::Missing);
@@ -71,24 +78,32 @@ fn what_is_missing_is_told_with_its_remedy() {
     node.bpffs_mounted = false;
     node.capabilities = Ok(&caps::all() - &[CAP_SYS_ADMIN, CAP_BPF].into());
     node.programs = Err("the kernel refuses the program connect4".to_owned());
-    let missing = ["kernel", "kernel-config", "cgroup2", "bpffs", "privilege", "programs"];
-    assert_eq!(complaints(&node), missing.map(|id| (id, Status::Missing)));
+    let complaints = complaints(&node);
+    let missing: Vec<&str> =
+        complaints.iter().filter(|(_, status)| *status == Status::Missing).map(|(id, _)| *id).collect();
+    assert_eq!(missing, ["kernel", "kernel-config", "cgroup2", "bpffs", "privilege", "programs"]);
+    assert_eq!(complaints.len(), missing.len() + 1, "{complaints:?}");
+    let found = &checks(&node).into_iter().find(|check| check.id == "privilege").unwrap().found;
+    assert_eq!(found, "root, without CAP_BPF to load programs and make maps");
 }
 
 #[test]
 fn one_capability_stands_for_three() {
     let mut node = good();
     for enough in [&[CAP_SYS_ADMIN, CAP_NET_ADMIN][..], &[CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON]] {
-        node.capabilities = Ok(enough.iter().copied().collect());
-        assert_eq!(complaints(&node), []);
+        node.capabilities = Ok(enough.iter().copied().chain([CAP_SYS_PTRACE]).collect());
+        let lacks_admin = !enough.contains(&CAP_SYS_ADMIN);
+        let expected = lacks_admin.then_some(("capabilities", Status::Fallback));
+        assert_eq!(complaints(&node), expected.into_iter().collect::<Vec<_>>());
     }
+    let beyond = ("capabilities", Status::Fallback);
     for too_little in [&[CAP_NET_ADMIN][..], &[CAP_BPF, CAP_NET_ADMIN]] {
         node.capabilities = Ok(too_little.iter().copied().collect());
-        assert_eq!(complaints(&node), [("privilege", Status::Missing)]);
+        assert_eq!(complaints(&node), [("privilege", Status::Missing), beyond]);
     }
     for too_little in [&[][..], &[CAP_BPF]] {
         node.capabilities = Ok(too_little.iter().copied().collect());
-        assert_eq!(complaints(&node), [("privilege", Status::Missing), ("drain", Status::Fallback)]);
+        assert_eq!(complaints(&node), [("privilege", Status::Missing), beyond, ("drain", Status::Fallback)]);
     }
 }
 
@@ -184,6 +199,7 @@ fn without_privilege_much_is_unknown() {
             unknown("kernel-config"),
             ("privilege", Status::Missing),
             unknown("programs"),
+            ("capabilities", Status::Fallback),
             unknown("refusal-error"),
             unknown("mptcp-peer-names"),
             unknown("failure-causes"),
@@ -202,6 +218,7 @@ fn programs_of_others_are_listed_and_ours_are_not() {
         mode,
         id: 7,
         name: "theirs".to_owned(),
+        maps: Vec::new(),
         ours,
     };
     let mut node = good();
@@ -219,4 +236,73 @@ fn programs_of_others_are_listed_and_ours_are_not() {
     );
     assert!(found[0].found.contains("theirs (id 7) is attached at connect4 of /sys/fs/cgroup"), "{found:?}");
     assert!(found[1].found.contains("cannot be attached there or below"), "{found:?}");
+}
+
+#[test]
+fn known_programs_are_told_with_whose_they_are_and_whether_both_get_along() {
+    let program = |name: &str, maps: &[&str], mode| AttachedProgram {
+        cgroup: PathBuf::from("/sys/fs/cgroup"),
+        hook: "connect4",
+        mode,
+        id: 7,
+        name: name.to_owned(),
+        maps: maps.iter().map(|&map| map.to_owned()).collect(),
+        ours: false,
+    };
+    let mut node = good();
+    let programs = vec![
+        program("cil_sock4_conne", &[], AttachMode::Multi),
+        program("cil_sock4_conne", &[], AttachMode::Exclusive),
+        program("calico_connect_", &[], AttachMode::Multi),
+        program("cgroup_connect4", &["map_of_manager"], AttachMode::Multi),
+    ];
+    node.attached = Ok(Attached { programs, cut_off: None });
+    assert_eq!(complaints(&node), [("other-programs", Status::Warning), ("other-programs", Status::Warning)]);
+    let checks = checks(&node);
+    let found: Vec<&str> =
+        checks.iter().filter(|check| check.id == "other-programs").map(|check| &*check.found).collect();
+    assert!(
+        found[0].contains("of Cilium's socket load balancer is") && found[0].contains("both get along"),
+        "{found:?}"
+    );
+    assert!(found[1].contains("of Cilium") && found[1].contains("allows no other"), "{found:?}");
+    assert!(
+        found[2].contains("of Calico's connect-time") && found[2].contains("both get along"),
+        "{found:?}"
+    );
+    assert!(found[3].contains("of Kmesh") && found[3].contains("waypoint"), "{found:?}");
+}
+
+#[test]
+fn a_bpffs_of_a_container_is_told() {
+    let mut node = good();
+    node.bpffs_of = BpffsOf::Container;
+    assert_eq!(complaints(&node), [("bpffs-of-node", Status::Warning)]);
+    node.bpffs_of = BpffsOf::Node;
+    assert_eq!(complaints(&node), []);
+    assert!(checks(&node).iter().any(|check| check.id == "bpffs-of-node"));
+    // What is not there is nobody's.
+    (node.bpffs_of, node.bpffs_mounted) = (BpffsOf::Container, false);
+    assert_eq!(complaints(&node), [("bpffs", Status::Missing)]);
+}
+
+#[test]
+fn what_an_api_server_does_not_allow_is_told_with_the_rule() {
+    let mut node = good();
+    let is_there = |node: &Node| checks(node).iter().any(|check| check.id == "api-rights");
+    assert!(!is_there(&node), "nobody was asked");
+    node.api = Some(Ok(Vec::new()));
+    assert!(is_there(&node) && complaints(&node).is_empty());
+    node.api = Some(Err("it does not answer".to_owned()));
+    assert_eq!(complaints(&node), [("api-rights", Status::Unknown)]);
+    let denied =
+        |what: &str| Denied { what: what.to_owned(), without: None, rule: format!("a rule for {what}") };
+    node.api = Some(Ok(vec![denied("list pods"), denied("watch pods")]));
+    assert_eq!(complaints(&node), [("api-rights", Status::Warning); 2]);
+    let check = checks(&node).into_iter().find(|check| check.id == "api-rights").unwrap();
+    assert_eq!((&*check.found, check.remedy.as_deref()), ("may not list pods", Some("a rule for list pods")));
+    node.api = Some(Ok(["a", "b", "c", "d", "e"].map(denied).to_vec()));
+    assert_eq!(complaints(&node), [("api-rights", Status::Warning)]);
+    let check = checks(&node).into_iter().find(|check| check.id == "api-rights").unwrap();
+    assert_eq!(check.found, "may not a; b; c, and 2 more");
 }

@@ -13,6 +13,7 @@ mod node;
 mod notes;
 mod path;
 mod scalar;
+pub(super) mod scalars;
 mod segments;
 pub(super) mod settings;
 mod tree;

@@ -71,14 +71,14 @@ impl Server {
         self.ask(request).await
     }
 
-    /// Sends a new object there.
-    pub(super) async fn post(&self, path: &str, object: &serde_json::Value) -> Result<(), Failure> {
+    /// Sends a new object there. What is answered.
+    pub(super) async fn post(&self, path: &str, object: &serde_json::Value) -> Result<BytesMut, Failure> {
         let request = Request::post(path)
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(object.to_string().into_bytes()))
             .map_err(|error| Failure::Configuration(error.to_string()))?;
-        self.ask(request).await?.whole(MOST_OF_STATUS).await.map(drop)
+        self.ask(request).await?.whole(MOST_OF_STATUS).await
     }
 
     async fn ask(&self, request: Request<Body>) -> Result<Answer, Failure> {

@@ -106,7 +106,7 @@ pub(super) async fn write(
         while let Some(complaint) = told.next(&complaints, Instant::now()) {
             match server.post(&path(complaint), &event(complaint, &node)).await {
                 // Another node has said so.
-                Ok(()) | Err(Failure::Status(409, _)) => {
+                Ok(_) | Err(Failure::Status(409, _)) => {
                     if std::mem::take(&mut failing) {
                         info!("events are written in the cluster again");
                     }

@@ -8,7 +8,7 @@
 //! - `provisional`: the Dataplane that a pod will have; `slices`: the endpoints of pods that never have one.
 //! - `store`: all of it as one snapshot.
 //! - `events`: what is wrong, told in the cluster.
-//! - `rbac`: what the API server has to allow.
+//! - `rbac`: what the API server has to allow; `rights`: what it does not.
 
 mod access;
 mod discovery;
@@ -22,6 +22,7 @@ mod object;
 mod pod;
 mod provisional;
 pub mod rbac;
+pub mod rights;
 mod service;
 mod slices;
 mod store;

@@ -64,6 +64,11 @@ impl Directories {
         found
     }
 
+    /// The directories of all pods.
+    pub(super) const fn roots(&self) -> &BTreeSet<PathBuf> {
+        &self.roots
+    }
+
     /// Where pods appear, and where the directory of all of them would.
     pub(super) fn above(&self, mount: &Path) -> BTreeSet<PathBuf> {
         let mut above = self.roots.clone();

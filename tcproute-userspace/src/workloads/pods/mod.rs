@@ -54,6 +54,26 @@ pub struct LocalPods {
     pub complete: bool,
 }
 
+/// All pods of a node, whether they have routes or not.
+#[derive(Debug, Default)]
+pub struct PodsOfNode {
+    /// The directories that kubelet keeps those of pods in. Without any this is no node, or kubelet has not started yet.
+    pub roots: BTreeSet<PathBuf>,
+    /// The directory of each.
+    pub pods: Vec<(PodUid, PathBuf)>,
+    /// Where it cannot be told what there is.
+    pub blind: Vec<(PathBuf, std::io::Error)>,
+}
+
+impl PodsOfNode {
+    /// Looks once.
+    pub fn look(mount: &Path) -> Self {
+        let mut directories = Directories::default();
+        let found = directories.look(mount, true);
+        Self { roots: directories.roots().clone(), pods: found.pods, blind: found.blind }
+    }
+}
+
 /// The cgroups of pods.
 pub type PodCgroups = Followed<AllPods>;
 
