@@ -54,9 +54,9 @@ static PATTERNS: LazyLock<[Pattern; 6]> = LazyLock::new(|| {
         pattern(r"(?s)-----BEGIN [^-]*-----.*?(?:-----END [^-]*-----|\z)", "[left out]"),
         // Tokens of JWT.
         pattern(r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?", "[left out]"),
-        // Who asks, in a URL, and what is asked for there.
-        pattern(r#"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^\s"'<>]*@"#, "${scheme}[left out]@"),
+        // What is asked for in a URL, and who asks.
         pattern(r#"(?P<url>[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>?]*\?)[^\s"'<>]+"#, "${url}[left out]"),
+        pattern(r#"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^\s"'<>]*@"#, "${scheme}[left out]@"),
         // Headers.
         pattern(
             r"(?i)\b(?P<scheme>bearer|basic|digest|negotiate)[ \t]+[A-Za-z0-9+/=._~:-]{6,}",
@@ -167,6 +167,7 @@ mod tests {
         for (text, expected) in [
             ("asking https://user:hunter2@cp:5682/meshes", "asking https://[left out]@cp:5682/meshes"),
             ("asking https://cp:5682/meshes?sig=abcdef now", "asking https://cp:5682/meshes?[left out] now"),
+            ("https://user:hunter2@cp/?sig=abcdef@x", "https://[left out]@cp/?[left out]"),
             ("Authorization: Bearer abc.def-123", "Authorization: [left out]"),
             ("sent bearer abcdef0123", "sent bearer [left out]"),
             ("password=hunter2, next", "password=[left out], next"),

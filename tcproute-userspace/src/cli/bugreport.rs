@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use nix::unistd::gethostname;
 use serde_json::Value;
 
-use super::{AdminSocket, BadUsage, config, doctor::SubjectArguments, output};
+use super::{AdminSocket, BadUsage, config, doctor::SubjectArguments, layers, output};
 use crate::{
     bpf::pins,
     bugreport::{self, Bundle, Places, Request, Secrets},
@@ -124,10 +124,9 @@ struct Daemon {
 impl Daemon {
     /// The one that has the pins in this bpffs.
     fn find(bpffs: &Path) -> Self {
-        let own = || std::env::vars_os().map(|(name, value)| (lossy(&name), lossy(&value))).collect();
         let Some(pid) = pins::daemon(bpffs) else {
             let arguments = Ok(["tcproute", "run"].map(OsString::from).to_vec());
-            return Self { pid: None, arguments, environment: own() };
+            return Self { pid: None, arguments, environment: own_environment() };
         };
         let of = |file: &str| fs::read(format!("/proc/{pid}/{file}"));
         let parts = |bytes: Vec<u8>| -> Vec<OsString> {
@@ -136,7 +135,7 @@ impl Daemon {
         };
         let arguments =
             of("cmdline").map(parts).map_err(|error| format!("the arguments of process {pid}: {error}"));
-        let mut environment: Vec<(String, String)> = own();
+        let mut environment: Vec<(String, String)> = own_environment();
         match of("environ") {
             Ok(bytes) => {
                 environment.retain(|(name, _)| !name.starts_with(OURS));
@@ -181,20 +180,28 @@ fn lossy(text: &OsStr) -> String {
     text.to_string_lossy().into_owned()
 }
 
-/// Where the secrets of the daemon and of this process are.
+/// Where the secrets of the daemon and of this process are, as either is told by flags, variables or a file.
 fn secrets(daemon: &Daemon, config: &[config::Value], subject: &Subject) -> Places {
-    let of = |flags: &[&str]| -> Vec<PathBuf> {
-        let set = config.iter().filter(|value| flags.contains(&&*value.flag));
-        set.flat_map(|value| value.values.iter().map(PathBuf::from)).collect()
+    let environment: Vec<(String, String)> =
+        daemon.environment.iter().cloned().chain(own_environment()).collect();
+    let named = |flags: &[&str]| -> Vec<PathBuf> {
+        let set = config.iter().filter(|value| flags.contains(&&*value.flag)).flat_map(|value| &value.values);
+        let variables: Vec<String> =
+            flags.iter().map(|flag| layers::variable(flag.trim_start_matches('-'))).collect();
+        let of_variables =
+            environment.iter().filter(|(name, _)| variables.contains(name)).map(|(_, value)| value);
+        set.chain(of_variables).map(PathBuf::from).collect()
     };
-    let variable = |wanted: &'static str| daemon.environment.iter().filter(move |(name, _)| name == wanted);
-    let mut kubeconfigs = of(&["--kubeconfig"]);
+    let variable = |wanted: &'static str| environment.iter().filter(move |(name, _)| name == wanted);
+    let mut kubeconfigs = named(&["--kubeconfig"]);
     kubeconfigs.extend(subject.api.iter().filter_map(|(access, _)| access.kubeconfig.clone()));
     kubeconfigs.extend(variable("KUBECONFIG").flat_map(|(_, paths)| std::env::split_paths(paths)));
     kubeconfigs.extend(variable("HOME").map(|(_, home)| Path::new(home).join(".kube/config")));
-    Places {
-        files: of(&["--token-file", "--client-key"]),
-        kubeconfigs,
-        environment: daemon.environment.clone(),
-    }
+    let mut configs = named(&["--config"]);
+    configs.push(layers::FILE.into());
+    Places { files: named(&["--token-file", "--client-key"]), kubeconfigs, configs, environment }
+}
+
+fn own_environment() -> Vec<(String, String)> {
+    std::env::vars_os().map(|(name, value)| (lossy(&name), lossy(&value))).collect()
 }
