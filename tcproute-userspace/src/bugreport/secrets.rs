@@ -1,5 +1,5 @@
-//! What must not be in a bundle: secrets that are known to be on this node, wherever they stand, and whatever looks like
-//! one.
+//! What must not be in a bundle: secrets that are known to be on this node, wherever they stand, and whatever looks
+//! like one.
 
 use std::{borrow::Cow, collections::BTreeSet, sync::LazyLock};
 
@@ -111,7 +111,7 @@ impl Secrets {
             Value::Array(all) => all.into_iter().map(|value| self.without_named(value)).collect(),
             Value::Object(all) => {
                 let all = all.into_iter().map(|(name, value)| {
-                    let is_told = value.is_null() || value.is_boolean() || value == Value::from("");
+                    let is_told = value.is_null() || value.is_boolean() || value == "";
                     if looks_secret(&name) && !is_told {
                         self.left_out += 1;
                         return (name, LEFT_OUT.into());

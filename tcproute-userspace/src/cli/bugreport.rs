@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 use nix::unistd::gethostname;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{AdminSocket, BadUsage, config, doctor::SubjectArguments, layers, output};
 use crate::{
@@ -53,15 +53,13 @@ impl Bugreport {
         let daemon = Daemon::find(&subject.bpffs);
         let config = daemon.config();
         let secrets = secrets(&daemon, config.as_deref().unwrap_or_default(), &subject);
-        let config =
-            config.and_then(|config| serde_json::to_value(config).map_err(|error| error.to_string()));
         let request = Request {
             subject,
             admin_socket: self.admin.admin_socket.clone(),
-            config: config.map(|flags| daemon.told(flags)),
+            config: config.map(|flags| daemon.told(&flags)),
             log: self.log.clone(),
         };
-        let parts = bugreport::gather(request).await;
+        let parts = Box::pin(bugreport::gather(request)).await;
         let mut secrets = Secrets::new(secrets.known());
         let bundle =
             bugreport::bundle(parts, &mut secrets, self.redact, now).context("cannot put it together")?;
@@ -164,12 +162,12 @@ impl Daemon {
         all.map_err(|error| format!("what it is told cannot be used: {error:#}"))
     }
 
-    fn told(&self, flags: Value) -> Value {
+    fn told(&self, flags: &[config::Value]) -> Value {
         let of = match self.pid {
             Some(pid) => format!("the daemon with pid {pid}, as it was started"),
             None => "a daemon that would be started now without flags".to_owned(),
         };
-        serde_json::json!({"of": of, "flags": flags})
+        json!({"of": of, "flags": flags})
     }
 }
 

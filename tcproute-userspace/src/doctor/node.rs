@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{self, Read as _},
+    io::Read as _,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -14,6 +14,7 @@ use flate2::read::GzDecoder;
 use nix::{
     sys::{
         resource::{RLIM_INFINITY, Resource, getrlimit},
+        stat::{major, minor},
         utsname::uname,
     },
     unistd::geteuid,
@@ -186,23 +187,32 @@ fn bpffs_of(bpffs: &Path, is_hidden: bool) -> BpffsOf {
             "whether it is the node's own is seen in the node's PID namespace alone".to_owned(),
         );
     }
-    let why =
-        |error: io::Error| BpffsOf::Unknown(format!("whether it is the node's own cannot be told: {error}"));
-    let [own, first] = ["self", "1"].map(|process| fs::metadata(format!("/proc/{process}/ns/mnt")));
-    let (own, first) = match (own, first) {
-        (Ok(own), Ok(first)) => (own.ino(), first.ino()),
-        (Err(error), _) | (_, Err(error)) => return why(error),
-    };
-    if own == first {
-        return BpffsOf::Here;
+    let read = |process: &str| fs::read_to_string(format!("/proc/{process}/mountinfo"));
+    match (fs::metadata(bpffs), read("self"), read("1")) {
+        (Ok(root), Ok(own), Ok(first)) => whose(&own, &first, root.dev()),
+        (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
+            BpffsOf::Unknown(format!("whether it is the node's own cannot be told: {error}"))
+        }
     }
-    let below = bpffs.strip_prefix("/").unwrap_or(bpffs);
-    match (fs::metadata(bpffs), fs::metadata(Path::new("/proc/1/root").join(below))) {
-        // Each that is mounted is a device of its own.
-        (Ok(here), Ok(there)) if here.dev() == there.dev() => BpffsOf::Node,
-        (Ok(_), Ok(_)) => BpffsOf::Container,
-        (Ok(_), Err(error)) if error.kind() == io::ErrorKind::NotFound => BpffsOf::Container,
-        (Err(error), _) | (_, Err(error)) => why(error),
+}
+
+/// By two lists of mounts (proc(5)): no mount has the number of another one, in whatever namespace, and each bpffs is a
+/// device of its own.
+fn whose(own: &str, first: &str, device: u64) -> BpffsOf {
+    let device = format!("{}:{}", major(device), minor(device));
+    let numbers = |mounts: &str| -> BTreeSet<String> {
+        let number = |line: &str| {
+            let mut fields = line.split(' ');
+            let number = fields.next()?.to_owned();
+            (fields.nth(1) == Some(device.as_str())).then_some(number)
+        };
+        mounts.lines().filter_map(number).collect()
+    };
+    let (own, first) = (numbers(own), numbers(first));
+    match (first.is_empty(), own.is_disjoint(&first)) {
+        (true, _) => BpffsOf::Container,
+        (false, true) => BpffsOf::Node,
+        (false, false) => BpffsOf::Here,
     }
 }
 
@@ -237,5 +247,15 @@ mod tests {
     fn options_that_are_on_are_read() {
         let config = "# CONFIG_A is not set\nCONFIG_BPF=y\nCONFIG_VETH=m\nCONFIG_HZ=250\n";
         assert_eq!(options(config), ["CONFIG_BPF", "CONFIG_VETH"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn a_bpffs_is_known_by_its_device_and_mounts_by_their_numbers() {
+        let device = nix::sys::stat::makedev(0, 50);
+        let own = "31 1 0:50 / /sys/fs/bpf rw - bpf bpf rw\n32 1 0:51 / /x rw - bpf bpf rw\n";
+        assert_eq!(whose(own, own, device), BpffsOf::Here);
+        let first = "71 1 0:50 / /sys/fs/bpf rw,shared:1 - bpf bpf rw\n32 1 0:51 / /x rw - bpf bpf rw\n";
+        assert_eq!(whose(own, first, device), BpffsOf::Node);
+        assert_eq!(whose(own, "31 1 0:52 / /sys/fs/bpf rw - bpf bpf rw\n", device), BpffsOf::Container);
     }
 }

@@ -1,5 +1,5 @@
-//! Who redirects connections in a network namespace: Kuma, or Istio in one of its two ways. For those who ask how a node
-//! is; nothing is done about it.
+//! Who redirects connections in a network namespace: Kuma, or Istio in one of its two ways. For those who ask how a
+//! node is; nothing is done about it.
 //!
 //! Istio: `cni/pkg/iptables`, `cni/pkg/nftables` and `tools/istio-{iptables,nftables}/pkg/constants`. Ambient alone has
 //! a chain ISTIO_PRERT, a sidecar alone ISTIO_REDIRECT.

@@ -1,5 +1,5 @@
-//! A node of a cluster: directories of pods as kubelet and runtimes make them, in a part of the hierarchy of a test's own,
-//! and processes and network namespaces as a sidecar has them.
+//! A node of a cluster: directories of pods as kubelet and runtimes make them, in a part of the hierarchy of a test's
+//! own, and processes and network namespaces as a sidecar has them.
 
 use std::{
     fs,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -15,6 +16,9 @@ use crate::{
 
 /// More is not read of an answer, in bytes.
 const MOST: usize = 64 << 20;
+
+/// More is not told of why there is none: it may quote what was answered.
+const MOST_OF_WHY: usize = 1000;
 
 pub(super) async fn parts(socket: &Path) -> [Part; 4] {
     let (status, outcomes, metrics, ready) = tokio::join!(
@@ -32,8 +36,9 @@ pub(super) async fn parts(socket: &Path) -> [Part; 4] {
     ]
 }
 
-async fn get(socket: &Path, path: &str) -> Result<bytes::Bytes, String> {
-    client::get_at_most(socket, path, MOST).await.map_err(|error| format!("{error:#}"))
+async fn get(socket: &Path, path: &str) -> Result<Bytes, String> {
+    let answer = client::get_at_most(socket, path, MOST).await;
+    answer.map_err(|error| format!("{error:#}").chars().take(MOST_OF_WHY).collect())
 }
 
 /// By the fields that are known here.
@@ -68,14 +73,8 @@ fn is_metric(line: &str) -> bool {
 }
 
 async fn ready(socket: &Path) -> Result<Content, String> {
-    match get(socket, "/readyz").await {
-        Ok(_) => Ok(Content::Text("ready\n".to_owned())),
-        Err(why) => Err(why.chars().take(MOST_OF_WHY).collect()),
-    }
+    get(socket, "/readyz").await.map(|_| Content::Text("ready\n".to_owned()))
 }
-
-/// More is not told of why not.
-const MOST_OF_WHY: usize = 4096;
 
 #[cfg(test)]
 mod tests {

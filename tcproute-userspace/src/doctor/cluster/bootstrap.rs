@@ -1,5 +1,5 @@
-//! Of which version a sidecar is: Kuma's control plane writes that into the configuration that kuma-dp starts Envoy with,
-//! below `node.metadata.version`.
+//! Of which version a sidecar is: Kuma's control plane writes that into the configuration that kuma-dp starts Envoy
+//! with, below `node.metadata.version`.
 //!
 //! Kuma: `pkg/xds/bootstrap/template_v3.go` and `app/kuma-dp/pkg/dataplane/envoy/bootstrap_file.go`.
 

@@ -57,7 +57,7 @@ pub struct LocalPods {
 /// All pods of a node, whether they have routes or not.
 #[derive(Debug, Default)]
 pub struct PodsOfNode {
-    /// The directories that kubelet keeps those of pods in. Without any this is no node, or kubelet has not started yet.
+    /// The directories that kubelet keeps those of pods in. None if this is no node, or kubelet has not started yet.
     pub roots: BTreeSet<PathBuf>,
     /// The directory of each.
     pub pods: Vec<(PodUid, PathBuf)>,
