@@ -43,9 +43,17 @@ fn unpacked(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
 
 /// A command that writes to standard output, with a bpffs and an admin socket that nobody has unless they are there.
 fn command(directory: &Path) -> Command {
+    command_at(directory, &directory.join("bpffs"), &directory.join("admin.sock"))
+}
+
+/// Of this daemon.
+fn command_of(daemon: &Daemon, directory: &Path) -> Command {
+    command_at(directory, daemon.bpffs.path(), &daemon.admin_socket())
+}
+
+fn command_at(directory: &Path, bpffs: &Path, socket: &Path) -> Command {
     let mut command = Command::new(binary());
-    command.args(["bugreport", "--output", "-", "--bpffs"]).arg(directory.join("bpffs"));
-    command.arg("--admin-socket").arg(directory.join("admin.sock"));
+    command.args(["bugreport", "--output", "-", "--bpffs"]).arg(bpffs).arg("--admin-socket").arg(socket);
     // Nobody's own journal and account have a part in it.
     command
         .arg("--log")
@@ -94,19 +102,6 @@ impl Setup {
     fn daemon(&self, command: &mut Command) -> Daemon {
         Daemon::start_with(command, &self.mesh.file(), &[("web", self.cgroup.path())], &[] as &[&str])
     }
-}
-
-/// Of this daemon.
-fn command_of(daemon: &Daemon, directory: &Path) -> Command {
-    let mut command = Command::new(binary());
-    command.args(["bugreport", "--output", "-", "--bpffs"]).arg(daemon.bpffs.path());
-    command.arg("--admin-socket").arg(daemon.admin_socket());
-    command
-        .arg("--log")
-        .arg(directory.join("log"))
-        .env("HOME", directory)
-        .env_remove("KUBERNETES_SERVICE_HOST");
-    command
 }
 
 #[test]

@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn programs_are_known_by_what_the_kernel_keeps_of_their_names() {
-        for name in ["cil_sock4_conne", "cil_sock6_getpe", "cil_sock_releas"] {
+        for name in ["cil_sock4_conne", "cil_sock6_getpe", "cil_sock_"] {
             assert_eq!(peer(name, &[]), Some(Peer::Cilium), "{name}");
         }
         for name in ["calico_connect_", "cali_ctlb_v4"] {

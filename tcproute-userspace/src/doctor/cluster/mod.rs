@@ -9,7 +9,7 @@ pub(super) mod sidecars;
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -52,7 +52,11 @@ impl Cluster {
     /// Looks at this node; `None` if it is none of a cluster: kubelet neither runs nor has made cgroups.
     pub(super) fn read(cgroup2: &Path) -> Option<Self> {
         let PodsOfNode { roots, pods, blind } = PodsOfNode::look(cgroup2);
-        let in_v1 = if roots.is_empty() { roots_of_v1() } else { Vec::new() };
+        let asked = if roots.is_empty() { roots_of_v1() } else { Ok(Vec::new()) };
+        let (in_v1, unread) = match asked {
+            Ok(in_v1) => (in_v1, None),
+            Err(error) => (Vec::new(), Some(format!("{MOUNTS}: {error}"))),
+        };
         if roots.is_empty() && in_v1.is_empty() && !runs("kubelet") {
             return None;
         }
@@ -65,7 +69,7 @@ impl Cluster {
             in_v1,
             pods: pods.into_iter().map(|(_, directory)| directory).collect(),
             sockets: containers::sockets(),
-            blind: blind.first().map(|(path, error)| format!("{}: {error}", path.display())),
+            blind: blind.first().map(|(path, error)| format!("{}: {error}", path.display())).or(unread),
             ..Self::default()
         };
         for pod in &this.pods {
@@ -89,20 +93,21 @@ fn driver(root: &Path) -> Driver {
 }
 
 /// The directories of all pods in hierarchies of cgroup v1, of which kubelet has one in each.
-fn roots_of_v1() -> Vec<PathBuf> {
-    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+fn roots_of_v1() -> io::Result<Vec<PathBuf>> {
+    let mountinfo = fs::read_to_string(MOUNTS)?;
     let mounts = mountinfo.lines().filter_map(|line| {
         let (mount, file_system) = line.split_once(" - ")?;
         file_system.starts_with("cgroup ").then(|| mount.split(' ').nth(4)).flatten()
     });
     let root = |mount: &str| {
-        ["kubepods", "kubepods.slice"]
-            .map(|name| Path::new(mount).join(name))
-            .into_iter()
-            .find(|root| root.is_dir())
+        let names = ["kubepods", "kubepods.slice"].into_iter();
+        names.map(|name| Path::new(mount).join(name)).find(|root| root.is_dir())
     };
-    mounts.filter_map(root).collect()
+    Ok(mounts.filter_map(root).collect())
 }
+
+/// Where mounts are listed (proc(5)).
+const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// Whether there is a process of this name.
 fn runs(name: &str) -> bool {
