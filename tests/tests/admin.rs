@@ -160,7 +160,7 @@ fn status_tells_what_the_kernel_has() {
     let socket = daemon.admin_socket();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&socket), mode(socket.parent().unwrap())), (0o600, 0o700));
-    for (question, answer) in [("--live", "ok\n"), ("--ready", "ready\n")] {
+    for (question, answer) in [("--live", "ok"), ("--ready", "ready")] {
         assert_eq!(stdout(&daemon.status(&[question])), answer);
     }
     assert_eq!(daemon.stop(), Some(0));
