@@ -218,6 +218,35 @@ fn a_package_of_rpm_is_upgraded_rolled_back_and_removed() {
     assert!(place.path(&format!("{CONFIGURATION}.rpmsave")).exists());
 }
 
+/// The page, followed from its top as far as that goes without a service manager: the cluster run has one.
+#[test]
+fn the_page_of_the_installation_is_followed() {
+    let test = "the_page_of_the_installation_is_followed";
+    let Some(package) = package(test, "_amd64.deb") else { return };
+    let Some(place) = installation(test) else { return };
+    let page = include_str!("../../docs/guide/install.md");
+    let command = |beginning: &str| {
+        let line = page.lines().map(str::trim).find(|line| line.starts_with(beginning));
+        let line = line.unwrap_or_else(|| panic!("the page has no {beginning}"));
+        // Whoever runs this is root.
+        line.split(" #").next().unwrap().trim_end().trim_start_matches("sudo ").to_owned()
+    };
+    let shell = |command: &str| place.run("sh", &["-ec", &format!("cd /root && {command}")]);
+    let name = package.file_name().unwrap().to_str().unwrap();
+    fs::copy(&package, place.path("/root").join(name)).unwrap();
+    shell(&command("sudo apt install"));
+    assert!(shell("tcproute doctor || true").contains("tcproute can run on this node"));
+    // There is nothing to do until somebody says what.
+    assert!(!shell(&command("tcproute config --changed")).contains("resources"));
+    let blocks = page.split("```yaml").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let settings = blocks.map(|block| block.replace("\n   ", "\n")).next().unwrap();
+    place.write(CONFIGURATION, &settings);
+    let shown = shell(&command("tcproute config --changed"));
+    for told in ["frontend-1=/system.slice/frontend.service", "/etc/tcproute/mesh", CONFIGURATION] {
+        assert!(shown.contains(told), "no {told} in {shown}");
+    }
+}
+
 #[test]
 fn packages_have_what_users_look_for() {
     let test = "packages_have_what_users_look_for";

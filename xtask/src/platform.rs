@@ -53,7 +53,7 @@ impl Platform {
         let compiler = self.provide_compiler()?;
         let target = self.target();
         cargo.args(["--target", target]);
-        // Of C there is some cryptography, which uses no header of any libc; what is linked is Rust's own musl.
+        // Of C there is some cryptography, which calls no libc; what is linked is Rust's own musl.
         cargo.env(format!("CC_{}", target.replace('-', "_")), &compiler);
         cargo.env(format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_").to_uppercase()), &compiler);
         Ok(())
@@ -84,8 +84,11 @@ impl Platform {
             return Ok("cc".to_owned());
         }
         let compiler = format!("{}-linux-gnu-gcc", self.name());
-        if command::find(&compiler).is_none() {
-            provision::ensure(&[&format!("gcc-{}-linux-gnu", self.name().replace('_', "-"))])?;
+        let package = format!("gcc-{}-linux-gnu", self.name().replace('_', "-"));
+        // With the headers that C asks for.
+        let headers = format!("libc6-dev-{}-cross", self.debian());
+        if provision::can_install() {
+            provision::ensure(&[&package, &headers])?;
         }
         ensure!(command::find(&compiler).is_some(), "there is no {compiler}");
         Ok(compiler)
