@@ -128,9 +128,12 @@ impl Kind for Rpm {
     }
 }
 
-/// A daemon of the installed binary, with the settings that are installed.
-fn start(place: &Installation) -> Process {
-    let mut daemon = Process(place.command("/usr/bin/tcproute").arg("run").spawn().unwrap());
+/// A daemon of the installed binary.
+fn start(place: &Installation, workload: &str) -> Process {
+    let mut command = place.command("/usr/bin/tcproute");
+    // As arguments, which any version knows.
+    command.args(["run", "--resources", "/etc/tcproute/mesh", "--workload", workload]);
+    let mut daemon = Process(command.spawn().unwrap());
     wait_ready(&mut daemon, &place.path("/run/tcproute/admin.sock"));
     daemon
 }
@@ -166,7 +169,7 @@ fn live(place: &Installation, kind: &impl Kind, package: &Path) {
     let settings = format!("resources: [/etc/tcproute/mesh]\nworkload: [\"{workload}\"]\n");
     place.write(CONFIGURATION, &settings);
     place.write("/etc/tcproute/mesh/mesh.yaml", &split.mesh(&[("1", 90), ("2", 10)]).text());
-    let mut daemon = start(place);
+    let mut daemon = start(place, &workload);
     let load = Load::start(&cgroup, split.dialled, 2);
     load.wait_for_more(sample(PHASE).into());
 
@@ -176,7 +179,7 @@ fn live(place: &Installation, kind: &impl Kind, package: &Path) {
         // As the unit is restarted. That of before is no file any more.
         assert_eq!(daemon.stop(), Some(0));
         load.wait_for_more(sample(PHASE).into());
-        daemon = start(place);
+        daemon = start(place, &workload);
         load.wait_for_more(sample(PHASE).into());
         assert_eq!(fs::read_to_string(place.path(CONFIGURATION)).unwrap(), settings);
     }
