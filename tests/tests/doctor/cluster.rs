@@ -89,6 +89,14 @@ fn bootstrap() -> String {
     )
 }
 
+const ENVOY: &str = "import os, sys
+if sys.argv[1]: os.chroot(sys.argv[1])
+print('in', flush=True)
+sys.stdin.read()";
+
+const KUMA_DP: &str = "import subprocess, sys
+subprocess.run(sys.argv[1:])";
+
 /// kuma-dp and its Envoy, which has this file, after both have entered a root of their own if one is given.
 fn sidecar(bin: &Path, config: &str, root: Option<&Path>) -> Process {
     for name in ["kuma-dp", "envoy"] {
@@ -97,12 +105,6 @@ fn sidecar(bin: &Path, config: &str, root: Option<&Path>) -> Process {
             symlink(PYTHON, at).unwrap();
         }
     }
-    const ENVOY: &str = "import os, sys
-if sys.argv[1]: os.chroot(sys.argv[1])
-print('in', flush=True)
-sys.stdin.read()";
-    const KUMA_DP: &str = "import subprocess, sys
-subprocess.run(sys.argv[1:])";
     let mut kuma_dp = Command::new(bin.join("kuma-dp"));
     kuma_dp.args(["-SEc", KUMA_DP]).arg(bin.join("envoy")).args(["-SEc", ENVOY]);
     kuma_dp.arg(root.unwrap_or(Path::new(""))).args(["--config-path", config]);

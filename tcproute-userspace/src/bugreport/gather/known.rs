@@ -103,6 +103,7 @@ mod tests {
         let places = Places {
             files: vec![at("token"), at("gone")],
             kubeconfigs: vec![at("gone")],
+            configs: vec![at("config.yaml")],
             environment: vec![
                 ("A_TOKEN".to_owned(), "of-env".to_owned()),
                 ("HOME".to_owned(), "/root/home".to_owned()),

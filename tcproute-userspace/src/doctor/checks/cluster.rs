@@ -1,5 +1,5 @@
-//! Judging a node of a cluster: how kubelet keeps its pods, what runs them, and the sidecars beside them. A node that is
-//! in no cluster is told nothing of it.
+//! Judging a node of a cluster: how kubelet keeps its pods, what runs them, and the sidecars beside them. A node of none
+//! is told nothing of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
