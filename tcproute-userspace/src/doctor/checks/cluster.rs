@@ -1,4 +1,4 @@
-//! Judging a node of a cluster: how kubelet keeps its pods, what runs them, and the sidecars beside them. A node of none
+//! Judging a node of a cluster: how kubelet keeps its pods, what runs them, and the sidecars beside them. Another node
 //! is told nothing of it.
 
 use std::collections::{BTreeMap, BTreeSet};
