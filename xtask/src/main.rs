@@ -15,6 +15,7 @@ mod go_programs;
 mod licences;
 mod linker;
 mod lint;
+mod machine;
 mod manifests;
 mod matrix;
 mod package;

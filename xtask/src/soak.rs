@@ -5,9 +5,11 @@ use std::{process::Command, time::Duration};
 use anyhow::{Result, bail};
 
 use crate::{
-    command, provision,
+    command,
+    machine::Source,
+    provision,
     release::{build_release, build_tests_binary},
-    vm_test::{self, Source},
+    vm_test,
 };
 
 /// `cargo xtask soak`

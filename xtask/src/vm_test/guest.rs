@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::{command, test_targets, workspace};
+use crate::{command, machine::Tree, test_targets, workspace};
 
 /// Programs that the tests and the guest's first process call. Debian's own, not what else is on the path.
 const PROGRAMS: [&str; 15] = [
@@ -84,13 +84,13 @@ pub(super) fn content(binary: &Path, programs: &[(PathBuf, String)]) -> Result<P
     if root.exists() {
         fs::remove_dir_all(&root)?;
     }
-    let tree = Tree { root };
+    let tree = Tree::at(root);
     for directory in ["dev", "etc", "proc", "root", "run", "sys", "tmp"] {
-        fs::create_dir_all(tree.root.join(directory))?;
+        fs::create_dir_all(tree.root().join(directory))?;
     }
     tree.file(Path::new("/bin/busybox"), "/bin/busybox")?;
     for applet in APPLETS {
-        symlink("busybox", tree.root.join("bin").join(applet))?;
+        symlink("busybox", tree.root().join("bin").join(applet))?;
     }
     for program in PROGRAMS {
         tree.program(Path::new(program), program)?;
@@ -108,56 +108,16 @@ pub(super) fn content(binary: &Path, programs: &[(PathBuf, String)]) -> Result<P
     tree.all(&workspace::root().join("examples"))?;
     tree.all(&workspace::objects())?;
     fs::create_dir_all(tree.inside(&workspace::root().join("tests").to_string_lossy()))?;
-    fs::write(tree.root.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
-    fs::write(tree.root.join("etc/nsswitch.conf"), "hosts: files dns\n")?;
-    fs::write(tree.root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\n")?;
-    let init = tree.root.join("init");
+    fs::write(tree.root().join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
+    fs::write(tree.root().join("etc/nsswitch.conf"), "hosts: files dns\n")?;
+    fs::write(tree.root().join("etc/passwd"), "root:x:0:0::/root:/bin/sh\n")?;
+    let init = tree.root().join("init");
     fs::write(&init, include_str!("init.sh"))?;
     fs::set_permissions(&init, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    Ok(tree.root)
-}
-
-struct Tree {
-    root: PathBuf,
+    Ok(tree.into_root())
 }
 
 impl Tree {
-    fn inside(&self, path: &str) -> PathBuf {
-        self.root.join(path.trim_start_matches('/'))
-    }
-
-    fn file(&self, from: &Path, to: &str) -> Result<()> {
-        let to = self.inside(to);
-        fs::create_dir_all(to.parent().unwrap_or(&self.root))?;
-        fs::copy(from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
-        Ok(())
-    }
-
-    /// A file, or all that is in a directory, at the same place.
-    fn all(&self, path: &Path) -> Result<()> {
-        if !path.is_dir() {
-            return self.file(path, &path.to_string_lossy());
-        }
-        let entries = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
-        for entry in entries {
-            self.all(&entry?.path())?;
-        }
-        Ok(())
-    }
-
-    /// A program or library with what it links to.
-    fn program(&self, from: &Path, to: &str) -> Result<()> {
-        self.file(from, to)?;
-        // A static program has no libraries, and ldd says so by failing.
-        let linked = command::capture(Command::new("ldd").arg(from)).unwrap_or_default();
-        for library in linked.split_whitespace().filter(|word| word.starts_with('/')) {
-            if !self.inside(library).exists() {
-                self.file(Path::new(library), library)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Python's library, as far as the tests use it.
     fn python(&self) -> Result<()> {
         let path = "import sysconfig; print(sysconfig.get_path('stdlib'))";
@@ -167,7 +127,7 @@ impl Tree {
         // Not by the times of files: a guest may have unpacked them without.
         let compile = ["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s"];
         let mut python = Command::new("/usr/bin/python3");
-        python.args(compile).arg(&self.root).arg(self.inside(&library.to_string_lossy()));
+        python.args(compile).arg(self.root()).arg(self.inside(&library.to_string_lossy()));
         // What cannot be compiled is not imported either.
         let _ = command::capture(&mut python);
         // Loaded by the resolver, and so not linked to.
@@ -192,21 +152,5 @@ impl Tree {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn directories_are_laid_out_whole() {
-        let root = tempfile::tempdir().unwrap();
-        let tree = Tree { root: root.path().to_owned() };
-        let examples = workspace::root().join("examples");
-        tree.all(&examples).unwrap();
-        for file in ["split-universal.yaml", "blue-green/mesh.yaml"] {
-            assert!(tree.inside(&examples.join(file).to_string_lossy()).is_file(), "{file}");
-        }
     }
 }

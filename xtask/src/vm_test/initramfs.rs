@@ -9,8 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::kernel::Kernel;
-use crate::command;
+use crate::{command, machine::Kernel};
 
 pub(super) struct Initramfs;
 

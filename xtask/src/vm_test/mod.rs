@@ -1,10 +1,7 @@
 //! `cargo xtask vm-test`: the kernel tests of this machine, on other kernels, in virtual machines.
 
-mod debian;
 mod guest;
 mod initramfs;
-mod kernel;
-mod modules;
 mod page;
 mod qemu;
 mod record;
@@ -15,15 +12,13 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
+    machine::{Kernel, Source, Unreachable},
     matrix::{self, Column},
     provision,
     release::{build_release, build_tests_binary},
     verified, workspace,
 };
-use debian::Unreachable;
 use initramfs::{Initramfs, Work};
-use kernel::Kernel;
-pub(crate) use kernel::Source;
 use qemu::{Accelerator, Ending};
 use record::{KernelRecord, Record};
 use run::Run;

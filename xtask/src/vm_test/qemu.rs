@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::kernel::Kernel;
+use crate::machine::{APPEND, EMULATED, Kernel};
 
 /// How the processors of a guest come about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,17 +93,6 @@ pub(super) fn boot(
 ) -> Result<Console> {
     watch(start(kernel, image, accelerator, "")?, patience, hear)
 }
-
-/// What keeps processes from spying on each other, and memory clean for them, only costs time here; so does waiting for
-/// the end of a grace period when nothing else runs. Programs at the same addresses each time (`norandmaps`) need not
-/// be translated anew, which halves the time of an emulated guest.
-const APPEND: &str =
-    "console=ttyS0 panic=-1 quiet mitigations=off init_on_alloc=0 rcupdate.rcu_expedited=1 norandmaps";
-
-/// QEMU 7.2 gets the flags of cmpxchg16b wrong, on which the allocator of 6.12 crashes; see `DEBUG_CACHES`, too. Where
-/// `rep movsb` is said to be fast (`erms`) the kernel copies and clears byte by byte, each of which is a step when
-/// emulated; a fifth level of page tables and the protection of user memory cost time as well.
-const EMULATED: &str = "max,cx16=off,erms=off,la57=off,smap=off";
 
 /// Without cmpxchg16b, kernels from 6.18 on cannot allocate from within BPF, unless from caches that are being debugged
 /// (`kmalloc_nolock` in mm/slub.c): F is the cheapest way of that, but dear all the same.

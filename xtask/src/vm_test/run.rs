@@ -13,11 +13,8 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{
-    kernel::Kernel,
-    qemu::{self, Accelerator, Ending},
-};
-use crate::test_results::TestResults;
+use super::qemu::{self, Accelerator, Ending};
+use crate::{machine::Kernel, test_results::TestResults};
 
 /// Longer than any guest needs: one that takes so long hangs.
 const PATIENCE: Duration = Duration::from_mins(20);

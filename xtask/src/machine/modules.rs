@@ -34,7 +34,7 @@ const WANTED: [&str; 17] = [
 ];
 
 /// In the order in which they are loaded, from where the packages of a kernel are unpacked.
-pub(super) fn wanted(root: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn wanted(root: &Path) -> Result<Vec<PathBuf>> {
     let (base, release) = place(root)?;
     if !base.join("lib/modules").join(&release).join("modules.dep.bin").exists() {
         // The package does so when it is installed.

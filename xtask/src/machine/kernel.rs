@@ -26,7 +26,7 @@ pub(crate) enum Source {
 
 impl Source {
     /// From the oldest that is supported to the newest there is.
-    pub(super) const MATRIX: [Self; 4] = [
+    pub(crate) const MATRIX: [Self; 4] = [
         Self::Debian { series: "5.10", suite: "bullseye" },
         Self::Debian { series: "6.1", suite: "bookworm" },
         Self::Debian { series: "6.12", suite: "trixie" },
@@ -52,19 +52,19 @@ impl FromStr for Source {
 
 /// A kernel that can be booted.
 #[derive(Debug)]
-pub(super) struct Kernel {
+pub(crate) struct Kernel {
     /// As it is asked for, or the name of its file.
-    pub(super) series: String,
+    pub(crate) series: String,
     /// Of Debian's package.
-    pub(super) version: String,
-    pub(super) image: PathBuf,
+    pub(crate) version: String,
+    pub(crate) image: PathBuf,
     /// Modules that the tests need and the image lacks, in the order in which they are loaded.
-    pub(super) modules: Vec<PathBuf>,
+    pub(crate) modules: Vec<PathBuf>,
 }
 
 impl Source {
     /// Downloads what is not there yet.
-    pub(super) fn obtain(&self, directory: &Path) -> Result<Kernel> {
+    pub(crate) fn obtain(&self, directory: &Path) -> Result<Kernel> {
         match self {
             Self::Image(image) => {
                 let name = image.file_name().map(|name| name.to_string_lossy().into_owned());

@@ -15,7 +15,7 @@ const DEFAULT: &str = "http://deb.debian.org/debian";
 
 /// Why a kernel cannot be had here: nothing of ours is at fault.
 #[derive(Debug)]
-pub(super) struct Unreachable;
+pub(crate) struct Unreachable;
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -24,32 +24,32 @@ impl fmt::Display for Unreachable {
 }
 
 /// An archive with all releases of Debian.
-pub(super) struct Archive {
+pub(crate) struct Archive {
     url: String,
 }
 
 /// A package, as the list of its release has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Package {
-    pub(super) name: String,
-    pub(super) version: String,
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) version: String,
     /// Its path in the archive.
-    pub(super) file: String,
+    pub(crate) file: String,
     /// Bytes.
-    pub(super) size: u64,
-    pub(super) sha256: String,
+    pub(crate) size: u64,
+    pub(crate) sha256: String,
 }
 
 impl Package {
     /// The package with the modules of a kernel, if they are in one of their own.
-    pub(super) fn modules_package(&self) -> Option<String> {
+    pub(crate) fn modules_package(&self) -> Option<String> {
         self.name.strip_prefix("linux-binary-").map(|kernel| format!("linux-modules-{kernel}"))
     }
 }
 
 impl Archive {
     /// The one that this machine's apt uses.
-    pub(super) fn find() -> Self {
+    pub(crate) fn find() -> Self {
         let mut targets = Command::new("apt-get");
         targets.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]);
         let known = command::capture(&mut targets).unwrap_or_default();
@@ -58,7 +58,7 @@ impl Archive {
     }
 
     /// The packages of a release. The list is fetched again only if the archive has a newer one.
-    pub(super) fn packages(&self, suite: &str, directory: &Path) -> Result<Vec<Package>> {
+    pub(crate) fn packages(&self, suite: &str, directory: &Path) -> Result<Vec<Package>> {
         let list = directory.join(format!("{suite}.xz"));
         let url = format!("{}/dists/{suite}/main/binary-amd64/Packages.xz", self.url);
         let mut curl = curl(&url, &list);
@@ -74,7 +74,7 @@ impl Archive {
     }
 
     /// Fetches a package and compares its checksum with that of the list.
-    pub(super) fn download(&self, package: &Package, directory: &Path) -> Result<PathBuf> {
+    pub(crate) fn download(&self, package: &Package, directory: &Path) -> Result<PathBuf> {
         let file = directory.join(format!("{}.deb", package.name));
         let url = format!("{}/{}", self.url, package.file);
         command::capture(&mut curl(&url, &file)).context(Unreachable)?;
