@@ -62,6 +62,21 @@ pub(crate) const KUBERNETES: Module = Module {
     place: workspace::kubernetes,
 };
 
+/// What else a cluster with a node has. It is one program, which is one of five by the name that it is called by.
+pub(crate) const NODE: Module = Module {
+    name: "kubelet, kube-proxy, the controllers, the scheduler and kubectl",
+    takes: "about 5 minutes after kube-apiserver",
+    folder: "node",
+    sources: &["kubernetes/main.go"],
+    programs: &["kubernetes"],
+    packages: &["./kubernetes"],
+    versioned: KUBERNETES.versioned,
+    version_variable: KUBERNETES.version_variable,
+    given: "TCPROUTE_TEST_NODE",
+    without: "TCPROUTE_WITHOUT_NODE",
+    place: workspace::kubernetes_node,
+};
+
 /// What makes manifests of the chart and of the base.
 pub(crate) const HELM: Module = Module {
     name: "helm and kustomize",
@@ -126,9 +141,14 @@ impl Module {
         Ok(())
     }
 
+    /// As [`Self::run`], for who tells why there are none.
+    pub(crate) fn now(&self) -> Result<Programs> {
+        self.provide(&Stoppable::default(), &mut |line: &str| eprintln!("{line}"))
+    }
+
     /// As [`Self::run`], for who needs them.
     pub(crate) fn provided(&self) -> Result<Programs> {
-        let programs = self.provide(&Stoppable::default(), &mut |line: &str| eprintln!("{line}"))?;
+        let programs = self.now()?;
         match programs.why_not() {
             None => Ok(programs),
             Some(why) => bail!("{why}"),
@@ -309,6 +329,14 @@ mod tests {
         let mut changed = sources.clone();
         changed.insert("go.sum".to_owned(), Vec::new());
         assert_ne!(key_of(&sources), key_of(&changed));
+    }
+
+    /// kubelet and its API server are tested together.
+    #[test]
+    fn a_cluster_is_of_one_release() {
+        let version = |module: &Module| module.version(&module.sources().unwrap()).map(str::to_owned);
+        assert!(version(&NODE).is_some());
+        assert_eq!(version(&NODE), version(&KUBERNETES));
     }
 
     #[test]

@@ -49,6 +49,11 @@ pub(crate) fn helm() -> PathBuf {
     root().join("target/helm")
 }
 
+/// Where the other programs of a cluster lie, wherever cargo's target directory is.
+pub(crate) fn kubernetes_node() -> PathBuf {
+    root().join("target/kubernetes-node")
+}
+
 /// Where Envoy lies, and tests look for it, wherever cargo's target directory is.
 pub(crate) fn envoy() -> PathBuf {
     root().join("target/envoy")
