@@ -1,30 +1,20 @@
-//! The image of the daemonset, as an OCI image layout in a tar archive: `ctr images import`, `podman load`,
-//! `skopeo copy oci-archive:…`. It has the one binary in it, and no shell. One manifest for each platform.
-//!
-//! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>
+//! The image of the daemonset: `ctr images import`, `podman load`, `skopeo copy oci-archive:…`. It has the one binary in
+//! it, and no shell. One manifest for each platform.
 
-use std::{
-    fs::File,
-    io::BufWriter,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{
-    Packing, VERSION, checksums,
-    tree::{Tree, gzip, read},
+    Packing, VERSION,
+    layout::{CONFIG, INDEX, Layout, MANIFEST},
+    tree::{Tree, read},
 };
 use crate::{commit::Commit, platform::Platform};
 
 /// Under which containerd finds it by the plain name `tcproute:VERSION`.
 const NAME: &str = "docker.io/library/tcproute";
-
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
 pub(super) fn pack(packing: &Packing, binaries: &[(Platform, PathBuf)], sbom: &Path) -> Result<PathBuf> {
     let created = time(packing.time)?;
@@ -36,32 +26,14 @@ pub(super) fn pack(packing: &Packing, binaries: &[(Platform, PathBuf)], sbom: &P
         manifests.push(manifest);
     }
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests});
-    let mut all = layout.blob(INDEX, &serde_json::to_vec(&index)?);
+    let mut all = layout.json(INDEX, &index)?;
     all["annotations"] = json!({
         "io.containerd.image.name": format!("{NAME}:{VERSION}"),
         "org.opencontainers.image.ref.name": VERSION,
     });
-    layout.0.file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
-    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [all]});
-    layout.0.file("index.json", serde_json::to_vec(&index)?);
-
     let path = packing.file("tcproute", "oci.tar");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    layout.0.tar(BufWriter::new(file), packing.time)?;
+    layout.write(&all, &path, packing.time)?;
     Ok(path)
-}
-
-/// Files of the layout.
-#[derive(Default)]
-struct Layout(Tree);
-
-impl Layout {
-    /// Adds a blob, and describes it.
-    fn blob(&mut self, kind: &str, content: &[u8]) -> Value {
-        let sum = checksums::sha256(content);
-        self.0.file(format!("blobs/sha256/{sum}"), content);
-        json!({"mediaType": kind, "digest": format!("sha256:{sum}"), "size": content.len()})
-    }
 }
 
 /// What is in the image.
@@ -74,9 +46,7 @@ fn content(binary: &Path, sbom: &Path) -> Result<Tree> {
 }
 
 fn image(layout: &mut Layout, platform: Platform, content: &Tree, time: u64, created: &str) -> Result<Value> {
-    let mut archive = Vec::new();
-    content.tar(&mut archive, time)?;
-    let layer = layout.blob(LAYER, &gzip(&archive)?);
+    let (layer, diff_id) = layout.layer(content, time)?;
     let mut labels = json!({
         "org.opencontainers.image.title": "tcproute",
         "org.opencontainers.image.description": "MeshTCPRoute weights applied in the kernel at connect()",
@@ -100,10 +70,10 @@ fn image(layout: &mut Layout, platform: Platform, content: &Tree, time: u64, cre
             // Pins are root's, in a directory for nobody else; capabilities do not stand in for that.
             "User": "0:0",
         },
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", checksums::sha256(&archive))]},
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
         "history": [{"created": created, "created_by": "cargo xtask package"}],
     });
-    let config = layout.blob(CONFIG, &serde_json::to_vec(&config)?);
+    let config = layout.json(CONFIG, &config)?;
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -111,7 +81,7 @@ fn image(layout: &mut Layout, platform: Platform, content: &Tree, time: u64, cre
         "layers": [layer],
         "annotations": labels,
     });
-    Ok(layout.blob(MANIFEST, &serde_json::to_vec(&manifest)?))
+    layout.json(MANIFEST, &manifest)
 }
 
 /// As RFC 3339 has it.
@@ -122,9 +92,10 @@ pub(super) fn time(seconds: u64) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, fs, io::Read as _};
+    use std::{collections::BTreeMap, fs, fs::File, io::Read as _};
 
     use super::*;
+    use crate::package::checksums;
 
     /// Everything in the archive leads to something that is there, by its digest and of its size.
     #[test]

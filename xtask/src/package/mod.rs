@@ -7,11 +7,12 @@ mod checksums;
 mod content;
 mod deb;
 mod image;
+pub(crate) mod layout;
 mod manual;
 mod reproducible;
 mod rpm;
 mod sbom;
-mod tree;
+pub(crate) mod tree;
 
 use std::{
     env, fs,
@@ -84,6 +85,12 @@ pub(crate) fn for_this_machine() -> Result<()> {
     make(&[Platform::host().context("nothing is packaged for this machine")?]).map(drop)
 }
 
+/// The archive of the image for this machine alone, which a runtime imports under the name that the chart has.
+pub(crate) fn image_for_this_machine() -> Result<PathBuf> {
+    for_this_machine()?;
+    Ok(Packing::file_in(&directory(), "tcproute", "oci.tar"))
+}
+
 /// Tells tests where the packages are, if there are any.
 pub(crate) fn tell(tests: &mut Command) -> &mut Command {
     let directory = directory();
@@ -151,6 +158,10 @@ impl Packing {
 
     /// A file that is handed out: its name begins with `name` and has the version in it.
     fn file(&self, name: &str, extension: &str) -> PathBuf {
+        Self::file_in(&self.directory, name, extension)
+    }
+
+    fn file_in(directory: &Path, name: &str, extension: &str) -> PathBuf {
         let (name, platform) = name.split_once('-').map_or((name, ""), |(name, platform)| (name, platform));
         let mut file = format!("{name}-{VERSION}");
         for (before, part) in [('-', platform), ('.', extension)] {
@@ -159,7 +170,7 @@ impl Packing {
                 file.push_str(part);
             }
         }
-        self.directory.join(file)
+        directory.join(file)
     }
 
     /// An empty directory for files on their way into a package.

@@ -14,7 +14,7 @@ use flate2::{Compression, GzBuilder};
 
 /// Files by their paths, without the `/` at the beginning.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     files: BTreeMap<String, (u32, Vec<u8>)>,
 }
 
@@ -32,6 +32,26 @@ impl Tree {
     /// The same, from a file.
     pub(super) fn program_of(&mut self, path: impl Into<String>, source: &Path) -> Result<()> {
         self.program(path, read(source)?);
+        Ok(())
+    }
+
+    /// All that is below a directory, for everybody to run.
+    pub(crate) fn programs_of(&mut self, directory: &Path) -> Result<()> {
+        self.programs_below(directory, directory)
+    }
+
+    fn programs_below(&mut self, root: &Path, directory: &Path) -> Result<()> {
+        for entry in
+            fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?
+        {
+            let path = entry?.path();
+            if path.is_dir() {
+                self.programs_below(root, &path)?;
+            } else {
+                let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
+                self.program_of(name, &path)?;
+            }
+        }
         Ok(())
     }
 
