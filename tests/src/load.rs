@@ -7,6 +7,8 @@ use std::{
     process::{Child, Stdio},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{cgroup::TestCgroup, client::script, pause, sample, wait_for};
 
 /// Processes in a workload's cgroup, each of which dials again and again. They end when this is dropped.
@@ -16,7 +18,8 @@ pub struct Load {
 }
 
 /// What all of them have seen.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Seen {
     /// Connections by the name that the server sent.
     pub names: BTreeMap<String, u64>,

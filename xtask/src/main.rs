@@ -4,6 +4,7 @@ mod bench;
 mod bitcode;
 mod build_ebpf;
 mod checkout;
+mod cluster;
 mod command;
 mod commit;
 mod compiler;
@@ -83,6 +84,8 @@ enum Task {
     Soak(soak::Options),
     /// Make system calls of the daemon fail, one after the other, while clients connect; as root
     Faults(faults::Options),
+    /// Boot a cluster with a node in a virtual machine, and see what tcproute does in it; as root
+    Cluster(cluster::Options),
     /// Measure what a connection costs beside its peers and how large meshes do (as root), and how long resolution
     /// takes
     Bench(bench::Options),
@@ -108,6 +111,7 @@ fn main() -> ExitCode {
         Task::Manifests => manifests::run(),
         Task::Soak(options) => soak::run(&options),
         Task::Faults(options) => faults::run(&options),
+        Task::Cluster(options) => cluster::run(&options),
         Task::Bench(options) => bench::run(&options),
     };
     match result {

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    build_ebpf, command, demo, envoy, faults, go_programs, lint,
+    build_ebpf, cluster, command, demo, envoy, faults, go_programs, lint,
     matrix::{self, Column},
     package, provision,
     release::build_release,
@@ -143,7 +143,7 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
     if programs.kubernetes.why_not().is_none() && kernel_tests.api_server.is_none() {
         bail!("the cluster tests have passed without an API server");
     }
-    Ok(())
+    report.optional_step("cluster with a node", cluster::step)
 }
 
 /// Also without the programs: then each test says that it is skipped.

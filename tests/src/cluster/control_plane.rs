@@ -3,7 +3,8 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Command,
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -13,8 +14,14 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    ADMIN, Api, User, binaries::Binaries, connection::Endpoint, keeper::Keeper, kinds::NAMESPACE, kubeconfig,
-    ports, server::Server, users,
+    ADMIN, Api, User, arguments,
+    binaries::Binaries,
+    connection::Endpoint,
+    keeper::{Keeper, Kept},
+    kinds::{NAMESPACE, SERVICE_ACCOUNT},
+    kubeconfig, ports,
+    server::Server,
+    users,
 };
 use crate::wait_for;
 
@@ -25,6 +32,8 @@ pub struct ControlPlane {
     etcd_address: SocketAddr,
     endpoint: Endpoint,
     authority: PathBuf,
+    /// Of a cluster with nodes.
+    controllers: Vec<Mutex<Server>>,
     /// Last, so that it goes after those that run in its directory.
     keeper: Keeper,
 }
@@ -46,27 +55,45 @@ impl ControlPlane {
         Some(Self::start(&of_test(test)?))
     }
 
+    /// One that nodes reach at this address, with the controllers and the scheduler in this directory.
+    pub fn of_nodes(address: SocketAddr, programs: &Path) -> Result<Self, String> {
+        let mut this = Self::try_start(&Binaries::find()?, address, arguments::Of::Nodes)?;
+        let kubeconfig = this.kubeconfig(ADMIN);
+        for (name, arguments) in arguments::controllers(&kubeconfig, &this.authority) {
+            let mut server = Server::new(name, &programs.join(name), arguments, &this.keeper);
+            // They serve nobody.
+            server.start(&this.keeper, || true)?;
+            this.controllers.push(Mutex::new(server));
+        }
+        let api = this.api();
+        wait_for("pods can be made", || api.get(&SERVICE_ACCOUNT, "default/default").is_some());
+        Ok(this)
+    }
+
     fn start(binaries: &Binaries) -> Self {
         for _ in 1..ATTEMPTS {
-            match Self::try_start(binaries) {
+            match Self::on_loopback(binaries) {
                 Err(error) if error.contains("address already in use") => println!("{error}"),
                 started => return started.unwrap_or_else(|error| panic!("{error}")),
             }
         }
-        Self::try_start(binaries).unwrap_or_else(|error| panic!("{error}"))
+        Self::on_loopback(binaries).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn try_start(binaries: &Binaries) -> Result<Self, String> {
+    fn on_loopback(binaries: &Binaries) -> Result<Self, String> {
+        Self::try_start(binaries, (Ipv4Addr::LOCALHOST, ports::claim()).into(), arguments::Of::Objects)
+    }
+
+    fn try_start(binaries: &Binaries, address: SocketAddr, of: arguments::Of) -> Result<Self, String> {
         let keeper = Keeper::new();
         let directory = keeper.directory().to_owned();
-        let [etcd_address, peers, address] =
-            [(); 3].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, ports::claim())));
-        let mut etcd = Server::new("etcd", &binaries.etcd, etcd_arguments(etcd_address, peers), &keeper);
+        let [etcd_address, peers] = [(); 2].map(|()| SocketAddr::from((Ipv4Addr::LOCALHOST, ports::claim())));
+        let mut etcd = Server::new("etcd", &binaries.etcd, arguments::etcd(etcd_address, peers), &keeper);
         etcd.start(&keeper, || is_healthy(etcd_address))?;
 
         let write = |name: &str, text: &str| fs::write(directory.join(name), text);
         write("tokens.csv", &users::token_file()).expect("a file can be written");
-        let arguments = api_server_arguments(etcd_address, address);
+        let arguments = arguments::api_server(etcd_address, address, of);
         let mut api_server = Server::new("kube-apiserver", &binaries.kube_apiserver, arguments, &keeper);
         let certificates = directory.join("certificates/apiserver.crt");
         let authority = directory.join("authority.pem");
@@ -83,7 +110,7 @@ impl ControlPlane {
         })?;
         let endpoint = endpoint.expect("it was asked");
         let (api_server, etcd) = (Mutex::new(api_server), Mutex::new(etcd));
-        Ok(Self { api_server, etcd, etcd_address, endpoint, authority, keeper })
+        Ok(Self { api_server, etcd, etcd_address, endpoint, authority, controllers: Vec::new(), keeper })
     }
 
     /// A client of who may do everything.
@@ -134,6 +161,16 @@ impl ControlPlane {
         file
     }
 
+    /// Starts another process that ends with this one.
+    pub fn spawn(&self, name: &str, command: &mut Command) -> Kept {
+        self.keeper.spawn(name, command)
+    }
+
+    /// Where each program of it has its log, as long as it is there.
+    pub fn directory(&self) -> &Path {
+        self.keeper.directory()
+    }
+
     /// Makes a namespace that no other test has, and tells its name.
     pub fn namespace(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -178,46 +215,6 @@ fn locked(server: &Mutex<Server>) -> MutexGuard<'_, Server> {
 
 fn of_test(test: &str) -> Option<Binaries> {
     Binaries::find().inspect_err(|why| println!("SKIPPED {test}: {why}")).ok()
-}
-
-/// One member; what it loses in a crash of the machine is no loss.
-fn etcd_arguments(clients: SocketAddr, peers: SocketAddr) -> Vec<String> {
-    let arguments = [
-        "--data-dir=etcd".to_owned(),
-        format!("--listen-client-urls=http://{clients}"),
-        format!("--advertise-client-urls=http://{clients}"),
-        format!("--listen-peer-urls=http://{peers}"),
-        format!("--initial-advertise-peer-urls=http://{peers}"),
-        format!("--initial-cluster=default=http://{peers}"),
-        "--unsafe-no-fsync".to_owned(),
-        "--log-level=warn".to_owned(),
-    ];
-    arguments.into()
-}
-
-/// It makes its own certificate, and signs tokens of service accounts by the same key.
-fn api_server_arguments(etcd: SocketAddr, address: SocketAddr) -> Vec<String> {
-    // What needs controllers or defaults of a real cluster.
-    let plugins =
-        ["ServiceAccount", "TaintNodesByCondition", "Priority", "DefaultTolerationSeconds"].join(",");
-    let arguments = [
-        format!("--etcd-servers=http://{etcd}"),
-        format!("--bind-address={}", address.ip()),
-        format!("--advertise-address={}", address.ip()),
-        format!("--secure-port={}", address.port()),
-        "--endpoint-reconciler-type=none".to_owned(),
-        "--cert-dir=certificates".to_owned(),
-        "--token-auth-file=tokens.csv".to_owned(),
-        "--authorization-mode=RBAC".to_owned(),
-        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-        "--service-account-key-file=certificates/apiserver.key".to_owned(),
-        "--service-account-signing-key-file=certificates/apiserver.key".to_owned(),
-        "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
-        "--allow-privileged=true".to_owned(),
-        format!("--disable-admission-plugins={plugins}"),
-        "--enable-priority-and-fairness=false".to_owned(),
-    ];
-    arguments.into()
 }
 
 fn is_healthy(etcd: SocketAddr) -> bool {

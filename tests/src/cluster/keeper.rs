@@ -59,13 +59,14 @@ impl Drop for Keeper {
 }
 
 /// A process that is killed when this is dropped, by SIGKILL: with a watch open a kube-apiserver takes minutes to stop.
-pub(super) struct Kept {
+pub struct Kept {
     process: Option<Process>,
     pid_file: PathBuf,
 }
 
 impl Kept {
-    pub(super) fn has_ended(&mut self) -> bool {
+    /// Whether it has, by itself.
+    pub fn has_ended(&mut self) -> bool {
         self.process.as_mut().is_none_or(Process::has_ended)
     }
 }

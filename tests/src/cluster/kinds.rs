@@ -94,6 +94,8 @@ pub const NODE: Kind = Kind::core("Node", "nodes", false);
 pub const POD: Kind = Kind::core("Pod", "pods", true);
 /// A service.
 pub const SERVICE: Kind = Kind::core("Service", "services", true);
+/// Who the processes of a pod are to the API server.
+pub const SERVICE_ACCOUNT: Kind = Kind::core("ServiceAccount", "serviceaccounts", true);
 /// What there is told of nodes and pods.
 pub const EVENT: Kind = Kind::core("Event", "events", true);
 /// A ConfigMap.

@@ -2,9 +2,10 @@
 //! fails as it is told.
 //!
 //! There are no controllers. A namespace that is deleted stays, nothing is scheduled, and a pod has the status that a
-//! test gives it.
+//! test gives it. Only `cargo xtask cluster` has those, and a node.
 
 pub mod api;
+mod arguments;
 mod binaries;
 mod connection;
 pub mod control_plane;
@@ -24,6 +25,7 @@ pub use self::{
     api::{Answer, Api},
     control_plane::ControlPlane,
     helm::Helm,
+    keeper::Kept,
     kinds::Kind,
     proxy::Proxy,
     users::{ADMIN, STRANGER, TCPROUTE, User},

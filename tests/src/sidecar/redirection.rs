@@ -102,6 +102,11 @@ impl Redirection {
         }
     }
 
+    /// The programs that install the rules, each with what it is to read: for who does so in a pod of their own.
+    pub fn inputs(&self) -> impl Iterator<Item = (String, String)> {
+        self.families().iter().map(|family| (self.program(family), input(&self.rules(family))))
+    }
+
     const fn families(&self) -> &'static [Family] {
         match self.families {
             Families::V4 => &[V4],
@@ -145,20 +150,24 @@ impl Redirection {
         of_family.enumerate().map(rule).collect()
     }
 
-    /// Replaces the rules of the nat table; if that fails, says why.
-    fn restore(&self, pod: &Pod, family: &Family, rules: &str) -> Result<(), String> {
+    fn program(&self, family: &Family) -> String {
         let backend = match self.backend {
             Backend::Legacy => "legacy",
             Backend::Nft => "nft",
         };
-        let program = format!("{}-{backend}-restore", family.iptables);
+        format!("{}-{backend}-restore", family.iptables)
+    }
+
+    /// Replaces the rules of the nat table; if that fails, says why.
+    fn restore(&self, pod: &Pod, family: &Family, rules: &str) -> Result<(), String> {
+        let program = self.program(family);
         let mut command = pod.command(None, 0, &program);
         // The lock is the same for all network namespaces.
         command.arg("--wait").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("cannot start nsenter: {error}"))?;
         let mut input = child.stdin.take().expect("it is piped");
         // If it does not read, it says why.
-        let _ = input.write_all(format!("*nat\n{rules}COMMIT\n").as_bytes());
+        let _ = input.write_all(self::input(rules).as_bytes());
         drop(input);
         let output = child.wait_with_output().expect("a child can be waited for");
         if output.status.success() {
@@ -167,4 +176,9 @@ impl Redirection {
         let told = String::from_utf8_lossy(&output.stderr);
         Err(format!("{program}: {}", told.lines().next().unwrap_or("it failed").trim()))
     }
+}
+
+/// What iptables-restore reads.
+fn input(rules: &str) -> String {
+    format!("*nat\n{rules}COMMIT\n")
 }

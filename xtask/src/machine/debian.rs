@@ -57,6 +57,11 @@ impl Archive {
         Self { url: debian.unwrap_or(DEFAULT).to_owned() }
     }
 
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The packages of a release. The list is fetched again only if the archive has a newer one.
     pub(crate) fn packages(&self, suite: &str, directory: &Path) -> Result<Vec<Package>> {
         let list = directory.join(format!("{suite}.xz"));

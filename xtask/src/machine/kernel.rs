@@ -60,6 +60,17 @@ pub(crate) struct Kernel {
     pub(crate) image: PathBuf,
     /// Modules that the tests need and the image lacks, in the order in which they are loaded.
     pub(crate) modules: Vec<PathBuf>,
+    /// Where its packages are unpacked, if it is of packages.
+    root: Option<PathBuf>,
+}
+
+impl Kernel {
+    /// The directory with all of its modules, named after its release.
+    pub(crate) fn modules_directory(&self) -> Result<PathBuf> {
+        let root = self.root.as_ref().context("a kernel without packages has no modules")?;
+        let (base, release) = modules::place(root)?;
+        Ok(base.join("lib/modules").join(release))
+    }
 }
 
 impl Source {
@@ -73,6 +84,7 @@ impl Source {
                     version: "an image".to_owned(),
                     image: image.clone(),
                     modules: Vec::new(),
+                    root: None,
                 })
             }
             Self::Debian { series, suite } => {
@@ -106,6 +118,7 @@ fn from_debian(archive: &Archive, series: &str, suite: &str, directory: &Path) -
         version: image.version.clone(),
         image: vmlinuz,
         modules: modules::wanted(&root)?,
+        root: Some(root),
     })
 }
 

@@ -8,7 +8,7 @@ mod modules;
 mod tree;
 
 pub(crate) use self::{
-    debian::Unreachable,
+    debian::{Archive, Unreachable},
     emulation::{APPEND, EMULATED},
     kernel::{Kernel, Source},
     tree::Tree,

@@ -55,7 +55,7 @@ pub(crate) fn wanted(root: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The directory with `lib/modules`, and the release of the kernel.
-fn place(root: &Path) -> Result<(PathBuf, String)> {
+pub(crate) fn place(root: &Path) -> Result<(PathBuf, String)> {
     for base in [root.join("usr"), root.to_owned()] {
         let Ok(mut releases) = fs::read_dir(base.join("lib/modules")) else { continue };
         let release = releases.next().context("a kernel without modules")??.file_name();
