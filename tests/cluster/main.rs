@@ -7,9 +7,11 @@
 //! | `kubectl`, `mesh` | what people do, and what Kuma's control plane would write |
 //! | `observed` | what clients have seen, and what it should be |
 //! | `site`, `course` | the cluster as it is built up, and what it goes through |
+//! | `host` | the node as a host of its own, with a package and a unit |
 //! | `report` | what is printed and recorded |
 
 mod course;
+mod host;
 mod kubectl;
 mod machine;
 mod mesh;
@@ -55,7 +57,7 @@ fn run(cli: &Cli) -> Result<()> {
     network::isolate()?;
     let mut report = Report::begin();
     let site = Site::build(cli, &mut report)?;
-    let result = course::run(&site, &mut report);
+    let result = course::run(&site, &mut report).and_then(|()| host::run(&site, &mut report));
     site.keep_logs(&cli.directory);
     print!("\n{report}");
     result.with_context(|| format!("logs are in {}", cli.directory.display()))?;

@@ -1,7 +1,7 @@
 //! What is told of a run: as it goes on, at its end, and as a page.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt::{self, Write as _},
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ pub(crate) struct Report {
     marks: Vec<(&'static str, Duration)>,
     phases: Vec<Phase>,
     versions: Vec<(&'static str, String)>,
+    host: BTreeMap<String, u64>,
     wrong: Vec<String>,
 }
 
@@ -32,6 +33,7 @@ impl Report {
             marks: Vec::new(),
             phases: Vec::new(),
             versions: Vec::new(),
+            host: BTreeMap::new(),
             wrong: Vec::new(),
         }
     }
@@ -53,6 +55,11 @@ impl Report {
     /// What is left of tcproute, which should be nothing.
     pub(crate) fn left_behind(&mut self, lines: &str) {
         self.wrong.extend(lines.lines().map(|line| format!("left behind: {line}")));
+    }
+
+    /// Who has answered a service of the host.
+    pub(crate) fn host(&mut self, names: BTreeMap<String, u64>) {
+        self.host = names;
     }
 
     /// Of a node, as the API server tells it.
@@ -84,6 +91,11 @@ impl Report {
         page += "\n## What the clients saw\n\n";
         page += &self.table(|cells| format!("| {} |", cells.join(" | ")), Some("---"));
         page += PHASES;
+        page += HOST;
+        for (name, count) in &self.host {
+            let _ = writeln!(page, "- {name}: {count}");
+        }
+        page += MARKS;
         page += "\n| Seconds | |\n| --- | --- |\n";
         for (what, after) in &self.marks {
             let _ = writeln!(page, "| {:.0} | {what} |", after.as_secs_f64());
@@ -154,7 +166,18 @@ as their peer. When the node is started anew, the clients may be there before th
 want of these.
 
 In the end there is no pin, no program and no table of tcproute on the node.
+";
 
+const HOST: &str = "
+## As a host
+
+Then the node is a host without a cluster: Debian's package is installed, its unit started by systemd, reloaded, killed,
+hung until the watchdog ends it, replaced by its own package, and removed, while a service connects. No connection
+failed. These have answered it, `direct` before and after:
+
+";
+
+const MARKS: &str = "
 ## How long it took
 
 Also while other things were done on this machine.

@@ -90,7 +90,13 @@ fn build_and_run(options: &Options) -> Result<Option<String>> {
     fs::create_dir_all(&directory)?;
     let kernel = Source::Debian { series: "6.12", suite: root::SUITE }.obtain(&directory)?;
     let images = [pod_image(&directory)?, package::image_for_this_machine()?];
-    let content = Content { kernel: &kernel, kubernetes: &kubernetes.join(NODE_PROGRAM), images: &images };
+    let content = Content {
+        kernel: &kernel,
+        kubernetes: &kubernetes.join(NODE_PROGRAM),
+        images: &images,
+        package: &package::debian_for_this_machine()?,
+        pod: &build_tests_binary("pod")?,
+    };
     let disk = root::disk(&content, &directory)?;
     let mut cluster = Command::new(build_tests_binary("cluster")?);
     cluster.arg("--kubernetes").arg(&kubernetes).arg("--directory").arg(&directory);

@@ -63,6 +63,10 @@ pub(super) struct Content<'c> {
     pub(super) kubernetes: &'c Path,
     /// Archives of images.
     pub(super) images: &'c [PathBuf],
+    /// That of Debian, with which the node is a host without a cluster.
+    pub(super) package: &'c Path,
+    /// What containers run, for services of such a host.
+    pub(super) pod: &'c Path,
 }
 
 /// Makes the disk of a node.
@@ -74,13 +78,10 @@ pub(super) fn disk(content: &Content<'_>, directory: &Path) -> Result<PathBuf> {
     )?;
     chroot(&tree, Command::new("systemctl").args(["--quiet", "enable"]).args(UNITS))?;
     modules(&tree, content.kernel)?;
-    let images = tree.inside("/var/lib/images");
-    let _ = fs::remove_dir_all(&images);
-    for image in content.images {
-        let name = image.file_name().context("an image without a name")?;
-        tree.file(image, &format!("/var/lib/images/{}", name.to_string_lossy()))?;
-    }
+    lay(&tree, "/var/lib/images", content.images)?;
+    lay(&tree, "/var/lib/packages", &[content.package])?;
     tree.file(content.kubernetes, "/usr/local/bin/kubernetes")?;
+    tree.file(content.pod, "/usr/local/bin/pod")?;
     for program in PROGRAMS {
         let link = tree.inside("/usr/local/bin").join(program);
         let _ = fs::remove_file(&link);
@@ -92,6 +93,16 @@ pub(super) fn disk(content: &Content<'_>, directory: &Path) -> Result<PathBuf> {
     mkfs.args(["-q", "-F", "-d"]).arg(tree.root()).arg(&disk).arg(SIZE);
     command::run(&mut mkfs)?;
     Ok(disk)
+}
+
+/// These files in a directory, and no others.
+fn lay(tree: &Tree, directory: &str, files: &[impl AsRef<Path>]) -> Result<()> {
+    let _ = fs::remove_dir_all(tree.inside(directory));
+    for file in files.iter().map(AsRef::as_ref) {
+        let name = file.file_name().with_context(|| format!("{} has no name", file.display()))?;
+        tree.file(file, &format!("{directory}/{}", name.to_string_lossy()))?;
+    }
+    Ok(())
 }
 
 /// Debian with the packages of a node, made anew only if these are others.

@@ -1,6 +1,9 @@
 //! A package of Debian, made by its own `dpkg-deb`: deb(5), deb-control(5).
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result};
 
@@ -21,7 +24,7 @@ pub(super) fn pack(packing: &Packing, platform: Platform, content: &Content<'_>)
     let tree = content.tree(&PLACES)?;
     tree.write(&root, packing.time)?;
     control(platform, &tree)?.write(&root, packing.time)?;
-    let package = packing.directory.join(format!("tcproute_{VERSION}_{}.deb", platform.debian()));
+    let package = file_in(&packing.directory, platform);
     let mut build = Command::new("dpkg-deb");
     // The fastest compression that all who read such packages know.
     build.args(["--root-owner-group", "-Zxz", "-z6", "--build"]).arg(&root).arg(&package);
@@ -29,6 +32,10 @@ pub(super) fn pack(packing: &Packing, platform: Platform, content: &Content<'_>)
     command::capture(&mut build).context("cannot make the package of Debian")?;
     std::fs::remove_dir_all(root)?;
     Ok(package)
+}
+
+pub(super) fn file_in(directory: &Path, platform: Platform) -> PathBuf {
+    directory.join(format!("tcproute_{VERSION}_{}.deb", platform.debian()))
 }
 
 /// What dpkg goes by.

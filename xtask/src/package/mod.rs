@@ -91,6 +91,12 @@ pub(crate) fn image_for_this_machine() -> Result<PathBuf> {
     Ok(Packing::file_in(&directory(), "tcproute", "oci.tar"))
 }
 
+/// That of Debian, which was made with the image.
+pub(crate) fn debian_for_this_machine() -> Result<PathBuf> {
+    let host = Platform::host().context("nothing is packaged for this machine")?;
+    Ok(deb::file_in(&directory(), host))
+}
+
 /// Tells tests where the packages are, if there are any.
 pub(crate) fn tell(tests: &mut Command) -> &mut Command {
     let directory = directory();
