@@ -205,7 +205,7 @@ fn nothing_secret_is_in_a_bundle() {
     // Whatever is known to be secret, and whatever looks like it, may have got into the log.
     let mut log = SECRETS.map(|secret| format!("a password={secret}\n")).concat();
     for secret in &SECRETS[..5] {
-        log += &format!("a line with {secret} in it\n");
+        log.extend(["a line with ", secret, " in it\n"]);
     }
     log += "Authorization: Basic planted-log-header\nasking https://a:planted-url-user@cp/?x=planted-url-query\n";
     fs::write(at("log"), log).unwrap();
@@ -323,10 +323,13 @@ impl Drop for Impostor {
     }
 }
 
-/// A chunk without an end.
+/// How an impostor answers, whatever it is asked for.
+type Answer = fn(&mut UnixStream) -> io::Result<()>;
+
+/// Chunks without an end.
 fn without_end(stream: &mut UnixStream) -> io::Result<()> {
     write!(stream, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
-    let chunk = [b'a'; 1 << 16];
+    let chunk = vec![b'a'; 1 << 16];
     loop {
         write!(stream, "10000\r\n")?;
         stream.write_all(&chunk)?;
@@ -339,7 +342,6 @@ fn a_daemon_that_is_none_is_not_waited_for_and_nothing_of_it_is_taken() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("admin.sock");
     let of_daemon = ["ready.txt", "status.json", "stats.json", "metrics.txt"];
-    type Answer = fn(&mut UnixStream) -> io::Result<()>;
     let garbage: Answer = |stream| stream.write_all(b"\x00\xff garbage\r\n\r\n");
     let silent: Answer = |stream| stream.read(&mut [0]).map(drop);
     let deep: Answer = |stream| {

@@ -31,6 +31,8 @@ pub(crate) fn build_tests_binary(name: &str) -> Result<PathBuf> {
     Ok(directory.join(name))
 }
 
+static TOLD: Once = Once::new();
+
 /// A build for this machine, and where its programs will be.
 fn of_this_machine() -> (Command, PathBuf) {
     let why_not = match Platform::host().map(static_build) {
@@ -38,7 +40,6 @@ fn of_this_machine() -> (Command, PathBuf) {
         Some(Err(why)) => format!("{why:#}"),
         None => format!("nothing is packaged for {}", env::consts::ARCH),
     };
-    static TOLD: Once = Once::new();
     TOLD.call_once(|| eprintln!("warning: the binary is not the static one of packages: {why_not}"));
     let mut build = command::cargo();
     build.args(["build", "--release"]);

@@ -14,7 +14,7 @@ pub(super) const NAME: &str = "SHA256SUMS";
 
 /// The SHA-256 of something, in hexadecimal digits.
 pub(super) fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(content))
 }
 
 /// Writes the sums of these files, which are all in that directory.

@@ -80,7 +80,7 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for i in 1..12 {
             let one = format!("*a{}, ", i - 1).repeat(10);
-            text += &format!("a{i}: &a{i} [{one}x]\n");
+            text.extend([&*format!("a{i}: &a{i} [{one}x]"), "\n"]);
         }
         assert!(scalars(&text).is_err());
     }
