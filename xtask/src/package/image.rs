@@ -1,5 +1,5 @@
-//! The image of the daemonset: `ctr images import`, `podman load`, `skopeo copy oci-archive:…`. It has the one binary in
-//! it, and no shell. One manifest for each platform.
+//! The image of the daemonset: `ctr images import`, `podman load`, `skopeo copy oci-archive:…`. It has the one binary
+//! in it, and no shell. One manifest for each platform.
 
 use std::path::{Path, PathBuf};
 
