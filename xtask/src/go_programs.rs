@@ -143,7 +143,7 @@ impl Module {
 
     /// As [`Self::run`], for who tells why there are none.
     pub(crate) fn now(&self) -> Result<Programs> {
-        self.provide(&Stoppable::default(), &mut |line: &str| eprintln!("{line}"))
+        self.provide(&Stoppable::default(), Cache::OfUser, &mut |line: &str| eprintln!("{line}"))
     }
 
     /// As [`Self::run`], for who needs them.
@@ -164,6 +164,15 @@ impl Module {
     }
 }
 
+/// Where Go keeps what it has compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cache {
+    /// Where it always does.
+    OfUser,
+    /// Here, until all is built: it is 5 GB, and nobody builds these programs twice.
+    Passing,
+}
+
 /// A build of all of them that goes on beside other work. It ends when this is dropped.
 pub(crate) struct Build {
     work: Arc<Stoppable>,
@@ -179,9 +188,11 @@ impl Build {
         let shared = Arc::clone(&work);
         let mut say = move |line: &str| drop(writeln!(file, "{line}"));
         let thread = thread::spawn(move || {
-            let kubernetes = KUBERNETES.provide(&shared, &mut say)?;
+            let kubernetes = KUBERNETES.provide(&shared, Cache::Passing, &mut say)?;
             // One after the other, since much of the first is in the second.
-            Ok(All { kubernetes, helm: HELM.provide(&shared, &mut say)? })
+            let helm = HELM.provide(&shared, Cache::Passing, &mut say)?;
+            let _ = fs::remove_dir_all(workspace::go_cache());
+            Ok(All { kubernetes, helm })
         });
         Ok(Self { work, thread: Some(thread), log })
     }
@@ -203,7 +214,7 @@ impl Drop for Build {
 }
 
 impl Module {
-    fn provide(&self, work: &Stoppable, say: &mut impl FnMut(&str)) -> Result<Programs> {
+    fn provide(&self, work: &Stoppable, cache: Cache, say: &mut impl FnMut(&str)) -> Result<Programs> {
         let Self { name, given, programs, .. } = self;
         if let Some(directory) = env::var_os(given).filter(|given| !given.is_empty()) {
             let directory = PathBuf::from(directory);
@@ -224,10 +235,11 @@ impl Module {
         let directory = all.join(key(version, go.trim(), &sources));
         if !programs.iter().all(|program| command::is_program(&directory.join(program))) {
             say(&format!("building {name}, {version} (once, {})", self.takes));
-            if let Err(error) = work.run(self.go().args(["mod", "download"]), say) {
+            if let Err(error) = work.run(self.go(cache).args(["mod", "download"]), say) {
                 return Ok(Programs::None(format!("the Go modules of {name} cannot be had: {error:#}")));
             }
-            self.build(work, version, &directory, say).with_context(|| format!("{name} cannot be built"))?;
+            self.build(work, cache, version, &directory, say)
+                .with_context(|| format!("{name} cannot be built"))?;
         }
         keep_only(&all, &directory)?;
         Ok(Programs::In(directory))
@@ -237,6 +249,7 @@ impl Module {
     fn build(
         &self,
         work: &Stoppable,
+        cache: Cache,
         version: &str,
         directory: &Path,
         say: &mut impl FnMut(&str),
@@ -248,7 +261,7 @@ impl Module {
             fs::create_dir_all(directory)
                 .with_context(|| format!("cannot create {}", directory.display()))?;
         }
-        let mut go = self.go();
+        let mut go = self.go(cache);
         go.env("GOTMPDIR", &scratch);
         let variable = self.version_variable.map(|variable| format!(" -X {variable}={version}"));
         go.args(["build", "-v", "-trimpath", "-ldflags"]);
@@ -262,10 +275,13 @@ impl Module {
     }
 
     /// Go in the folder of the module, with less of a claim to the processors than whoever waits for a test.
-    fn go(&self) -> Command {
+    fn go(&self, cache: Cache) -> Command {
         let mut go = Command::new("nice");
         // Without C it is the same wherever it is built.
         go.args(["-n", "10", "go"]).current_dir(self.path()).env("CGO_ENABLED", "0");
+        if cache == Cache::Passing {
+            go.env("GOCACHE", workspace::go_cache());
+        }
         go
     }
 

@@ -44,6 +44,11 @@ pub(crate) fn kubernetes() -> PathBuf {
     root().join("target/kubernetes")
 }
 
+/// Where Go keeps what it has compiled, until programs are built.
+pub(crate) fn go_cache() -> PathBuf {
+    root().join("target/go-cache")
+}
+
 /// Where Helm and kustomize lie, likewise.
 pub(crate) fn helm() -> PathBuf {
     root().join("target/helm")
