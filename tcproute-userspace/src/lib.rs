@@ -21,6 +21,7 @@ pub mod drain;
 mod escaped;
 pub mod known;
 mod logging;
+pub mod memory;
 mod netlink;
 mod netns;
 pub mod outcomes;

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use tcproute::cli::Cli;
+use tcproute::{cli::Cli, memory::Patient};
+
+#[global_allocator]
+static MEMORY: Patient = Patient;
 
 fn main() -> ExitCode {
     Cli::main()

@@ -148,17 +148,18 @@ fn is_told(line: &str, error: &str) -> bool {
     let is_thread = error == "ENOMEM" && line.contains("Resource temporarily unavailable");
     // What aya asks the kernel it answers itself if it gets an error.
     let is_hidden = line.contains("could not be asked what it can do");
-    is_linker || is_thread || is_hidden || line.contains(text(error)) || line.contains(&format!("{error}: "))
+    let is_text = texts(error).iter().any(|text| line.contains(text));
+    is_linker || is_thread || is_hidden || is_text || line.contains(&format!("{error}: "))
 }
 
-/// The text of an error.
-fn text(error: &str) -> &'static str {
+/// The texts of an error: of glibc, and of musl.
+fn texts(error: &str) -> &'static [&'static str] {
     match error {
-        "EIO" => "Input/output error",
-        "ENOMEM" => "annot allocate memory",
-        "EMFILE" => "Too many open files",
-        "ENOSPC" => "No space left on device",
-        "EPERM" => "Operation not permitted",
-        _ => "Interrupted system call",
+        "EIO" => &["Input/output error", "I/O error"],
+        "ENOMEM" => &["annot allocate memory", "Out of memory"],
+        "EMFILE" => &["Too many open files", "No file descriptors available"],
+        "ENOSPC" => &["No space left on device"],
+        "EPERM" => &["Operation not permitted"],
+        _ => &["Interrupted system call"],
     }
 }
