@@ -11,9 +11,15 @@ use crate::{checks, report};
 fn a_server_that_is_not_there_is_no_reason_to_fail() {
     let directory = tempfile::tempdir().unwrap();
     let kubeconfig = directory.path().join("kubeconfig");
+    // A machine need not have any.
+    let authority = directory.path().join("authority.pem");
+    fs::write(&authority, rcgen::generate_simple_self_signed(["c".to_owned()]).unwrap().cert.pem()).unwrap();
     let text = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "clusters": [{
+            "name": "c",
+            "cluster": {"server": "https://127.0.0.1:1", "certificate-authority": authority},
+        }],
         "users": [{"name": "c", "user": {"token": "planted-secret"}}],
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
     });
