@@ -5,7 +5,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// The allocator of the system, asked up to [`TRIES`] times.
+/// The allocator of the system, asked a few times.
 pub struct Patient;
 
 const TRIES: u32 = 4;
