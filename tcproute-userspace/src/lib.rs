@@ -16,6 +16,7 @@ pub mod bpf;
 pub mod bugreport;
 pub mod cli;
 pub mod confined;
+mod credentials;
 pub mod doctor;
 pub mod drain;
 mod escaped;

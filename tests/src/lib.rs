@@ -19,6 +19,7 @@ pub mod mesh;
 pub mod namespace;
 pub mod node;
 pub mod process;
+pub mod prometheus;
 pub mod rewriter;
 pub mod routes;
 pub mod sample;

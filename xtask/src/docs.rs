@@ -19,6 +19,7 @@ pub(crate) fn run() -> Result<()> {
         "command_line",
         "rbac",
         "chart",
+        "dashboards",
     ]);
     command::run(test.env("TCPROUTE_WRITE_DOCS", "1")).context("cannot write the pages")
 }

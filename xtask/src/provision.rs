@@ -10,6 +10,9 @@ use crate::command;
 pub(crate) const KERNEL_TESTS: [&str; 7] =
     ["bpftool", "curl", "iproute2", "iptables", "netcat-openbsd", "nftables", "python3"];
 
+/// By what metrics are scraped and rules are tested, where there is nothing slow.
+pub(crate) const PROMETHEUS: &str = "prometheus";
+
 /// Sees to it that these Debian packages are there, and installs the missing ones where that is possible.
 pub(crate) fn ensure(packages: &[&str]) -> Result<()> {
     let missing: Vec<_> = packages.iter().copied().filter(|package| !is_installed(package)).collect();

@@ -100,6 +100,10 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
             return Ok(no_root.clone());
         }
         provision::ensure(&provision::KERNEL_TESTS)?;
+        // The tests of it say that they are skipped.
+        if let Err(error) = provision::ensure(&[provision::PROMETHEUS]) {
+            eprintln!("warning: {error:#}");
+        }
         let binary = build_release()?;
         let mut tests = command::cargo();
         // All of them, and with what those say that passed: a test that was skipped is one of these.

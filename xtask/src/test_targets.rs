@@ -9,7 +9,7 @@ use crate::command;
 pub(crate) const CLUSTER: &str = "cluster";
 
 /// What the kernel has no part in: once is enough, on a machine that is fast.
-const ONCE: [&str; 3] = ["control_plane", "packages", "service"];
+const ONCE: [&str; 4] = ["control_plane", "metrics", "packages", "service"];
 
 /// As arguments of `cargo test`, what runs here: all but the cluster tests.
 pub(crate) fn here() -> Result<Vec<String>> {

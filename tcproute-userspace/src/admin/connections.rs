@@ -24,7 +24,7 @@ const MOST_TRACES: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Connections {
-    /// `tcp` or `unix`.
+    /// `unix`, `tcp` or `metrics`.
     pub(super) listener: &'static str,
     pub(super) answers: Answers,
     seats: Mutex<Seats>,

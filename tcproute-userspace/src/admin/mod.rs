@@ -1,11 +1,11 @@
-//! What the daemon tells of itself, over HTTP on a unix socket and, when asked, on loopback TCP. All of it is for
-//! reading only.
+//! What the daemon tells of itself, over HTTP on a unix socket and, when asked, on loopback TCP; of it metrics and
+//! health also on an address that others reach (`remote`). All of it is for reading only.
 //!
 //! | Path | What |
 //! |---|---|
 //! | `/healthz` | 200 as long as the agent runs |
 //! | `/readyz` | 200 if the kernel holds what was resolved, else 503 and why |
-//! | `/metrics` | OpenMetrics text, as Prometheus reads it |
+//! | `/metrics` | as Prometheus reads them, in OpenMetrics or the older text |
 //! | `/v1/status` | the daemon, its workloads, errors and warnings, as JSON |
 //! | `/v1/outcomes` | how connections were split and what became of them, by route and backendRef, as JSON |
 //! | `/v1/trace` | decisions as they are made and what comes of each, a JSON value a line, for as long as it is read |
@@ -17,6 +17,7 @@ mod connections;
 mod guard;
 mod listen;
 mod metrics;
+pub mod remote;
 mod serve;
 pub mod status;
 
@@ -27,7 +28,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -35,6 +36,7 @@ use futures_util::stream;
 use serde::Serialize;
 use serde_json::json;
 use tokio::{
+    net::TcpListener,
     sync::{broadcast::error::RecvError, watch},
     task::{JoinSet, spawn_blocking},
     time::timeout,
@@ -48,6 +50,8 @@ use crate::{
 };
 use connections::Connections;
 use listen::Socket;
+use metrics::Format;
+use remote::Remote;
 use serve::{Reach, serve};
 use status::Status;
 
@@ -68,22 +72,34 @@ pub struct Admin {
 
 impl Admin {
     /// Opens it. To be called inside of the runtime.
-    pub fn open(socket: &Path, loopback: Option<SocketAddr>, handle: &Handle) -> Result<Self> {
+    pub fn open(
+        socket: &Path,
+        loopback: Option<SocketAddr>,
+        remote: Option<Remote>,
+        handle: &Handle,
+    ) -> Result<Self> {
         status::started();
         let (guard, unix) = Socket::bind(socket)?;
         let tcp = loopback.map(listen::tcp).transpose()?;
         let of_unix = Connections::new("unix");
         let of_tcp = tcp.is_some().then(|| Connections::new("tcp"));
-        let all: Arc<[_]> = std::iter::once(&of_unix).chain(&of_tcp).cloned().collect();
-        let router = |here: &Arc<Connections>| {
-            router(Desk { handle: handle.clone(), here: here.clone(), all: all.clone() })
-        };
+        let of_remote = remote.is_some().then(|| Connections::new("metrics"));
+        let all: Arc<[_]> = std::iter::once(&of_unix).chain(&of_tcp).chain(&of_remote).cloned().collect();
+        let desk =
+            |here: &Arc<Connections>| Desk { handle: handle.clone(), here: here.clone(), all: all.clone() };
+        let everything = |here: &Arc<Connections>| probed().merge(asked()).with_state(desk(here));
         let mut servers = JoinSet::new();
         let (closing, closed) = watch::channel(());
-        servers.spawn(serve(unix, Reach::User, router(&of_unix), of_unix, closed.clone()));
+        servers.spawn(serve(unix, Reach::User, everything(&of_unix), of_unix, closed.clone()));
         if let (Some(tcp), Some(of_tcp)) = (tcp, of_tcp) {
             info!("admin endpoint at http://{}", tcp.local_addr()?);
-            servers.spawn(serve(tcp, Reach::Node, router(&of_tcp), of_tcp, closed));
+            servers.spawn(serve(tcp, Reach::Node, everything(&of_tcp), of_tcp, closed.clone()));
+        }
+        if let (Some(remote), Some(of_remote)) = (remote, of_remote) {
+            info!("metrics at {}", remote.url()?);
+            let listener = TcpListener::from_std(remote.listener)?;
+            let router = probed().with_state(desk(&of_remote));
+            servers.spawn(serve(listener, Reach::Others(remote.access), router, of_remote, closed));
         }
         Ok(Self { _socket: guard, servers, closing })
     }
@@ -114,16 +130,18 @@ impl Desk {
     }
 }
 
-fn router(desk: Desk) -> Router {
+/// What a scraper and a probe ask for, and all that others are told.
+fn probed() -> Router<Desk> {
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(scrape))
+}
+
+/// What is for this node alone.
+fn asked() -> Router<Desk> {
     Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(scrape))
         .route("/v1/status", get(show_status))
         .route("/v1/routes", get(show_routes))
         .route("/v1/outcomes", get(show_outcomes))
         .route("/v1/trace", get(trace))
-        .with_state(desk)
 }
 
 async fn healthz(State(Desk { handle, .. }): State<Desk>) -> Response {
@@ -151,7 +169,11 @@ async fn readyz(State(Desk { handle, .. }): State<Desk>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
 }
 
-async fn scrape(State(Desk { handle, here, all }): State<Desk>) -> Result<Response, Failed> {
+async fn scrape(
+    State(Desk { handle, here, all }): State<Desk>,
+    headers: HeaderMap,
+) -> Result<Response, Failed> {
+    let format = Format::asked(&headers);
     let text = async {
         // While the daemon starts there is nobody to ask.
         let (counters, outcomes, shares) = if handle.state().features.is_some() {
@@ -160,9 +182,9 @@ async fn scrape(State(Desk { handle, here, all }): State<Desk>) -> Result<Respon
             (Vec::new(), Vec::new(), SharesState::default())
         };
         let attached = attached(&handle).await?;
-        metrics::text(&handle, &counters, &outcomes, shares, &attached, all)
+        metrics::text(format, &handle, &counters, &outcomes, shares, &attached, all)
     };
-    Ok(here.answers.give(metrics::CONTENT_TYPE, text).await?)
+    Ok(here.answers.give(format.content_type(), text).await?)
 }
 
 async fn show_status(State(desk): State<Desk>) -> Result<Response, Failed> {

@@ -1,4 +1,5 @@
-//! Answers the connections of a listener. Each has its time: for a request to come, and for an answer to be read.
+//! Answers the connections of a listener. Each has its time: for TLS and for a request to come, and for an answer to be
+//! read.
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
@@ -24,6 +25,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
     task::JoinSet,
+    time::timeout,
 };
 use tokio_io_timeout::TimeoutStream;
 use tracing::debug;
@@ -31,9 +33,10 @@ use tracing::debug;
 use super::{
     connections::{Connections, Seat},
     guard,
+    remote::Access,
 };
 
-/// So long the head of a request may take, and a connection may be without one.
+/// So long the head of a request may take, a connection may be without one, and TLS may take before.
 const REQUEST: Duration = Duration::from_secs(10);
 
 /// Whoever reads nothing of an answer for so long is cut off.
@@ -46,12 +49,14 @@ const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n";
 
 /// Who can reach a listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Reach {
     /// Programs of the user that it belongs to.
     User,
     /// Whoever is on this node, and the pages that browsers there show.
     Node,
+    /// Whoever reaches its address, as far as he is let in.
+    Others(Arc<Access>),
 }
 
 /// Until the sender of `closed` is dropped; then what is on its way is completed. A failure to accept, as when there
@@ -70,8 +75,11 @@ pub(super) async fn serve<L: Listener>(
             _ = closed.changed() => break,
             Some(_) = open.join_next() => {}
             (mut stream, _) = listener.accept() => match connections.seat().await {
-                Some(seat) => drop(open.spawn(connection(stream, reach, router.clone(), seat, closed.clone()))),
-                // What does not fit into the socket's buffer is given up.
+                Some(seat) => {
+                    drop(open.spawn(connection(stream, reach.clone(), router.clone(), seat, closed.clone())));
+                }
+                // In words that whoever speaks TLS takes for an end. What does not fit into the socket's buffer is
+                // given up.
                 None => drop(std::future::poll_fn(|cx| std::pin::Pin::new(&mut stream).poll_write(cx, FULL)).now_or_never()),
             },
         }
@@ -88,12 +96,37 @@ async fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
 ) {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(UNREAD));
+    let stream = Box::pin(stream);
+    let acceptor = match &reach {
+        Reach::Others(access) => access.acceptor().await,
+        Reach::User | Reach::Node => None,
+    };
+    let Some(acceptor) = acceptor else { return speak(stream, &reach, router, seat, closed).await };
+    let shaken = tokio::select! {
+        () = seat.displaced() => return,
+        _ = closed.changed() => return,
+        shaken = timeout(REQUEST, acceptor.accept(stream)) => shaken,
+    };
+    match shaken {
+        Ok(Ok(stream)) => speak(stream, &reach, router, seat, closed).await,
+        Ok(Err(error)) => debug!("no TLS with somebody who came for metrics: {error}"),
+        Err(_) => debug!("somebody who came for metrics took too long for TLS"),
+    }
+}
+
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    reach: &Reach,
+    router: Router,
+    seat: Arc<Seat>,
+    mut closed: watch::Receiver<()>,
+) {
     let service = service_fn(|request| answer(request, reach, router.clone(), &seat));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut closing = false;
     loop {
@@ -115,15 +148,19 @@ async fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
 
 async fn answer(
     request: Request<Incoming>,
-    reach: Reach,
+    reach: &Reach,
     router: Router,
     seat: &Arc<Seat>,
 ) -> Result<Response<Body>, Infallible> {
     let busy = seat.busy();
-    if reach == Reach::Node
-        && let Err(refusal) = guard::admit(request.uri(), request.headers())
-    {
-        return Ok(refusal.into_response());
+    let (uri, headers) = (request.uri(), request.headers());
+    let admitted = match reach {
+        Reach::User => Ok(()),
+        Reach::Node => guard::admit(uri, headers).map_err(IntoResponse::into_response),
+        Reach::Others(access) => access.admit(uri, headers).await,
+    };
+    if let Err(refusal) = admitted {
+        return Ok(refusal);
     }
     let response = TowerToHyperService::new(router).call(request).await?;
     // It is busy until the last of the answer is on its way.

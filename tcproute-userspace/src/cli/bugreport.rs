@@ -171,6 +171,9 @@ impl Daemon {
     }
 }
 
+/// The flags that name a file with a secret.
+const FILES: [&str; 4] = ["--token-file", "--client-key", "--metrics-token-file", "--metrics-tls-key"];
+
 /// What variables that set flags begin with.
 const OURS: &str = "TCPROUTE_";
 
@@ -197,7 +200,7 @@ fn secrets(daemon: &Daemon, config: &[config::Value], subject: &Subject) -> Plac
     kubeconfigs.extend(variable("HOME").map(|(_, home)| Path::new(home).join(".kube/config")));
     let mut configs = named(&["--config"]);
     configs.push(layers::FILE.into());
-    Places { files: named(&["--token-file", "--client-key"]), kubeconfigs, configs, environment }
+    Places { files: named(&FILES), kubeconfigs, configs, environment }
 }
 
 fn own_environment() -> Vec<(String, String)> {

@@ -12,6 +12,7 @@ mod failure;
 mod hosted;
 mod input;
 mod layers;
+mod metrics;
 mod output;
 mod reload;
 mod resolve;

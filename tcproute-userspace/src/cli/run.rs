@@ -11,9 +11,11 @@ use nix::unistd::gethostname;
 use tokio::{sync::watch, time::Instant};
 use tracing::{info, warn};
 
-use super::{BadUsage, Input, hosted, input::Followed, reload, signals::Signals, uncovered};
+use super::{
+    BadUsage, Input, hosted, input::Followed, metrics::MetricsArguments, reload, signals::Signals, uncovered,
+};
 use crate::{
-    admin::Admin,
+    admin::{Admin, remote::Opened},
     agent::{self, Agent, Inputs, Settings},
     bpf::{
         NamespaceMap,
@@ -97,12 +99,17 @@ pub(super) struct Run {
     /// read it there.
     #[arg(long, value_name = "ADDRESS:PORT")]
     admin_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    metrics: MetricsArguments,
     /// All arguments, with what is set elsewhere.
     #[arg(skip)]
     pub(super) taken: Vec<OsString>,
     /// Where links are pinned a second time.
     #[arg(skip = Err(io::ErrorKind::Unsupported.into()))]
     spare: io::Result<SpareBpffs>,
+    /// Where metrics are served to others.
+    #[arg(skip)]
+    opened: Option<Opened>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -152,6 +159,7 @@ impl Run {
     /// one thread.
     pub(super) fn prepare(&mut self) -> Result<()> {
         requirements::raise_limits();
+        self.opened = self.metrics.open()?;
         self.spare = SpareBpffs::mount();
         let visits = self.visits_namespaces();
         privileges::keep_needed(visits)?;
@@ -169,7 +177,7 @@ impl Run {
         self.drain.is_some() || self.input.sidecar.sidecar != Mode::Off || is_left()
     }
 
-    pub(super) async fn run(self) -> Result<ExitCode> {
+    pub(super) async fn run(mut self) -> Result<ExitCode> {
         if let Some(address) = self.admin_listen
             && !address.ip().is_loopback()
         {
@@ -185,6 +193,7 @@ impl Run {
             );
         }
         let node = in_cluster.then(|| self.node()).transpose()?;
+        let remote = self.opened.take().map(Opened::prepare).transpose()?;
         let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
         requirements::check()?;
         if self.drain.is_some() {
@@ -215,7 +224,7 @@ impl Run {
         service_manager::starting();
         let mut signals = Signals::listen()?;
         let (desk, handle) = agent::desk();
-        let admin = Admin::open(&self.admin.admin_socket, self.admin_listen, &handle)?;
+        let admin = Admin::open(&self.admin.admin_socket, self.admin_listen, remote, &handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
         // What is in force is not taken back before it is known what takes its place.
         let answered = tokio::select! {

@@ -13,8 +13,20 @@ use crate::{command_line::WRITE, pages::root};
 
 const CHART: &str = "deploy/helm/tcproute";
 
-/// What the templates set by what they mount.
-const OF_THE_CHART: [&str; 5] = ["admin-socket", "bpffs", "config", "node-name", "state-dir"];
+/// What the templates set, by what they mount or by other values.
+const OF_THE_CHART: [&str; 11] = [
+    "admin-socket",
+    "bpffs",
+    "config",
+    "metrics-client-ca",
+    "metrics-insecure",
+    "metrics-listen",
+    "metrics-tls-cert",
+    "metrics-tls-key",
+    "metrics-token-file",
+    "node-name",
+    "state-dir",
+];
 
 fn read(file: &str) -> String {
     let path = root().join(CHART).join(file);
@@ -22,7 +34,7 @@ fn read(file: &str) -> String {
 }
 
 /// A file of the chart is this text. `cargo xtask docs` writes it anew.
-fn is_current(file: &str, text: &str) {
+pub(crate) fn is_current(file: &str, text: &str) {
     if env::var_os(WRITE).is_some() {
         fs::write(root().join(CHART).join(file), text).unwrap();
         return;

@@ -6,6 +6,7 @@
 mod chart;
 mod command_line;
 mod compatibility;
+mod dashboards;
 mod events;
 mod lines;
 mod links;

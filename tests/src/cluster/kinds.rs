@@ -26,6 +26,10 @@ impl Kind {
         Self { group: "kuma.io", version: "v1alpha1", name, plural, namespaced }
     }
 
+    const fn monitoring(name: &'static str, plural: &'static str) -> Self {
+        Self { group: "monitoring.coreos.com", version: "v1", name, plural, namespaced: true }
+    }
+
     const fn rbac(name: &'static str, plural: &'static str) -> Self {
         let group = "rbac.authorization.k8s.io";
         Self { group, version: "v1", name, plural, namespaced: false }
@@ -120,6 +124,11 @@ pub const CUSTOM_RESOURCE_DEFINITION: Kind = Kind {
     plural: "customresourcedefinitions",
     namespaced: false,
 };
+
+/// What of pods the Prometheus Operator has scraped.
+pub const POD_MONITOR: Kind = Kind::monitoring("PodMonitor", "podmonitors");
+/// By what rules Prometheus tells what is wrong.
+pub const PROMETHEUS_RULE: Kind = Kind::monitoring("PrometheusRule", "prometheusrules");
 
 /// Kuma's Mesh.
 pub const MESH: Kind = Kind::kuma("Mesh", "meshes", false);

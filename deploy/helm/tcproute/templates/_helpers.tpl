@@ -114,6 +114,56 @@ seLinuxOptions:
 {{- divf (addf $timeout 60) 2 | ceil | int }}
 {{- end }}
 
+{{- /* By what the daemon is told to serve metrics to others. Each file is where the volume `metrics` has it. */}}
+{{- define "tcproute.metricsArguments" -}}
+{{- with .Values.metrics }}
+{{- $address := contains ":" .address | ternary (printf "[%s]" .address) .address }}
+- --metrics-listen={{ $address }}:{{ .port }}
+{{- if .tls.secretName }}
+- --metrics-tls-cert=/etc/tcproute-metrics/tls.crt
+- --metrics-tls-key=/etc/tcproute-metrics/tls.key
+{{- end }}
+{{- if .clientCA.secretName }}
+- --metrics-client-ca=/etc/tcproute-metrics/client-ca.crt
+{{- end }}
+{{- if .token.secretName }}
+- --metrics-token-file=/etc/tcproute-metrics/token
+{{- end }}
+{{- if .insecure }}
+- --metrics-insecure
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Where these files are from. Says nothing if there are none. */}}
+{{- define "tcproute.metricsSecrets" -}}
+{{- with .Values.metrics }}
+{{- if .tls.secretName }}
+- secret:
+    name: {{ .tls.secretName }}
+    items:
+      - key: tls.crt
+        path: tls.crt
+      - key: tls.key
+        path: tls.key
+{{- end }}
+{{- if .clientCA.secretName }}
+- secret:
+    name: {{ .clientCA.secretName }}
+    items:
+      - key: {{ .clientCA.key }}
+        path: client-ca.crt
+{{- end }}
+{{- if .token.secretName }}
+- secret:
+    name: {{ .token.secretName }}
+    items:
+      - key: {{ .token.key }}
+        path: token
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* A bpffs that is mounted on the host later comes after it. */}}
 {{- define "tcproute.kernelMounts" -}}
 - name: cgroup

@@ -1,6 +1,7 @@
 //! `/metrics`. What is counted elsewhere, in the kernel or by the agent, is read when it is scraped.
 
 mod family;
+mod format;
 mod outcomes;
 mod own;
 mod process;
@@ -17,6 +18,7 @@ use prometheus_client::{
     collector::Collector, encoding::text::encode, metrics::info::Info, registry::Registry,
 };
 
+pub(super) use self::format::Format;
 use self::{
     outcomes::OutcomeMetrics, own::OwnMetrics, process::ProcessMetrics, shares::ShareMetrics,
     snapshot::Snapshot, sources::SourceMetrics,
@@ -28,11 +30,9 @@ use crate::{
     outcomes::WorkloadOutcomes,
 };
 
-/// Of the text.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// The text of all metrics.
 pub(super) fn text(
+    format: Format,
     handle: &Handle,
     counters: &[CounterValue],
     outcomes: &[WorkloadOutcomes],
@@ -50,7 +50,7 @@ pub(super) fn text(
         Box::new(ShareMetrics(shares)),
         Box::new(SourceMetrics(state.sources.clone())),
     ];
-    encoded(handle.reconciles(), collectors)
+    Ok(format.of(encoded(handle.reconciles(), collectors)?))
 }
 
 fn encoded(reconciles: &Reconciles, collectors: [Box<dyn Collector>; 6]) -> Result<String> {

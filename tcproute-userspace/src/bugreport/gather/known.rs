@@ -29,7 +29,7 @@ const TOKEN_OF_POD: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 const MOST: u64 = 1 << 20;
 
 /// What names a file with a secret, in a kubeconfig and in a configuration.
-const FILES: [&str; 3] = ["tokenFile", "client-key", "token-file"];
+const FILES: [&str; 5] = ["tokenFile", "client-key", "token-file", "metrics-token-file", "metrics-tls-key"];
 
 /// What names a kubeconfig in a configuration.
 const KUBECONFIG: &str = "kubeconfig";

@@ -2,8 +2,8 @@
 //! for each poll, and the client is made anew from its files whenever one fails that they could be the reason of.
 
 use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
+    fmt,
+    path::PathBuf,
     str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
@@ -18,11 +18,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -30,6 +26,7 @@ use super::{
     super::chain::Chain,
     failure::{Failure, StandardError},
 };
+use crate::credentials;
 
 /// How a control plane is reached.
 #[derive(Debug, Clone)]
@@ -76,9 +73,6 @@ const OFTEN: Duration = Duration::from_secs(1);
 
 /// More is not read of what went wrong, in bytes.
 const MOST_OF_ERROR: usize = 1 << 16;
-
-/// More is not read of a token, in bytes.
-const MOST_OF_TOKEN: u64 = 1 << 16;
 
 type HttpClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
@@ -132,13 +126,7 @@ impl Access {
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
         let builder = match &self.ca {
-            Some(path) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in certificates(path)? {
-                    roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
-                }
-                builder.with_root_certificates(roots)
-            }
+            Some(path) => builder.with_root_certificates(credentials::authorities(path)?),
             // Not even looked for where they are of no use.
             None if !self.url.is_encrypted => builder.with_root_certificates(RootCertStore::empty()),
             None => builder
@@ -147,44 +135,16 @@ impl Access {
         };
         match &self.certificate {
             None => Ok(builder.with_no_client_auth()),
-            Some(ClientCertificate { chain, key }) => {
-                let private = PrivateKeyDer::from_pem_file(key)
-                    .map_err(|error| format!("{} has no private key: {error}", key.display()))?;
-                let certificates = certificates(chain)?;
-                builder
-                    .with_client_auth_cert(certificates, private)
-                    .map_err(|error| format!("{}: {error}", chain.display()))
-            }
+            Some(ClientCertificate { chain, key }) => builder
+                .with_client_auth_cert(credentials::certificates(chain)?, credentials::private_key(key)?)
+                .map_err(|error| format!("{}: {error}", chain.display())),
         }
     }
 
     /// The token as it is at present.
     fn token(&self) -> Result<Option<HeaderValue>, String> {
-        let Some(path) = &self.token_file else { return Ok(None) };
-        let wrong = |why: &dyn fmt::Display| format!("the token of {}: {why}", path.display());
-        let size = fs::metadata(path).map_err(|error| wrong(&error))?.len();
-        if size > MOST_OF_TOKEN {
-            return Err(wrong(&format_args!("it is longer than {MOST_OF_TOKEN} bytes")));
-        }
-        let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
-        let token = text.trim();
-        if token.is_empty() {
-            return Err(wrong(&"it is empty"));
-        }
-        // What is wrong with it is not told: that would be a part of it.
-        let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-            .map_err(|_| wrong(&"it has signs that no token has"))?;
-        value.set_sensitive(true);
-        Ok(Some(value))
+        self.token_file.as_deref().map(credentials::bearer).transpose()
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let wrong = |why: &dyn fmt::Display| format!("{} has no certificates: {why}", path.display());
-    let all: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(|error| wrong(&error))?.collect();
-    let all = all.map_err(|error| wrong(&error))?;
-    if all.is_empty() { Err(wrong(&"it is empty, or no PEM")) } else { Ok(all) }
 }
 
 impl FromStr for Url {
@@ -322,23 +282,5 @@ mod tests {
         assert!(access("http://cp", true).is_ok());
         let error = access("http://cp", false).unwrap_err().to_string();
         assert!(error.contains("http://cp") && error.contains("--token-over-http"), "{error}");
-    }
-
-    #[test]
-    fn nothing_of_a_token_is_told() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("token");
-        let access = Access::new(url("https://cp"), None, None, Some(path.clone()), false).unwrap();
-        assert!(access.token().unwrap_err().contains("No such file"));
-        fs::write(&path, " \n").unwrap();
-        assert!(access.token().unwrap_err().ends_with("it is empty"));
-        fs::write(&path, "se\ncret").unwrap();
-        assert!(!access.token().unwrap_err().contains("cret"));
-        fs::write(&path, "secret\n").unwrap();
-        let token = access.token().unwrap().unwrap();
-        assert_eq!(token.to_str().unwrap(), "Bearer secret");
-        assert!(!format!("{token:?} {access:?}").contains("secret"));
-        fs::write(&path, "x".repeat(1 << 17)).unwrap();
-        assert!(access.token().unwrap_err().contains("longer"));
     }
 }

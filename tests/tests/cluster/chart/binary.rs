@@ -39,7 +39,10 @@ fn the_binary_knows_each_command_setting_and_place() {
         for container in containers.into_iter().flatten().flatten() {
             let probes =
                 ["startupProbe", "livenessProbe", "readinessProbe"].map(|probe| &container[probe]["exec"]);
-            let commands = probes.into_iter().chain([container]).map(|it| words(&it["command"]));
+            let commands = probes
+                .into_iter()
+                .chain([container])
+                .map(|it| [words(&it["command"]), words(&it["args"])].concat());
             for command in commands.filter(|command| !command.is_empty()) {
                 assert_eq!(command[0], "/usr/bin/tcproute", "{what}");
                 succeeds(Command::new(binary()).args(&command[1..]).arg("--help"), what);
@@ -53,7 +56,7 @@ fn the_binary_knows_each_command_setting_and_place() {
             command.env_clear().arg("config").arg("--config").arg(file.path());
             succeeds(&mut command, what);
         }
-        if values.get("extraVolumes").is_none() && values.get("detach").is_none() {
+        if ["detach", "extraVolumes", "metrics"].iter().all(|value| values.get(value).is_none()) {
             let mounts = container(&objects)["volumeMounts"].as_array().unwrap();
             let mounts: BTreeSet<String> =
                 mounts.iter().map(|mount| mount["mountPath"].as_str().unwrap().to_owned()).collect();

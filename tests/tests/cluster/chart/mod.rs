@@ -67,6 +67,39 @@ pub(super) fn matrix() -> Vec<(&'static str, Value)> {
                 "seccompProfile": {"type": "Unconfined"},
             }),
         ),
+        (
+            "metrics for others",
+            json!({
+                "metrics": {"enabled": true, "tls": {"secretName": "tls"}, "token": {"secretName": "token"}},
+                "podMonitor": {"enabled": true},
+            }),
+        ),
+        (
+            "metrics for certificates",
+            json!({
+                "metrics": {"enabled": true, "address": "::", "port": 9443, "tls": {"secretName": "tls"},
+                            "clientCA": {"secretName": "ca", "key": "authority.pem"}},
+                "podMonitor": {
+                    "enabled": true, "labels": {"release": "prometheus"}, "interval": "1m30s", "scrapeTimeout": "5s",
+                    "tlsConfig": {"cert": {"secret": {"name": "prometheus", "key": "tls.crt"}},
+                                  "keySecret": {"name": "prometheus", "key": "tls.key"}, "serverName": "node"},
+                    "relabelings": [{"targetLabel": "cluster", "replacement": "one"}],
+                    "metricRelabelings": [{"sourceLabels": ["cgroup"], "regex": ".*", "action": "labeldrop"}],
+                },
+            }),
+        ),
+        (
+            "metrics for everybody",
+            json!({"metrics": {"enabled": true, "insecure": true}, "podMonitor": {"enabled": true}}),
+        ),
+        (
+            "alerts and dashboards",
+            json!({
+                "alerts": {"enabled": true, "labels": {"release": "prometheus"},
+                           "documentation": "https://docs.example/tcproute/"},
+                "dashboards": {"enabled": true, "annotations": {"grafana_folder": "Mesh"}},
+            }),
+        ),
         ("a ConfigMap of others", json!({"existingConfigMap": "settings"})),
         ("the end", json!({"detach": true})),
     ]

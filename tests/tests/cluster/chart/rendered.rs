@@ -122,3 +122,94 @@ fn older_clusters_are_told_of_apparmor_in_their_way() {
     }
     assert!(helm.render_for("1.20.0", &json!({})).unwrap_err().contains("1.21.0"));
 }
+
+/// The listener has what is set, and the PodMonitor brings what the listener asks for.
+#[test]
+fn metrics_are_scraped_as_they_are_served() {
+    let Some(helm) = Helm::find("metrics_are_scraped_as_they_are_served") else { return };
+    let set = json!({
+        "metrics": {"enabled": true, "tls": {"secretName": "tls"}, "token": {"secretName": "t", "key": "k"},
+                    "clientCA": {"secretName": "ca"}},
+        "podMonitor": {"enabled": true, "interval": "30s",
+                       "tlsConfig": {"cert": {"secret": {"name": "p", "key": "tls.crt"}}}},
+    });
+    let objects = helm.objects(&set);
+    let daemon = container(&objects);
+    assert_eq!(daemon["ports"], json!([{"name": "metrics", "containerPort": 9902}]));
+    assert_eq!(
+        words(&daemon["args"]),
+        [
+            "--metrics-listen=0.0.0.0:9902",
+            "--metrics-tls-cert=/etc/tcproute-metrics/tls.crt",
+            "--metrics-tls-key=/etc/tcproute-metrics/tls.key",
+            "--metrics-client-ca=/etc/tcproute-metrics/client-ca.crt",
+            "--metrics-token-file=/etc/tcproute-metrics/token",
+        ]
+    );
+    let volumes = daemon_set(&objects)["spec"]["template"]["spec"]["volumes"].as_array().unwrap();
+    let volume = volumes.iter().find(|volume| volume["name"] == "metrics").unwrap();
+    assert_eq!(volume["projected"]["defaultMode"], 0o400);
+    let files = volume["projected"]["sources"].as_array().unwrap().iter().flat_map(|source| {
+        let (name, items) = (&source["secret"]["name"], source["secret"]["items"].as_array().unwrap());
+        items
+            .iter()
+            .map(move |item| [name, &item["key"], &item["path"]].map(|it| it.as_str().unwrap().to_owned()))
+    });
+    assert_eq!(
+        files.collect::<Vec<_>>(),
+        [
+            ["tls", "tls.crt", "tls.crt"],
+            ["tls", "tls.key", "tls.key"],
+            ["ca", "ca.crt", "client-ca.crt"],
+            ["t", "k", "token"],
+        ]
+    );
+    let monitor = &of_kind(&objects, "PodMonitor")["spec"];
+    assert_eq!(monitor["selector"], daemon_set(&objects)["spec"]["selector"]);
+    let endpoint = &monitor["podMetricsEndpoints"][0];
+    assert_eq!((&endpoint["port"], &endpoint["scheme"]), (&json!("metrics"), &json!("https")));
+    assert_eq!(endpoint["authorization"]["credentials"], json!({"name": "t", "key": "k"}));
+    let tls = json!({
+        "serverName": "tcproute.tcproute.svc",
+        "ca": {"secret": {"name": "tls", "key": "ca.crt"}},
+        "cert": {"secret": {"name": "p", "key": "tls.crt"}},
+    });
+    assert_eq!((&endpoint["tlsConfig"], &endpoint["interval"]), (&tls, &json!("30s")));
+
+    let mut plain = json!({"metrics": {"enabled": true, "insecure": true}, "podMonitor": {"enabled": true}});
+    let objects = helm.objects(&plain);
+    assert_eq!(words(&container(&objects)["args"]), ["--metrics-listen=0.0.0.0:9902", "--metrics-insecure"]);
+    let endpoint = &of_kind(&objects, "PodMonitor")["spec"]["podMetricsEndpoints"][0];
+    assert_eq!(
+        (&endpoint["scheme"], &endpoint["tlsConfig"], &endpoint["authorization"]),
+        (&json!("http"), &Value::Null, &Value::Null)
+    );
+    // Who detaches serves nothing.
+    plain["detach"] = json!(true);
+    let objects = helm.objects(&plain);
+    assert_eq!((&container(&objects)["ports"], &container(&objects)["args"]), (&Value::Null, &Value::Null));
+    assert!(objects.iter().all(|object| object["kind"] != "PodMonitor"));
+}
+
+/// Rules and dashboard come as they are in `deploy/dashboards`, but for where runbooks are.
+#[test]
+fn rules_and_the_dashboard_come_as_they_are() {
+    let Some(helm) = Helm::find("rules_and_the_dashboard_come_as_they_are") else { return };
+    let file = |name: &str| fs::read_to_string(deploy("dashboards").join(name)).unwrap();
+    let mut values = json!({"alerts": {"enabled": true}, "dashboards": {"enabled": true}});
+    let rules = |objects: &[Value]| of_kind(objects, "PrometheusRule")["spec"].clone();
+    let objects = helm.objects(&values);
+    assert_eq!(rules(&objects), documents(&file("tcproute.rules.yaml"))[0]);
+    let is_dashboard = |object: &&Value| object["metadata"]["labels"]["grafana_dashboard"] == "1";
+    let dashboard = objects.iter().find(is_dashboard).unwrap();
+    assert_eq!(dashboard["data"]["tcproute.json"].as_str().unwrap().trim(), file("tcproute.json").trim());
+    values["alerts"]["documentation"] = json!("https://docs.example/");
+    let told = rules(&helm.objects(&values))["groups"][0]["rules"][0]["annotations"]["runbook_url"].clone();
+    assert!(
+        told.as_str().unwrap().starts_with("https://docs.example/docs/guide/troubleshooting.md#"),
+        "{told}"
+    );
+    values["detach"] = json!(true);
+    let detaching = helm.objects(&values);
+    assert!(detaching.iter().all(|it| it["kind"] != "PrometheusRule" && !is_dashboard(&it)));
+}

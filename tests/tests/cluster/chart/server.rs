@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use tcproute_tests::{
     cluster::{
-        ADMIN, Api, ControlPlane, Helm,
+        ADMIN, Api, ControlPlane, Helm, crds,
         helm::{deploy, documents},
         kinds::{CLUSTER_ROLE, NAMESPACE, POD},
     },
@@ -34,6 +34,8 @@ fn dry_run(object: &Value) -> String {
         "ConfigMap" => "configmaps",
         "DaemonSet" => "daemonsets",
         "Namespace" => "namespaces",
+        "PodMonitor" => "podmonitors",
+        "PrometheusRule" => "prometheusrules",
         "Role" => "roles",
         "RoleBinding" => "rolebindings",
         "ServiceAccount" => "serviceaccounts",
@@ -58,6 +60,7 @@ fn an_api_server_takes_all_that_is_rendered() {
     let (Some(helm), Some(cluster)) = (Helm::find(TEST), ControlPlane::shared(TEST)) else { return };
     let api = cluster.api();
     with_namespaces(&api);
+    crds::install_monitoring(&api);
     let version = cluster.version()["gitVersion"].as_str().unwrap().to_owned();
     let mut all: Vec<(String, Vec<Value>)> = Vec::new();
     for (what, values) in matrix() {
