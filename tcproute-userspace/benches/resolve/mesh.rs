@@ -122,7 +122,7 @@ impl Mesh {
         MeshTcpRoute {
             header: PolicyHeader {
                 mesh: mesh(),
-                name: ResourceName { name: name.clone(), namespace: None },
+                name: ResourceName { name: name.as_str().into(), namespace: None },
                 meta: Meta { display_name: name, ..Meta::default() },
                 origin: Origin::Unknown,
                 role: Role::System,
@@ -153,7 +153,7 @@ fn dataplane(name: String, address: SocketAddr, service: &ServiceName, more: &[(
     tags.insert(SERVICE_TAG, service.as_str());
     Dataplane {
         mesh: mesh(),
-        name: ResourceName { name, namespace: None },
+        name: ResourceName { name: name.into(), namespace: None },
         meta: Meta::default(),
         address: None,
         gateway: None,

@@ -118,7 +118,7 @@ impl Resource {
     pub fn identity(&self) -> Identity {
         let (kind, key) = match self {
             Self::Mesh(mesh) => {
-                let name = ResourceName { name: mesh.name.to_string(), namespace: None };
+                let name = ResourceName { name: mesh.name.as_str().into(), namespace: None };
                 (Mesh::KIND, (mesh.name.clone(), name))
             }
             Self::Dataplane(dataplane) => (Dataplane::KIND, dataplane.key()),

@@ -169,7 +169,7 @@ impl Header {
         found: &mut Violations,
     ) -> Option<Self> {
         let mesh = read_mesh(mesh, "mesh", found);
-        let name = ResourceName { name: read_name(name, "name", found)?, namespace: None };
+        let name = ResourceName { name: read_name(name, "name", found)?.into(), namespace: None };
         let labels = labels.unwrap_or_default();
         let display_name = display_name(&labels, None, &name);
         let created = created.and_then(|created| created.0);
@@ -189,7 +189,7 @@ impl Header {
             None => read_mesh(labels.get(MESH_LABEL).map(str::to_owned), "metadata.labels", found),
         };
         let name = read_name(metadata.name, "metadata.name", found)?;
-        let name = ResourceName { name, namespace: metadata.namespace };
+        let name = ResourceName { name: name.into(), namespace: metadata.namespace.map(Into::into) };
         let display_name = display_name(&labels, metadata.annotations.as_ref(), &name);
         // Kuma never stores these: it makes them up whenever it reads the object.
         labels.insert_missing(DISPLAY_NAME_LABEL, &display_name);

@@ -247,11 +247,13 @@ impl Kind {
     ) -> Option<Identity> {
         let kind = self.name()?;
         if self == Self::Mesh {
-            let key = (MeshName::try_from(name.clone()).ok()?, ResourceName { name, namespace: None });
+            let name = ResourceName { name: name.into(), namespace: None };
+            let key = (name.name.parse().ok()?, name);
             return Some(Identity { kind, key });
         }
         let mesh = mesh.map_or(Ok(MeshName::default()), MeshName::try_from).ok()?;
-        Some(Identity { kind, key: (mesh, ResourceName { name, namespace }) })
+        let name = ResourceName { name: name.into(), namespace: namespace.map(Into::into) };
+        Some(Identity { kind, key: (mesh, name) })
     }
 }
 

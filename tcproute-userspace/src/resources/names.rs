@@ -75,19 +75,24 @@ impl Default for MeshName {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceName {
     /// `name` or `metadata.name`.
-    pub name: String,
+    pub name: Arc<str>,
     /// `metadata.namespace`.
-    pub namespace: Option<String>,
+    pub namespace: Option<Arc<str>>,
 }
 
 impl ResourceName {
+    /// Before all others; none is called so.
+    pub fn first() -> Self {
+        Self { name: "".into(), namespace: None }
+    }
+
     /// Whether it is written so.
     pub fn is(&self, text: &str) -> bool {
         match &self.namespace {
-            None => self.name == text,
+            None => &*self.name == text,
             Some(namespace) => {
-                let rest = text.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix('.'));
-                rest == Some(namespace.as_str())
+                let rest = text.strip_prefix(&*self.name).and_then(|rest| rest.strip_prefix('.'));
+                rest == Some(&**namespace)
             }
         }
     }
@@ -96,7 +101,7 @@ impl ResourceName {
 impl From<&ResourceName> for ServiceName {
     /// The name that references use, which have the namespace beside it.
     fn from(name: &ResourceName) -> Self {
-        Self(name.name.as_str().into())
+        Self(Arc::clone(&name.name))
     }
 }
 

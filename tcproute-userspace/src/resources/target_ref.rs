@@ -2,6 +2,8 @@
 
 mod fields;
 
+use std::sync::Arc;
+
 use fields::{Field, forbid, forbid_strict, is_set};
 
 use super::{
@@ -75,7 +77,7 @@ pub enum ServiceKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceBy {
     /// By its name, and the namespace of the resource.
-    Name(ServiceName, Option<String>),
+    Name(ServiceName, Option<Arc<str>>),
     /// By the labels of the resource, at least one.
     Labels(Labels),
 }
@@ -181,7 +183,7 @@ impl ServiceRef {
         } else {
             let namespace = wire.namespace.take().filter(|namespace| !namespace.is_empty());
             require_name(wire.name.take(), kind.name(), path, found)
-                .map(|name| ServiceBy::Name(name, namespace))
+                .map(|name| ServiceBy::Name(name, namespace.map(Into::into)))
         };
         let port = PortRef::read(wire.port, wire.section_name, path, found);
         Some(Self { kind, by: by?, port })

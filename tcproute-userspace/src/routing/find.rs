@@ -22,7 +22,7 @@ pub(crate) fn find<'a>(
     name: &str,
 ) -> Result<&'a Arc<Dataplane>, UnknownDataplane> {
     let get = |name: &str, namespace: Option<&str>| {
-        let name = ResourceName { name: name.to_owned(), namespace: namespace.map(str::to_owned) };
+        let name = ResourceName { name: name.into(), namespace: namespace.map(Into::into) };
         resources.dataplanes.get(&(mesh.clone(), name))
     };
     let splits = || name.match_indices('.').map(|(dot, _)| (&name[..dot], &name[dot + 1..]));
@@ -38,7 +38,7 @@ pub(crate) fn find<'a>(
         }
         (None, _) => {
             let of_mesh = || resources.dataplanes.values().filter(|dataplane| dataplane.mesh == *mesh);
-            let mut names: Vec<String> = of_mesh().map(|dataplane| dataplane.name.name.clone()).collect();
+            let mut names: Vec<String> = of_mesh().map(|dataplane| dataplane.name.name.to_string()).collect();
             // On Kubernetes either may be what is misspelt.
             names.extend(of_mesh().map(|dataplane| dataplane.name.to_string()));
             match nearest(name, names.iter().map(String::as_str)) {
@@ -57,7 +57,7 @@ fn same_name<'a>(
     mesh: &MeshName,
     name: &str,
 ) -> impl Iterator<Item = &'a Arc<Dataplane>> {
-    let first = (mesh.clone(), ResourceName { name: name.to_owned(), namespace: None });
+    let first = (mesh.clone(), ResourceName { name: name.into(), namespace: None });
     let (mesh, name) = first.clone();
     let from = resources.dataplanes.range(first..);
     let same = from.take_while(move |((of, other), _)| *of == mesh && other.name == name.name);

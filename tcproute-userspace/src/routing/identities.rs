@@ -23,7 +23,7 @@ impl Identities {
         if !compat.is_later() {
             return Self::default();
         }
-        let first: Key = (mesh.clone(), ResourceName { name: String::new(), namespace: None });
+        let first: Key = (mesh.clone(), ResourceName::first());
         let identities = resources.identities.range(first.clone()..);
         let identities = identities.take_while(|((of, _), _)| of == mesh).map(|(_, identity)| identity);
         let ready = identities.filter(|identity| identity.ready).cloned().collect();

@@ -100,7 +100,7 @@ impl Services {
         let (mesh, name) = key;
         let targets = service.ports.iter().map(|port| port.target.clone()).zip(ids.iter().copied());
         self.mesh(mesh).selectors.insert(name, &service.selector, targets.collect());
-        let first = (mesh.clone(), ResourceName { name: String::new(), namespace: None });
+        let first = (mesh.clone(), ResourceName::first());
         for (_, dataplane) in dataplanes.range(first..).take_while(|((of, _), _)| of == mesh) {
             self.add_selected(dataplane, &ids, touched);
         }

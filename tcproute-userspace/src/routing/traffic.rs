@@ -20,7 +20,7 @@ type Rank = (usize, usize);
 impl<'a> TrafficRoutes<'a> {
     /// Those that it is a source of.
     pub(super) fn of(resources: &'a Resources, dataplane: &Dataplane) -> Self {
-        let first: Key = (dataplane.mesh.clone(), ResourceName { name: String::new(), namespace: None });
+        let first: Key = (dataplane.mesh.clone(), ResourceName::first());
         let all =
             resources.traffic_routes.range(first..).take_while(|((mesh, _), _)| *mesh == dataplane.mesh);
         let is_of = |tags: &&Tags| {
@@ -37,7 +37,7 @@ impl<'a> TrafficRoutes<'a> {
 
     /// Whether a mesh has any.
     pub(super) fn are_in(resources: &Resources, mesh: &MeshName) -> bool {
-        let first: Key = (mesh.clone(), ResourceName { name: String::new(), namespace: None });
+        let first: Key = (mesh.clone(), ResourceName::first());
         resources.traffic_routes.range(first..).next().is_some_and(|((of, _), _)| of == mesh)
     }
 

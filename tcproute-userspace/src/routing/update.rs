@@ -415,6 +415,6 @@ fn of_mesh<'a>(
     dataplanes: &'a OrdMap<Key, Arc<Dataplane>>,
     mesh: &'a MeshName,
 ) -> impl Iterator<Item = &'a Arc<Dataplane>> {
-    let first = (mesh.clone(), ResourceName { name: String::new(), namespace: None });
+    let first = (mesh.clone(), ResourceName::first());
     dataplanes.range(first..).take_while(move |((of, _), _)| of == mesh).map(|(_, dataplane)| dataplane)
 }

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::resources::{
     ClusterService, Dataplane, ExternalService, Identity, Key, Mesh, MeshExternalService, MeshHttpRoute,
-    MeshIdentity, MeshMultiZoneService, MeshService, MeshTcpRoute, MeshTls, ResourceName, Resources,
-    ServiceResources, TrafficRoute,
+    MeshIdentity, MeshMultiZoneService, MeshName, MeshService, MeshTcpRoute, MeshTls, ResourceName,
+    Resources, ServiceResources, TrafficRoute,
 };
 
 /// What each source said last, in the order of their rank.
@@ -83,8 +83,8 @@ fn worse(a: Health, b: Health) -> Health {
 fn union(all: &mut Resources, later: &Resources) -> Vec<Identity> {
     let mut twice = Vec::new();
     let of = |kind: &'static str| move |key: &Key| Identity { kind, key: key.clone() };
-    let of_mesh = |name: &_| {
-        let key = (Clone::clone(name), ResourceName { name: ToString::to_string(name), namespace: None });
+    let of_mesh = |name: &MeshName| {
+        let key = (name.clone(), ResourceName { name: name.as_str().into(), namespace: None });
         Identity { kind: Mesh::KIND, key }
     };
     // All of them: a kind that is new must not be left out.
@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        resources::{MeshName, Resource, ServiceName},
+        resources::{Resource, ServiceName},
         sources::parse,
     };
 
@@ -211,7 +211,7 @@ mod tests {
             let mut expected = Resources::default();
             let mut rejected = 0;
             for i in 0..8 {
-                let key = (MeshName::default(), ResourceName { name: format!("s{i}"), namespace: None });
+                let key = (MeshName::default(), ResourceName { name: format!("s{i}").into(), namespace: None });
                 let mut all = sources.iter().filter_map(|(_, s)| s.resources.external_services.get(&key));
                 if let Some(first) = all.next() {
                     expected.add(Resource::ExternalService(Arc::clone(first)));

@@ -78,7 +78,7 @@ impl Store {
             for entry in &entries {
                 let Some(mut resource) = kept::resource(entry, &self.reading.rules) else { continue };
                 self.reading.prepare(&mut resource);
-                let called = resource.identity().key.1.name.into();
+                let called = (&*resource.identity().key.1.name).into();
                 let (held, _) = self.objects.accept(Held::default(), Some(resource));
                 list.objects.insert(called, Seen { hash: None, held });
             }

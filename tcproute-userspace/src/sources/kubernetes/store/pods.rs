@@ -32,7 +32,7 @@ impl Store {
         let Self { objects, services, namespaces, compat, slices, .. } = self;
         let mesh = |namespace: &str| mesh_of(None, namespaces.get(namespace), *compat);
         let has_dataplane = |resources: &Resources, mesh: &MeshName, namespace: &str, pod: &str| {
-            let name = ResourceName { name: pod.to_owned(), namespace: Some(namespace.to_owned()) };
+            let name = ResourceName { name: pod.into(), namespace: Some(namespace.into()) };
             resources.dataplanes.contains_key(&(mesh.clone(), name))
         };
         slices.renew(&mut objects.resources, services, mesh, has_dataplane);
@@ -46,8 +46,8 @@ impl Store {
         for pod in self.pods.values().filter(|pod| pod.is_alive()) {
             let namespace = self.namespaces.get(&pod.metadata.namespace);
             let name = ResourceName {
-                name: pod.metadata.name.clone(),
-                namespace: Some(pod.metadata.namespace.clone()),
+                name: pod.metadata.name.as_str().into(),
+                namespace: Some(pod.metadata.namespace.as_str().into()),
             };
             let Some(mesh) = pod.mesh(namespace, self.compat) else { continue };
             let own = (mesh.clone(), name.clone());
@@ -70,8 +70,10 @@ impl Store {
             let object_uid = pod.metadata.uid.as_str().into();
             local.push(LocalPod { uid, object_uid, dataplane, runs: pod.is_running() });
             if real.is_none() {
-                let first =
-                    ObjectName { namespace: Some(pod.metadata.namespace.clone()), name: String::new() };
+                let first = ObjectName {
+                    namespace: Some(pod.metadata.namespace.as_str().into()),
+                    name: String::new(),
+                };
                 let services: Vec<&Service> = self
                     .services
                     .range(first..)
