@@ -96,7 +96,7 @@ impl Watch {
             ("tcproute_source_errors", u64::from(rejected > 0)),
             ("tcproute_workloads_attached", cgroups.len() as u64),
             ("tcproute_map_entries{map=\"routes\"}", entries.routes),
-            ("tcproute_connections_total{decision=\"internal_error\"}", 0),
+            ("tcproute_decisions_total{decision=\"internal_error\"}", 0),
             ("tcproute_connection_states_total{place=\"nowhere\"}", 0),
         ];
         for (name, wanted) in expected {

@@ -73,7 +73,7 @@ fn metrics_count_every_connection() {
     let daemon = setup.daemon();
     let decisions = || {
         ["routed", "refused", "internal_error"]
-            .map(|decision| daemon.metric(&format!("tcproute_connections_total{{decision=\"{decision}\"}}")))
+            .map(|decision| daemon.metric(&format!("tcproute_decisions_total{{decision=\"{decision}\"}}")))
     };
     assert_eq!(decisions(), [0, 0, 0]);
     setup.connect(300);

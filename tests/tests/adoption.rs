@@ -124,8 +124,7 @@ fn no_count_is_lost_when_daemons_are_killed_while_maps_grow() {
         let routes = outcomes[0]["routes"].as_array().unwrap().clone();
         let dialled = |route: &&Value| route["address"] == split.dialled.ip().to_string();
         let route = routes.iter().find(dialled).unwrap();
-        let of =
-            |backend: usize, field: &str| route["backends"][backend]["outcomes"][field].as_u64().unwrap();
+        let of = |backend: usize, field: &str| route["backends"][backend]["total"][field].as_u64().unwrap();
         [0, 1].map(|backend| ["attempted", "established", "closed"].map(|field| of(backend, field)))
     };
     let made = ["v1", "v2"].map(|name| [seen.names[name]; 3]);

@@ -98,7 +98,7 @@ impl Setup {
         let mut workloads = outcomes.as_array().unwrap().iter();
         let path = cgroup.path().display().to_string();
         let of = workloads.find(|it| it["cgroup"] == path.as_str()).unwrap();
-        let counts = &of["routes"][0]["backends"][0]["outcomes"];
+        let counts = &of["routes"][0]["backends"][0]["total"];
         let number = |name: &str| counts[name].as_u64().unwrap();
         (number("attempted"), number("established") - number("closed"))
     }

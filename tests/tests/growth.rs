@@ -201,7 +201,7 @@ fn maps_grow_and_no_connection_notices() {
             outcomes.as_array().unwrap().iter().find(|workload| workload["dataplane"] == "web").unwrap();
         let backends = of_web["routes"][0]["backends"].as_array().unwrap();
         let sum =
-            |field: &str| -> u64 { backends.iter().map(|it| it["outcomes"][field].as_u64().unwrap()).sum() };
+            |field: &str| -> u64 { backends.iter().map(|it| it["total"][field].as_u64().unwrap()).sum() };
         let total: u64 = chosen.iter().sum();
         assert!(sum("established") <= total, "{outcomes:#}");
         (sum("established"), sum("closed")) == (total, total)

@@ -162,7 +162,7 @@ fn a_share_whose_endpoints_do_not_count_is_refused_and_told() {
     wait_for("the endpoint has left", || dial() != "backend");
     let error = dial();
     assert!(error.contains("Error: [Errno"), "{error}");
-    assert!(daemon.metric("tcproute_connections_total{decision=\"refused\"}") > 0);
+    assert!(daemon.metric("tcproute_decisions_total{decision=\"refused\"}") > 0);
     assert_eq!(daemon.metric("tcproute_denied_addresses{reason=\"link_local\"}"), 1);
 }
 

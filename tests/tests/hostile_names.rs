@@ -192,7 +192,7 @@ for _ in range(40):
     // Exact in metrics: what reads them undoes these three escapes and no others.
     let metrics = at("/metrics").1;
     let label = metrics.lines().find_map(|line| {
-        let (_, rest) = line.strip_prefix("tcproute_backend_connections_total{")?.split_once(" v=db")?;
+        let (_, rest) = line.strip_prefix("tcproute_connections_total{")?.split_once(" v=db")?;
         Some("db".to_owned() + rest.split_once("\",outcome=")?.0)
     });
     assert_eq!(label.unwrap().replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\"), EVIL);

@@ -71,7 +71,7 @@ for _ in range({times}):
         "{counts:#}"
     );
     assert_eq!(daemon.metric("tcproute_connections_led_elsewhere_total"), 2);
-    assert_eq!(daemon.metric("tcproute_connections_total{decision=\"routed\"}"), 8);
+    assert_eq!(daemon.metric("tcproute_decisions_total{decision=\"routed\"}"), 8);
     wait_for("the status tells it", || {
         daemon.json("/v1/status")["warnings"].to_string().contains("2 connections were led elsewhere")
     });

@@ -122,9 +122,9 @@ fn what_is_bound_to_loopback_goes_where_it_dials() {
     ];
     assert_eq!(out, expected.join("\n"));
 
-    assert_eq!(daemon.metric("tcproute_connections_total{decision=\"source_bound\"}"), 8);
-    assert_eq!(daemon.metric("tcproute_connections_total{decision=\"routed\"}"), 6);
-    assert_eq!(daemon.metric("tcproute_connections_total{decision=\"internal_error\"}"), 0);
+    assert_eq!(daemon.metric("tcproute_decisions_total{decision=\"source_bound\"}"), 8);
+    assert_eq!(daemon.metric("tcproute_decisions_total{decision=\"routed\"}"), 6);
+    assert_eq!(daemon.metric("tcproute_decisions_total{decision=\"internal_error\"}"), 0);
     let outcomes = daemon.json("/v1/outcomes");
     let attempted = outcomes[0]["routes"].as_array().unwrap().iter().map(|route| {
         let outcomes = &route["backends"][0]["outcomes"];

@@ -78,7 +78,10 @@ fn the_observed_split_is_what_the_clients_saw_since_the_weights_are_what_they_ar
     setup.connect(20);
     let after = route(&daemon);
     assert_eq!(after["split"]["chosen"], serde_json::json!([20, 0, 0]));
-    assert_eq!(after["backends"][0]["outcomes"]["established"], seen["a"] + 20);
+    assert_eq!(after["backends"][0]["outcomes"]["established"], 20, "a new weight begins a new comparison");
+    assert_eq!(after["backends"][1]["outcomes"]["established"], 0);
+    assert_eq!(after["backends"][0]["total"]["established"], seen["a"] + 20);
+    assert!(after["since"].as_str().unwrap() > before["since"].as_str().unwrap(), "{after}");
     let labels = format!(r#"service="db",dialled="{}",backend="MeshServiceSubset db"#, setup.dialled);
     let metrics = daemon.get("/metrics").1;
     let established: Vec<&str> = metrics
@@ -87,6 +90,40 @@ fn the_observed_split_is_what_the_clients_saw_since_the_weights_are_what_they_ar
         .filter_map(|line| line.rsplit_once(' ').map(|(_, value)| value))
         .collect();
     assert_eq!(established, [(seen["a"] + 20).to_string(), seen["b"].to_string()], "{metrics}");
+}
+
+#[test]
+fn what_is_refused_while_no_backend_ref_has_a_weight_counts() {
+    if !is_root("what_is_refused_while_no_backend_ref_has_a_weight_counts") {
+        return;
+    }
+    let setup = Setup::new([("a", 0), ("b", 0), ("c", 0)]);
+    let daemon = setup.daemon(&["--log-decisions"]);
+    let refused = |count| {
+        let (ip, port) = (setup.dialled.ip(), setup.dialled.port());
+        let client = script(&format!(
+            "
+for _ in range({count}):
+    try: dial('{ip}', {port}).close()
+    except (ConnectionRefusedError, PermissionError): pass
+"
+        ));
+        stdout(&setup.cgroup.command("python3").args(["-SEc", &client]).output().unwrap());
+    };
+    refused(7);
+    assert_eq!((&route(&daemon)["unweighted"], &route(&daemon)["unweightedTotal"]), (&7.into(), &7.into()));
+    let table = daemon.stats(&[]);
+    assert!(table.contains("7 refused: no backendRef has a weight"), "{table}");
+    let metric = format!(r#"dialled="{}",backend="",outcome="no_endpoint"}} 7"#, setup.dialled);
+    let metrics = daemon.get("/metrics").1;
+    assert!(metrics.contains(&metric), "{metrics}");
+
+    let weighted = mesh(setup.dialled, &setup.servers, [("a", 1), ("b", 0), ("c", 0)]);
+    fs::rename(weighted.file(), setup.mesh.file_path()).unwrap();
+    wait_for("the new weights are in force", || route(&daemon)["backends"][0]["weight"] == 1);
+    setup.connect(3);
+    let after = route(&daemon);
+    assert_eq!((&after["unweighted"], &after["split"]["chosen"]), (&0.into(), &serde_json::json!([3, 0, 0])));
 }
 
 #[test]

@@ -51,6 +51,7 @@ use crate::{
 use connections::Connections;
 use listen::Socket;
 use metrics::Format;
+pub use metrics::{Detail, Extent};
 use remote::Remote;
 use serve::{Reach, serve};
 use status::Status;
@@ -76,6 +77,7 @@ impl Admin {
         socket: &Path,
         loopback: Option<SocketAddr>,
         remote: Option<Remote>,
+        extent: Extent,
         handle: &Handle,
     ) -> Result<Self> {
         status::started();
@@ -85,8 +87,12 @@ impl Admin {
         let of_tcp = tcp.is_some().then(|| Connections::new("tcp"));
         let of_remote = remote.is_some().then(|| Connections::new("metrics"));
         let all: Arc<[_]> = std::iter::once(&of_unix).chain(&of_tcp).chain(&of_remote).cloned().collect();
-        let desk =
-            |here: &Arc<Connections>| Desk { handle: handle.clone(), here: here.clone(), all: all.clone() };
+        let desk = |here: &Arc<Connections>| Desk {
+            handle: handle.clone(),
+            here: here.clone(),
+            all: all.clone(),
+            extent,
+        };
         let everything = |here: &Arc<Connections>| probed().merge(asked()).with_state(desk(here));
         let mut servers = JoinSet::new();
         let (closing, closed) = watch::channel(());
@@ -121,6 +127,7 @@ struct Desk {
     here: Arc<Connections>,
     /// Of each listener.
     all: Arc<[Arc<Connections>]>,
+    extent: Extent,
 }
 
 impl Desk {
@@ -170,7 +177,7 @@ async fn readyz(State(Desk { handle, .. }): State<Desk>) -> Response {
 }
 
 async fn scrape(
-    State(Desk { handle, here, all }): State<Desk>,
+    State(Desk { handle, here, all, extent }): State<Desk>,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {
     let format = Format::asked(&headers);
@@ -182,7 +189,7 @@ async fn scrape(
             (Vec::new(), Vec::new(), SharesState::default())
         };
         let attached = attached(&handle).await?;
-        metrics::text(format, &handle, &counters, &outcomes, shares, &attached, all)
+        metrics::text(format, &handle, &counters, &outcomes, shares, &attached, all, extent)
     };
     Ok(here.answers.give(format.content_type(), text).await?)
 }

@@ -11,7 +11,7 @@ use super::{
     settle::Workload,
 };
 use crate::{
-    outcomes::{BackendOutcomes, RouteOutcomes, Split, WorkloadOutcomes, timestamp},
+    outcomes::{BackendOutcomes, Outcomes, RouteOutcomes, Split, WorkloadOutcomes, timestamp},
     plan::{RefName, Selection, WorkloadId, has_too_many_turns},
     routing::{Action, DataplaneRoutes, ResolvedRoute},
 };
@@ -28,12 +28,12 @@ pub(super) struct Splits {
 #[derive(Debug)]
 struct Since {
     at: SystemTime,
-    /// How often each backendRef was chosen until then, as far as any was.
-    before: Vec<Chosen>,
+    /// What each backendRef had until then, as far as any was chosen.
+    before: Vec<Before>,
 }
 
-/// How often a backendRef was chosen.
-type Chosen = (Arc<RefName>, u64);
+/// What a backendRef had counted.
+type Before = (Arc<RefName>, Outcomes);
 
 impl Splits {
     /// Begins to compare anew where weights have changed. A connection that is on its way meanwhile may count for the
@@ -58,11 +58,11 @@ impl Splits {
                 first.insert(key.workload);
             }
             let mut before = Vec::new();
-            for (name, _) in table.weights() {
+            for name in table.names() {
                 let at = in_force.layout.counted_at(key, name).filter(|at| !fresh.contains(at));
-                let chosen = at.map(|at| in_force.datapath.outcomes(at)).transpose()?;
-                let chosen = chosen.map(|outcomes| outcomes.chosen()).filter(|&chosen| chosen > 0);
-                before.extend(chosen.map(|chosen| (Arc::clone(name), chosen)));
+                let counted = at.map(|at| in_force.datapath.outcomes(at)).transpose()?;
+                let counted = counted.filter(|outcomes| outcomes.chosen() > 0);
+                before.extend(counted.map(|outcomes| (Arc::clone(name), outcomes)));
             }
             if before.is_empty() && first.contains(&key.workload) {
                 self.routes.remove(key);
@@ -78,11 +78,11 @@ impl Splits {
         self.workloads.retain(|&workload, _| is_there(workload));
     }
 
-    /// Since when, and how often each backendRef was chosen until then.
-    fn since(&self, key: &RouteKey) -> Option<(SystemTime, &[Chosen])> {
+    /// Since when, and what each backendRef had until then.
+    fn since(&self, key: &RouteKey) -> (Option<SystemTime>, &[Before]) {
         match self.routes.get(key) {
-            Some(since) => Some((since.at, &since.before)),
-            None => self.workloads.get(&key.workload).map(|&at| (at, [].as_slice())),
+            Some(since) => (Some(since.at), &since.before),
+            None => (self.workloads.get(&key.workload).copied(), &[]),
         }
     }
 }
@@ -128,15 +128,23 @@ impl Reading<'_> {
         let key = RouteKey { dialled: SocketAddress::from(route.dialled), workload: workload.get() };
         let names = RefName::of(&route.destination);
         let mut backends = Vec::with_capacity(names.len());
+        let (since, before) = self.splits.since(&key);
         for (name, backend) in names.iter().zip(&route.destination.backends) {
-            let at = self.in_force.layout.counted_at(&key, name);
+            let total = self.total(&key, name)?;
             backends.push(BackendOutcomes {
                 target: name.target.clone(),
                 weight: backend.weight.get(),
                 share: backend.share,
-                outcomes: at.map(|at| self.in_force.datapath.outcomes(at)).transpose()?,
+                outcomes: total.map(|total| of_comparison(&total, name, before)),
+                total,
             });
         }
+        let nobody = RefName::nobody();
+        let unweighted = if backends.iter().all(|backend| backend.weight == 0) {
+            self.total(&key, &nobody)?.unwrap_or_default()
+        } else {
+            Outcomes::default()
+        };
         let selection = match self.selection {
             Selection::Even if has_too_many_turns(&route.destination) => Selection::Random,
             selection => selection,
@@ -146,27 +154,33 @@ impl Reading<'_> {
             address: route.dialled.ip(),
             port: route.dialled.port(),
             selection: selection.to_string(),
-            split: self.splits.since(&key).and_then(|(at, before)| split(at, before, &names, &backends)),
+            since: since.map(timestamp),
+            split: split(&backends),
+            unweighted: of_comparison(&unweighted, &nobody, before).chosen(),
+            unweighted_total: unweighted.chosen(),
             backends,
         })
     }
+
+    fn total(&self, key: &RouteKey, name: &RefName) -> Result<Option<Outcomes>> {
+        let at = self.in_force.layout.counted_at(key, name);
+        at.map(|at| self.in_force.datapath.outcomes(at)).transpose()
+    }
+}
+
+/// What has come to a backendRef since the comparison began.
+fn of_comparison(total: &Outcomes, name: &RefName, before: &[Before]) -> Outcomes {
+    let before = before.iter().find(|(other, _)| **other == *name);
+    before.map_or(*total, |(_, before)| total.since(before))
 }
 
 /// `None` if not all of them are counted.
-fn split(
-    at: SystemTime,
-    before: &[Chosen],
-    names: &[RefName],
-    backends: &[BackendOutcomes],
-) -> Option<Split> {
-    let chosen = names.iter().zip(backends).map(|(name, backend)| {
-        // One without weight has not been chosen since it has none.
-        if backend.weight == 0 {
-            return Some(0);
-        }
-        let before = before.iter().find(|(other, _)| **other == *name).map_or(0, |(_, before)| *before);
-        Some(backend.outcomes?.chosen().saturating_sub(before))
+fn split(backends: &[BackendOutcomes]) -> Option<Split> {
+    // One without weight has not been chosen since it has none.
+    let chosen = backends.iter().map(|backend| match backend.weight {
+        0 => Some(0),
+        _ => Some(backend.outcomes?.chosen()),
     });
     let shares: Vec<f64> = backends.iter().map(|backend| backend.share).collect();
-    Some(Split::new(timestamp(at), chosen.collect::<Option<_>>()?, &shares))
+    Some(Split::new(chosen.collect::<Option<_>>()?, &shares))
 }

@@ -6,7 +6,10 @@ use anyhow::Result;
 use clap::Args;
 
 use super::BadUsage;
-use crate::admin::remote::{Opened, Options, Tls};
+use crate::admin::{
+    Detail, Extent,
+    remote::{Opened, Options, Tls},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct MetricsArguments {
@@ -31,9 +34,20 @@ pub(super) struct MetricsArguments {
     /// asks.
     #[arg(long, requires = "metrics_listen")]
     metrics_insecure: bool,
+    /// How finely metrics tell connections apart.
+    #[arg(long, value_enum, default_value_t = Detail::Backends, value_name = "DETAIL")]
+    metrics_detail: Detail,
+    /// Of how many backendRefs (or services) there are metrics of connections. How many are beyond that is told.
+    #[arg(long, default_value_t = 2000, value_name = "BACKENDS")]
+    metrics_most: usize,
 }
 
 impl MetricsArguments {
+    /// How much they tell.
+    pub(super) const fn extent(&self) -> Extent {
+        Extent { detail: self.metrics_detail, most: self.metrics_most }
+    }
+
     /// Listens, if that is asked for.
     pub(super) fn open(&self) -> Result<Option<Opened>> {
         let Some(address) = self.metrics_listen else { return Ok(None) };

@@ -224,7 +224,8 @@ impl Run {
         service_manager::starting();
         let mut signals = Signals::listen()?;
         let (desk, handle) = agent::desk();
-        let admin = Admin::open(&self.admin.admin_socket, self.admin_listen, remote, &handle)?;
+        let admin =
+            Admin::open(&self.admin.admin_socket, self.admin_listen, remote, self.metrics.extent(), &handle)?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
         // What is in force is not taken back before it is known what takes its place.
         let answered = tokio::select! {

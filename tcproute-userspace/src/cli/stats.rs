@@ -84,9 +84,9 @@ fn table(workloads: &[WorkloadOutcomes]) -> Text {
 }
 
 fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes) -> Text {
-    let RouteOutcomes { service, address, port, selection, split, .. } = route;
+    let RouteOutcomes { service, address, port, selection, since, split, unweighted, .. } = route;
     let dialled = std::net::SocketAddr::new(*address, *port);
-    let since = split.as_ref().map_or_else(String::new, |split| format!(", since {:.0}", split.since));
+    let since = since.map_or_else(String::new, |since| format!(", since {since:.0}"));
     let mut text =
         Text::of(format_args!("{}: {service} at {dialled}, {selection}{since}", workload.dataplane));
     let headings = [
@@ -104,7 +104,9 @@ fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes) -> Text {
     ];
     let rows = (0..route.backends.len()).map(|index| row(route, index));
     text.table(&headings, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], rows);
-    if let Some(split) = split {
+    if *unweighted > 0 {
+        text.line(format_args!("{unweighted} refused: no backendRef has a weight"));
+    } else if let Some(split) = split {
         text.line(verdict(route, split));
     }
     text
@@ -169,13 +171,11 @@ mod tests {
     use crate::outcomes::BackendOutcomes;
 
     fn workload(selection: &str, chosen: [u64; 2]) -> WorkloadOutcomes {
-        let backend = |target: &str, weight, share, established| BackendOutcomes {
-            target: target.to_owned(),
-            weight,
-            share,
-            outcomes: Some(Outcomes { attempted: established, established, ..Outcomes::default() }),
+        let backend = |target: &str, weight, share, established| {
+            let outcomes = Some(Outcomes { attempted: established, established, ..Outcomes::default() });
+            BackendOutcomes { target: target.to_owned(), weight, share, outcomes, total: outcomes }
         };
-        let split = Split::new(Timestamp::UNIX_EPOCH, chosen.to_vec(), &[0.9, 0.1]);
+        let split = Split::new(chosen.to_vec(), &[0.9, 0.1]);
         WorkloadOutcomes {
             mesh: "default".to_owned(),
             dataplane: "web".to_owned(),
@@ -185,7 +185,10 @@ mod tests {
                 address: [127, 0, 0, 1].into(),
                 port: 5432,
                 selection: selection.to_owned(),
+                since: Some(Timestamp::UNIX_EPOCH),
                 split: Some(split),
+                unweighted: 0,
+                unweighted_total: 0,
                 backends: vec![backend("db v1", 90, 0.9, chosen[0]), backend("db v2", 10, 0.1, chosen[1])],
             }],
         }

@@ -17,7 +17,7 @@ use tcproute_common::{LATENCY_BUCKETS, OutcomeCounts};
 pub use split::Split;
 pub(crate) use split::float;
 
-/// What became of the connections to one backendRef of one route, over all CPUs and since it got its entry.
+/// What became of the connections to one backendRef of one route, over all CPUs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcomes {
@@ -108,6 +108,30 @@ impl Outcomes {
         }
     }
 
+    /// What has come to it since then. What is open is so at present, whenever it began.
+    #[must_use]
+    pub fn since(&self, then: &Self) -> Self {
+        let more = |of: fn(&Self) -> u64| of(self).saturating_sub(of(then));
+        let mut buckets = self.latency.buckets;
+        buckets.iter_mut().zip(then.latency.buckets).for_each(|(now, then)| *now = now.saturating_sub(then));
+        Self {
+            attempted: more(|it| it.attempted),
+            established: more(|it| it.established),
+            refused: more(|it| it.refused),
+            unreachable: more(|it| it.unreachable),
+            timed_out: more(|it| it.timed_out),
+            aborted: more(|it| it.aborted),
+            unsent: more(|it| it.unsent),
+            failed: more(|it| it.failed),
+            elsewhere: more(|it| it.elsewhere),
+            closed: more(|it| it.closed),
+            open: self.open,
+            reset: more(|it| it.reset),
+            no_endpoint: more(|it| it.no_endpoint),
+            latency: Latency { sum_us: more(|it| it.latency.sum_us), buckets },
+        }
+    }
+
     /// How often the backendRef was chosen.
     pub const fn chosen(&self) -> u64 {
         self.attempted + self.no_endpoint
@@ -193,7 +217,7 @@ impl WorkloadOutcomes {
         let mut lines = Vec::new();
         for route in &self.routes {
             for backend in &route.backends {
-                let Some(outcomes) = backend.outcomes.filter(|outcomes| outcomes.attempted > 0) else {
+                let Some(outcomes) = backend.total.filter(|outcomes| outcomes.attempted > 0) else {
                     continue;
                 };
                 let RouteOutcomes { service, address, port, .. } = route;
@@ -217,8 +241,15 @@ pub struct RouteOutcomes {
     pub port: u16,
     /// How its backends are chosen.
     pub selection: String,
-    /// How the connections were split since the weights are what they are; absent if not all backendRefs are counted.
+    /// Since when its connections are compared with its weights: these are what they are, and this daemon runs.
+    pub since: Option<Timestamp>,
+    /// How the connections were split since then; absent if not all backendRefs are counted.
     pub split: Option<Split>,
+    /// Refused on this node since then, for no backendRef has a weight.
+    pub unweighted: u64,
+    /// The same since the weights are so, which another daemon may have seen.
+    #[serde(rename = "unweightedTotal")]
+    pub unweighted_total: u64,
     /// In the order of the policy.
     pub backends: Vec<BackendOutcomes>,
 }
@@ -232,8 +263,11 @@ pub struct BackendOutcomes {
     pub weight: u32,
     /// Weight over the sum of all weights.
     pub share: f64,
-    /// Since the entry is the backendRef's; `None` if they are not counted: the map has no entry left.
+    /// What became of them since the comparison with the weights began; `None` if they are not counted: the map has
+    /// no entry left.
     pub outcomes: Option<Outcomes>,
+    /// The same since the backendRef is in the route, which another daemon may have led before.
+    pub total: Option<Outcomes>,
 }
 
 /// When something began, to the millisecond.

@@ -1,16 +1,13 @@
 //! How connections were split, against how they should have been: by how much it differs, and whether chance explains
 //! that.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
-/// The split of a route's connections since its weights are what they are.
+/// The split of a route's connections since the comparison with its weights began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Split {
-    /// Since when.
-    pub since: Timestamp,
     /// How often each backendRef was chosen, in the order of the policy.
     pub chosen: Vec<u64>,
     /// The share of each in all of these; empty if there are none.
@@ -28,14 +25,14 @@ const EXPECTED: f64 = 5.0;
 
 impl Split {
     /// Of these counts, with the shares that were configured.
-    pub fn new(since: Timestamp, chosen: Vec<u64>, shares: &[f64]) -> Self {
+    pub fn new(chosen: Vec<u64>, shares: &[f64]) -> Self {
         let total: u64 = chosen.iter().sum();
         let observed = match total {
             0 => Vec::new(),
             _ => chosen.iter().map(|&count| float(count) / float(total)).collect(),
         };
         let chance = chance(&chosen, shares, float(total));
-        Self { since, chosen, observed, chance }
+        Self { chosen, observed, chance }
     }
 
     /// Whether chance explains it; `None` if there are too few connections to tell.
@@ -85,7 +82,7 @@ mod tests {
     use super::*;
 
     fn split(chosen: &[u64], shares: &[f64]) -> Split {
-        Split::new(Timestamp::UNIX_EPOCH, chosen.to_vec(), shares)
+        Split::new(chosen.to_vec(), shares)
     }
 
     #[test]

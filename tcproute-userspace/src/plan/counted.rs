@@ -22,6 +22,11 @@ pub struct RefName {
 }
 
 impl RefName {
+    /// For whom a route counts what it refuses while no backendRef has a weight. No target is written so.
+    pub fn nobody() -> Self {
+        Self { target: "(no backendRef has a weight)".to_owned(), nth: 0 }
+    }
+
     /// The names of a destination's backendRefs, in the order of the policy.
     pub fn of(destination: &Destination) -> Vec<Self> {
         let mut seen: BTreeMap<String, u32> = BTreeMap::new();

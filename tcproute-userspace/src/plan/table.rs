@@ -16,7 +16,7 @@ use crate::routing::Destination;
 /// The content of the maps for one route. Shared by all workloads that have it.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct RouteTable {
-    /// Those that have a weight, in the order of the policy.
+    /// Those that have a weight, in the order of the policy. If none has, one that stands for nobody and refuses.
     pub(crate) backends: Box<[BackendTable]>,
     /// Those that have none, sorted. They may still have connections from when they had one.
     pub(crate) idle: Box<[Arc<RefName>]>,
@@ -31,6 +31,13 @@ pub(crate) struct BackendTable {
     pub(crate) threshold: u32,
     pub(crate) alias: u32,
     pub(crate) endpoints: Arc<[SocketAddress]>,
+}
+
+impl BackendTable {
+    fn nobody() -> Self {
+        let name = Arc::new(RefName::nobody());
+        Self { name, weight: 0, threshold: u32::MAX, alias: 0, endpoints: Arc::default() }
+    }
 }
 
 /// Whether a route's weights make too many turns, so that its backends are chosen by chance.
@@ -54,7 +61,7 @@ impl RouteTable {
         };
         // Many backendRefs may have the same endpoints.
         let mut sets = FxHashMap::<&[SocketAddr], Arc<[SocketAddress]>>::default();
-        let backends =
+        let mut backends: Vec<BackendTable> =
             alias_slots(&weights)
                 .into_iter()
                 .zip(weighted)
@@ -68,8 +75,11 @@ impl RouteTable {
                     })),
                 })
                 .collect();
+        if backends.is_empty() {
+            backends.push(BackendTable::nobody());
+        }
         let idle: BTreeSet<Arc<RefName>> = idle.into_iter().map(|(_, name, _)| name).collect();
-        Self { backends, idle: idle.into_iter().collect(), turns: turns.map(Into::into) }
+        Self { backends: backends.into(), idle: idle.into_iter().collect(), turns: turns.map(Into::into) }
     }
 
     /// The names of all backendRefs.

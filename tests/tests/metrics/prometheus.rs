@@ -99,7 +99,7 @@ fn a_real_prometheus_scrapes_and_each_query_of_the_dashboard_has_data() {
         });
         println!("{} values, such as {:?}, of {query}", answered.len(), answered.first());
     }
-    let routed = "tcproute_connections_total{decision=\"routed\"}";
+    let routed = "tcproute_decisions_total{decision=\"routed\"}";
     #[expect(clippy::cast_precision_loss, reason = "they are few")]
     let made = made as f64;
     wait_for("all connections are counted", || prometheus.values(routed) == [made]);

@@ -111,8 +111,7 @@ impl Setup<Envoy> {
             split: sum("tcp", SPLIT, "downstream_cx_total"),
             passed_on: sum("cluster", passthrough, "upstream_cx_total"),
             requests: stats.get("http.site.downstream_rq_total"),
-            routed: daemon
-                .map_or(0, |daemon| daemon.metric("tcproute_connections_total{decision=\"routed\"}")),
+            routed: daemon.map_or(0, |daemon| daemon.metric("tcproute_decisions_total{decision=\"routed\"}")),
         }
     }
 

@@ -41,12 +41,12 @@ for n, c in sorted(names.items(), key=str): print(*n, c)
     for &uid in users {
         assert_eq!(setup.python(uid, &body), expected, "as user {uid}");
     }
-    assert_eq!(daemon.metric("tcproute_connections_total{decision=\"routed\"}"), routed);
-    assert_eq!(daemon.metric("tcproute_connections_total{decision=\"held\"}"), 0);
+    assert_eq!(daemon.metric("tcproute_decisions_total{decision=\"routed\"}"), routed);
+    assert_eq!(daemon.metric("tcproute_decisions_total{decision=\"held\"}"), 0);
     // Its own connections are routed by nobody.
     let direct = ROUTED.map(|text| setup.sidecar.ask(text.parse().unwrap()));
     assert_eq!(direct, ["direct", "direct"]);
-    assert_eq!(daemon.metric("tcproute_connections_total{decision=\"routed\"}"), routed);
+    assert_eq!(daemon.metric("tcproute_decisions_total{decision=\"routed\"}"), routed);
 }
 
 #[test]
@@ -134,7 +134,7 @@ for own in [0, 0x10001, 0x300, 0x100]:
 ";
     let expected = format!("endpoint 0x100\nendpoint 0x10101\n{} 0x300\nendpoint 0x100", proxied(ROUTED[0]));
     assert_eq!(setup.python(0, body), expected);
-    assert_eq!(daemon.metric("tcproute_connections_total{decision=\"mark_taken\"}"), 1);
+    assert_eq!(daemon.metric("tcproute_decisions_total{decision=\"mark_taken\"}"), 1);
     assert!(setup.table().contains("mark & 0x00000f00 == 0x00000100"), "{}", setup.table());
 }
 

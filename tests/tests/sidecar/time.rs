@@ -131,7 +131,7 @@ fn daemons_come_and_go() {
     let daemon = setup.daemon(&[]);
     assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), expected);
     assert_eq!((setup.way(&daemon), setup.table()), ("past".to_owned(), table));
-    assert_eq!(daemon.metric("tcproute_connections_total{decision=\"held\"}"), 0);
+    assert_eq!(daemon.metric("tcproute_decisions_total{decision=\"held\"}"), 0);
     drop(daemon);
     // Another mark.
     let daemon = setup.daemon(&["--sidecar-mark", "0x4"]);
@@ -241,7 +241,7 @@ fn what_cannot_be_entered_is_told_and_left_alone() {
     command.args(["--bounding-set=-sys_admin,-sys_ptrace"]).arg(binary());
     let daemon = setup.daemon_by(&mut command, &[]);
     assert_eq!(setup.ask(&[ROUTED[0], UNROUTED[0]]), [ROUTED[0], UNROUTED[0]].map(proxied));
-    assert_eq!(daemon.metric("tcproute_connections_total{decision=\"held\"}"), 1);
+    assert_eq!(daemon.metric("tcproute_decisions_total{decision=\"held\"}"), 1);
     assert!(!setup.has_table());
     let status = stdout(&daemon.status(&[]));
     let is_told = |line: &str| line.starts_with("warning: ") && line.contains("network namespace");

@@ -30,6 +30,24 @@ use crate::{
     outcomes::WorkloadOutcomes,
 };
 
+/// How finely connections are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Detail {
+    /// By Dataplane and service.
+    Services,
+    /// By the address that is dialled and by backendRef, too.
+    Backends,
+}
+
+/// How much is told of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    /// How finely they are told apart.
+    pub detail: Detail,
+    /// Of how many backendRefs, or services.
+    pub most: usize,
+}
+
 /// The text of all metrics.
 pub(super) fn text(
     format: Format,
@@ -39,6 +57,7 @@ pub(super) fn text(
     shares: SharesState,
     attached: &[bool],
     connections: Arc<[Arc<Connections>]>,
+    extent: Extent,
 ) -> Result<String> {
     let state = handle.state();
     let snapshot = Snapshot::new(&state, counters, attached);
@@ -46,7 +65,7 @@ pub(super) fn text(
         Box::new(snapshot),
         Box::new(OwnMetrics(connections)),
         Box::new(ProcessMetrics),
-        Box::new(OutcomeMetrics::new(outcomes)),
+        Box::new(OutcomeMetrics::new(outcomes, extent.detail, extent.most)),
         Box::new(ShareMetrics(shares)),
         Box::new(SourceMetrics(state.sources.clone())),
     ];

@@ -184,7 +184,7 @@ impl Collector for Snapshot {
         last.encode(encoder.encode_descriptor(name, help, None, last.metric_type())?)?;
         let decisions = self.decisions.iter().map(|&(name, value)| (name, ConstCounter::new(value)));
         let help = "Decisions of the programs at connect().";
-        family(&mut encoder, "connections", help, "decision", decisions)?;
+        family(&mut encoder, "decisions", help, "decision", decisions)?;
         let states = self.states.iter().map(|&(name, value)| (name, ConstCounter::new(value)));
         let help = "States of routed connections that are not in their own place.";
         family(&mut encoder, "connection_states", help, "place", states)?;

@@ -33,14 +33,22 @@ fn all() -> String {
         ..Snapshot::new(&State::default(), &counters, &[])
     };
     let outcomes = Outcomes { attempted: 1, established: 1, ..Outcomes::default() };
-    let backend =
-        BackendOutcomes { target: "db".to_owned(), weight: 1, share: 1.0, outcomes: Some(outcomes) };
+    let backend = BackendOutcomes {
+        target: "db".to_owned(),
+        weight: 1,
+        share: 1.0,
+        outcomes: Some(outcomes),
+        total: Some(outcomes),
+    };
     let route = RouteOutcomes {
         service: "db".to_owned(),
         address: [127, 0, 0, 1].into(),
         port: 5432,
         selection: "random".to_owned(),
+        since: None,
         split: None,
+        unweighted: 0,
+        unweighted_total: 0,
         backends: vec![backend],
     };
     let (mesh, dataplane) = ("default".to_owned(), "web".to_owned());
@@ -68,7 +76,7 @@ fn all() -> String {
         Box::new(snapshot),
         Box::new(OwnMetrics(Arc::new([Connections::new("unix")]))),
         Box::new(ProcessMetrics),
-        Box::new(OutcomeMetrics::new(&[workload])),
+        Box::new(OutcomeMetrics::new(&[workload], Detail::Backends, 10)),
         Box::new(ShareMetrics(shares)),
         Box::new(SourceMetrics(vec![source])),
     ];
