@@ -84,12 +84,14 @@ fn the_observed_split_is_what_the_clients_saw_since_the_weights_are_what_they_ar
     assert!(after["since"].as_str().unwrap() > before["since"].as_str().unwrap(), "{after}");
     let labels = format!(r#"service="db",dialled="{}",backend="MeshServiceSubset db"#, setup.dialled);
     let metrics = daemon.get("/metrics").1;
-    let established: Vec<&str> = metrics
-        .lines()
-        .filter(|line| line.contains(&labels) && line.contains(r#"outcome="established""#))
-        .filter_map(|line| line.rsplit_once(' ').map(|(_, value)| value))
-        .collect();
-    assert_eq!(established, [(seen["a"] + 20).to_string(), seen["b"].to_string()], "{metrics}");
+    let told = |what: &str| -> Vec<String> {
+        let lines = metrics.lines().filter(|line| line.contains(&labels) && line.contains(what));
+        lines.filter_map(|line| line.rsplit_once(' ').map(|(_, value)| value.to_owned())).collect()
+    };
+    let counted = [seen["a"] + 20, seen["b"], 0].map(|count| count.to_string());
+    assert_eq!(told(r#"outcome="established""#), counted, "counters go on: {metrics}");
+    assert_eq!(told("tcproute_backend_weight{"), ["1", "0", "0"]);
+    assert_eq!(told("tcproute_backend_share_observed{"), ["1.0", "0.0", "0.0"]);
 }
 
 #[test]
