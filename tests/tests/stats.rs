@@ -2,7 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{collections::BTreeMap, fs, net::SocketAddr, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs::{self, Permissions},
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 use tcproute_tests::{
@@ -11,6 +18,7 @@ use tcproute_tests::{
     client::{ask, script, stdout},
     is_root,
     mesh::Mesh,
+    process::Process,
     server::Server,
     tcproute::{Daemon, binary},
     wait_for,
@@ -92,6 +100,55 @@ fn the_observed_split_is_what_the_clients_saw_since_the_weights_are_what_they_ar
     assert_eq!(told(r#"outcome="established""#), counted, "counters go on: {metrics}");
     assert_eq!(told("tcproute_backend_weight{"), ["1", "0", "0"]);
     assert_eq!(told("tcproute_backend_share_observed{"), ["1.0", "0.0", "0.0"]);
+}
+
+#[test]
+fn what_is_printed_again_and_again_is_a_stream_of_documents() {
+    if !is_root("what_is_printed_again_and_again_is_a_stream_of_documents") {
+        return;
+    }
+    let setup = Setup::new([("a", 1), ("b", 1), ("c", 0)]);
+    let daemon = setup.daemon(&[]);
+    let mut stats = Command::new(binary());
+    stats
+        .arg("stats")
+        .arg("--admin-socket")
+        .arg(daemon.admin_socket())
+        .args(["--output", "yaml", "--watch", "1"]);
+    let mut child = stats.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let _stats = Process(child);
+    let mut begun = 0;
+    let text: Vec<String> = lines
+        .take_while(|line| {
+            begun += u32::from(line == "---");
+            begun < 3
+        })
+        .collect();
+    let text = text.join("\n");
+    let documents: Vec<&str> = text.split("---\n").skip(1).collect();
+    assert_eq!(documents.len(), 2, "{text}");
+    for document in documents {
+        let value: serde_yaml::Value = serde_yaml::from_str(document).unwrap();
+        assert_eq!(value[0]["routes"][0]["service"], "db", "{document}");
+    }
+}
+
+#[test]
+fn who_may_not_ask_is_told_who_may() {
+    if !is_root("who_may_not_ask_is_told_who_may") {
+        return;
+    }
+    let setup = Setup::new([("a", 1), ("b", 1), ("c", 0)]);
+    let daemon = setup.daemon(&[]);
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let program = directory.path().join("tcproute");
+    fs::copy(binary(), &program).unwrap();
+    let mut stats = Command::new(program);
+    let stats = stats.arg("stats").arg("--admin-socket").arg(daemon.admin_socket()).uid(65534).gid(65534);
+    let said = String::from_utf8(stats.output().unwrap().stderr).unwrap();
+    assert!(said.contains("is only for the user of the daemon: ask as root"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The other side of the unix socket.
 
-use std::{path::Path, time::Duration};
+use std::{io::ErrorKind, path::Path, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::{Bytes, BytesMut};
@@ -87,9 +87,15 @@ impl Lines {
 }
 
 async fn connect(socket: &Path) -> Result<UnixStream> {
-    UnixStream::connect(socket).await.with_context(|| {
-        let at = socket.display();
-        format!("no tcproute answers at {at}: start `tcproute run`, or name its socket with --admin-socket")
+    let at = socket.display();
+    UnixStream::connect(socket).await.map_err(|error| {
+        let why = match error.kind() {
+            ErrorKind::PermissionDenied => format!("{at} is only for the user of the daemon: ask as root"),
+            _ => format!(
+                "no tcproute answers at {at}: start `tcproute run`, or name its socket with --admin-socket"
+            ),
+        };
+        anyhow!(error).context(why)
     })
 }
 

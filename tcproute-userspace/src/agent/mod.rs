@@ -293,7 +293,13 @@ impl<'a> Agent<'a> {
         loop {
             let mut grown = false;
             tokio::select! {
-                done = &mut until => return Ok(done),
+                done = &mut until => {
+                    // What was decided since it was last read.
+                    if let Some(log) = &mut log {
+                        log.flush();
+                    }
+                    return Ok(done);
+                }
                 Ok(()) = self.feeds.said.changed() => {
                     let said = Arc::clone(&self.feeds.said.borrow_and_update());
                     self.told.sources(&said);

@@ -1,5 +1,7 @@
 //! `tcproute exec`: one command as a Dataplane, in a cgroup of its own.
 
+mod show;
+
 use std::{
     ffi::OsString,
     io::{self, IsTerminal},
@@ -20,6 +22,7 @@ use tokio::{
     sync::mpsc,
 };
 
+use self::show::Shown;
 use super::{Input, input::Loaded};
 use crate::{
     agent::{self, Agent, Inputs},
@@ -55,6 +58,9 @@ pub(super) struct Exec {
     /// The Dataplane whose routes the command gets.
     #[arg(long, value_name = "NAME")]
     dataplane: String,
+    /// Print each of its connections to standard error as it is decided on, and in the end how they were split.
+    #[arg(long)]
+    show: bool,
     /// The command and its arguments.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -94,37 +100,48 @@ impl Exec {
             workloads: Workloads::default(),
             fixed: vec![found],
         };
-        let mut agent = Agent::start(settings, inputs, None, agent::desk().0).await?;
+        let (desk, handle) = agent::desk();
+        let mut agent = Agent::start(settings, inputs, None, desk).await?;
         if let Some(why) = agent.failure() {
             bail!("{why}");
         }
 
-        let mut child = match spawn_inside(&self.command, &own, transient.cgroup())? {
-            Ok(child) => child,
-            Err(error) => {
-                let command = self.command[0].to_string_lossy();
-                let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
-                super::report(&anyhow::Error::new(error).context(format!("cannot run {command}")));
-                return Ok(ExitCode::from(code));
-            }
-        };
-        let pid = Pid::from_raw(
-            child.id().and_then(|id| i32::try_from(id).ok()).context("the command has no pid")?,
-        );
-        let status = agent
+        let code = agent
             .serve_until(async {
-                loop {
-                    tokio::select! {
-                        status = child.wait() => return status,
-                        Some(signal) = signals.recv() => {
-                            // A command that has just ended needs no signal.
-                            let _ = kill(pid, signal);
-                        }
-                    }
+                let shown = if self.show { Some(Shown::begin(handle).await?) } else { None };
+                let child = match spawn_inside(&self.command, &own, transient.cgroup())? {
+                    Ok(child) => child,
+                    Err(error) => return Ok(self.not_started(error)),
+                };
+                match shown {
+                    None => ended(child, &mut signals).await,
+                    Some(shown) => shown.until(ended(child, &mut signals)).await,
                 }
             })
             .await??;
-        Ok(ExitCode::from(code_of(status)))
+        Ok(ExitCode::from(code))
+    }
+
+    fn not_started(&self, error: io::Error) -> u8 {
+        let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+        let command = self.command[0].to_string_lossy();
+        super::report(&anyhow::Error::new(error).context(format!("cannot run {command}")));
+        code
+    }
+}
+
+/// The exit code of the command, which gets the signals meanwhile.
+async fn ended(mut child: Child, signals: &mut Signals) -> Result<u8> {
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    let pid = Pid::from_raw(id.context("the command has no pid")?);
+    loop {
+        tokio::select! {
+            status = child.wait() => return Ok(code_of(status?)),
+            Some(signal) = signals.recv() => {
+                // A command that has just ended needs no signal.
+                let _ = kill(pid, signal);
+            }
+        }
     }
 }
 

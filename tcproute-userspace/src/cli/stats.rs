@@ -23,6 +23,9 @@ use crate::{
 /// Clears a terminal and begins at its top.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
+/// Begins a document of YAML.
+const NEXT: &str = "---\n";
+
 #[derive(Debug, Args)]
 pub(super) struct Stats {
     #[command(flatten)]
@@ -47,7 +50,11 @@ impl Stats {
             self.print("").await?;
             return Ok(ExitCode::SUCCESS);
         };
-        let begin = if std::io::stdout().is_terminal() && self.output == Format::Table { CLEAR } else { "" };
+        let begin = match self.output {
+            Format::Table if std::io::stdout().is_terminal() => CLEAR,
+            Format::Yaml => NEXT,
+            Format::Table | Format::Json => "",
+        };
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -76,7 +83,8 @@ impl Stats {
     }
 }
 
-fn table(workloads: &[WorkloadOutcomes]) -> Text {
+/// As people read it.
+pub(super) fn table(workloads: &[WorkloadOutcomes]) -> Text {
     let routes =
         workloads.iter().flat_map(|workload| workload.routes.iter().map(move |route| (workload, route)));
     let mut blocks = routes.map(|(workload, route)| block(workload, route)).peekable();

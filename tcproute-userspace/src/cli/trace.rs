@@ -88,9 +88,10 @@ impl AddressFilter {
 }
 
 /// How often decisions are looked for that have waited long enough.
-const TICK: Duration = Duration::from_millis(50);
+pub(super) const TICK: Duration = Duration::from_millis(50);
 
-const HEADING: &str = "TIME             PID COMMAND          DATAPLANE        SERVICE              DIALLED               ENDPOINT              OUTCOME                BACKEND, POLICIES\n";
+/// Of lines.
+pub(super) const HEADING: &str = "TIME             PID COMMAND          DATAPLANE        SERVICE              DIALLED               ENDPOINT              OUTCOME                BACKEND, POLICIES\n";
 
 impl Trace {
     pub(super) async fn run(self) -> Result<ExitCode> {
@@ -174,7 +175,8 @@ impl Trace {
     }
 }
 
-fn line(Connection { decision, outcome, microseconds }: &Connection) -> String {
+/// A connection as people read it.
+pub(super) fn line(Connection { decision, outcome, microseconds }: &Connection) -> String {
     let time = decision.time.strftime("%H:%M:%S%.3f");
     let pid = decision.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
     let endpoint = decision.endpoint.map_or_else(|| "-".to_owned(), |endpoint| endpoint.to_string());

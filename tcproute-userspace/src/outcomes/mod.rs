@@ -212,6 +212,13 @@ pub struct WorkloadOutcomes {
 }
 
 impl WorkloadOutcomes {
+    /// Without the routes that nobody has used.
+    #[must_use]
+    pub fn used(&self) -> Self {
+        let routes = self.routes.iter().filter(|route| route.chosen() > 0).cloned().collect();
+        Self { routes, ..self.clone() }
+    }
+
     /// A line for each backendRef to which there was a connection.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -252,6 +259,14 @@ pub struct RouteOutcomes {
     pub unweighted_total: u64,
     /// In the order of the policy.
     pub backends: Vec<BackendOutcomes>,
+}
+
+impl RouteOutcomes {
+    /// How often any of its backendRefs was chosen, or none since none has a weight.
+    pub fn chosen(&self) -> u64 {
+        let totals = self.backends.iter().filter_map(|backend| backend.total);
+        self.unweighted_total + totals.map(|total| total.chosen()).sum::<u64>()
+    }
 }
 
 /// What became of the connections to one backendRef.

@@ -71,6 +71,11 @@ impl Joiner {
         }
     }
 
+    /// Whether any has not been told.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.iter().any(|(_, cookie)| self.awaited.get(cookie).is_some_and(|awaited| !awaited.told))
+    }
+
     /// The decisions that have waited long enough.
     pub fn overdue(&mut self, now: Duration) -> Vec<Connection> {
         let mut lines = Vec::new();

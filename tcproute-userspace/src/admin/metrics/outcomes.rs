@@ -49,7 +49,7 @@ impl OutcomeMetrics {
     pub(super) fn new(workloads: &[WorkloadOutcomes], detail: Detail, most: usize) -> Self {
         let mut routes = BTreeMap::<Labels, Route>::new();
         for workload in workloads {
-            for route in workload.routes.iter().filter(|route| is_used(route)) {
+            for route in workload.routes.iter().filter(|route| route.chosen() > 0) {
                 let of = routes.entry(labels(workload, route, detail)).or_default();
                 for (target, backend) in backends(route, detail) {
                     let sum = of.backends.entry(target).or_default();
@@ -131,12 +131,6 @@ impl OutcomeMetrics {
         }
         Ok(())
     }
-}
-
-/// Whether anybody has connected.
-fn is_used(route: &RouteOutcomes) -> bool {
-    let mut totals = route.backends.iter().filter_map(|backend| backend.total);
-    route.unweighted_total > 0 || totals.any(|total| total.chosen() > 0)
 }
 
 fn labels(workload: &WorkloadOutcomes, route: &RouteOutcomes, detail: Detail) -> Labels {
