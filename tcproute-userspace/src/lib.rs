@@ -33,6 +33,7 @@ pub mod resources;
 pub mod routing;
 pub mod service_manager;
 pub mod sidecar;
+mod sockets;
 mod sockopt;
 pub mod sources;
 pub mod trace;

@@ -9,6 +9,7 @@
 //! | `/v1/status` | the daemon, its workloads, errors and warnings, as JSON |
 //! | `/v1/outcomes` | how connections were split and what became of them, by route and backendRef, as JSON |
 //! | `/v1/trace` | decisions as they are made and what comes of each, a JSON value a line, for as long as it is read |
+//! | `/v1/connections/COOKIE` | what was decided for the socket with this cookie, or null, as JSON |
 //! | `/v1/routes` | the routes in force, as JSON like that of `tcproute resolve --all` |
 
 mod answers;
@@ -21,13 +22,13 @@ pub mod remote;
 mod serve;
 pub mod status;
 
-use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use axum::{
     Json, Router,
     body::Body,
-    extract::State,
+    extract::{Path, State},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
@@ -74,7 +75,7 @@ pub struct Admin {
 impl Admin {
     /// Opens it. To be called inside of the runtime.
     pub fn open(
-        socket: &Path,
+        socket: &path::Path,
         loopback: Option<SocketAddr>,
         remote: Option<Remote>,
         extent: Extent,
@@ -148,6 +149,7 @@ fn asked() -> Router<Desk> {
         .route("/v1/status", get(show_status))
         .route("/v1/routes", get(show_routes))
         .route("/v1/outcomes", get(show_outcomes))
+        .route("/v1/connections/{cookie}", get(show_connection))
         .route("/v1/trace", get(trace))
 }
 
@@ -215,6 +217,10 @@ async fn show_routes(State(desk): State<Desk>) -> Result<Response, Failed> {
 
 async fn show_outcomes(State(desk): State<Desk>) -> Result<Response, Failed> {
     desk.json(desk.handle.outcomes()).await
+}
+
+async fn show_connection(State(desk): State<Desk>, Path(cookie): Path<u64>) -> Result<Response, Failed> {
+    desk.json(desk.handle.routed(cookie)).await
 }
 
 async fn trace(State(desk): State<Desk>) -> Result<Response, Failed> {

@@ -12,6 +12,7 @@
 //!
 //! The agent itself is the loop that drives them. None of the others knows it.
 
+mod connection;
 mod drain;
 mod eject;
 mod follow;
@@ -393,6 +394,7 @@ impl<'a> Agent<'a> {
             Question::Counters(answer) => drop(answer.send(self.in_force.datapath.counters())),
             Question::Shares(answer) => drop(answer.send(shares::shares(&self.in_force))),
             Question::Outcomes(answer) => drop(answer.send(self.outcomes().collect())),
+            Question::Routed(cookie, answer) => drop(answer.send(connection::routed(&self.in_force, cookie))),
             Question::Trace(answer) => drop(answer.send(self.listen())),
         }
     }

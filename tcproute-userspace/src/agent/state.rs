@@ -30,7 +30,7 @@ use crate::{
         dns::Shares,
         snapshot::{Rejection, Subject},
     },
-    trace::Record,
+    trace::{Record, RoutedConnection},
     workloads::cgroups::CgroupId,
 };
 
@@ -194,6 +194,8 @@ pub(super) enum Question {
     Shares(Answer<SharesState>),
     /// What became of the connections.
     Outcomes(Answer<Vec<WorkloadOutcomes>>),
+    /// What was decided for the socket with this cookie.
+    Routed(u64, Answer<Option<RoutedConnection>>),
     /// What is decided from now on.
     Trace(Answer<broadcast::Receiver<Arc<Record>>>),
 }
@@ -260,7 +262,12 @@ impl Handle {
         self.ask(Question::Trace).await
     }
 
-    async fn ask<T>(&self, question: fn(Answer<T>) -> Question) -> Result<T> {
+    /// What was decided for the socket with this cookie, if it is remembered.
+    pub async fn routed(&self, cookie: u64) -> Result<Option<RoutedConnection>> {
+        self.ask(|answer| Question::Routed(cookie, answer)).await
+    }
+
+    async fn ask<T>(&self, question: impl FnOnce(Answer<T>) -> Question) -> Result<T> {
         let (sender, answer) = oneshot::channel();
         let asked = async {
             self.questions.send(question(sender)).await.ok().context("the agent has stopped")?;

@@ -21,8 +21,8 @@ use aya::{
     programs::links::FdLink,
 };
 use tcproute_common::{
-    AddressFilter, Counter, Event, FailingKey, Kept, LayoutVersion, NamespaceEntry, SocketAddress,
-    WorkloadIdentity,
+    AddressFilter, ConnectionState, Counter, Event, FailingKey, Kept, LayoutVersion, NamespaceEntry,
+    SocketAddress, WorkloadIdentity,
 };
 
 use tracing::warn;
@@ -40,7 +40,7 @@ use super::{
     programs::{self, LoadedProgram},
     requirements::{self, Features},
     reuse::{Reuse, is_outcomes, is_pinned, is_refused},
-    routed::RoutedSockets,
+    routed::{self, RoutedSockets},
     shares::{Shared, Shares, Taken},
     tables::Tables,
 };
@@ -512,6 +512,11 @@ impl<'a> Datapath<'a> {
     /// Applies a change, or none of it.
     pub fn apply(&mut self, change: &Change) -> Result<()> {
         self.tables.apply(change)
+    }
+
+    /// What was decided for the socket with this cookie, if it has a place.
+    pub fn state_of(&self, cookie: u64) -> Result<Option<ConnectionState>> {
+        routed::state_of(&self.connections, cookie)
     }
 
     /// What became of the connections that an entry of `outcomes` counts.

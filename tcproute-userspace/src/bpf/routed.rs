@@ -13,6 +13,13 @@ pub struct RoutedSockets {
     overflow: MapData,
 }
 
+/// What was decided for the socket with this cookie, if it has a place.
+pub(super) fn state_of(connections: &Array<MapData, Kept>, cookie: u64) -> Result<Option<ConnectionState>> {
+    let index = cookie as u32 & (CONNECTIONS - 1);
+    let place = connections.get(&index, 0).context("cannot read the map connections")?;
+    Ok((place.cookie == cookie).then_some(place.state))
+}
+
 impl RoutedSockets {
     /// Of these maps.
     pub(super) fn open(connections: &MapData, overflow: &Map) -> Result<Self> {
@@ -26,9 +33,7 @@ impl RoutedSockets {
 
     /// What was decided for the socket with this cookie, if it has a place.
     pub fn state(&self, cookie: u64) -> Result<Option<ConnectionState>> {
-        let index = cookie as u32 & (CONNECTIONS - 1);
-        let place = self.connections.get(&index, 0).context("cannot read the map connections")?;
-        Ok((place.cookie == cookie).then_some(place.state))
+        state_of(&self.connections, cookie)
     }
 
     /// The map with the states of those that have none.

@@ -60,6 +60,8 @@ pub(super) fn exit_code(error: &anyhow::Error) -> ExitCode {
         cause.is::<sources::InputErrors>()
             || cause.is::<routing::UnknownDataplane>()
             || cause.is::<routing::UnknownService>()
+            || cause.is::<routing::describe::UnknownServiceName>()
+            || cause.is::<routing::describe::UnknownPolicy>()
             || cause.is::<NoSuchCgroup>()
             || cause.is::<BadUsage>()
             || cause.is::<validate::Invalid>()

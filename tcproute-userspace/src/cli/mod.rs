@@ -4,6 +4,7 @@ mod bugreport;
 mod completions;
 mod config;
 mod control_plane;
+mod describe;
 mod detach;
 mod diff;
 mod doctor;
@@ -66,6 +67,8 @@ enum Command {
     Exec(exec::Exec),
     /// Show where the connections of a Dataplane go, and why.
     Resolve(resolve::Resolve),
+    /// Show all that there is to know of a Dataplane, a service, a policy or a connection, and why.
+    Describe(describe::Describe),
     /// Show which connections would go elsewhere with other resources.
     Diff(diff::Diff),
     /// Show what the daemon of this node does.
@@ -314,6 +317,7 @@ impl Command {
             // The output of the command is what counts there.
             Self::Exec(exec) => logging::start(LevelFilter::WARN, exec.logs_decisions(), Writing::AtOnce),
             Self::Resolve(_)
+            | Self::Describe(_)
             | Self::Diff(_)
             | Self::Status(_)
             | Self::Stats(_)
@@ -332,6 +336,7 @@ impl Command {
             Self::Run(run) => Box::pin(run.run()).await,
             Self::Exec(exec) => exec.run().await,
             Self::Resolve(resolve) => resolve.run().await,
+            Self::Describe(describe) => Box::pin(describe.run()).await,
             Self::Diff(diff) => diff.run().await,
             Self::Status(status) => status.run().await,
             Self::Stats(stats) => stats.run().await,

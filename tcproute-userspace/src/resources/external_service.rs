@@ -1,6 +1,7 @@
 //! ExternalService (<https://kuma.io/docs/2.4.x/policies/external-services/>): an endpoint outside the mesh.
 
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -40,6 +41,15 @@ pub enum ExternalAddress {
     Socket(SocketAddr),
     /// A DNS name and a port.
     Host(String, u16),
+}
+
+impl fmt::Display for ExternalAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(socket) => socket.fmt(f),
+            Self::Host(host, port) => write!(f, "{host}:{port}"),
+        }
+    }
 }
 
 impl ExternalService {

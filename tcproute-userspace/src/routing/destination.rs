@@ -193,6 +193,7 @@ impl Context<'_> {
             protocol: protocol.unwrap_or("tcp").to_owned(),
             action: Action::Passthrough,
             reason: String::new(),
+            remedy: None,
             policies,
             backends: Vec::new(),
             bypass: None,
@@ -217,6 +218,7 @@ impl Context<'_> {
                         .insert(format!("connections to {service} are left to the proxy: {}", reason.text));
                 }
                 destination.reason = reason.text;
+                destination.remedy = Some(reason.remedy);
             }
             None => {
                 destination.action = Action::Route;

@@ -130,27 +130,41 @@ impl Resolver {
                 hint: hint.unwrap_or_default(),
             });
         }
+        Ok(self.explanations(&dataplane, wanted, |all, dataplane, key| all.considered(dataplane, key)))
+    }
+
+    /// Explains these routes of a Dataplane by the policies that are considered.
+    pub(super) fn explanations(
+        &mut self,
+        dataplane: &Dataplane,
+        wanted: Vec<(SocketAddr, Dialled)>,
+        considered: impl Fn(&Self, &Dataplane, &DestinationKey) -> Vec<Considered>,
+    ) -> Vec<Explanation> {
         let resources = self.resources().clone();
-        let dialler = self.dialler(&resources, &dataplane);
-        let everywhere = self.other_policies(&dataplane);
+        let dialler = self.dialler(&resources, dataplane);
+        let everywhere = self.other_policies(dataplane);
         let explain = |(address, dialled): (SocketAddr, Dialled)| {
             let key = self.key(&dialler, dialled.clone());
             let destination = self.destination(&dialler, dialled);
             Explanation {
-                mesh: mesh.clone(),
+                mesh: dataplane.mesh.clone(),
                 dataplane: dataplane.name.to_string(),
                 compat: self.options().compat,
                 route: ResolvedRoute { dialled: address, destination },
-                policies: self.considered(&dataplane, &key),
+                policies: considered(self, dataplane, &key),
                 everywhere: Arc::clone(&everywhere),
             }
         };
-        Ok(wanted.into_iter().map(explain).collect())
+        wanted.into_iter().map(explain).collect()
+    }
+
+    /// The MeshTCPRoutes about a service that apply: the one that wins first.
+    pub(super) fn applying(&self, key: &DestinationKey) -> Vec<Considered> {
+        self.verdicts(&key.entries, self.services.port(key.dialled.service).is_some())
     }
 
     fn considered(&self, dataplane: &Dataplane, key: &DestinationKey) -> Vec<Considered> {
-        let of_port = self.services.port(key.dialled.service).is_some();
-        let mut considered = self.verdicts(&key.entries, of_port);
+        let mut considered = self.applying(key);
         let applying: BTreeSet<String> = considered.iter().map(|policy| policy.name.clone()).collect();
         let chosen = self.services.chosen(key.dialled.service, key.zone.as_deref());
         let is_http = protocol::is_http(self.services.protocol(key.dialled.service, &chosen));
@@ -206,7 +220,7 @@ impl Resolver {
     }
 
     /// Why a policy plays no part.
-    fn not_concerned(
+    pub(super) fn not_concerned(
         &self,
         policy: &PolicyHeader,
         selector: &Selector,

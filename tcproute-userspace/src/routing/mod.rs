@@ -4,6 +4,7 @@
 mod cache;
 mod changes;
 mod denied;
+pub mod describe;
 mod destination;
 mod difference;
 mod endpoints;

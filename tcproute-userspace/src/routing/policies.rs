@@ -20,6 +20,9 @@ use crate::{
 
 /// A policy with a `to`.
 pub(super) trait Route {
+    /// As in `kind`.
+    const KIND: &'static str;
+
     /// An item of `to`.
     type To;
 
@@ -30,6 +33,8 @@ pub(super) trait Route {
 }
 
 impl Route for MeshTcpRoute {
+    const KIND: &'static str = Self::KIND;
+
     type To = To;
 
     fn header(&self) -> &PolicyHeader {
@@ -50,6 +55,8 @@ impl Route for MeshTcpRoute {
 }
 
 impl Route for MeshHttpRoute {
+    const KIND: &'static str = Self::KIND;
+
     type To = HttpTo;
 
     fn header(&self) -> &PolicyHeader {
@@ -98,6 +105,11 @@ impl<R> Hash for Entry<R> {
 }
 
 impl<R: Route> Entry<R> {
+    /// Which one of the policy's `to` it is.
+    pub(super) const fn item(&self) -> usize {
+        self.item
+    }
+
     pub(super) fn to(&self) -> &R::To {
         &self.policy.to()[self.item]
     }
@@ -131,12 +143,22 @@ impl Asked<'_> {
 
     /// Whether this is what is dialled.
     pub(super) fn is_about(&self, destination: &ServiceRef, from: &Referrer<'_>) -> bool {
-        match &self.about {
+        Self::names(&self.about, destination, from, self.by_number)
+    }
+
+    /// Whether a destination is this service, dialled by the number of its port or not.
+    pub(super) fn names(
+        about: &About<'_>,
+        destination: &ServiceRef,
+        from: &Referrer<'_>,
+        by_number: bool,
+    ) -> bool {
+        match about {
             About::Tag(tag) => match &destination.by {
                 ServiceBy::Name(name, _) => destination.kind == ServiceKind::MeshService && name == *tag,
                 ServiceBy::Labels(_) => false,
             },
-            About::Port(port) => concerns(destination, from, port, self.by_number),
+            About::Port(port) => concerns(destination, from, port, by_number),
             About::Gone => false,
         }
     }

@@ -31,14 +31,21 @@ impl Context<'_> {
     ) -> Option<Reason> {
         if protocol::is_http(protocol) {
             let protocol = protocol.unwrap_or_default();
-            let why = if !key.http.is_empty() {
-                "a MeshHTTPRoute covers it"
+            let (why, remedy) = if !key.http.is_empty() {
+                (
+                    "a MeshHTTPRoute covers it",
+                    "take it out of the MeshHTTPRoute, or say kuma.io/protocol: tcp",
+                )
             } else if key.entries.is_empty() {
-                "no MeshTCPRoute names it"
+                (
+                    "no MeshTCPRoute names it",
+                    "name it in the `to` of a MeshTCPRoute, or say kuma.io/protocol: tcp",
+                )
             } else {
                 return None;
             };
-            return Some(Reason::expected(format!("the protocol is {protocol} and {why}")));
+            let text = format!("the protocol is {protocol} and {why}");
+            return Some(Reason::expected(text, remedy));
         }
         if !key.entries.is_empty() {
             return None;
@@ -46,10 +53,17 @@ impl Context<'_> {
         if self.compat() == Compat::V2_4 && self.has_http_backends(key, depends) {
             let text =
                 "a MeshHTTPRoute leads it to services of http, so that it is served as http".to_owned();
-            return Some(Reason::expected(text));
+            return Some(Reason::expected(
+                text,
+                "name it in the `to` of a MeshTCPRoute, which is stronger there",
+            ));
         }
         let Same(route) = key.traffic.as_ref()?;
-        Some(Reason::surprising(format!("TrafficRoute {} leads it elsewhere", route.key.1)))
+        let text = format!("TrafficRoute {} leads it elsewhere", route.key.1);
+        Some(Reason::surprising(
+            text,
+            "name it in the `to` of a MeshTCPRoute, which comes before TrafficRoutes",
+        ))
     }
 
     /// In 2.4 a MeshHTTPRoute makes a service of another protocol one of requests, if it leads to such services only.
@@ -97,8 +111,10 @@ impl Context<'_> {
         let mut seen = HashSet::new();
         let different = backends.all.iter().filter(|backend| seen.insert(backend.meaning()));
         let addresses = different.flat_map(Backend::endpoints).flat_map(|it| self.services.addresses(it));
-        (addresses.take(most + 1).count() > most)
-            .then(|| Reason::surprising(format!("its backendRefs lead to more than {most} endpoints")))
+        (addresses.take(most + 1).count() > most).then(|| {
+            let text = format!("its backendRefs lead to more than {most} endpoints");
+            Reason::surprising(text, "have fewer backendRefs that mean different endpoints")
+        })
     }
 
     /// Why connections to the service have to be left to the proxy because of where they would end, if they have to.
@@ -111,7 +127,7 @@ impl Context<'_> {
     ) -> Option<Reason> {
         if backends.unknown {
             let text = "its backendRefs name services by labels that none has".to_owned();
-            return Some(Reason::surprising(text));
+            return Some(Reason::surprising(text, "name services by labels that one of them has"));
         }
         let mesh = self.services.mesh_of(service);
         let known = self.resources.meshes.get(mesh).filter(|_| self.compat() != Compat::V3);
@@ -125,7 +141,7 @@ impl Context<'_> {
             if let Some(port) = self.services.port(service) {
                 if port.kind == ServiceKind::MeshExternalService {
                     let text = format!("MeshExternalService {name} is reached through a zone egress");
-                    return Some(Reason::surprising(text));
+                    return Some(Reason::surprising(text, ZONE_PROXY));
                 }
                 // A global control plane has those of all zones as they are there.
                 let is_elsewhere = match (zone, port.meta.zone()) {
@@ -134,17 +150,18 @@ impl Context<'_> {
                 };
                 if port.kind == ServiceKind::MeshService && (port.meta.is_synced() || is_elsewhere) {
                     let text = format!("MeshService {name} is of another zone");
-                    return Some(Reason::surprising(text));
+                    return Some(Reason::surprising(text, ZONE_PROXY));
                 }
             }
             if chosen.external {
                 if zone_egress {
                     let text = format!("ExternalService {name} is reached through a zone egress");
-                    return Some(Reason::surprising(text));
+                    return Some(Reason::surprising(text, "turn routing.zoneEgress of the Mesh off"));
                 }
                 let has_tls = chosen.with(None).any(|endpoint| endpoint.tls);
                 let text = || format!("ExternalService {name} has TLS on, which the proxy originates");
-                return has_tls.then(|| Reason::surprising(text()));
+                let remedy = "turn its tls off, and have the application speak TLS itself";
+                return has_tls.then(|| Reason::surprising(text(), remedy));
             }
             if let Some(mode) = mtls {
                 return Some(of_mtls(&format!("mesh {mesh} has mTLS on"), mode));
@@ -152,7 +169,7 @@ impl Context<'_> {
             if chosen.are_elsewhere(backend.subset) {
                 let text =
                     format!("the endpoints of {name} are in other zones, which only a zone proxy reaches");
-                return Some(Reason::surprising(text));
+                return Some(Reason::surprising(text, ZONE_PROXY));
             }
             let strictest = backend.identities().min().filter(|_| !self.options.allow_mtls_bypass)?;
             Some(of_mtls(&format!("{name} has servers with a MeshIdentity"), strictest))
@@ -183,15 +200,15 @@ impl<'a> Context<'a> {
         permissions: &[&Arc<OtherPolicy>],
     ) -> Option<Reason> {
         if let Some(Same(policy)) = &key.others.kept {
-            return Some(Reason::expected(format!("{policy} is kept at the proxy (--sidecar-keep)")));
+            let text = format!("{policy} is kept at the proxy (--sidecar-keep)");
+            return Some(Reason::expected(text, KEPT));
         }
         if !self.options.kept.contains(PERMISSION) {
             return None;
         }
         let denying = permissions.iter().find(|permission| key.others.is_denied_by(permission))?;
-        Some(Reason::surprising(format!(
-            "{denying} may deny it, which is kept at the proxy (--sidecar-keep)"
-        )))
+        let text = format!("{denying} may deny it, which is kept at the proxy (--sidecar-keep)");
+        Some(Reason::surprising(text, KEPT))
     }
 
     /// What the servers behind a destination do with plaintext: the strictest of them.
@@ -216,21 +233,32 @@ pub(super) struct Reason {
     pub(super) text: String,
     /// Whether the operator must be told: a policy is not put in force.
     pub(super) surprising: bool,
+    /// What would have to change for it to be routed.
+    pub(super) remedy: &'static str,
 }
 
+const ZONE_PROXY: &str = "nothing here: only a proxy of a zone reaches it";
+const KEPT: &str = "leave the kind of that policy out of --sidecar-keep: then nobody enforces it here";
+
 impl Reason {
-    const fn expected(text: String) -> Self {
-        Self { text, surprising: false }
+    const fn expected(text: String, remedy: &'static str) -> Self {
+        Self { text, surprising: false, remedy }
     }
 
-    const fn surprising(text: String) -> Self {
-        Self { text, surprising: true }
+    const fn surprising(text: String, remedy: &'static str) -> Self {
+        Self { text, surprising: true, remedy }
     }
 }
 
 fn of_mtls(whose: &str, mode: MtlsMode) -> Reason {
-    Reason::surprising(match mode {
-        MtlsMode::Strict => format!("{whose}, and its servers refuse plaintext"),
-        MtlsMode::Permissive => format!("{whose}, and plaintext would be a silent downgrade"),
-    })
+    match mode {
+        MtlsMode::Strict => Reason::surprising(
+            format!("{whose}, and its servers refuse plaintext"),
+            "have the servers take plaintext (mTLS off, or permissive and --allow-mtls-bypass)",
+        ),
+        MtlsMode::Permissive => Reason::surprising(
+            format!("{whose}, and plaintext would be a silent downgrade"),
+            "start with --allow-mtls-bypass, if plaintext will do",
+        ),
+    }
 }

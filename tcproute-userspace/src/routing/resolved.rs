@@ -53,6 +53,8 @@ pub struct Destination {
     pub action: Action,
     /// Why that action.
     pub reason: String,
+    /// What would have to change for it to be routed, if it is not.
+    pub remedy: Option<&'static str>,
     /// The policies that contributed, from weak to strong.
     pub policies: Vec<String>,
     /// The backends in the order in which the policy names them; empty for a passthrough.
@@ -221,6 +223,8 @@ impl Serialize for ShownRoute<'_> {
             protocol: &'a str,
             action: Action,
             reason: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            remedy: Option<&'static str>,
             policies: &'a [String],
             backends: &'a [ResolvedBackend],
             #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -234,6 +238,7 @@ impl Serialize for ShownRoute<'_> {
             protocol,
             action,
             reason,
+            remedy,
             policies,
             backends,
             bypass,
@@ -248,6 +253,7 @@ impl Serialize for ShownRoute<'_> {
             protocol,
             action: *action,
             reason,
+            remedy: *remedy,
             policies,
             backends,
             not_enforced: self.route.not_enforced(self.everywhere),

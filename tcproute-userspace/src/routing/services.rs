@@ -104,6 +104,10 @@ impl Services {
         &self.get(id).key
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = ServiceId> {
+        (0..self.services.len()).map(ServiceId::at)
+    }
+
     fn get(&self, id: ServiceId) -> &Service {
         &self.services[id.index()]
     }

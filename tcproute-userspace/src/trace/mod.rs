@@ -1,6 +1,7 @@
 //! Decisions as they are made, and what comes of each: the records of `/v1/trace`, a JSON value a line.
 
 mod join;
+mod routed;
 
 use std::net::SocketAddr;
 
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use join::{Connection, Joiner};
+pub use routed::RoutedConnection;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -128,6 +128,7 @@ fn destination(service: u16, (routed, backends): &Shape) -> Arc<Destination> {
         protocol: "tcp".to_owned(),
         action: if *routed { Action::Route } else { Action::Passthrough },
         reason: String::new(),
+        remedy: None,
         policies: Vec::new(),
         backends: backends.iter().map(backend).collect(),
         bypass: None,

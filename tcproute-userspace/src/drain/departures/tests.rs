@@ -40,6 +40,7 @@ fn route(dialled: u16, action: Action, backends: &[(u32, Vec<u16>)]) -> Resolved
         protocol: "tcp".to_owned(),
         action,
         reason: String::new(),
+        remedy: None,
         policies: Vec::new(),
         backends: backends.iter().map(backend).collect(),
         bypass: None,

@@ -20,6 +20,7 @@ fn routes(backends: &[(f64, &[u8])]) -> DataplaneRoutes {
         protocol: "tcp".to_owned(),
         action: Action::Route,
         reason: String::new(),
+        remedy: None,
         policies: Vec::new(),
         backends: backends.iter().map(backend).collect(),
         bypass: None,

@@ -1,6 +1,7 @@
 //! The semantics of MeshTCPRoute, rule by rule, on resources as they are written.
 
 mod backends;
+mod descriptions;
 mod endpoints;
 mod explanations;
 mod given_up;

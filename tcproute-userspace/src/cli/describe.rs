@@ -1,0 +1,119 @@
+//! `tcproute describe`: all that there is to know of one Dataplane, service, policy or connection, and why.
+
+mod connection;
+mod dataplane;
+mod policy;
+mod service;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use self::connection::Connection;
+use super::{
+    AdminSocket, Routing,
+    input::{Loaded, SourceArguments},
+    output::{self, Format},
+    text::Text,
+};
+use crate::{
+    resources::MeshName,
+    routing::Resolver,
+    sources::{control_plane::Meshes, dns},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Describe {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// A Dataplane: which policies select it, and where each of its connections leads, and why.
+    #[command(visible_alias = "dp")]
+    Dataplane(Box<Named>),
+    /// A service: its endpoints, which of them are in, and why the others are not.
+    #[command(visible_alias = "svc")]
+    Service(Box<NamedService>),
+    /// A MeshTCPRoute: whom it selects, and what it comes to for each of them.
+    #[command(visible_alias = "meshtcproute")]
+    Policy(Box<Named>),
+    /// A connection that is open: where it was dialled, where it leads, and why.
+    #[command(visible_alias = "conn")]
+    Connection(Connection),
+}
+
+#[derive(Debug, Args)]
+struct Named {
+    /// Its name, on Kubernetes also name.namespace.
+    name: String,
+    #[command(flatten)]
+    sources: SourceArguments,
+    /// Its mesh.
+    #[arg(long, default_value_t)]
+    mesh: MeshName,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    #[command(flatten)]
+    routing: Routing,
+}
+
+#[derive(Debug, Args)]
+struct NamedService {
+    #[command(flatten)]
+    named: Named,
+    /// Where the daemon of this node is asked which endpoints are ejected, if there is one.
+    #[command(flatten)]
+    admin: AdminSocket,
+}
+
+impl Named {
+    async fn resolver(&self) -> Result<Resolver> {
+        let Loaded { resources, compat, in_cluster } =
+            self.sources.load(self.routing.compat, Meshes::only([&self.mesh])).await?;
+        let dns = dns::look_up(resources.external_host_names()).await;
+        Ok(Resolver::new(resources, dns, self.routing.options(compat, in_cluster)))
+    }
+}
+
+impl Describe {
+    pub(super) async fn run(self) -> Result<ExitCode> {
+        match self.what {
+            What::Dataplane(named) => {
+                let described = named.resolver().await?.describe_dataplane(&named.mesh, &named.name)?;
+                output::print(named.output, &described, dataplane::text)?;
+            }
+            What::Service(service) => {
+                let NamedService { named, admin } = *service;
+                let mut described = named.resolver().await?.describe_service(&named.mesh, &named.name)?;
+                let asked = service::mark_ejected(&mut described, &admin.admin_socket).await;
+                output::print(named.output, &described, |described| service::text(described, asked.err()))?;
+            }
+            What::Policy(named) => {
+                let described = named.resolver().await?.describe_policy(&named.mesh, &named.name)?;
+                output::print(named.output, &described, policy::text)?;
+            }
+            What::Connection(connection) => return connection.run().await,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Names by comma, not all of them if they are many.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// A heading with what is below it.
+fn section(text: &mut Text, heading: &str) {
+    text.gap();
+    text.line(heading);
+}

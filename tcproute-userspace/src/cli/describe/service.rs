@@ -1,0 +1,67 @@
+//! A service, for people, with what the daemon of this node knows of its endpoints.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+
+use super::{super::text::Text, section, some};
+use crate::{
+    admin::{client, status::Status},
+    routing::describe::{About, EndpointDescription, EndpointState, ServiceDescription},
+};
+
+/// Marks the endpoints that are ejected on this node. Fails if there is no daemon to ask.
+pub(super) async fn mark_ejected(described: &mut ServiceDescription, socket: &Path) -> Result<()> {
+    let body = client::get(socket, "/v1/status").await?;
+    let status: Status =
+        serde_json::from_slice(&body).context("the daemon is another version of tcproute")?;
+    for ejected in &status.ejected {
+        let at = ejected.endpoint.to_string();
+        for endpoint in described.endpoints.iter_mut().filter(|endpoint| endpoint.is_at(&at)) {
+            if endpoint.state == EndpointState::In {
+                let left = ejected.until.duration_since(Timestamp::now()).as_secs().max(0);
+                let (dataplane, backend) = (&ejected.dataplane, &ejected.backend);
+                let why = format!("connections of {dataplane} by {backend} failed; in again in {left} s");
+                endpoint.state = EndpointState::Ejected(why);
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn text(described: &ServiceDescription, not_asked: Option<anyhow::Error>) -> Text {
+    let ServiceDescription { mesh, service, protocol, endpoints, policies, dialled_by } = described;
+    let mut text = Text::of(format_args!("service {service} of mesh {mesh}, protocol {protocol}"));
+    section(&mut text, "ENDPOINTS");
+    if endpoints.is_empty() {
+        text.line("none");
+    } else {
+        text.table(&["ADDRESS", "OF", "ZONE", "TAGS", "STATE"], &[], endpoints.iter().map(row));
+    }
+    if let Some(why) = not_asked {
+        text.line(format_args!("which of them are ejected is not known: {why:#}"));
+    }
+    section(&mut text, "NAMED BY");
+    if policies.is_empty() {
+        text.line("  no policy: the destination itself");
+    }
+    for About { kind, name, target } in policies {
+        text.line(format_args!("  {kind} {name}, for {target}"));
+    }
+    section(&mut text, "DIALLED BY");
+    let by = if dialled_by.is_empty() { "no outbound that is written".to_owned() } else { some(dialled_by) };
+    text.line(format_args!("  {by}"));
+    text
+}
+
+fn row(endpoint: &EndpointDescription) -> Vec<String> {
+    let state = match &endpoint.state {
+        EndpointState::In => "in".to_owned(),
+        EndpointState::Out(why) => format!("out: {why}"),
+        EndpointState::Denied(why) => format!("does not count: {why}"),
+        EndpointState::Ejected(why) => format!("ejected: {why}"),
+    };
+    let zone = endpoint.zone.clone().unwrap_or_else(|| "-".to_owned());
+    vec![endpoint.address.clone(), endpoint.of.clone(), zone, endpoint.tags.clone(), state]
+}
