@@ -78,9 +78,10 @@ fn the_endpoints_of_a_service_are_in_or_have_a_reason() {
     let denied = described.endpoints.iter().find(|it| it.address == "10.0.1.1:5432").unwrap();
     assert!(matches!(denied.state, EndpointState::Denied(_)), "{denied:?}");
 
-    let error =
-        resolver(&texts, Options::default()).describe_service(&MeshName::default(), "web-amdin").unwrap_err();
-    assert_eq!(error.to_string(), "mesh default has no service \"web-amdin\", did you mean \"web-admin\"?");
+    let error = resolver(&texts, Options::default())
+        .describe_service(&MeshName::default(), "web-admins")
+        .unwrap_err();
+    assert_eq!(error.to_string(), "mesh default has no service \"web-admins\", did you mean \"web-admin\"?");
 }
 
 #[test]
@@ -122,6 +123,6 @@ fn a_policy_is_told_with_whom_it_selects_and_what_it_comes_to() {
     assert!(nobody.selects.is_empty());
     assert_eq!(nobody.not_selected, BTreeMap::from([("no inbound of it is of service wep".to_owned(), 4)]));
     let error =
-        resolver(&texts, Options::default()).describe_policy(&MeshName::default(), "storng").unwrap_err();
-    assert_eq!(error.to_string(), "mesh default has no MeshTCPRoute \"storng\", did you mean \"strong\"?");
+        resolver(&texts, Options::default()).describe_policy(&MeshName::default(), "strongg").unwrap_err();
+    assert_eq!(error.to_string(), "mesh default has no MeshTCPRoute \"strongg\", did you mean \"strong\"?");
 }
