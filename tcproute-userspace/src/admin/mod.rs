@@ -51,7 +51,7 @@ use crate::{
 };
 use connections::Connections;
 use listen::Socket;
-use metrics::Format;
+use metrics::{Answers, Format};
 pub use metrics::{Detail, Extent};
 use remote::Remote;
 use serve::{Reach, serve};
@@ -190,8 +190,8 @@ async fn scrape(
         } else {
             (Vec::new(), Vec::new(), SharesState::default())
         };
-        let attached = attached(&handle).await?;
-        metrics::text(format, &handle, &counters, &outcomes, shares, &attached, all, extent)
+        let answers = Answers { counters, outcomes, shares, attached: attached(&handle).await? };
+        metrics::text(format, extent, &handle, answers, all)
     };
     Ok(here.answers.give(format.content_type(), text).await?)
 }

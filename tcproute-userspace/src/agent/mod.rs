@@ -296,9 +296,7 @@ impl<'a> Agent<'a> {
             tokio::select! {
                 done = &mut until => {
                     // What was decided since it was last read.
-                    if let Some(log) = &mut log {
-                        log.flush();
-                    }
+                    log.iter_mut().for_each(EbpfLogger::flush);
                     return Ok(done);
                 }
                 Ok(()) = self.feeds.said.changed() => {

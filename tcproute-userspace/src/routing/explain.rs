@@ -130,7 +130,7 @@ impl Resolver {
                 hint: hint.unwrap_or_default(),
             });
         }
-        Ok(self.explanations(&dataplane, wanted, |all, dataplane, key| all.considered(dataplane, key)))
+        Ok(self.explanations(&dataplane, wanted, Self::considered))
     }
 
     /// Explains these routes of a Dataplane by the policies that are considered.

@@ -64,7 +64,7 @@ fn resources(size: Size) -> Result<Resources> {
     let local = Arc::clone(local.context("there is a local Dataplane")?);
     for workload in 1..size.workloads {
         let mut copy = Dataplane::clone(&local);
-        copy.name.name = input::dataplane(workload);
+        copy.name.name = input::dataplane(workload).into();
         all.add(Resource::Dataplane(Arc::new(copy)));
     }
     Ok(all)

@@ -48,25 +48,30 @@ pub struct Extent {
     pub most: usize,
 }
 
+/// What was asked for a scrape.
+pub(super) struct Answers {
+    pub(super) counters: Vec<CounterValue>,
+    pub(super) outcomes: Vec<WorkloadOutcomes>,
+    pub(super) shares: SharesState,
+    pub(super) attached: Vec<bool>,
+}
+
 /// The text of all metrics.
 pub(super) fn text(
     format: Format,
-    handle: &Handle,
-    counters: &[CounterValue],
-    outcomes: &[WorkloadOutcomes],
-    shares: SharesState,
-    attached: &[bool],
-    connections: Arc<[Arc<Connections>]>,
     extent: Extent,
+    handle: &Handle,
+    answers: Answers,
+    connections: Arc<[Arc<Connections>]>,
 ) -> Result<String> {
     let state = handle.state();
-    let snapshot = Snapshot::new(&state, counters, attached);
+    let snapshot = Snapshot::new(&state, &answers.counters, &answers.attached);
     let collectors: [Box<dyn Collector>; 6] = [
         Box::new(snapshot),
         Box::new(OwnMetrics(connections)),
         Box::new(ProcessMetrics),
-        Box::new(OutcomeMetrics::new(outcomes, extent.detail, extent.most)),
-        Box::new(ShareMetrics(shares)),
+        Box::new(OutcomeMetrics::new(&answers.outcomes, extent.detail, extent.most)),
+        Box::new(ShareMetrics(answers.shares)),
         Box::new(SourceMetrics(state.sources.clone())),
     ];
     Ok(format.of(encoded(handle.reconciles(), collectors)?))

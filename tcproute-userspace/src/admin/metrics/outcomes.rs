@@ -320,7 +320,7 @@ mod tests {
         let routes = (1..=10).map(|port| route(port, vec![backend("v1", 1, 1), backend("v2", 1, 1)]));
         let workload = workload("/a", routes.collect());
         for (most, shown) in [(0, 0), (7, 3), (20, 10)] {
-            let text = text(&[workload.clone()], Detail::Backends, most);
+            let text = text(std::slice::from_ref(&workload), Detail::Backends, most);
             assert_eq!(text.matches("_seconds_sum{").count(), 2 * shown);
             has(&text, &[format!("tcproute_backends_left_out {}", 20 - 2 * shown)]);
         }

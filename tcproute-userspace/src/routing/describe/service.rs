@@ -96,7 +96,7 @@ impl Resolver {
         let is_it = |id: &ServiceId| &**self.services.name(*id) == name && self.services.exists(*id);
         let Some(id) = of_mesh().find(is_it) else {
             let names: BTreeSet<&str> = of_mesh().map(|id| &**self.services.name(id)).collect();
-            let hint = nearest(name, names.into_iter()).map(|near| format!(", did you mean {near:?}?"));
+            let hint = nearest(name, names).map(|near| format!(", did you mean {near:?}?"));
             return Err(UnknownServiceName {
                 mesh: mesh.clone(),
                 name: name.to_owned(),
