@@ -1,5 +1,7 @@
 //! `tcproute exec`: exit codes, signals, and nothing left behind.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     fs,
     io::{BufRead, BufReader},
