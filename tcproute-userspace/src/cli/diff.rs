@@ -1,31 +1,46 @@
-//! `tcproute diff`: which connections would go elsewhere with other resources. Needs no privilege and no kernel.
+//! `tcproute diff`: which connections would go elsewhere with other resources. Needs no privilege and no kernel, but for
+//! what is in force on a node.
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, slice::from_ref};
+mod live;
+
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, slice::from_ref, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
 
 use super::{
-    Routing,
+    AdminSocket, BadUsage, Routing,
     input::SourceArguments,
     output::{self, Format, percent},
     resolve::dataplanes,
+    seconds,
     text::Text,
 };
 use crate::{
     resources::{Key, MeshHttpRoute, MeshName, MeshTcpRoute, ResourceName, Resources},
-    routing::{self, DataplaneDifference, Resolver, RouteDifference, UnknownDataplane, difference},
+    routing::{
+        self, DataplaneDifference, Ends, Resolver, RouteDifference, UnknownDataplane, between, difference,
+    },
     sources::{self, applied, control_plane::Meshes, dns},
 };
 
 #[derive(Debug, Args)]
 pub(super) struct Diff {
-    /// The resources that are in force: a YAML or JSON file, or a directory of them.
+    /// The resources that are in force: a YAML or JSON file, or a directory of them. With --live, those that would be.
     #[arg(required_unless_present = "with", conflicts_with = "with")]
     old: Option<PathBuf>,
     /// The resources that would be.
-    #[arg(required_unless_present = "with")]
+    #[arg(required_unless_present_any = ["with", "live"])]
     new: Option<PathBuf>,
+    /// Compare with what is in force on this node now, and tell how many connections a second would go elsewhere. What
+    /// would be is that of the one path, or of --with.
+    #[arg(long)]
+    live: bool,
+    /// With --live, for how long the traffic is seen.
+    #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds, requires = "live")]
+    traffic: Duration,
+    #[command(flatten)]
+    admin: AdminSocket,
     /// Instead of both: what would be if these files were applied to what the source has.
     #[arg(long, num_args = 1.., value_name = "PATH")]
     with: Vec<PathBuf>,
@@ -46,6 +61,11 @@ pub(super) struct Diff {
 
 impl Diff {
     pub(super) async fn run(self) -> Result<ExitCode> {
+        if self.live {
+            let differences = self.live().await?;
+            output::print(self.output, &differences, |differences| table(differences))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let (old, new, options) = self.both().await?;
         let wanted = self.wanted(&old, &new);
         let shadows = shadows(&old, &new);
@@ -56,6 +76,48 @@ impl Diff {
             text
         })?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Where connections on this node would go elsewhere.
+    async fn live(&self) -> Result<Vec<DataplaneDifference>> {
+        let socket = &self.admin.admin_socket;
+        let mut in_force = live::in_force(socket).await?;
+        let wanted = |ends: &Ends| {
+            self.mesh.as_ref().is_none_or(|mesh| *mesh == ends.mesh)
+                && self.dataplane.as_ref().is_none_or(|name| *name == ends.dataplane)
+        };
+        // Whose rules hold is told by the daemon, unless it is said otherwise.
+        let compat = in_force.iter().find_map(|ends| ends.compat.as_ref()?.parse().ok());
+        in_force.retain(wanted);
+        let (new, options) = match (&self.old, &self.new) {
+            (Some(_), Some(_)) => {
+                return Err(BadUsage("--live takes one path: that of what would be".to_owned()).into());
+            }
+            (Some(new), None) => {
+                let new = sources::load(from_ref(new), self.sources.strictness())?;
+                (new, self.routing.options(compat, false))
+            }
+            _ => {
+                let (_, new, options) = self.both().await?;
+                (new, options)
+            }
+        };
+        let dns = dns::look_up(new.external_host_names()).await;
+        let mut resolver = Resolver::new(new, dns, options);
+        let traffic = live::traffic(socket, self.traffic).await?;
+        let mut differences = Vec::new();
+        for before in &in_force {
+            let after = resolver.resolve(&before.mesh, &before.dataplane).ok();
+            differences.extend(between(Some(before), after.as_ref().map(Ends::from).as_ref()));
+        }
+        differences.retain(|difference| !difference.routes.is_empty());
+        for DataplaneDifference { mesh, dataplane, routes } in &mut differences {
+            for route in routes {
+                let dialled = (mesh.to_string(), dataplane.clone(), route.dialled);
+                route.per_second = Some(traffic.get(&dialled).copied().unwrap_or(0.0));
+            }
+        }
+        Ok(differences)
     }
 
     /// The resources before and after, and how they are resolved.
@@ -147,13 +209,17 @@ pub(super) fn table(differences: &[DataplaneDifference]) -> Text {
 fn dataplane_table(difference: &DataplaneDifference) -> Text {
     let DataplaneDifference { mesh, dataplane, routes } = difference;
     let mut text = Text::of(format_args!("Dataplane {dataplane} of mesh {mesh}"));
-    for RouteDifference { service, dialled, moved, shifts } in routes {
-        let moved = percent(*moved);
+    for RouteDifference { service, dialled, moved, per_second, shifts } in routes {
+        let rate = per_second.map(|per_second| {
+            let moved = per_second * moved;
+            format!(": {moved:.1} of {per_second:.1} a second")
+        });
+        let (moved, rate) = (percent(*moved), rate.unwrap_or_default());
         let rows = shifts
             .iter()
             .map(|shift| vec![format!("  {}", shift.to), percent(shift.before), percent(shift.after)]);
         text.gap();
-        text.line(format_args!("{service} at {dialled}: {moved} of the connections go elsewhere"));
+        text.line(format_args!("{service} at {dialled}: {moved} of the connections go elsewhere{rate}"));
         text.table(&["  TO", "BEFORE", "AFTER"], &[1, 2], rows);
     }
     text

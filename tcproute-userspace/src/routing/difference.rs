@@ -1,6 +1,8 @@
 //! Which connections would go elsewhere after a change: two sets of resolved routes, compared by where
 //! connections end and not by how that is written.
 
+mod ends;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -9,7 +11,9 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::{Action, DataplaneRoutes, Destination, ResolvedRoute};
+use self::ends::End;
+pub use self::ends::Ends;
+use super::DataplaneRoutes;
 use crate::resources::MeshName;
 
 /// Shares that differ by less are the same, but for rounding.
@@ -35,6 +39,9 @@ pub struct RouteDifference {
     pub dialled: SocketAddr,
     /// The share of the connections that goes elsewhere, from 0 to 1.
     pub moved: f64,
+    /// How many connections are made each second, if that was measured.
+    #[serde(rename = "perSecond", skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<f64>,
     /// Every fate whose share changes.
     pub shifts: Vec<Shift>,
 }
@@ -82,29 +89,26 @@ pub fn difference(
     old: Option<&DataplaneRoutes>,
     new: Option<&DataplaneRoutes>,
 ) -> Option<DataplaneDifference> {
-    let subject = new.or(old)?;
-    let (before, after) = (by_address(old), by_address(new));
-    let addresses: BTreeSet<SocketAddr> = before.keys().chain(after.keys()).copied().collect();
-    let compare = |dialled: SocketAddr| compare(dialled, before.get(&dialled), after.get(&dialled));
-    let mut routes: Vec<RouteDifference> = addresses.into_iter().filter_map(compare).collect();
+    between(old.map(Ends::from).as_ref(), new.map(Ends::from).as_ref())
+}
+
+/// As [`difference`], of where connections end.
+pub fn between(old: Option<&Ends>, new: Option<&Ends>) -> Option<DataplaneDifference> {
+    let Ends { mesh, dataplane, .. } = new.or(old)?;
+    let of = |ends: Option<&Ends>, dialled| ends.and_then(|ends| ends.routes.get(&dialled)).cloned();
+    let addresses = |ends: Option<&Ends>| {
+        ends.into_iter().flat_map(|ends| ends.routes.keys().copied()).collect::<BTreeSet<SocketAddr>>()
+    };
+    let all = &addresses(old) | &addresses(new);
+    let routes = all.into_iter().filter_map(|dialled| compare(dialled, of(old, dialled), of(new, dialled)));
+    let mut routes: Vec<RouteDifference> = routes.collect();
     routes.sort_by(|a, b| (&a.service, a.dialled).cmp(&(&b.service, b.dialled)));
-    let DataplaneRoutes { mesh, dataplane, .. } = subject;
     Some(DataplaneDifference { mesh: mesh.clone(), dataplane: dataplane.clone(), routes })
 }
 
-type Destinations<'a> = BTreeMap<SocketAddr, &'a Arc<Destination>>;
-
-fn by_address(routes: Option<&DataplaneRoutes>) -> Destinations<'_> {
-    let routes = routes.into_iter().flat_map(|routes| &routes.routes);
-    routes.map(|ResolvedRoute { dialled, destination }| (*dialled, destination)).collect()
-}
-
-fn compare(
-    dialled: SocketAddr,
-    old: Option<&&Arc<Destination>>,
-    new: Option<&&Arc<Destination>>,
-) -> Option<RouteDifference> {
-    let service = &new.or(old)?.service;
+fn compare(dialled: SocketAddr, old: Option<End>, new: Option<End>) -> Option<RouteDifference> {
+    let service = Arc::clone(&new.as_ref().or(old.as_ref())?.service);
+    let fates = |end: Option<End>| end.map_or_else(End::as_dialled, |end| end.fates);
     let (before, after) = (fates(old), fates(new));
     let all: BTreeSet<Fate> = before.keys().chain(after.keys()).copied().collect();
     let share = |fates: &BTreeMap<Fate, f64>, fate| fates.get(&fate).copied().unwrap_or(0.0);
@@ -114,29 +118,8 @@ fn compare(
         .filter(|shift| (shift.before - shift.after).abs() > ROUNDING)
         .collect();
     let moved = shifts.iter().map(|shift| (shift.after - shift.before).abs()).sum::<f64>() / 2.0;
-    (!shifts.is_empty()).then(|| RouteDifference { service: Arc::clone(service), dialled, moved, shifts })
-}
-
-/// The share of the connections that ends in each way; the shares sum to 1.
-fn fates(destination: Option<&&Arc<Destination>>) -> BTreeMap<Fate, f64> {
-    let Some(destination) = destination.filter(|destination| destination.action == Action::Route) else {
-        return BTreeMap::from([(Fate::AsDialled, 1.0)]);
-    };
-    let mut fates = BTreeMap::new();
-    for backend in destination.backends.iter().filter(|backend| backend.weight.get() > 0) {
-        #[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 endpoints")]
-        let each = backend.share / backend.endpoints.len() as f64;
-        for endpoint in &*backend.endpoints {
-            *fates.entry(Fate::Endpoint(*endpoint)).or_insert(0.0) += each;
-        }
-        if backend.endpoints.is_empty() {
-            *fates.entry(Fate::Refused).or_insert(0.0) += backend.share;
-        }
-    }
-    if fates.is_empty() {
-        fates.insert(Fate::Refused, 1.0);
-    }
-    fates
+    let difference = RouteDifference { service, dialled, moved, per_second: None, shifts };
+    (!difference.shifts.is_empty()).then_some(difference)
 }
 
 #[cfg(test)]

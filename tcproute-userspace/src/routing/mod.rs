@@ -32,7 +32,7 @@ mod vips;
 use std::{collections::BTreeMap, net::IpAddr};
 
 pub use denied::{AddressRole, DeniedAddress};
-pub use difference::{DataplaneDifference, Fate, RouteDifference, Shift, difference};
+pub use difference::{DataplaneDifference, Ends, Fate, RouteDifference, Shift, between, difference};
 pub use explain::{Considered, Explanation, UnknownService, Verdict};
 pub use find::UnknownDataplane;
 pub(crate) use find::find;

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     policy::Compat,
     resources::{BackendTarget, ServiceRef, Weight},
-    routing::ResolvedBackend,
+    routing::{Action, Destination, ResolvedBackend, ResolvedRoute},
 };
 
 /// A route from 127.0.0.1:1 to backends with these shares and endpoints.
@@ -75,6 +75,22 @@ fn a_route_that_goes_leaves_connections_as_dialled() {
     let gone = difference(Some(&routes(&[(1.0, &[1])])), None).unwrap();
     assert_eq!(gone.routes[0].shifts[0].to, Fate::AsDialled);
     assert_eq!(difference(None, None), None);
+}
+
+#[test]
+fn what_a_daemon_tells_is_where_connections_end() {
+    let mut passed_by = routes(&[(1.0, &[1])]);
+    passed_by.routes = {
+        let mut destination = Destination::clone(&passed_by.routes.iter().next().unwrap().destination);
+        destination.action = Action::Passthrough;
+        let dialled = "127.0.0.1:1".parse().unwrap();
+        [ResolvedRoute { dialled, destination: destination.into() }].into_iter().collect()
+    };
+    for routes in [routes(&[(0.9, &[1, 2]), (0.1, &[])]), routes(&[(0.0, &[1])]), passed_by] {
+        let told: Ends = serde_json::from_str(&serde_json::to_string(&routes).unwrap()).unwrap();
+        assert_eq!(told.compat.as_deref(), Some("2.4"));
+        assert_eq!(Ends { compat: None, ..told }, Ends::from(&routes));
+    }
 }
 
 #[test]
