@@ -1,5 +1,5 @@
-//! `tcproute diff`: which connections would go elsewhere with other resources. Needs no privilege and no kernel, but for
-//! what is in force on a node.
+//! `tcproute diff`: which connections would go elsewhere with other resources. Needs no privilege and no kernel, but
+//! for what is in force on a node.
 
 mod live;
 
