@@ -223,6 +223,38 @@ pub struct RouteOutcomes {
     pub backends: Vec<BackendOutcomes>,
 }
 
+impl RouteOutcomes {
+    /// Whether the split is what the weights say, in words; `None` if not all backendRefs are counted.
+    pub fn verdict(&self) -> Option<String> {
+        let split = self.split.as_ref()?;
+        if self.backends.len() < 2 {
+            return Some("one backend: there is nothing to split".to_owned());
+        }
+        if self.is_in_turns() {
+            let shares: Vec<f64> = self.backends.iter().map(|backend| backend.share).collect();
+            let farthest = split.farthest(&shares);
+            return Some(format!("in turns: at most {farthest:.1} connections from the exact share"));
+        }
+        Some(match (split.is_explainable(), split.chance) {
+            (Some(true), Some(chance)) => format!("the deviation is explainable by chance (p = {chance:.2})"),
+            (Some(false), Some(chance)) => {
+                format!("the deviation is NOT explainable by chance (p = {chance:.0e})")
+            }
+            _ => "too few connections to tell whether the deviation is chance".to_owned(),
+        })
+    }
+
+    /// Whether something else than chance has been at work where the backends are chosen by chance.
+    pub fn is_off(&self) -> bool {
+        let explainable = self.split.as_ref().and_then(Split::is_explainable);
+        self.backends.len() > 1 && !self.is_in_turns() && explainable == Some(false)
+    }
+
+    fn is_in_turns(&self) -> bool {
+        self.selection == "even"
+    }
+}
+
 /// What became of the connections to one backendRef.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BackendOutcomes {
