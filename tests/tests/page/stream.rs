@@ -83,5 +83,5 @@ fn what_is_refused_is_told_and_why() {
     wait_for("it is in force", || daemon.json("/v1/routes")[0]["routes"][0]["backends"][1]["weight"] == 0);
     let mut other = setup.stream("");
     let view = other.view_where("it is told", |view| backends(view)[0]["share"] == 1.0);
-    assert_eq!(view["problems"], json!([]));
+    assert!(view["problems"].as_array().unwrap().iter().all(|it| it["kind"] == "warning"), "{view}");
 }

@@ -37,7 +37,7 @@ function fill(parent, fresh) {
   for (const node of fresh) {
     const key = node.dataset?.key;
     let old = key ? keyed.get(key) : place;
-    if (!key && (old?.nodeName !== node.nodeName || old.dataset?.key)) old = null;
+    if (!key && (old?.nodeName !== node.nodeName || old.dataset?.key)) old = node.parentNode === parent ? node : null;
     if (!old) { parent.insertBefore(node, place); continue; }
     // Those in between that are not wanted any more go, so that the others need not move.
     while (place && place !== old && place.dataset?.key && !wanted.has(place.dataset.key)) {
@@ -46,7 +46,7 @@ function fill(parent, fresh) {
       gone.remove();
     }
     if (old === place) place = place.nextSibling; else parent.insertBefore(old, place);
-    become(old, node);
+    if (old !== node) become(old, node);
   }
   while (place) { const gone = place; place = place.nextSibling; gone.remove(); }
 }
@@ -151,12 +151,22 @@ function route(it) {
     opened && make("tr", {}, make("td", { colspan: 8, class: "detail" }, flow(it), facts(it))));
 }
 
+// What is drawn already stays as it is.
+let drawn = new Map();
+function tables(routes) {
+  const there = new Map([...at("table").tBodies].map((it) => [it.dataset.key, it]));
+  const before = drawn;
+  drawn = new Map(routes.map((it) => [it.id, JSON.stringify(it) + unfolded.has(it.id)]));
+  const same = (id) => before.get(id) === drawn.get(id) && there.get(id);
+  return routes.map((it) => same(it.id) || route(it));
+}
+
 const short = (text, most = 29) => [...text].length > most ? [...text].slice(0, most - 1).join("") + "…" : text;
 
 // Client, service, backendRefs and endpoints, with lines as wide as the share.
 function flow({ client, service, dialled, routed, backends }) {
   if (!routed || backends.length === 0) return null;
-  const [wide, gap, line] = [220, 90, 19];
+  const [wide, gap, line, thick] = [220, 90, 19, 20];
   const column = (index) => index * (wide + gap);
   const shapes = { lines: [], boxes: [] };
   const box = (index, middle, first, second, bad) => {
@@ -169,7 +179,7 @@ function flow({ client, service, dialled, routed, backends }) {
     const [left, right] = [column(index) + wide, column(index + 1)];
     const middle = (left + right) / 2;
     shapes.lines.push(make("path", { d: `M${left} ${from}C${middle} ${from} ${middle} ${to} ${right} ${to}`,
-      "stroke-width": refused ? 2 : Math.max(share * 18, 1), class: refused && "refused" }));
+      "stroke-width": refused ? 2 : Math.max(share * thick, 1), class: refused && "refused" }));
   };
   let y = 10;
   const heads = ["client", "service, as dialled", "backendRef", "endpoints"];
@@ -181,7 +191,7 @@ function flow({ client, service, dialled, routed, backends }) {
     const high = Math.max(44, ends.length * (line + 9) + 8);
     const middle = y + high / 2;
     const refused = ends.length === 0;
-    box(2, middle, it.name, `${percent(it.share)} configured, ${percent(it.observed)} seen`);
+    box(2, middle, it.name, `${percent(it.share)}, seen ${percent(it.observed)}`);
     if (refused) {
       box(3, middle, it.share > 0 ? "✕ no endpoint: refused" : "no endpoint", null, it.share > 0);
       link(2, middle, middle, it.share, true);
@@ -190,13 +200,18 @@ function flow({ client, service, dialled, routed, backends }) {
     const begin = middle - (ends.length - 1) * step / 2;
     ends.forEach((text, index) => {
       box(3, begin + index * step, text);
-      if (it.share > 0) link(2, middle, begin + index * step, it.share / ends.length, false);
+      const from = middle + ((index + 0.5) / ends.length - 0.5) * it.share * thick;
+      if (it.share > 0) link(2, from, begin + index * step, it.share / ends.length, false);
     });
     y += high + 8;
     return { middle, share: it.share, refused };
   });
   const center = (24 + y - 8) / 2;
-  middles.forEach(({ middle, share, refused }) => { if (share > 0) link(1, center, middle, share, refused); });
+  let from = center - thick / 2;
+  for (const { middle, share, refused } of middles) {
+    if (share > 0) link(1, from + share * thick / 2, middle, share, refused);
+    from += share * thick;
+  }
   box(0, center, client);
   box(1, center, service, dialled);
   link(0, center, center, 1, false);
@@ -235,7 +250,7 @@ function show(view) {
   draw("state", node.ready ? "● ready" : "▲ not ready: the kernel does not hold what was resolved");
   totals(view.totals);
   problems(view);
-  fill(at("table"), [...at("table").querySelectorAll("caption, thead")].map((it) => it.cloneNode(true)).concat(routes.map(route)));
+  fill(at("table"), [...at("table").querySelectorAll("caption, thead"), ...tables(routes)]);
   const last = first + routes.length - 1;
   draw("where", matching > 0 && `${count(first)}–${count(last)} of ${count(matching)}, page ${count(page)} of ${count(pages)}`);
   at("previous").disabled = page <= 1;
