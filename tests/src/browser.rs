@@ -165,7 +165,19 @@ impl Browser {
 
     /// A picture of what is seen, as PNG.
     pub fn picture(&mut self) -> Vec<u8> {
-        let picture = self.call("Page.captureScreenshot", &json!({ "format": "png" }));
+        self.captured(&json!({ "format": "png" }))
+    }
+
+    /// A picture of the first element that a selector finds.
+    pub fn picture_of(&mut self, selector: &str) -> Vec<u8> {
+        let mut clip =
+            self.value(&format!("document.querySelector({selector:?}).getBoundingClientRect().toJSON()"));
+        clip["scale"] = json!(1);
+        self.captured(&json!({ "format": "png", "clip": clip, "captureBeyondViewport": true }))
+    }
+
+    fn captured(&mut self, how: &Value) -> Vec<u8> {
+        let picture = self.call("Page.captureScreenshot", how);
         let data = picture["data"].as_str().expect("a picture has data");
         BASE64_STANDARD.decode(data).expect("a picture is in base64")
     }

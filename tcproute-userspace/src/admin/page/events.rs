@@ -171,3 +171,44 @@ pub(in crate::admin) async fn view(State(desk): State<Desk>, uri: Uri) -> Respon
     let events = stream::unfold(page, Page::next);
     guarded(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::agent::desk;
+
+    async fn next(latest: &mut watch::Receiver<Latest>) -> Arc<Result<Reading>> {
+        let mut reading = None;
+        while reading.is_none() {
+            timeout(Duration::from_secs(30), latest.changed()).await.unwrap().unwrap();
+            reading = latest.borrow_and_update().clone();
+        }
+        reading.unwrap()
+    }
+
+    #[tokio::test]
+    async fn all_pages_share_one_reading_and_without_a_page_there_is_none() {
+        let (_desk, handle) = desk();
+        let looking = Looking::new(handle);
+        assert!(!*looking.reads(), "nobody looks");
+        let (mut one, mut other) = (looking.look(), looking.look());
+        let first = next(&mut one).await;
+        assert!(Arc::ptr_eq(&first, &next(&mut other).await));
+        assert!(first.is_ok());
+        assert!(!Arc::ptr_eq(&first, &next(&mut one).await), "it goes on");
+        // Another one sees at once what was read last.
+        assert!(next(&mut looking.look()).await.is_ok());
+        drop((one, other));
+        timeout(Duration::from_secs(30), async {
+            while *looking.reads() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .unwrap();
+        assert!(looking.latest.borrow().is_none(), "what was read is not kept");
+        assert!(next(&mut looking.look()).await.is_ok(), "it begins again");
+    }
+}
