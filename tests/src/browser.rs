@@ -79,7 +79,7 @@ impl Browser {
         let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }));
         let to = json!({ "targetId": target["targetId"], "flatten": true });
         let attached = browser.call("Target.attachToTarget", &to);
-        browser.session = attached["sessionId"].as_str().expect("a session has a name").to_owned();
+        attached["sessionId"].as_str().expect("a session has a name").clone_into(&mut browser.session);
         for domain in ["Page", "Runtime", "Log", "Network"] {
             browser.call(&format!("{domain}.enable"), &json!({}));
         }

@@ -137,8 +137,10 @@ impl Page {
                     }
                     let text = escaped::json(&view);
                     self.before = Some(view);
-                    text.map(|text| Event::default().event("view").data(text))
-                        .unwrap_or_else(|error| failed(&error.into()))
+                    text.map_or_else(
+                        |error| failed(&error.into()),
+                        |text| Event::default().event("view").data(text),
+                    )
                 }
                 Err(error) => {
                     self.before = None;
