@@ -92,7 +92,6 @@ fn a_browser_shows_the_split_that_is_served_and_names_as_text() {
         "{shown}"
     );
     assert!(!shown.contains('\u{202e}') && !shown.contains(&long));
-    keep(&browser.picture(), "hostile");
     assert_eq!(browser.value("document.querySelectorAll('img, main script, iframe').length"), 0);
     assert_eq!(browser.value("typeof hacked"), "undefined");
     // However long names are, the page is no wider than the window.
@@ -199,7 +198,6 @@ fn five_thousand_routes_are_drawn_page_by_page() {
     let drawn = browser
         .value("(() => { const begin = performance.now(); show(view); return performance.now() - begin })()");
     let size = browser.value("document.querySelectorAll('*').length");
-    keep(&browser.picture(), "many");
     println!("drawn again in {drawn} ms, {size} elements");
     assert_well_behaved(&mut browser, setup.admin);
 }

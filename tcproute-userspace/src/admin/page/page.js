@@ -161,7 +161,7 @@ function tables(routes) {
   return routes.map((it) => same(it.id) || route(it));
 }
 
-const short = (text, most = 29) => [...text].length > most ? [...text].slice(0, most - 1).join("") + "…" : text;
+const short = (text, most = 26) => [...text].length > most ? [...text].slice(0, most - 1).join("") + "…" : text;
 
 // Client, service, backendRefs and endpoints, with lines as wide as the share.
 function flow({ client, service, dialled, routed, backends }) {
