@@ -2,6 +2,7 @@
 //! themselves, also when a test fails.
 
 pub mod bpftool;
+pub mod browser;
 pub mod cgroup;
 pub mod chi_square;
 pub mod client;

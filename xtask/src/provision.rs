@@ -13,6 +13,9 @@ pub(crate) const KERNEL_TESTS: [&str; 7] =
 /// By what metrics are scraped and rules are tested, where there is nothing slow.
 pub(crate) const PROMETHEUS: &str = "prometheus";
 
+/// What shows the page, and a font for it: the same, where there is nothing slow.
+pub(crate) const BROWSER: [&str; 2] = ["chromium", "fonts-dejavu-core"];
+
 /// Sees to it that these Debian packages are there, and installs the missing ones where that is possible.
 pub(crate) fn ensure(packages: &[&str]) -> Result<()> {
     let missing: Vec<_> = packages.iter().copied().filter(|package| !is_installed(package)).collect();

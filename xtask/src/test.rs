@@ -100,9 +100,11 @@ fn steps(options: &Options, report: &mut Report, kernel_tests: &mut KernelTests)
             return Ok(no_root.clone());
         }
         provision::ensure(&provision::KERNEL_TESTS)?;
-        // The tests of it say that they are skipped.
-        if let Err(error) = provision::ensure(&[provision::PROMETHEUS]) {
-            eprintln!("warning: {error:#}");
+        // The tests of these say that they are skipped.
+        for packages in [&[provision::PROMETHEUS][..], &provision::BROWSER] {
+            if let Err(error) = provision::ensure(packages) {
+                eprintln!("warning: {error:#}");
+            }
         }
         let binary = build_release()?;
         let mut tests = command::cargo();

@@ -9,7 +9,7 @@ use crate::command;
 pub(crate) const CLUSTER: &str = "cluster";
 
 /// What the kernel has no part in: once is enough, on a machine that is fast.
-const ONCE: [&str; 4] = ["control_plane", "metrics", "packages", "service"];
+const ONCE: [&str; 5] = ["control_plane", "metrics", "packages", "page", "service"];
 
 /// As arguments of `cargo test`, what runs here: all but the cluster tests.
 pub(crate) fn here() -> Result<Vec<String>> {

@@ -22,6 +22,9 @@ const MOST: usize = 64;
 /// Those of them that may listen to decisions.
 const MOST_TRACES: usize = 8;
 
+/// And those that may be told what the page draws.
+const MOST_PAGES: usize = 8;
+
 #[derive(Debug)]
 pub(super) struct Connections {
     /// `unix`, `tcp` or `metrics`.
@@ -33,6 +36,7 @@ pub(super) struct Connections {
     refused: AtomicU64,
     displaced: AtomicU64,
     traces: Arc<Semaphore>,
+    pages: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +64,7 @@ impl Connections {
             refused: AtomicU64::new(0),
             displaced: AtomicU64::new(0),
             traces: Arc::new(Semaphore::new(MOST_TRACES)),
+            pages: Arc::new(Semaphore::new(MOST_PAGES)),
         })
     }
 
@@ -103,12 +108,21 @@ impl Connections {
         Arc::clone(&self.traces).try_acquire_owned().ok()
     }
 
+    /// Lets one more be told what the page draws, if there is room.
+    pub(super) fn page(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.pages).try_acquire_owned().ok()
+    }
+
     pub(super) fn connections(&self) -> Share {
         Share { taken: self.seats().taken, limit: MOST }
     }
 
     pub(super) fn traces(&self) -> Share {
         Share { taken: MOST_TRACES - self.traces.available_permits(), limit: MOST_TRACES }
+    }
+
+    pub(super) fn pages(&self) -> Share {
+        Share { taken: MOST_PAGES - self.pages.available_permits(), limit: MOST_PAGES }
     }
 
     /// New ones that found no room.
@@ -232,5 +246,15 @@ mod tests {
         assert_eq!(all.len(), MOST_TRACES);
         drop(all);
         assert_eq!(connections.traces(), Share { taken: 0, limit: MOST_TRACES });
+    }
+
+    #[test]
+    fn few_pages_are_told_what_they_draw_and_take_nothing_from_those_who_listen() {
+        let connections = Connections::new("tcp");
+        let all: Vec<_> = std::iter::from_fn(|| connections.page()).take(1000).collect();
+        assert_eq!(all.len(), MOST_PAGES);
+        assert!(connections.trace().is_some());
+        drop(all);
+        assert_eq!(connections.pages(), Share { taken: 0, limit: MOST_PAGES });
     }
 }

@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::{
+    socket::{setsockopt, sockopt::SndBuf},
+    stat::{Mode, umask},
+};
 use tokio::net::{TcpListener, UnixListener};
 
 /// The file of a unix socket, which is removed when this is dropped.
@@ -74,11 +77,16 @@ fn remove_stale(path: &Path) -> Result<()> {
     }
 }
 
+/// What the kernel may keep for each connection of what is not read yet; twice that, as it counts. Otherwise it would be
+/// megabytes, and who reads nothing would be found out late.
+const UNREAD: usize = 128 << 10;
+
 /// Listens at a TCP address.
 pub(super) fn tcp(address: SocketAddr) -> Result<TcpListener> {
     let listen = || {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
+        setsockopt(&listener, SndBuf, &UNREAD)?;
         TcpListener::from_std(listener)
     };
     listen().with_context(|| format!("cannot listen at {address}"))

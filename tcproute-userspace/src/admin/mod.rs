@@ -11,6 +11,8 @@
 //! | `/v1/trace` | decisions as they are made and what comes of each, a JSON value a line, for as long as it is read |
 //! | `/v1/connections/COOKIE` | what was decided for the socket with this cookie, or null, as JSON |
 //! | `/v1/routes` | the routes in force, as JSON like that of `tcproute resolve --all` |
+//! | `/` | a page that shows all of it, live |
+//! | `/v1/view` | what the page draws, as server-sent events |
 
 mod answers;
 pub mod client;
@@ -18,6 +20,7 @@ mod connections;
 mod guard;
 mod listen;
 mod metrics;
+mod page;
 pub mod remote;
 mod serve;
 pub mod status;
@@ -53,6 +56,7 @@ use connections::Connections;
 use listen::Socket;
 use metrics::{Answers, Format};
 pub use metrics::{Detail, Extent};
+use page::Looking;
 use remote::Remote;
 use serve::{Reach, serve};
 use status::Status;
@@ -88,15 +92,18 @@ impl Admin {
         let of_tcp = tcp.is_some().then(|| Connections::new("tcp"));
         let of_remote = remote.is_some().then(|| Connections::new("metrics"));
         let all: Arc<[_]> = std::iter::once(&of_unix).chain(&of_tcp).chain(&of_remote).cloned().collect();
+        let (closing, closed) = watch::channel(());
+        let looking = Looking::new(handle.clone());
         let desk = |here: &Arc<Connections>| Desk {
             handle: handle.clone(),
             here: here.clone(),
             all: all.clone(),
             extent,
+            looking: looking.clone(),
+            closed: closed.clone(),
         };
         let everything = |here: &Arc<Connections>| probed().merge(asked()).with_state(desk(here));
         let mut servers = JoinSet::new();
-        let (closing, closed) = watch::channel(());
         servers.spawn(serve(unix, Reach::User, everything(&of_unix), of_unix, closed.clone()));
         if let (Some(tcp), Some(of_tcp)) = (tcp, of_tcp) {
             info!("admin endpoint at http://{}", tcp.local_addr()?);
@@ -106,7 +113,7 @@ impl Admin {
             info!("metrics at {}", remote.url()?);
             let listener = TcpListener::from_std(remote.listener)?;
             let router = probed().with_state(desk(&of_remote));
-            servers.spawn(serve(listener, Reach::Others(remote.access), router, of_remote, closed));
+            servers.spawn(serve(listener, Reach::Others(remote.access), router, of_remote, closed.clone()));
         }
         Ok(Self { _socket: guard, servers, closing })
     }
@@ -129,6 +136,9 @@ struct Desk {
     /// Of each listener.
     all: Arc<[Arc<Connections>]>,
     extent: Extent,
+    looking: Arc<Looking>,
+    /// Whose sender is dropped at the end.
+    closed: watch::Receiver<()>,
 }
 
 impl Desk {
@@ -151,6 +161,8 @@ fn asked() -> Router<Desk> {
         .route("/v1/outcomes", get(show_outcomes))
         .route("/v1/connections/{cookie}", get(show_connection))
         .route("/v1/trace", get(trace))
+        .route("/", get(page::document))
+        .route("/v1/view", get(page::view))
 }
 
 async fn healthz(State(Desk { handle, .. }): State<Desk>) -> Response {
@@ -179,7 +191,7 @@ async fn readyz(State(Desk { handle, .. }): State<Desk>) -> Response {
 }
 
 async fn scrape(
-    State(Desk { handle, here, all, extent }): State<Desk>,
+    State(Desk { handle, here, all, extent, .. }): State<Desk>,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {
     let format = Format::asked(&headers);

@@ -51,7 +51,7 @@ const FULL: &[u8] =
 /// Who can reach a listener.
 #[derive(Debug, Clone)]
 pub(super) enum Reach {
-    /// Programs of the user that it belongs to.
+    /// Programs of the user that it belongs to, and whatever he leads there: `ssh -L` makes it a port of his own host.
     User,
     /// Whoever is on this node, and the pages that browsers there show.
     Node,
@@ -155,8 +155,7 @@ async fn answer(
     let busy = seat.busy();
     let (uri, headers) = (request.uri(), request.headers());
     let admitted = match reach {
-        Reach::User => Ok(()),
-        Reach::Node => guard::admit(uri, headers).map_err(IntoResponse::into_response),
+        Reach::User | Reach::Node => guard::admit(uri, headers).map_err(IntoResponse::into_response),
         Reach::Others(access) => access.admit(uri, headers).await,
     };
     if let Err(refusal) = admitted {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     admin::client,
-    outcomes::{Outcomes, RouteOutcomes, Split, WorkloadOutcomes},
+    outcomes::{Outcomes, RouteOutcomes, WorkloadOutcomes},
 };
 
 /// Clears a terminal and begins at its top.
@@ -92,7 +92,7 @@ pub(super) fn table(workloads: &[WorkloadOutcomes]) -> Text {
 }
 
 fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes) -> Text {
-    let RouteOutcomes { service, address, port, selection, since, split, unweighted, .. } = route;
+    let RouteOutcomes { service, address, port, selection, since, .. } = route;
     let dialled = std::net::SocketAddr::new(*address, *port);
     let since = since.map_or_else(String::new, |since| format!(", since {since:.0}"));
     let mut text =
@@ -112,10 +112,8 @@ fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes) -> Text {
     ];
     let rows = (0..route.backends.len()).map(|index| row(route, index));
     text.table(&headings, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], rows);
-    if *unweighted > 0 {
-        text.line(format_args!("{unweighted} refused: no backendRef has a weight"));
-    } else if let Some(split) = split {
-        text.line(verdict(route, split));
+    if let Some(verdict) = route.verdict() {
+        text.line(verdict);
     }
     text
 }
@@ -154,29 +152,12 @@ fn below(bound: Duration) -> String {
     }
 }
 
-fn verdict(route: &RouteOutcomes, split: &Split) -> String {
-    if route.backends.len() < 2 {
-        return "one backend: there is nothing to split".to_owned();
-    }
-    if route.selection == "even" {
-        let shares: Vec<f64> = route.backends.iter().map(|backend| backend.share).collect();
-        return format!("in turns: at most {:.1} connections from the exact share", split.farthest(&shares));
-    }
-    match (split.is_explainable(), split.chance) {
-        (Some(true), Some(chance)) => format!("the deviation is explainable by chance (p = {chance:.2})"),
-        (Some(false), Some(chance)) => {
-            format!("the deviation is NOT explainable by chance (p = {chance:.0e})")
-        }
-        _ => "too few connections to tell whether the deviation is chance".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::outcomes::BackendOutcomes;
+    use crate::outcomes::{BackendOutcomes, Split};
 
     fn workload(selection: &str, chosen: [u64; 2]) -> WorkloadOutcomes {
         let backend = |target: &str, weight, share, established| {

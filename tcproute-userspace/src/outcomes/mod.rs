@@ -267,6 +267,39 @@ impl RouteOutcomes {
         let totals = self.backends.iter().filter_map(|backend| backend.total);
         self.unweighted_total + totals.map(|total| total.chosen()).sum::<u64>()
     }
+
+    /// Whether the split is what the weights say, in words; `None` if not all backendRefs are counted.
+    pub fn verdict(&self) -> Option<String> {
+        if self.unweighted > 0 {
+            return Some(format!("{} refused: no backendRef has a weight", self.unweighted));
+        }
+        let split = self.split.as_ref()?;
+        if self.backends.len() < 2 {
+            return Some("one backend: there is nothing to split".to_owned());
+        }
+        if self.is_in_turns() {
+            let shares: Vec<f64> = self.backends.iter().map(|backend| backend.share).collect();
+            let farthest = split.farthest(&shares);
+            return Some(format!("in turns: at most {farthest:.1} connections from the exact share"));
+        }
+        Some(match (split.is_explainable(), split.chance) {
+            (Some(true), Some(chance)) => format!("the deviation is explainable by chance (p = {chance:.2})"),
+            (Some(false), Some(chance)) => {
+                format!("the deviation is NOT explainable by chance (p = {chance:.0e})")
+            }
+            _ => "too few connections to tell whether the deviation is chance".to_owned(),
+        })
+    }
+
+    /// Whether something else than chance has been at work where the backends are chosen by chance.
+    pub fn is_off(&self) -> bool {
+        let explainable = self.split.as_ref().and_then(Split::is_explainable);
+        self.backends.len() > 1 && !self.is_in_turns() && explainable == Some(false)
+    }
+
+    fn is_in_turns(&self) -> bool {
+        self.selection == "even"
+    }
 }
 
 /// What became of the connections to one backendRef.

@@ -43,6 +43,10 @@ impl Collector for OwnMetrics {
         self.family(encoder, what, |it| gauge(it.traces().taken))?;
         let what = ("admin_trace_listeners_limit", "How many may listen.");
         self.family(encoder, what, |it| gauge(it.traces().limit))?;
+        let what = ("admin_page_listeners", "Those of them that are told what the page draws.");
+        self.family(encoder, what, |it| gauge(it.pages().taken))?;
+        let what = ("admin_page_listeners_limit", "How many may be told.");
+        self.family(encoder, what, |it| gauge(it.pages().limit))?;
         let lost = ConstCounter::new(logging::lost());
         let help = "Lines of the log that could not be written.";
         lost.encode(encoder.encode_descriptor("log_lines_lost", help, None, lost.metric_type())?)
