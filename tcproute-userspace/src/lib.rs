@@ -35,6 +35,7 @@ pub mod service_manager;
 pub mod sidecar;
 mod sockopt;
 pub mod sources;
+mod top;
 pub mod trace;
 pub mod version;
 pub mod workloads;

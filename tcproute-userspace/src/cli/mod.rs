@@ -21,6 +21,7 @@ mod signals;
 mod stats;
 mod status;
 mod text;
+mod top;
 mod trace;
 mod uncovered;
 mod validate;
@@ -72,6 +73,8 @@ enum Command {
     Status(status::Status),
     /// Show how connections are split, against how they should be, and what became of them.
     Stats(stats::Stats),
+    /// Show routes by rate on the whole terminal, with what fails, until it is quit.
+    Top(top::Top),
     /// Show decisions as they are made, and what comes of each.
     Trace(trace::Trace),
     /// Check files, and tell every violation in them.
@@ -321,7 +324,9 @@ impl Command {
             | Self::Detach(_) => {
                 logging::start(LevelFilter::WARN, false, Writing::AtOnce);
             }
-            Self::Validate(_)
+            // Lines of a log would be written over its screen.
+            Self::Top(_)
+            | Self::Validate(_)
             | Self::Doctor(_)
             | Self::Bugreport(_)
             | Self::Config(_)
@@ -335,6 +340,7 @@ impl Command {
             Self::Diff(diff) => diff.run().await,
             Self::Status(status) => status.run().await,
             Self::Stats(stats) => stats.run().await,
+            Self::Top(top) => Box::pin(top.run()).await,
             Self::Trace(trace) => trace.run().await,
             Self::Validate(validate) => validate.run().await,
             Self::Doctor(doctor) => doctor.run().await,

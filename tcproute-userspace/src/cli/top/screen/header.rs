@@ -1,0 +1,69 @@
+//! Two lines: the daemon, and what is shown of it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ratatui::style::Style;
+
+use super::{
+    look::Look,
+    text::{age, per_second},
+};
+use crate::{
+    cli::top::app::{App, Daemon, Lost},
+    escaped::Escaped,
+};
+
+pub(super) fn lines(app: &App, look: Look) -> [(String, Style); 2] {
+    [daemon(app, look), rates(app, look)]
+}
+
+fn daemon(app: &App, look: Look) -> (String, Style) {
+    let Some(Daemon { version, started, is_ready, workloads, rejected, warnings, .. }) = &app.daemon else {
+        return (String::new(), look.title());
+    };
+    let up = Duration::try_from(Timestamp::now().duration_since(*started)).unwrap_or_default();
+    let ready = if *is_ready { "ready" } else { "NOT READY" };
+    let mut text = format!(
+        "tcproute {} on {}, {ready}, up {}, {workloads} workloads, {} routes",
+        Escaped(version),
+        Escaped(&app.host),
+        age(up),
+        app.model.rows().len()
+    );
+    for (count, what) in [(rejected, "rejected"), (warnings, "warnings")] {
+        if *count > 0 {
+            text = format!("{text}, {count} {what}");
+        }
+    }
+    (text, if *is_ready { look.title() } else { look.alarm() })
+}
+
+fn rates(app: &App, look: Look) -> (String, Style) {
+    if let Some(Lost { since, why }) = &app.lost {
+        let ago = age(app.now().saturating_sub(*since));
+        return (format!("OLD VALUES: no answer for {ago}: {}", Escaped(why)), look.alarm());
+    }
+    let totals = app.model.totals();
+    let rate = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), per_second);
+    let order = app.view.order;
+    let direction = if order.reversed { " reversed" } else { "" };
+    let mut text = format!(
+        "{} conn/s, {} failed/s, {} refused/s, {} ago; by {}{direction}",
+        rate(totals.rate),
+        rate(totals.failing),
+        rate(totals.refused),
+        age(app.now().saturating_sub(app.read)),
+        order.column.name()
+    );
+    let interval = app.interval().as_secs_f64();
+    let paused = app.is_paused();
+    text += &if paused { "; PAUSED".to_owned() } else { format!("; every {interval} s") };
+    if app.view.only_failing {
+        text += "; only failing";
+    }
+    if !app.view.filter.text().is_empty() {
+        text = format!("{text}; /{}", Escaped(app.view.filter.text()));
+    }
+    (text, if paused { look.notice() } else { Style::new() })
+}
