@@ -84,3 +84,53 @@ fn give_back_on_panic() {
         process::exit(FAILED.into());
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::Read as _,
+        process::{Command, Stdio},
+    };
+
+    use nix::{
+        pty::{Winsize, openpty},
+        sys::termios::tcgetattr,
+    };
+
+    use super::*;
+
+    /// Where this is set, the test below is the program that panics.
+    const PANICS: &str = "TCPROUTE_TEST_PANICS";
+
+    #[test]
+    fn a_panic_is_read_on_a_terminal_that_is_as_before() {
+        if std::env::var_os(PANICS).is_some() {
+            let _screen = Screen::open(Look::of("xterm", false).unwrap()).unwrap();
+            panic!("on purpose");
+        }
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(Some(&size), None).unwrap();
+        let before = tcgetattr(&pty.slave).unwrap();
+        let side = || Stdio::from(pty.slave.try_clone().unwrap());
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "cli::top::terminal::tests::a_panic_is_read_on_a_terminal_that_is_as_before"])
+            .args(["--nocapture", "--test-threads=1"])
+            .env(PANICS, "1")
+            .stdin(side())
+            .stdout(side())
+            .stderr(side())
+            .spawn()
+            .unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(FAILED.into()));
+        assert_eq!(tcgetattr(&pty.slave).unwrap(), before);
+        drop(pty.slave);
+        let mut written = Vec::new();
+        // The other side is gone: EIO.
+        let _ = File::from(pty.master).read_to_end(&mut written);
+        let written = String::from_utf8_lossy(&written);
+        let (_, after) = written.split_once("\x1b[?1049h").expect("it was taken");
+        let (_, after) = after.split_once("\x1b[?1049l").expect("it was given back");
+        assert!(after.contains("on purpose"), "{written:?}");
+    }
+}

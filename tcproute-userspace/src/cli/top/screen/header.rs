@@ -48,22 +48,21 @@ fn rates(app: &App, look: Look) -> (String, Style) {
     let rate = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), per_second);
     let order = app.view.order;
     let direction = if order.reversed { " reversed" } else { "" };
-    let mut text = format!(
-        "{} conn/s, {} failed/s, {} refused/s, {} ago; by {}{direction}",
+    // What is left out comes first, so that it is seen where there is little room.
+    let paused = app.is_paused();
+    let filter = app.view.filter.text();
+    let filter = (!filter.is_empty()).then(|| format!("/{}", Escaped(filter)));
+    let notices = [paused.then(|| "PAUSED".to_owned()), filter];
+    let only_failing = app.view.only_failing.then(|| "only failing".to_owned());
+    let mut text: String = notices.into_iter().chain([only_failing]).flatten().map(|it| it + ", ").collect();
+    let interval = app.interval().as_secs_f64();
+    text += &format!(
+        "{} conn/s, {} failed/s, {} refused/s; by {}{direction}, every {interval} s, {} ago",
         rate(totals.rate),
         rate(totals.failing),
         rate(totals.refused),
-        age(app.now().saturating_sub(app.read)),
-        order.column.name()
+        order.column.name(),
+        age(app.now().saturating_sub(app.read))
     );
-    let interval = app.interval().as_secs_f64();
-    let paused = app.is_paused();
-    text += &if paused { "; PAUSED".to_owned() } else { format!("; every {interval} s") };
-    if app.view.only_failing {
-        text += "; only failing";
-    }
-    if !app.view.filter.text().is_empty() {
-        text = format!("{text}; /{}", Escaped(app.view.filter.text()));
-    }
     (text, if paused { look.notice() } else { Style::new() })
 }

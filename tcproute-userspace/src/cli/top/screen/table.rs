@@ -139,11 +139,11 @@ fn scroll(app: &mut App, room: usize) {
 fn lines(row: &Row, is_selected: bool, columns: &Columns) -> Vec<(String, bool)> {
     let mark = if is_selected { '>' } else { ' ' };
     let key = &row.key;
-    let name = format!("{} → {} ", Escaped(&key.dataplane), Escaped(&row.service));
+    let name = format!("{} → {}", Escaped(&key.dataplane), Escaped(&row.service));
     // The address is short, and always tells routes apart.
     let dialled = key.dialled.to_string();
-    let room = columns.title().saturating_sub(1 + dialled.len());
-    let title = format!("{mark}{}{dialled}", super::text::fit(&name, room));
+    let room = columns.title().saturating_sub(2 + dialled.len());
+    let title = format!("{mark}{} {dialled}", super::text::fit(&name, room));
     let one = match row.backends.as_slice() {
         [one] => Some(one),
         _ => None,
