@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     io::{ErrorKind, Read, Write},
+    num::NonZero,
     os::fd::OwnedFd,
     process::{Command, ExitStatus},
     thread,
@@ -23,7 +24,11 @@ use nix::{
 use crate::{patience, process::Process, wait_for};
 
 /// Columns and lines of a terminal as there are many.
-const SIZE: (u16, u16) = (80, 24);
+const SIZE: (NonZero<u16>, NonZero<u16>) = (nonzero(80), nonzero(24));
+
+const fn nonzero(number: u16) -> NonZero<u16> {
+    NonZero::new(number).expect("it is not 0")
+}
 
 /// How often it is looked at.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -42,7 +47,7 @@ impl Screen {
     /// Starts the program on a terminal of 80 × 24.
     pub fn start(command: &mut Command) -> Self {
         let (columns, lines) = SIZE;
-        let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize { ws_row: lines.get(), ws_col: columns.get(), ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).expect("there are pseudo-terminals");
         let before = tcgetattr(&pty.slave).expect("a terminal has attributes");
         fcntl(&pty.master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("a terminal can be read so");

@@ -79,7 +79,7 @@ fn routes_are_shown_by_rate_with_split_and_failures() {
     let setup = Setup::new();
     let _daemon = setup.daemon(&[]);
     let mut screen = setup.top(&[]);
-    screen.wait_for_line(&["tcproute", "ready", "1 workloads, 2 routes"]);
+    screen.wait_for_line(&["tcproute", "ready", "1 workload, 2 routes"]);
     ask(&setup.cgroup, setup.split, 40);
     knock(&setup.cgroup, setup.closed, 4);
     // In turns, so to the connection.
@@ -89,6 +89,7 @@ fn routes_are_shown_by_rate_with_split_and_failures() {
     assert!(text.lines().any(|line| line.contains("v=b") && line.contains(" 10.0  10.0 ")), "{text}");
     let of = |text: &str, name: &str| text.lines().position(|line| line.contains(name));
     assert!(of(&text, "web → db").unwrap() < of(&text, "web → closed").unwrap(), "by rate: {text}");
+    assert!(!text.contains("-0.0"), "{text}");
     screen.wait_for_line(&["web → closed", &setup.closed.to_string(), "refused "]);
 
     screen.type_in("/closed");
@@ -111,6 +112,7 @@ fn a_trace_and_a_description_are_a_key_away() {
     let setup = Setup::new();
     let _daemon = setup.daemon(&[]);
     let mut screen = setup.top(&[]);
+    screen.wait_for_line(&["web → closed"]);
     screen.type_in("/db\r");
     screen.wait_for_line(&[">web → db"]);
     screen.type_in("t");

@@ -136,10 +136,12 @@ fn row(key: Key, route: &RouteOutcomes, track: &Track, out: &OutOf, totals: &mut
         let failures = counted.as_ref().map(failures);
         let observed = all.zip(*counted).map(|(all, it)| float(it.outcomes.chosen()) / float(all));
         let latency = counted.map(|it| it.outcomes.latency).unwrap_or_default();
-        let failing = failures.as_ref().map(|all| all.iter().map(|(_, rate)| rate).sum());
-        let refused = failures
-            .as_ref()
-            .map(|all| all.iter().filter(|(cause, _)| cause.is_refusal()).map(|(_, rate)| rate).sum());
+        let sum = |is_meant: fn(Cause) -> bool| {
+            let meant = failures.as_ref()?.iter().filter(|(cause, _)| is_meant(*cause));
+            // Not by `sum`, which is -0 of none.
+            Some(meant.fold(0.0, |sum, (_, rate)| sum + rate))
+        };
+        let (failing, refused) = (sum(|_| true), sum(Cause::is_refusal));
         add(&mut row.rate, rate);
         add(&mut row.failing, failing);
         add(&mut totals.rate, rate);

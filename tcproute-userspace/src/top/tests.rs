@@ -240,6 +240,7 @@ proptest! {
             prop_assert!(is_near(of(totals.failing), sum(|row| row.failing)));
             prop_assert!(is_near(of(totals.rate) * seconds, all));
             prop_assert!(is_near(of(totals.failing) * seconds, failed));
+            prop_assert!(of(totals.failing).is_sign_positive() && of(totals.refused).is_sign_positive());
             for row in model.rows() {
                 let rates = row.backends.iter().filter_map(|backend| backend.rate);
                 prop_assert!(rates.clone().all(|rate| rate >= 0.0));

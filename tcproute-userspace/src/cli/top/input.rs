@@ -64,6 +64,8 @@ pub(super) fn action(key: KeyEvent, mode: Mode) -> Option<Action> {
     if key.modifiers.contains(KeyModifiers::CONTROL) {
         return match key.code {
             KeyCode::Char('c') => Some(Action::Quit),
+            // Enter, typed before the terminal was taken.
+            KeyCode::Char('j') => action(KeyEvent::from(KeyCode::Enter), mode),
             KeyCode::Char('u') if mode == Mode::Typing => Some(Action::Close),
             KeyCode::Char('f') => Some(Action::Page(1)),
             KeyCode::Char('b') => Some(Action::Page(-1)),
@@ -123,6 +125,8 @@ mod tests {
         for mode in [Mode::Keys, Mode::Typing] {
             let key = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
             assert_eq!(action(key, mode), Some(Action::Quit), "{mode:?}");
+            let key = KeyEvent::new(KeyCode::Char('j'), KeyModifiers::CONTROL);
+            assert_eq!(action(key, mode), press(KeyCode::Enter, mode), "{mode:?}");
             assert_eq!(press(KeyCode::Down, mode), Some(Action::Move(1)));
         }
     }

@@ -25,18 +25,24 @@ fn daemon(app: &App, look: Look) -> (String, Style) {
     let up = Duration::try_from(Timestamp::now().duration_since(*started)).unwrap_or_default();
     let ready = if *is_ready { "ready" } else { "NOT READY" };
     let mut text = format!(
-        "tcproute {} on {}, {ready}, up {}, {workloads} workloads, {} routes",
+        "tcproute {} on {}, {ready}, up {}, {}, {}",
         Escaped(version),
         Escaped(&app.host),
         age(up),
-        app.model.rows().len()
+        number_of(*workloads, "workload"),
+        number_of(app.model.rows().len(), "route")
     );
-    for (count, what) in [(rejected, "rejected"), (warnings, "warnings")] {
-        if *count > 0 {
-            text = format!("{text}, {count} {what}");
-        }
+    if *rejected > 0 {
+        text = format!("{text}, {rejected} rejected");
+    }
+    if *warnings > 0 {
+        text = format!("{text}, {}", number_of(*warnings, "warning"));
     }
     (text, if *is_ready { look.title() } else { look.alarm() })
+}
+
+fn number_of(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn rates(app: &App, look: Look) -> (String, Style) {
