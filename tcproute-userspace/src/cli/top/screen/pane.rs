@@ -7,7 +7,11 @@ use ratatui::{
     widgets::{Paragraph, Wrap},
 };
 
-use super::{look::Look, put, text::fit};
+use super::{
+    look::Look,
+    put,
+    text::{fit, target},
+};
 use crate::{
     cli::top::{
         app::{App, Pane, Trace},
@@ -89,9 +93,8 @@ fn told(Connection { decision, outcome, microseconds }: &Connection) -> String {
     };
     let outcome = outcome.name().to_owned() + &took;
     let backend = decision.backend.as_deref().unwrap_or("-");
-    // There is little room, and the kind says little.
-    let backend = backend.split_once(' ').map_or(backend, |(_, name)| name);
-    let (command, backend) = (Escaped(fit(&decision.command, 16)), Escaped(backend));
+    let (command, backend) =
+        (Escaped(fit(&decision.command, 16)), Escaped(target(backend, &decision.service)));
     format!("{time} {pid:>7} {command:<10} {endpoint:<21} {outcome:<20} {backend}")
 }
 

@@ -5,7 +5,7 @@ use ratatui::{Frame, layout::Rect, style::Style};
 use super::{
     look::Look,
     put,
-    text::{bar, filled, fit_end, latency, per_second, right, share},
+    text::{bar, filled, fit_end, latency, per_second, right, share, target},
 };
 use crate::{
     cli::top::app::App,
@@ -168,7 +168,7 @@ fn is_failing(backend: &Backend) -> bool {
 }
 
 fn backend_line(row: &Row, backend: &Backend, columns: &Columns) -> String {
-    let name = Escaped(target(row, backend)).to_string();
+    let name = Escaped(target(&backend.target, &row.service)).to_string();
     let mut text = filled(&format!("   {}", fit_end(&name, columns.name.saturating_sub(3))), columns.name);
     text += &right(&share(backend.share), columns.configured);
     text += &right(&backend.observed.map_or_else(|| "-".to_owned(), share), columns.observed);
@@ -177,15 +177,6 @@ fn backend_line(row: &Row, backend: &Backend, columns: &Columns) -> String {
     text += &right(&latency(&backend.latency, 0.5), columns.p50);
     text += &right(&latency(&backend.latency, 0.99), columns.p99);
     text + &cell(&failures(backend, columns.failures), columns.failures)
-}
-
-/// Without the kind, and without the service where that is the route's: the rest tells backendRefs apart.
-fn target<'a>(row: &Row, backend: &'a Backend) -> &'a str {
-    let name = backend.target.split_once(' ').map_or(backend.target.as_str(), |(_, name)| name);
-    name.strip_prefix(row.service.as_str())
-        .and_then(|rest| rest.strip_prefix(' '))
-        .filter(|rest| !rest.is_empty())
-        .unwrap_or(name)
 }
 
 fn number(rate: Option<f64>) -> String {

@@ -287,6 +287,7 @@ fn a_trace_shows_connections_of_the_selected_route() {
         assert_eq!(told.len(), 2, "one that was pending has one line: {shown}");
         if size.0 >= 80 {
             assert!(told[0].contains(r"psql\u{1b}") && told[0].contains("established 1.5 ms"), "{shown}");
+            assert!(told[0].ends_with(" v=a"), "{shown}");
             assert!(told[1].contains("127.0.1.1:80") && told[1].contains("refused"), "{shown}");
         }
         app.hear(Heard::Ended("the daemon has ended".to_owned()));

@@ -53,6 +53,14 @@ fn cut(letters: impl Iterator<Item = char>, width: usize) -> (Vec<char>, usize) 
     (all, taken)
 }
 
+/// The target of a backendRef without its kind, and without the service where that is the route's: the rest tells
+/// backendRefs apart.
+pub(super) fn target<'a>(target: &'a str, service: &str) -> &'a str {
+    let name = target.split_once(' ').map_or(target, |(_, name)| name);
+    let rest = name.strip_prefix(service).and_then(|rest| rest.strip_prefix(' '));
+    rest.filter(|rest| !rest.is_empty()).unwrap_or(name)
+}
+
 /// A rate.
 pub(in crate::cli::top) fn per_second(rate: f64) -> String {
     match rate {
@@ -124,6 +132,13 @@ mod tests {
             (filled("ab", 4), right("ab", 4), filled("語語", 3)),
             ("ab  ".into(), "  ab".into(), "語…".into())
         );
+    }
+
+    #[test]
+    fn a_target_is_what_tells_it_apart() {
+        let of = |text| target(text, "db");
+        assert_eq!(of("MeshServiceSubset db v=a zone=x"), "v=a zone=x");
+        assert_eq!([of("MeshService db"), of("MeshService db-2"), of("db")], ["db", "db-2", "db"]);
     }
 
     #[test]
