@@ -95,7 +95,7 @@ fn track(earlier: Track, route: &RouteOutcomes, seconds: f64, span: f64) -> Trac
     let next = |backend: &BackendOutcomes, window: Option<Window>| {
         let window = match (backend.outcomes, window) {
             (None, _) => None,
-            (Some(outcomes), None) => Some(Window::new(outcomes)),
+            (Some(outcomes), None) => Some(Window::new(&outcomes)),
             (Some(outcomes), Some(mut window)) => {
                 window.take(&outcomes, seconds, span);
                 Some(window)

@@ -27,8 +27,8 @@ pub(super) struct Counted {
 
 impl Window {
     /// What was counted before nobody can say when is no rate.
-    pub(super) const fn new(first: Outcomes) -> Self {
-        Self { last: first, steps: VecDeque::new() }
+    pub(super) const fn new(first: &Outcomes) -> Self {
+        Self { last: *first, steps: VecDeque::new() }
     }
 
     /// Takes the next reading, so many seconds after the last, and forgets what is longer ago than `span`.
@@ -130,7 +130,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_rate_is_that_of_the_last_while() {
-        let mut window = Window::new(attempted(1000));
+        let mut window = Window::new(&attempted(1000));
         assert_eq!(rate(&window), None, "of what was before nobody knows when it was");
         window.take(&attempted(1010), 2.0, 4.0);
         assert_eq!(rate(&window), Some(5.0));
@@ -146,7 +146,7 @@ pub(super) mod tests {
 
     #[test]
     fn counters_that_begin_anew_count_nothing_twice() {
-        let mut window = Window::new(attempted(1000));
+        let mut window = Window::new(&attempted(1000));
         window.take(&attempted(3), 1.0, 1.0);
         assert_eq!(rate(&window), None);
         window.take(&attempted(10), 1.0, 1.0);

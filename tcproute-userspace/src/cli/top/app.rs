@@ -37,6 +37,15 @@ pub(super) struct Daemon {
     pub(super) changed: Option<Timestamp>,
 }
 
+/// Which daemon, and when something outside changed last for it: routes are the same as long as it is the same.
+type Moment = (Timestamp, Option<Timestamp>);
+
+impl Daemon {
+    const fn moment(&self) -> Moment {
+        (self.started, self.changed)
+    }
+}
+
 /// A question to the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -122,7 +131,7 @@ pub(super) struct App {
     now: Duration,
     over: bool,
     /// As of what change the routes are, or were asked for.
-    routes_of: Option<Option<Timestamp>>,
+    routes_of: Option<Moment>,
 }
 
 impl App {
@@ -164,8 +173,6 @@ impl App {
             Answer::Reading(Err(error)) => {
                 let since = self.lost.as_ref().map_or(self.now, |lost| lost.since);
                 self.lost = Some(Lost { since, why: format!("{error:#}") });
-                // The next daemon has other ones.
-                self.routes_of = None;
             }
             Answer::Routes(routes) => self.routes = Some(routes.map_err(|error| format!("{error:#}"))),
         }
@@ -274,12 +281,12 @@ impl App {
 
     /// Whether a description is open that may be of other routes than those in force.
     pub(super) fn wants_routes(&self) -> bool {
-        let changed = self.daemon.as_ref().map(|daemon| daemon.changed);
-        matches!(self.pane, Some(Pane::Description(_))) && self.lost.is_none() && self.routes_of != changed
+        let moment = self.daemon.as_ref().map(Daemon::moment);
+        matches!(self.pane, Some(Pane::Description(_))) && self.lost.is_none() && self.routes_of != moment
     }
 
     pub(super) fn routes_are_asked(&mut self) {
-        self.routes_of = self.daemon.as_ref().map(|daemon| daemon.changed);
+        self.routes_of = self.daemon.as_ref().map(Daemon::moment);
     }
 
     /// Of what rates are.

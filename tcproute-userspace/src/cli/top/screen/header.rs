@@ -20,7 +20,7 @@ pub(super) fn lines(app: &App, look: Look) -> [(String, Style); 2] {
 
 fn daemon(app: &App, look: Look) -> (String, Style) {
     let Some(Daemon { version, started, is_ready, workloads, rejected, warnings, .. }) = &app.daemon else {
-        return (String::new(), look.title());
+        return (String::new(), Look::title());
     };
     let up = Duration::try_from(Timestamp::now().duration_since(*started)).unwrap_or_default();
     let ready = if *is_ready { "ready" } else { "NOT READY" };
@@ -38,7 +38,7 @@ fn daemon(app: &App, look: Look) -> (String, Style) {
     if *warnings > 0 {
         text = format!("{text}, {}", number_of(*warnings, "warning"));
     }
-    (text, if *is_ready { look.title() } else { look.alarm() })
+    (text, if *is_ready { Look::title() } else { look.alarm() })
 }
 
 fn number_of(count: usize, what: &str) -> String {
@@ -60,10 +60,10 @@ fn rates(app: &App, look: Look) -> (String, Style) {
     let filter = (!filter.is_empty()).then(|| format!("/{}", Escaped(filter)));
     let notices = [paused.then(|| "PAUSED".to_owned()), filter];
     let only_failing = app.view.only_failing.then(|| "only failing".to_owned());
-    let mut text: String = notices.into_iter().chain([only_failing]).flatten().map(|it| it + ", ").collect();
+    let notices: String = notices.into_iter().chain([only_failing]).flatten().map(|it| it + ", ").collect();
     let interval = app.interval().as_secs_f64();
-    text += &format!(
-        "{} conn/s, {} failed/s, {} refused/s; by {}{direction}, every {interval} s, {} ago",
+    let text = format!(
+        "{notices}{} conn/s, {} failed/s, {} refused/s; by {}{direction}, every {interval} s, {} ago",
         rate(totals.rate),
         rate(totals.failing),
         rate(totals.refused),

@@ -29,7 +29,7 @@ impl Look {
         if self.colours { style.fg(colour) } else { style }
     }
 
-    pub(super) fn title(self) -> Style {
+    pub(super) fn title() -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
@@ -51,16 +51,16 @@ impl Look {
         self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Yellow)
     }
 
-    pub(super) fn route(self) -> Style {
+    pub(super) fn route() -> Style {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    pub(super) fn selected(self) -> Style {
+    pub(super) fn selected() -> Style {
         Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD)
     }
 
     /// What was read some time ago.
-    pub(super) fn old(self) -> Style {
+    pub(super) fn old() -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 }

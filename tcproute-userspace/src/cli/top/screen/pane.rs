@@ -29,16 +29,16 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, app: &mut App, look: Look) {
     match &mut app.pane {
         None => {}
         Some(Pane::Help) => {
-            put(frame, head, "── help ", look.title());
+            put(frame, head, "── help ", Look::title());
             frame.render_widget(Paragraph::new(help().join("\n")).wrap(Wrap { trim: false }), body);
         }
         Some(Pane::Trace(trace)) => {
-            put(frame, head, &title, look.title());
+            put(frame, head, &title, Look::title());
             draw_trace(frame, body, trace, look);
         }
         Some(Pane::Description(scrolled)) => {
             let scrolled = *scrolled;
-            put(frame, head, &title, look.title());
+            put(frame, head, &title, Look::title());
             let lines = app.selected().map_or_else(Vec::new, |row| description::lines(app, row));
             let last = u16::try_from(lines.len().saturating_sub(1)).unwrap_or(u16::MAX);
             let scrolled = scrolled.min(last);

@@ -87,12 +87,12 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, app: &mut App, look: Look) {
                 break;
             }
             let style = match (index, is_failing) {
-                (0, _) if is_selected => look.selected(),
+                (0, _) if is_selected => Look::selected(),
                 (_, true) => look.alarm(),
-                (0, _) => look.route(),
+                (0, _) => Look::route(),
                 _ => Style::new(),
             };
-            let style = if old { style.patch(look.old()) } else { style };
+            let style = if old { style.patch(Look::old()) } else { style };
             put(frame, Rect { y: line, height: 1, ..body }, &text, style);
             line += 1;
         }
