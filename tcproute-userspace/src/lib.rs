@@ -36,6 +36,7 @@ pub mod sidecar;
 mod sockets;
 mod sockopt;
 pub mod sources;
+mod top;
 pub mod trace;
 pub mod version;
 pub mod workloads;

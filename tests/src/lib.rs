@@ -24,6 +24,7 @@ pub mod prometheus;
 pub mod rewriter;
 pub mod routes;
 pub mod sample;
+pub mod screen;
 pub mod server;
 pub mod sidecar;
 pub mod steps;

@@ -22,6 +22,7 @@ mod signals;
 mod stats;
 mod status;
 mod text;
+mod top;
 mod trace;
 mod uncovered;
 mod validate;
@@ -75,6 +76,8 @@ enum Command {
     Status(status::Status),
     /// Show how connections are split, against how they should be, and what became of them.
     Stats(stats::Stats),
+    /// Show routes by rate on the whole terminal, with what fails, until it is quit.
+    Top(top::Top),
     /// Show decisions as they are made, and what comes of each.
     Trace(trace::Trace),
     /// Check files, and tell every violation in them.
@@ -325,7 +328,9 @@ impl Command {
             | Self::Detach(_) => {
                 logging::start(LevelFilter::WARN, false, Writing::AtOnce);
             }
-            Self::Validate(_)
+            // Lines of a log would be written over its screen.
+            Self::Top(_)
+            | Self::Validate(_)
             | Self::Doctor(_)
             | Self::Bugreport(_)
             | Self::Config(_)
@@ -340,6 +345,7 @@ impl Command {
             Self::Diff(diff) => diff.run().await,
             Self::Status(status) => status.run().await,
             Self::Stats(stats) => stats.run().await,
+            Self::Top(top) => Box::pin(top.run()).await,
             Self::Trace(trace) => trace.run().await,
             Self::Validate(validate) => validate.run().await,
             Self::Doctor(doctor) => doctor.run().await,
