@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 
 use super::{
     Code, Found, Input, Scope,
-    known::{Mesh, by_tag, inbound},
+    known::{Mesh, Service, by_tag, inbound},
     names, refs,
 };
-use crate::resources::{BackendRef, MeshName, MeshTcpRoute, Pairs, ServiceBy, ServiceKind, Tags, To};
+use crate::resources::{
+    BackendRef, MeshName, MeshTcpRoute, Pairs, ServiceBy, ServiceKind, Tags, To, nearest,
+};
 
 /// So many endpoints are looked at to tell what else there is.
 const LOOKED_AT: usize = 100;
@@ -41,7 +43,7 @@ pub(super) fn check(input: &Input<'_>, found: &mut Found) {
 fn meshes_with_servers<'a>(input: &Input<'a>) -> BTreeSet<&'a MeshName> {
     let is_served = |route: &MeshTcpRoute| {
         let mesh = input.known.mesh(&route.header.mesh);
-        let has = |name: &str| mesh.services.get(name).is_some_and(super::known::Service::has_endpoints);
+        let has = |name: &str| mesh.services.get(name).is_some_and(Service::has_endpoints);
         (input.scope == Scope::Whole && mesh.has_dataplanes)
             || refs(route).any(|(_, one, _)| by_tag(&one.target).is_some_and(|(name, _)| has(name)))
     };
@@ -58,7 +60,7 @@ fn lacking<'a>(
     let mesh = &route.header.mesh;
     let known = input.known.mesh(mesh);
     let Some((name, subset)) = by_tag(&one.target) else { return lacks_resource(known, one, input.scope) };
-    let has_some = known.services.get(name).is_some_and(super::known::Service::has_endpoints);
+    let has_some = known.services.get(name).is_some_and(Service::has_endpoints);
     if input.known.has_endpoint(mesh, name, subset)
         || known.has_resource(ServiceKind::MeshService, name)
         || !has_some && !served.contains(mesh)
@@ -89,7 +91,7 @@ fn hint(input: &Input<'_>, mesh: &MeshName, one: &BackendRef) -> String {
         let values: BTreeSet<&str> = tags.iter().filter_map(|tags| tags.get(key)).collect();
         if values.is_empty() && !tags.is_empty() {
             let keys: BTreeSet<&str> = tags.iter().flat_map(|tags| tags.iter().map(|(key, _)| key)).collect();
-            let near = crate::resources::nearest(key, keys);
+            let near = nearest(key, keys);
             let near = near.map(|near| format!(", did you mean {near}?")).unwrap_or_default();
             return format!("; its endpoints have no tag {key}{near}");
         }

@@ -35,7 +35,7 @@ pub(super) struct Mesh<'a> {
     tagged: FxHashMap<(&'a str, &'a str), Vec<Tagged<'a>>>,
     named: FxHashMap<&'a str, Vec<&'a Dataplane>>,
     labelled: FxHashMap<(&'a str, &'a str), Vec<&'a Dataplane>>,
-    /// Names of services with endpoints, and of all that route's targetRefs may name.
+    /// The names of services with endpoints, and of those that targetRefs of routes may name: made when first asked.
     served: OnceCell<Names<'a>>,
     selectable: OnceCell<Names<'a>>,
 }
@@ -52,6 +52,7 @@ pub(super) struct Service<'a> {
     is_gateway: bool,
 }
 
+#[derive(Clone, Copy)]
 struct Tagged<'a> {
     dataplane: &'a Dataplane,
     tags: &'a Tags,
@@ -179,9 +180,8 @@ impl<'a> Mesh<'a> {
     }
 
     fn tag(&mut self, tagged: Tagged<'a>) {
-        let Tagged { dataplane, tags, is_inbound } = tagged;
-        for pair in tags {
-            self.tagged.entry(pair).or_default().push(Tagged { dataplane, tags, is_inbound });
+        for pair in tagged.tags {
+            self.tagged.entry(pair).or_default().push(tagged);
         }
     }
 

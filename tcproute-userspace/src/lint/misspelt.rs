@@ -4,10 +4,9 @@
 //! Names are often made to differ by little: `db-1` and `db-2`, `order` and `orders`, `cache-a` and `cache-b`. So a
 //! slip is one in a word of four letters and more, not in a digit, and not an `s` at the end.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::BuildHasher};
 
 use rustc_hash::FxBuildHasher;
-use std::hash::BuildHasher;
 
 /// Words that are shorter are too much alike.
 const SHORTEST: usize = 4;

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use known::Known;
 
 use crate::{
-    resources::{Identity, Labels, MeshTcpRoute, Resources, Rule},
+    resources::{BackendRef, Identity, Key, Labels, MeshTcpRoute, Resources, Rule, To},
     routing,
 };
 
@@ -94,7 +94,7 @@ impl Found {
     fn add(
         &mut self,
         code: Code,
-        object: (&'static str, &crate::resources::Key),
+        object: (&'static str, &Key),
         labels: &Labels,
         field: impl Into<String>,
         message: impl Into<String>,
@@ -124,9 +124,7 @@ fn refs_field(to: usize) -> String {
 }
 
 /// The backendRefs of a route, with their entry and their field.
-fn refs(
-    route: &MeshTcpRoute,
-) -> impl Iterator<Item = (&crate::resources::To, &crate::resources::BackendRef, String)> {
+fn refs(route: &MeshTcpRoute) -> impl Iterator<Item = (&To, &BackendRef, String)> {
     route.to.iter().enumerate().flat_map(|(i, to)| {
         let refs = match &to.rule {
             Rule::Backends(refs) => refs.as_slice(),

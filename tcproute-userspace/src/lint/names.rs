@@ -1,12 +1,14 @@
 //! TCP009: a name that differs by a letter from one that is there, while itself it is not.
 
+use std::collections::HashSet;
+
 use super::{
     Code, Found, Input, Scope,
     known::{Mesh, Service, by_tag, labels},
     misspelt::is_slip,
     refs,
 };
-use crate::resources::{Dataplane, MeshTcpRoute, Selector, ServiceName, To};
+use crate::resources::{Dataplane, MeshTcpRoute, Selector, ServiceKind, ServiceName, To};
 
 pub(super) fn check(input: &Input<'_>, found: &mut Found) {
     // What is refused may have the name.
@@ -51,7 +53,7 @@ pub(super) fn misspelt_selector<'a>(known: &Mesh<'a>, selector: &'a Selector) ->
 /// either, the one that is dialled.
 pub(super) fn meant<'a>(known: &Mesh<'a>, name: &str, to: Option<&'a To>) -> Option<&'a str> {
     if known.services.get(name).is_some_and(Service::has_endpoints)
-        || known.has_resource(crate::resources::ServiceKind::MeshService, name)
+        || known.has_resource(ServiceKind::MeshService, name)
     {
         return None;
     }
@@ -66,7 +68,7 @@ fn outbounds(input: &Input<'_>, found: &mut Found) {
         let names = route.to.iter().filter_map(|to| to.service.tag().cloned());
         names.map(move |name| (mesh.clone(), name)).collect::<Vec<_>>()
     };
-    let led: std::collections::HashSet<_> = input.tcp_routes().flat_map(|route| named(route)).collect();
+    let led: HashSet<_> = input.tcp_routes().flat_map(|route| named(route)).collect();
     for dataplane in input.resources.dataplanes.values() {
         let known = input.known.mesh(&dataplane.mesh);
         for (i, outbound) in dataplane.outbounds.iter().enumerate() {

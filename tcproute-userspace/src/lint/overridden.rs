@@ -20,7 +20,16 @@ struct Rank<'a> {
     selector: &'a Selector,
     service: &'a ServiceRef,
     /// What later versions look at besides: routes of several owners are layers that are meant.
-    owner: Option<(Option<&'a str>, Zone<'a>, Origin, Role, Option<ProxyType>)>,
+    owner: Option<Owner<'a>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Owner<'a> {
+    namespace: Option<&'a str>,
+    zone: Zone<'a>,
+    origin: Origin,
+    role: Role,
+    proxies: Option<ProxyType>,
 }
 
 type Entry<'a> = (&'a MeshTcpRoute, usize);
@@ -62,7 +71,14 @@ pub(super) fn check(input: &Input<'_>, found: &mut Found) {
 
 fn rank<'a>(compat: Compat, route: &'a MeshTcpRoute, service: &'a ServiceRef) -> Rank<'a> {
     let PolicyHeader { mesh, meta, origin, role, proxies, .. } = &route.header;
-    let owner = compat.is_later().then(|| (meta.namespace(), meta.zone(), *origin, *role, *proxies));
+    let owner = || Owner {
+        namespace: meta.namespace(),
+        zone: meta.zone(),
+        origin: *origin,
+        role: *role,
+        proxies: *proxies,
+    };
+    let owner = compat.is_later().then(owner);
     Rank { mesh, selector: &route.selector, service, owner }
 }
 

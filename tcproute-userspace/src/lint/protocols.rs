@@ -1,6 +1,6 @@
 //! TCP006: a service whose endpoints differ in protocol, so that all of it counts as what they have in common.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     Code, Found, Input,
@@ -27,7 +27,7 @@ pub(super) fn check(input: &Input<'_>, found: &mut Found) {
             let fewest = counts.iter().min_by_key(|(_, count)| **count).map(|(protocol, _)| protocol.clone());
             let common = routing::common(protocols(service)).unwrap_or(DEFAULT);
             let mut counted: Vec<(&String, &usize)> = counts.iter().collect();
-            counted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+            counted.sort_by_key(|(_, count)| Reverse(**count));
             let counted: Vec<String> =
                 counted.into_iter().map(|(protocol, count)| format!("{count} of {protocol}")).collect();
             let counted = counted.join(", ");

@@ -99,10 +99,9 @@ pub(super) fn all(judged: &Judged) -> impl Iterator<Item = Finding> {
 fn of_error(error: &InputError, rule: Rule, level: Level) -> Finding {
     let InputError { file, at, path, message, .. } = error;
     // What is told of a server stands under a name, which is no file.
-    let (file, subject) = match at.is_some() || file.exists() {
-        true => (Some(file.clone()), None),
-        false => (None, Some(file.display().to_string())),
-    };
+    let is_file = at.is_some() || file.exists();
+    let subject = (!is_file).then(|| file.display().to_string());
+    let file = is_file.then(|| file.clone());
     Finding { rule, level, file, at: *at, subject, message: with_path(path, message) }
 }
 

@@ -1,10 +1,9 @@
 //! SARIF 2.1.0, as code scanning and editors read it (<https://docs.oasis-open.org/sarif/sarif/v2.1.0/>).
 
-use std::path::Path;
+use std::{os::unix::ffi::OsStrExt, path::Path};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::Serialize;
-use std::os::unix::ffi::OsStrExt;
 
 use super::finding::{Finding, Level, Rule, plain};
 use crate::lint::Code;
