@@ -21,6 +21,7 @@ pub mod doctor;
 pub mod drain;
 mod escaped;
 pub mod known;
+pub mod lint;
 mod logging;
 pub mod memory;
 mod netlink;

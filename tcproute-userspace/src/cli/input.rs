@@ -121,6 +121,11 @@ impl SourceArguments {
         !self.sources.is_empty() || self.control_plane.is_given()
     }
 
+    /// Whether a server is asked, which has all that there is of a mesh.
+    pub(super) fn has_server(&self) -> Result<bool, BadUsage> {
+        Ok(self.kinds()?.iter().any(|kind| *kind != SourceKind::Files))
+    }
+
     /// Whether the routes are of a cluster.
     pub(super) fn in_cluster(&self) -> Result<bool, BadUsage> {
         Ok(self.kinds()?.contains(&SourceKind::Kubernetes))

@@ -58,7 +58,7 @@ pub struct Meta {
 }
 
 /// The part of a mesh that a resource belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Zone<'a> {
     /// No single one: it comes from the global control plane.
     All,
@@ -88,7 +88,7 @@ pub struct PolicyHeader {
 }
 
 /// Where a policy comes from (label `kuma.io/origin`), from weak to strong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// The global control plane.
     Global,
@@ -99,7 +99,7 @@ pub enum Origin {
 }
 
 /// What a policy is for (label `kuma.io/policy-role`), from weak to strong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Everybody, from the operator of the mesh; also where nothing is said.
     System,

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The top-level targetRef: which proxies a policy is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Selector {
     /// All proxies of the mesh.
     Mesh,
@@ -30,7 +30,7 @@ pub enum Selector {
 }
 
 /// Dataplane resources: all of them, or those that fit each field that is set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct DataplaneRef {
     /// The one with this name.
     pub name: Option<String>,
@@ -43,7 +43,7 @@ pub struct DataplaneRef {
 }
 
 /// The two types of proxies that a policy may tell apart (`proxyTypes`, Kuma 2.5 to 2.14).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProxyType {
     /// Beside a workload.
     Sidecar,
@@ -52,7 +52,7 @@ pub enum ProxyType {
 }
 
 /// A service as `to` and `backendRefs` name it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ServiceRef {
     /// The kind that is written.
     pub kind: ServiceKind,
@@ -74,7 +74,7 @@ pub enum ServiceKind {
 }
 
 /// How a service is named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ServiceBy {
     /// By its name, and the namespace of the resource.
     Name(ServiceName, Option<Arc<str>>),
@@ -83,7 +83,7 @@ pub enum ServiceBy {
 }
 
 /// A port of a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PortRef {
     /// By its number.
     Number(u16),

@@ -37,6 +37,7 @@ pub use explain::{Considered, Explanation, UnknownService, Verdict};
 pub use find::UnknownDataplane;
 pub(crate) use find::find;
 pub use kept::KeptKinds;
+pub(crate) use protocol::{common, is_http};
 pub use resolved::{Action, Bypass, DataplaneRoutes, Destination, Plaintext, ResolvedBackend, ResolvedRoute};
 pub use resolver::Resolver;
 pub use routes::Routes;

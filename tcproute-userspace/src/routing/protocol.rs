@@ -12,7 +12,7 @@ const STACKS: [(&str, &[&str]); 5] = [
 /// The protocol that all endpoints share, `None` if there is none: equal tags stand, whatever they say;
 /// different ones give the highest protocol common to their stacks; one that is missing or unknown beside
 /// others gives none.
-pub(super) fn common<'a>(tags: impl Iterator<Item = Option<&'a str>>) -> Option<&'a str> {
+pub(crate) fn common<'a>(tags: impl Iterator<Item = Option<&'a str>>) -> Option<&'a str> {
     let mut tags = tags.map(|tag| tag.map(canonical));
     let first = tags.next()??;
     tags.try_fold(first, |so_far, tag| {
@@ -40,7 +40,7 @@ fn stack(protocol: &str) -> Option<&'static [&'static str]> {
 }
 
 /// Whether the proxy routes requests of this protocol, and not connections.
-pub(super) fn is_http(protocol: Option<&str>) -> bool {
+pub(crate) fn is_http(protocol: Option<&str>) -> bool {
     matches!(protocol, Some("http" | "http2" | "grpc"))
 }
 

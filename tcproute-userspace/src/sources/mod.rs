@@ -25,7 +25,7 @@ pub use documents::{
     settings::{Setting, settings},
 };
 pub use error::{InputError, InputErrors};
-pub use files::{Reading, load, parse, read};
+pub use files::{FieldPlace, Reading, Written, load, parse, read};
 
 pub use together::{SourceState, Sources};
 

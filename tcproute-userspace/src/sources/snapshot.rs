@@ -18,7 +18,7 @@ use tokio::{sync::watch, time::Instant};
 use super::{InputError, last_good::Keeping, name::SourceName};
 use crate::{
     policy::Compat,
-    resources::{Identity, Mesh, MtlsMode, Resources},
+    resources::{Identity, Mesh, MeshHttpRoute, MeshTcpRoute, MtlsMode, Resources},
 };
 
 /// A source: what it said last.
@@ -114,6 +114,11 @@ pub struct Kept {
 }
 
 impl Snapshot {
+    /// Whether something is refused that others may be about.
+    pub fn lacks(&self) -> bool {
+        self.rejected.iter().any(|(subject, rejection)| !rejection.kept && subject.is_missed())
+    }
+
     /// What routes are made from. A Mesh that cannot be used and never could counts as one with mTLS: no plaintext may
     /// go to servers that do not take it.
     pub fn for_routing(&self) -> Resources {
@@ -155,6 +160,11 @@ impl Subject {
             Self::Resource(identity) => Some(identity.kind),
             Self::Place(_) => None,
         }
+    }
+
+    /// Whether others may be about it: where it is refused, they seem to be about nothing.
+    pub fn is_missed(&self) -> bool {
+        !matches!(self.kind(), Some(Mesh::KIND | MeshTcpRoute::KIND | MeshHttpRoute::KIND))
     }
 }
 

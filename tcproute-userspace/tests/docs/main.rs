@@ -13,3 +13,4 @@ mod links;
 mod pages;
 mod rbac;
 mod samples;
+mod warnings;

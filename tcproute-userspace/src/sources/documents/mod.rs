@@ -2,6 +2,7 @@
 
 mod content;
 mod entries;
+mod fields;
 mod grow;
 mod guarded;
 mod input;
@@ -20,6 +21,7 @@ mod tree;
 mod yaml;
 
 pub use crate::resources::Strictness;
+pub(super) use fields::Fields;
 pub(super) use mark::Mark;
 pub(super) use notes::Note;
 
@@ -45,11 +47,13 @@ pub struct Rules {
     pub guard: Option<Guard>,
     /// Whether each object that can be used is handed out as JSON, too.
     pub as_json: bool,
+    /// Whether it is handed out, too, where each of its fields is.
+    pub with_fields: bool,
 }
 
 impl From<Strictness> for Rules {
     fn from(strictness: Strictness) -> Self {
-        Self { strictness, guard: None, as_json: false }
+        Self { strictness, guard: None, as_json: false, with_fields: false }
     }
 }
 
@@ -72,6 +76,8 @@ pub(super) struct Object {
     pub(super) verdict: Verdict,
     /// What of it does not count, though it can be used.
     pub(super) remarks: Vec<Note>,
+    /// Where its fields are, if it can be used and [`Rules::with_fields`] says so.
+    pub(super) fields: Option<Fields>,
 }
 
 /// What an object is taken for.
@@ -121,12 +127,14 @@ struct Reading<'t> {
     strictness: Strictness,
     guard: Option<&'t Guard>,
     as_json: bool,
+    with_fields: bool,
 }
 
 impl<'t> Reading<'t> {
     fn new(text: &str, strictness: Strictness, rules: &'t Rules, take: &'t mut dyn FnMut(Object)) -> Self {
         let notes = Notes::new(strictness, Limits::of(text.len()).resource);
-        Self { take, notes, strictness, guard: rules.guard.as_ref(), as_json: rules.as_json }
+        let Rules { guard, as_json, with_fields, .. } = rules;
+        Self { take, notes, strictness, guard: guard.as_ref(), as_json: *as_json, with_fields: *with_fields }
     }
 }
 
@@ -182,12 +190,12 @@ impl Reading<'_> {
             _ => None,
         };
         self.notes.add(node.at(), path.to_string(), format!("has more than {most} values"), None);
-        self.end(node, reader, None);
+        self.end(node, path, reader, None);
     }
 
     /// Reads a document, or an item of a list in one, which has the kind that the list says unless it has its own.
     fn object(&mut self, node: Node<'_>, path: &Path<'_>, of_list: Option<&Envelope>) {
-        let Some(envelope) = self.envelope(node, path) else { return self.end(node, None, None) };
+        let Some(envelope) = self.envelope(node, path) else { return self.end(node, path, None, None) };
         let of_list = of_list.filter(|_| envelope == Envelope::default());
         let envelope = of_list.unwrap_or(&envelope);
         match Kind::of(envelope) {
@@ -203,9 +211,9 @@ impl Reading<'_> {
                 self.pass(node, Some(note));
             }
             Err(wrong) => {
-                let Note { at, path, message, suggestion } = note(node, path, wrong);
-                self.notes.add(at, path, message, suggestion);
-                self.end(node, None, None);
+                let Note { at, path: whole, message, suggestion } = note(node, path, wrong);
+                self.notes.add(at, whole, message, suggestion);
+                self.end(node, path, None, None);
             }
         }
     }
@@ -247,24 +255,26 @@ impl Reading<'_> {
                 None
             }
         };
-        self.end(node, Some(reader), resource);
+        self.end(node, path, Some(reader), resource);
     }
 
     /// Ends an object that is of concern.
     fn end(
         &mut self,
         node: Node<'_>,
+        path: &Path<'_>,
         reader: Option<Reader>,
         resource: Option<(Resource, Option<Box<str>>)>,
     ) {
         let wrong = self.notes.end_object();
         let name = reader.map_or(node.at(), |reader| follow(node, reader.form.name_path()));
-        let mut remarks = Vec::new();
+        let (mut remarks, mut fields) = (Vec::new(), None);
         let (identity, verdict) = match (wrong, resource) {
             (None, Some((resource, json))) => {
                 if let (Some(guard), Some(reader)) = (self.guard, reader) {
                     remarks = guarded::remarks(guard, &resource, reader.form, node);
                 }
+                fields = self.with_fields.then(|| Fields::of(node, path, name));
                 (Some(resource.identity()), Verdict::Read(resource, json))
             }
             (wrong, _) => (
@@ -272,7 +282,7 @@ impl Reading<'_> {
                 Verdict::Refused(wrong.unwrap_or_default()),
             ),
         };
-        (self.take)(Object { identity, at: node.at(), name, verdict, remarks });
+        (self.take)(Object { identity, at: node.at(), name, verdict, remarks, fields });
     }
 
     /// Kuma's schemas take no null, whatever the field.
@@ -292,7 +302,8 @@ impl Reading<'_> {
 
     fn pass(&mut self, node: Node<'_>, note: Option<Note>) {
         let verdict = Verdict::Passed(note);
-        (self.take)(Object { identity: None, at: node.at(), name: node.at(), verdict, remarks: Vec::new() });
+        let (at, remarks) = (node.at(), Vec::new());
+        (self.take)(Object { identity: None, at, name: at, verdict, remarks, fields: None });
     }
 
     /// Reads the items of a list, which may be without a kind of their own.
@@ -301,7 +312,7 @@ impl Reading<'_> {
         let path = Path::Field(path, "items");
         if !items.is_sequence() {
             self.notes.wrong_type(items, &path, "a list of objects");
-            return self.end(node, None, None);
+            return self.end(node, &path, None, None);
         }
         for (i, item) in items.items().enumerate() {
             self.object(item, &Path::Index(&path, i), of_list);

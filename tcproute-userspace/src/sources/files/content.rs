@@ -6,7 +6,7 @@ use super::{
     super::{
         alike::Alike,
         documents::{
-            self, Ending, Mark, Object, Rules, Verdict,
+            self, Ending, Fields, Mark, Object, Rules, Verdict,
             limits::{self, ObjectLimits},
         },
         error::InputError,
@@ -47,6 +47,8 @@ pub(super) struct Objects {
     pub(super) count: usize,
     /// The good ones as they are kept for the next start, if they are.
     pub(super) lines: Lines,
+    /// Where the fields of the good ones are, if that is asked.
+    pub(super) fields: Vec<(Arc<Identity>, Fields)>,
 }
 
 /// A resource that a file has.
@@ -142,6 +144,14 @@ impl FileContent {
         Self::unreadable(InputError::new(path, None, message), true)
     }
 
+    /// Where the fields of its objects are, if that was asked.
+    pub(super) fn take_fields(&mut self) -> Vec<(Arc<Identity>, Fields)> {
+        match self {
+            Self::Whole(objects) => mem::take(&mut objects.fields),
+            Self::Unreadable { .. } | Self::Gone(_) => Vec::new(),
+        }
+    }
+
     /// Whether its bytes were had.
     pub(super) const fn is_reached(&self) -> bool {
         !matches!(self, Self::Unreadable { io: true, .. })
@@ -181,7 +191,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn take(&mut self, Object { identity, at, name, verdict, remarks }: Object) {
+    fn take(&mut self, Object { identity, at, name, verdict, remarks, fields }: Object) {
         self.seen += 1;
         let ObjectLimits { all, refused } = self.limits;
         if self.beyond.is_none() && (self.seen > all || self.objects.refused.len() >= refused) {
@@ -201,7 +211,7 @@ impl Reading<'_> {
         match verdict {
             Verdict::Read(resource, json) => {
                 self.objects.count += 1;
-                self.good(resource, name, json);
+                self.good(resource, name, json, fields);
             }
             Verdict::Refused(notes) => {
                 self.objects.count += usize::from(identity.is_some());
@@ -224,7 +234,7 @@ impl Reading<'_> {
         }
     }
 
-    fn good(&mut self, mut resource: Resource, name: Mark, json: Option<Box<str>>) {
+    fn good(&mut self, mut resource: Resource, name: Mark, json: Option<Box<str>>, fields: Option<Fields>) {
         let identity = resource.identity();
         if let Some(&first) = self.first.get(&identity) {
             // One that is there very often is told of often enough.
@@ -251,6 +261,7 @@ impl Reading<'_> {
             }
         };
         self.first.insert(Arc::clone(&held.identity), name);
+        self.objects.fields.extend(fields.map(|fields| (Arc::clone(&held.identity), fields)));
         self.objects.good.push(held);
     }
 

@@ -66,7 +66,7 @@ impl Good {
         }
     }
 
-    fn whole(self, Objects { good, mut refused, notes, count, lines }: Objects) -> Self {
+    fn whole(self, Objects { good, mut refused, notes, count, lines, .. }: Objects) -> Self {
         let strangers = refused.iter().filter(|refused| matches!(refused.subject, Subject::Place(_))).count();
         // One more than there were: it may be one of those that seem to be gone, with its kind or name misspelt.
         let may_be_missing = strangers > self.strangers;

@@ -8,6 +8,7 @@
 //! - `settled`: files as they stood at one moment.
 //! - `watch`: when something may have changed.
 //! - `reading`: files that are read once.
+//! - `written`: where what they have is written.
 
 mod bytes;
 mod content;
@@ -18,6 +19,7 @@ mod reading;
 mod settled;
 mod store;
 mod watch;
+mod written;
 
 use std::{
     collections::BTreeMap,
@@ -43,6 +45,7 @@ use settled::SettledFiles;
 use watch::Watch;
 
 pub use reading::{Reading, load, parse, read};
+pub use written::{FieldPlace, Written};
 
 /// How often what cannot be read is tried again: nothing tells when that has passed.
 const RETRY: Duration = Duration::from_secs(1);

@@ -13,6 +13,7 @@ use super::{
     list::{Place, State},
     settled::SettledFiles,
     store::Store,
+    written::Written,
 };
 use crate::resources::Resources;
 
@@ -48,6 +49,10 @@ pub struct Reading {
     pub notes: Vec<InputError>,
     /// Everything that is wrong.
     pub errors: Vec<InputError>,
+    /// Whether something is refused that others may be about.
+    pub lacks: bool,
+    /// Where the fields of resources are, if that was asked.
+    pub written: Written,
     resources: Resources,
 }
 
@@ -55,15 +60,19 @@ impl Reading {
     fn new(store: Store) -> Self {
         let (files, count) = (store.files(), store.count());
         let (notes, errors) = (store.notes(), store.errors());
-        Self { files, count, notes, errors, resources: store.into_resources() }
+        let lacks = store.lacks();
+        let (resources, written) = store.into_parts();
+        Self { files, count, notes, errors, lacks, written, resources }
     }
 
     /// What a server has, each object of which is taken for a file.
     pub fn of_snapshot(snapshot: Snapshot) -> Self {
         let (errors, count) = (snapshot.errors().0, snapshot.resources.count());
         let refused = snapshot.rejected.values().filter(|rejection| !rejection.kept).count();
+        let lacks = snapshot.lacks();
         let (notes, resources) = (snapshot.notes, snapshot.resources);
-        Self { files: count + refused, count: count + refused, notes, errors, resources }
+        let count = count + refused;
+        Self { files: count, count, notes, errors, lacks, written: Written::default(), resources }
     }
 
     /// What can be used.

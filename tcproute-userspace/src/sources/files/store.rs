@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 use super::{
     super::{
-        documents::limits,
+        documents::{Fields, limits},
         error::InputError,
         last_good::Change,
         snapshot::{Health, Rejection, Snapshot, Subject},
@@ -23,6 +23,7 @@ use super::{
     content::{FileContent, Held, already_defined},
     good::{Good, Pair, Reach, pairs},
     list::{Nothing, Place, State},
+    written::Written,
 };
 use crate::resources::{Identity, Resources};
 
@@ -40,6 +41,8 @@ pub(super) struct Store {
     unkept: BTreeSet<Arc<Place>>,
     /// How much that is wrong is told of all files.
     told: usize,
+    /// Where the fields of each of the resources are, if that is asked.
+    fields: FxHashMap<Arc<Identity>, (Arc<Place>, Fields)>,
 }
 
 #[derive(Debug)]
@@ -102,11 +105,12 @@ impl Store {
     }
 
     /// Takes what is in a file.
-    pub(super) fn put(&mut self, place: &Place, state: State, content: FileContent) {
+    pub(super) fn put(&mut self, place: &Place, state: State, mut content: FileContent) {
         let (place, before) = match self.files.remove_entry(place) {
             Some((place, file)) => (place, file.good),
             None => (Arc::new(place.clone()), Good::default()),
         };
+        self.take_fields(&place, content.take_fields());
         // A copy of pointers: what is no longer held has to be taken out.
         let old = before.held.clone();
         self.told -= before.told();
@@ -118,6 +122,16 @@ impl Store {
         self.files.insert(Arc::clone(&place), File { state, good });
         self.replace(&place, &old);
         self.unkept.insert(place);
+    }
+
+    /// Of what is in several files, that of the first counts.
+    fn take_fields(&mut self, place: &Arc<Place>, fields: Vec<(Arc<Identity>, Fields)>) {
+        for (identity, fields) in fields {
+            let is_first = self.fields.get(&identity).is_none_or(|(other, _)| place <= other);
+            if is_first {
+                self.fields.insert(identity, (Arc::clone(place), fields));
+            }
+        }
     }
 
     /// Forgets all files but these, and those of named paths of which nothing can be told.
@@ -322,7 +336,18 @@ impl Store {
         self.files.values().map(|file| file.good.count).sum()
     }
 
-    pub(super) fn into_resources(self) -> Resources {
-        self.resources
+    /// Whether something is refused that others may be about: of what is missing it cannot be told then whether it is.
+    pub(super) fn lacks(&self) -> bool {
+        !self.nothing.is_empty()
+            || self
+                .files
+                .values()
+                .flat_map(|file| &file.good.refused)
+                .any(|refused| refused.subject.is_missed())
+    }
+
+    /// What can be used, and where it is written.
+    pub(super) fn into_parts(self) -> (Resources, Written) {
+        (self.resources, Written::new(self.fields))
     }
 }
