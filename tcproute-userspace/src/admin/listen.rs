@@ -77,8 +77,8 @@ fn remove_stale(path: &Path) -> Result<()> {
     }
 }
 
-/// What the kernel may keep for each connection of what is not read yet; twice that, as it counts. Otherwise it would be
-/// megabytes, and who reads nothing would be found out late.
+/// What the kernel may keep for each connection of what is not read yet; twice that, as it counts. Otherwise it would
+/// be megabytes, and who reads nothing would be found out late.
 const UNREAD: usize = 128 << 10;
 
 /// Listens at a TCP address.

@@ -1,5 +1,5 @@
-//! What routes do by the second: readings of the daemon in, rows out, sorted and filtered. No clock and no I/O; `tcproute
-//! top` draws it.
+//! What routes do by the second: readings of the daemon in, rows out, sorted and filtered. No clock and no I/O;
+//! `tcproute top` draws it.
 
 mod model;
 mod order;
