@@ -118,7 +118,7 @@ fn difference(now: &Seen, earlier: &Seen) -> Seen {
 }
 
 /// Whether there is nobody else who has answered, and chance explains how often each has.
-fn is_explained(names: &BTreeMap<String, u64>, shares: &[(&str, f64)]) -> bool {
+pub(crate) fn is_explained(names: &BTreeMap<String, u64>, shares: &[(&str, f64)]) -> bool {
     let counts: Vec<(u64, f64)> =
         shares.iter().map(|(name, share)| (names.get(*name).copied().unwrap_or(0), *share)).collect();
     let known: u64 = counts.iter().map(|(count, _)| count).sum();
