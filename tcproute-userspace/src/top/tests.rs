@@ -1,5 +1,11 @@
 //! Readings that come to rows, and rows that are arranged.
 
+#![allow(
+    clippy::large_types_passed_by_value,
+    clippy::unnecessary_wraps,
+    reason = "as a reading has them, in a test"
+)]
+
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;

@@ -212,11 +212,14 @@ struct Shop {
     _daemon: Daemon,
 }
 
+/// `(version, weight, endpoints)`.
+type Versions = &'static [(&'static str, u32, u8)];
+
 impl Shop {
     fn open() -> Self {
         let net = Loopback::claim();
         let (mut mesh, mut servers) = (Mesh::new(), Vec::new());
-        let shapes: [(&str, &[(&str, u32, u8)]); 5] = [
+        let shapes: [(&str, Versions); 5] = [
             ("catalogue", &[("blue", 50, 3), ("green", 50, 2)]),
             ("checkout", &[("1", 90, 3), ("2", 10, 1)]),
             ("payments", &[("1", 4, 2), ("2", 1, 0)]),

@@ -124,7 +124,7 @@ mod tests {
     fn text_is_cut_by_columns() {
         assert_eq!(
             (fit("abcdef", 6), fit("abcdef", 4), fit("abc", 0)),
-            ("abcdef".into(), "abc…".into(), "".into())
+            ("abcdef".into(), "abc…".into(), String::new())
         );
         assert_eq!((fit_end("abcdef", 4), fit_end("abc", 1)), ("…def".to_owned(), "…".to_owned()));
         assert_eq!(fit("語語語", 4), "語…");
