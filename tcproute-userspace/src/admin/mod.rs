@@ -202,7 +202,13 @@ async fn scrape(
         } else {
             (Vec::new(), Vec::new(), SharesState::default())
         };
-        let answers = Answers { counters, outcomes, shares, attached: attached(&handle).await? };
+        let endpoints = if extent.detail == Detail::Endpoints && handle.state().features.is_some() {
+            handle.endpoints().await?
+        } else {
+            Vec::new()
+        };
+        let attached = attached(&handle).await?;
+        let answers = Answers { counters, outcomes, shares, attached, endpoints };
         metrics::text(format, extent, &handle, answers, all)
     };
     Ok(here.answers.give(format.content_type(), text).await?)

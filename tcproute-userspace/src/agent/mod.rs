@@ -15,6 +15,7 @@
 mod connection;
 mod drain;
 mod eject;
+mod endpoints;
 mod follow;
 mod in_force;
 mod members;
@@ -392,6 +393,7 @@ impl<'a> Agent<'a> {
             Question::Counters(answer) => drop(answer.send(self.in_force.datapath.counters())),
             Question::Shares(answer) => drop(answer.send(shares::shares(&self.in_force))),
             Question::Outcomes(answer) => drop(answer.send(self.outcomes().collect())),
+            Question::Endpoints(answer) => drop(answer.send(endpoints::connections(&self.in_force))),
             Question::Routed(cookie, answer) => drop(answer.send(connection::routed(&self.in_force, cookie))),
             Question::Trace(answer) => drop(answer.send(self.listen())),
         }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     bpf::{CounterValue, requirements::Features},
-    outcomes::WorkloadOutcomes,
+    outcomes::{EndpointConnections, WorkloadOutcomes},
     plan::Limits,
     resources::{Denial, MeshName},
     routing::{DataplaneRoutes, Plaintext},
@@ -194,6 +194,8 @@ pub(super) enum Question {
     Shares(Answer<SharesState>),
     /// What became of the connections.
     Outcomes(Answer<Vec<WorkloadOutcomes>>),
+    /// Connections by endpoint.
+    Endpoints(Answer<Vec<EndpointConnections>>),
     /// What was decided for the socket with this cookie.
     Routed(u64, Answer<Option<RoutedConnection>>),
     /// What is decided from now on.
@@ -260,6 +262,11 @@ impl Handle {
     /// What is decided from now on. Events are made for as long as the answer is kept.
     pub async fn listen(&self) -> Result<broadcast::Receiver<Arc<Record>>> {
         self.ask(Question::Trace).await
+    }
+
+    /// Connections by endpoint, as far as sockets have places. The kernel is asked very often for it.
+    pub async fn endpoints(&self) -> Result<Vec<EndpointConnections>> {
+        self.ask(Question::Endpoints).await
     }
 
     /// What was decided for the socket with this cookie, if it is remembered.

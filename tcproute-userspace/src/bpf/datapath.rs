@@ -519,6 +519,12 @@ impl<'a> Datapath<'a> {
         routed::state_of(&self.connections, cookie)
     }
 
+    /// How many connections are established to each endpoint, by the entry of `outcomes` that counts them, as far as
+    /// sockets have places. It takes some ten milliseconds.
+    pub fn established(&self) -> Result<BTreeMap<(u32, SocketAddress), u64>> {
+        places::established(&self.connections, self.reuse.generation)
+    }
+
     /// What became of the connections that an entry of `outcomes` counts.
     pub fn outcomes(&self, at: u32) -> Result<Outcomes> {
         self.tables.outcomes.read(at)

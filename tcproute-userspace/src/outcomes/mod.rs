@@ -1,5 +1,6 @@
 //! What became of connections, as values to be printed, compared and exported.
 
+mod endpoint;
 mod split;
 
 use std::{
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tcproute_common::{LATENCY_BUCKETS, OutcomeCounts};
 
+pub use endpoint::EndpointConnections;
 pub use split::Split;
 pub(crate) use split::float;
 

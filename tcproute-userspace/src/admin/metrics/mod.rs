@@ -1,5 +1,6 @@
 //! `/metrics`. What is counted elsewhere, in the kernel or by the agent, is read when it is scraped.
 
+mod endpoints;
 mod family;
 mod format;
 mod outcomes;
@@ -20,14 +21,14 @@ use prometheus_client::{
 
 pub(super) use self::format::Format;
 use self::{
-    outcomes::OutcomeMetrics, own::OwnMetrics, process::ProcessMetrics, shares::ShareMetrics,
-    snapshot::Snapshot, sources::SourceMetrics,
+    endpoints::EndpointMetrics, outcomes::OutcomeMetrics, own::OwnMetrics, process::ProcessMetrics,
+    shares::ShareMetrics, snapshot::Snapshot, sources::SourceMetrics,
 };
 use super::connections::Connections;
 use crate::{
     agent::{Handle, Reconciles, SharesState},
     bpf::CounterValue,
-    outcomes::WorkloadOutcomes,
+    outcomes::{EndpointConnections, WorkloadOutcomes},
 };
 
 /// How finely connections are told apart.
@@ -37,6 +38,15 @@ pub enum Detail {
     Services,
     /// By the address that is dialled and by backendRef, too.
     Backends,
+    /// And those that are open also by endpoint: for that the daemon looks at each socket when it is asked.
+    Endpoints,
+}
+
+impl Detail {
+    /// Whether backendRefs are told apart.
+    const fn has_backends(self) -> bool {
+        matches!(self, Self::Backends | Self::Endpoints)
+    }
 }
 
 /// How much is told of connections.
@@ -54,6 +64,8 @@ pub(super) struct Answers {
     pub(super) outcomes: Vec<WorkloadOutcomes>,
     pub(super) shares: SharesState,
     pub(super) attached: Vec<bool>,
+    /// None unless that detail is asked for.
+    pub(super) endpoints: Vec<EndpointConnections>,
 }
 
 /// The text of all metrics.
@@ -66,8 +78,9 @@ pub(super) fn text(
 ) -> Result<String> {
     let state = handle.state();
     let snapshot = Snapshot::new(&state, &answers.counters, &answers.attached);
-    let collectors: [Box<dyn Collector>; 6] = [
+    let collectors: [Box<dyn Collector>; 7] = [
         Box::new(snapshot),
+        Box::new(EndpointMetrics::new(answers.endpoints, extent.most)),
         Box::new(OwnMetrics(connections)),
         Box::new(ProcessMetrics),
         Box::new(OutcomeMetrics::new(&answers.outcomes, extent.detail, extent.most)),
@@ -77,7 +90,7 @@ pub(super) fn text(
     Ok(format.of(encoded(handle.reconciles(), collectors)?))
 }
 
-fn encoded(reconciles: &Reconciles, collectors: [Box<dyn Collector>; 6]) -> Result<String> {
+fn encoded(reconciles: &Reconciles, collectors: [Box<dyn Collector>; 7]) -> Result<String> {
     let mut registry = Registry::with_prefix("tcproute");
     registry.register("build", "The version of tcproute", Info::new([("version", crate::version::VERSION)]));
     reconciles.register(&mut registry);

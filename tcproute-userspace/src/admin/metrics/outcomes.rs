@@ -73,7 +73,7 @@ impl OutcomeMetrics {
 
     /// Each backendRef with its labels, or each service.
     fn all(&self) -> impl Iterator<Item = (Labels, &Route, &Backend)> {
-        let by_backend = self.detail == Detail::Backends;
+        let by_backend = self.detail.has_backends();
         self.routes.iter().flat_map(move |(labels, route)| {
             route.backends.iter().map(move |(target, backend)| {
                 let mut labels = labels.clone();
@@ -140,7 +140,7 @@ fn labels(workload: &WorkloadOutcomes, route: &RouteOutcomes, detail: Detail) ->
         ("dataplane", workload.dataplane.clone()),
         ("service", route.service.clone()),
     ];
-    if detail == Detail::Backends {
+    if detail.has_backends() {
         labels.push(("dialled", dialled()));
     }
     labels
@@ -149,7 +149,7 @@ fn labels(workload: &WorkloadOutcomes, route: &RouteOutcomes, detail: Detail) ->
 /// By target; what is refused for want of any weight has none. In less detail all are one.
 fn backends(route: &RouteOutcomes, detail: Detail) -> BTreeMap<String, Backend> {
     let mut all = BTreeMap::<String, Backend>::new();
-    let key = |target: &str| if detail == Detail::Backends { target.to_owned() } else { String::new() };
+    let key = |target: &str| if detail.has_backends() { target.to_owned() } else { String::new() };
     for backend in &route.backends {
         let Some(total) = backend.total else { continue };
         let sum = all.entry(key(&backend.target)).or_default();
@@ -173,7 +173,7 @@ impl Collector for OutcomeMetrics {
         let help = "From the first SYN to the end of the handshake.";
         let what = ("connect_duration", help, Some(&Unit::Seconds));
         self.family(encoder, what, |_, backend| Some(backend.total.latency))?;
-        if self.detail == Detail::Backends {
+        if self.detail.has_backends() {
             let what = ("backend_weight", "Its weight in the policy.", None);
             self.family(encoder, what, |_, backend| Some(ConstGauge::new(backend.weight)))?;
             let help = "Its part of the connections since the weights are what they are.";

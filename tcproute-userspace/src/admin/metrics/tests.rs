@@ -72,7 +72,17 @@ fn all() -> String {
         answered,
         server: None,
     };
-    let collectors: [Box<dyn Collector>; 6] = [
+    let endpoint = EndpointConnections {
+        mesh: workload.mesh.clone(),
+        dataplane: workload.dataplane.clone(),
+        service: "db".to_owned(),
+        dialled: "127.0.0.1:5432".parse().unwrap(),
+        backend: "db".to_owned(),
+        endpoint: "10.0.0.1:5432".parse().unwrap(),
+        open: 1,
+    };
+    let collectors: [Box<dyn Collector>; 7] = [
+        Box::new(EndpointMetrics::new(vec![endpoint], 10)),
         Box::new(snapshot),
         Box::new(OwnMetrics(Arc::new([Connections::new("unix")]))),
         Box::new(ProcessMetrics),
