@@ -248,3 +248,29 @@ fn what_a_bypass_gives_up_is_told_and_kept() {
     let stderr = String::from_utf8_lossy(&refused.stderr);
     assert!(stderr.contains("did you mean \"MeshTimeout\"?"), "{stderr}");
 }
+
+#[test]
+fn output_is_asked_for_as_fingers_know_it() {
+    let example = example("split-universal.yaml");
+    let run =
+        |more: &[&str]| text(&tcproute(&resolve(&example, &[&["--dataplane", "frontend-1"], more].concat())));
+    assert_eq!(run(&["-o", "name"]), "service/backend_kuma-demo_svc_3001\n");
+    let endpoints = run(&["-o", "jsonpath={.routes[*].backends[*].endpoints[*]}"]);
+    assert_eq!(endpoints, "127.0.1.1:3001\n127.0.1.2:3001\n127.0.2.1:3001\n");
+    assert_eq!(run(&["-o", "jsonpath=$.routes[?@.port == 10001].service"]), "backend_kuma-demo_svc_3001\n");
+    assert_eq!(run(&["-o", "jsonpath=$.nothing"]), "");
+    let (with, without) = (run(&[]), run(&["--no-headers"]));
+    assert!(with.contains("SERVICE  ") && !without.contains("SERVICE  "), "{without}");
+    assert_eq!(with.lines().count(), without.lines().count() + 1);
+
+    let mut many = Mesh::new();
+    many.outbound("db", "127.0.0.1:5432".parse().unwrap());
+    (1..=5).for_each(|last| drop(many.endpoint("db", "a", address(last, 5432))));
+    let file = many.file();
+    let run = |format: &str| text(&tcproute(&resolve(&file, &["--dataplane", "web", "-o", format])));
+    assert!(run("table").contains(" and 2 more") && !run("table").contains("10.0.0.5"));
+    assert!(run("wide").contains("10.0.0.5:5432"));
+    let wrong = tcproute(&resolve(&file, &["--dataplane", "web", "-o", "xml"]));
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("jsonpath=EXPRESSION"));
+}

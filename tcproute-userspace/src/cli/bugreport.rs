@@ -27,7 +27,7 @@ use crate::{
 pub(super) struct Bugreport {
     /// The file, which must not be there yet; - is standard output [default: one that is called by host and time, in
     /// this directory]
-    #[arg(long, value_name = "PATH")]
+    #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Put pseudonyms in the place of names and addresses.
     #[arg(long)]

@@ -9,16 +9,15 @@ use serde::Serialize;
 use super::{
     Cli,
     layers::{self, Layers, Origin, flags, values, variable},
-    output::{self, Format},
+    output::{self, Named, OutputArguments},
     run::Run,
     text::Text,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct Config {
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    #[command(flatten)]
+    output: OutputArguments,
     /// Only what is not as by default.
     #[arg(long)]
     changed: bool,
@@ -43,8 +42,14 @@ impl Config {
     pub(super) fn run(&self, layers: &Layers, matches: &ArgMatches) -> Result<ExitCode> {
         // That they can be used at all was seen when they were read.
         let Self { output, changed, run: _ } = self;
-        output::print(*output, &all(layers, matches, *changed), |all| table(all))?;
+        output::print(output, &all(layers, matches, *changed), |all, _| table(all))?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Named for Vec<Value> {
+    fn names(&self) -> Vec<String> {
+        self.iter().map(|value| value.flag.clone()).collect()
     }
 }
 

@@ -14,12 +14,15 @@ use self::connection::Connection;
 use super::{
     AdminSocket, Routing,
     input::{Loaded, SourceArguments},
-    output::{self, Format},
+    output::{self, Named, OutputArguments},
     text::Text,
 };
 use crate::{
     resources::MeshName,
-    routing::Resolver,
+    routing::{
+        Resolver,
+        describe::{DataplaneDescription, PolicyDescription, ServiceDescription},
+    },
     sources::{control_plane::Meshes, dns},
 };
 
@@ -33,20 +36,20 @@ pub(super) struct Describe {
 enum What {
     /// A Dataplane: which policies select it, and where each of its connections leads, and why.
     #[command(visible_alias = "dp")]
-    Dataplane(Box<Named>),
+    Dataplane(Box<One>),
     /// A service: its endpoints, which of them are in, and why the others are not.
     #[command(visible_alias = "svc")]
     Service(Box<NamedService>),
     /// A MeshTCPRoute: whom it selects, and what it comes to for each of them.
     #[command(visible_alias = "meshtcproute")]
-    Policy(Box<Named>),
+    Policy(Box<One>),
     /// A connection that is open: where it was dialled, where it leads, and why.
     #[command(visible_alias = "conn")]
     Connection(Connection),
 }
 
 #[derive(Debug, Args)]
-struct Named {
+struct One {
     /// Its name, on Kubernetes also name.namespace.
     name: String,
     #[command(flatten)]
@@ -54,9 +57,8 @@ struct Named {
     /// Its mesh.
     #[arg(long, default_value_t)]
     mesh: MeshName,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    #[command(flatten)]
+    output: OutputArguments,
     #[command(flatten)]
     routing: Routing,
 }
@@ -64,13 +66,13 @@ struct Named {
 #[derive(Debug, Args)]
 struct NamedService {
     #[command(flatten)]
-    named: Named,
+    named: One,
     /// Where the daemon of this node is asked which endpoints are ejected, if there is one.
     #[command(flatten)]
     admin: AdminSocket,
 }
 
-impl Named {
+impl One {
     async fn resolver(&self) -> Result<Resolver> {
         let Loaded { resources, compat, in_cluster } =
             self.sources.load(self.routing.compat, Meshes::only([&self.mesh])).await?;
@@ -84,21 +86,41 @@ impl Describe {
         match self.what {
             What::Dataplane(named) => {
                 let described = named.resolver().await?.describe_dataplane(&named.mesh, &named.name)?;
-                output::print(named.output, &described, dataplane::text)?;
+                output::print(&named.output, &described, |described, _| dataplane::text(described))?;
             }
             What::Service(service) => {
                 let NamedService { named, admin } = *service;
                 let mut described = named.resolver().await?.describe_service(&named.mesh, &named.name)?;
                 let asked = service::mark_ejected(&mut described, &admin.admin_socket).await;
-                output::print(named.output, &described, |described| service::text(described, asked.err()))?;
+                output::print(&named.output, &described, |described, _| {
+                    service::text(described, asked.err())
+                })?;
             }
             What::Policy(named) => {
                 let described = named.resolver().await?.describe_policy(&named.mesh, &named.name)?;
-                output::print(named.output, &described, policy::text)?;
+                output::print(&named.output, &described, |described, _| policy::text(described))?;
             }
             What::Connection(connection) => return connection.run().await,
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Named for DataplaneDescription {
+    fn names(&self) -> Vec<String> {
+        vec![format!("dataplane/{}", self.dataplane)]
+    }
+}
+
+impl Named for ServiceDescription {
+    fn names(&self) -> Vec<String> {
+        vec![format!("service/{}", self.service)]
+    }
+}
+
+impl Named for PolicyDescription {
+    fn names(&self) -> Vec<String> {
+        vec![format!("meshtcproute/{}", self.policy)]
     }
 }
 

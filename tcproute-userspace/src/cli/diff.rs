@@ -11,7 +11,7 @@ use clap::Args;
 use super::{
     AdminSocket, BadUsage, Routing,
     input::SourceArguments,
-    output::{self, Format, percent},
+    output::{self, Named, OutputArguments, percent},
     resolve::dataplanes,
     seconds,
     text::Text,
@@ -52,9 +52,8 @@ pub(super) struct Diff {
     /// Only the routes of this Dataplane.
     #[arg(long, value_name = "NAME")]
     dataplane: Option<String>,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    #[command(flatten)]
+    output: OutputArguments,
     #[command(flatten)]
     routing: Routing,
 }
@@ -63,14 +62,14 @@ impl Diff {
     pub(super) async fn run(self) -> Result<ExitCode> {
         if self.live {
             let differences = self.live().await?;
-            output::print(self.output, &differences, |differences| table(differences))?;
+            output::print(&self.output, &differences, |differences, _| table(differences))?;
             return Ok(ExitCode::SUCCESS);
         }
         let (old, new, options) = self.both().await?;
         let wanted = self.wanted(&old, &new);
         let shadows = shadows(&old, &new);
         let differences = differences(old, new, options, wanted).await?;
-        output::print(self.output, &differences, |differences| {
+        output::print(&self.output, &differences, |differences, _| {
             let mut text = table(differences);
             text.append(&shadows);
             text
@@ -139,6 +138,12 @@ impl Diff {
             Some(dataplane) => BTreeSet::from([(self.mesh.clone().unwrap_or_default(), dataplane.clone())]),
             None => all_dataplanes(old, new, self.mesh.as_ref()),
         }
+    }
+}
+
+impl Named for Vec<DataplaneDifference> {
+    fn names(&self) -> Vec<String> {
+        self.iter().map(|difference| format!("dataplane/{}", difference.dataplane)).collect()
     }
 }
 

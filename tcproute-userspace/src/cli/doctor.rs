@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{
-    output::{self, Format},
+    output::{self, Named, OutputArguments},
     text::Text,
 };
 use crate::{
@@ -21,9 +21,8 @@ const WIDTH: u16 = 118;
 pub(super) struct Doctor {
     #[command(flatten)]
     subject: SubjectArguments,
-    /// How the findings are printed.
-    #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
-    output: Format,
+    #[command(flatten)]
+    output: OutputArguments,
 }
 
 /// What is looked at.
@@ -58,8 +57,14 @@ impl SubjectArguments {
 impl Doctor {
     pub(super) async fn run(&self) -> Result<ExitCode> {
         let report = doctor::examine(self.subject.subject()).await?;
-        output::print(self.output, &report, table)?;
+        output::print(&self.output, &report, |report, _| table(report))?;
         Ok(if report.ready { ExitCode::SUCCESS } else { ExitCode::from(super::FAILED) })
+    }
+}
+
+impl Named for Report {
+    fn names(&self) -> Vec<String> {
+        self.checks.iter().map(|check| format!("check/{}", check.id)).collect()
     }
 }
 

@@ -1,34 +1,112 @@
-//! What commands print: for people as text, for programs as JSON or YAML.
+//! What commands print: for people as text, for programs as JSON, YAML, names, or what an expression finds.
 
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
+use clap::Args;
 use serde::Serialize;
+use serde_json_path::JsonPath;
 
 use super::text::Text;
-use crate::escaped;
+use crate::escaped::{self, Escaped};
 
 /// How the output is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Args)]
+pub(super) struct OutputArguments {
+    /// How to print it: table, wide (a table with all there is), json, yaml, name (what it is of, a line each), or
+    /// jsonpath=EXPRESSION (RFC 9535, or as kubectl has it: '{.x}').
+    #[arg(short, long, default_value = "table", value_name = "FORMAT", value_parser = format)]
+    pub(super) output: Format,
+    /// Print tables without the line of headings.
+    #[arg(long)]
+    no_headers: bool,
+}
+
+/// How a value is written.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Format {
     /// For people.
     Table,
+    /// For people with wide screens.
+    Wide,
     /// For programs.
     Json,
     /// For programs, and easy to read.
     Yaml,
+    /// For scripts.
+    Name,
+    /// What an expression finds in it.
+    JsonPath(JsonPath),
 }
 
-/// Prints the value, or what `text` makes of it. Whether anybody reads on.
-pub(super) fn print<T: Serialize>(format: Format, value: &T, text: impl FnOnce(&T) -> Text) -> Result<bool> {
-    match format {
-        Format::Table => show(&text(value)),
+impl Format {
+    /// Whether it is for people.
+    pub(super) const fn is_table(&self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    Ok(match text {
+        "table" => Format::Table,
+        "wide" => Format::Wide,
+        "json" => Format::Json,
+        "yaml" => Format::Yaml,
+        "name" => Format::Name,
+        _ => {
+            let expression = text
+                .strip_prefix("jsonpath=")
+                .ok_or_else(|| "must be table, wide, json, yaml, name or jsonpath=EXPRESSION".to_owned())?;
+            Format::JsonPath(json_path(expression).map_err(|error| error.to_string())?)
+        }
+    })
+}
+
+/// As RFC 9535 has it, which begins with `$`, or as kubectl has it: in braces, from the value on.
+fn json_path(text: &str) -> Result<JsonPath, serde_json_path::ParseError> {
+    let inside = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text).trim();
+    match inside.as_bytes() {
+        [b'$', ..] => JsonPath::parse(inside),
+        [] | [b'.'] => JsonPath::parse("$"),
+        [b'.' | b'[', ..] => JsonPath::parse(&format!("${inside}")),
+        _ => JsonPath::parse(&format!("$.{inside}")),
+    }
+}
+
+/// What has a name.
+pub(super) trait Named {
+    /// The names of what it is of, as `kind/name`.
+    fn names(&self) -> Vec<String>;
+}
+
+/// Prints the value, or what `text` makes of it, which is told whether it may be wide. Whether anybody reads on.
+pub(super) fn print<T: Serialize + Named>(
+    arguments: &OutputArguments,
+    value: &T,
+    text: impl FnOnce(&T, bool) -> Text,
+) -> Result<bool> {
+    match &arguments.output {
+        format @ (Format::Table | Format::Wide) => {
+            let text = text(value, *format == Format::Wide);
+            show(&if arguments.no_headers { text.without_headings() } else { text })
+        }
         Format::Json => json(value),
         Format::Yaml => {
             let text = serde_yaml::to_string(value).context("cannot write YAML")?;
             // Not all styles of YAML have escapes. JSON has, and is YAML.
             if escaped::hides(&text) { json(value) } else { write(&text) }
+        }
+        Format::Name => {
+            write(&value.names().iter().map(|name| format!("{}\n", Escaped(name))).collect::<String>())
+        }
+        Format::JsonPath(path) => {
+            let value = serde_json::to_value(value).context("cannot write JSON")?;
+            let found = path.query(&value).all();
+            let line = |found: &serde_json::Value| match found {
+                serde_json::Value::String(text) => format!("{}\n", Escaped(text)),
+                other => format!("{}\n", Escaped(other)),
+            };
+            write(&found.into_iter().map(line).collect::<String>())
         }
     }
 }
@@ -61,4 +139,29 @@ pub(super) fn write(text: &str) -> Result<bool> {
 pub(super) fn percent(share: f64) -> String {
     // One that is not 0 does not look like 0.
     if share > 0.0 && share < 0.0005 { "< 0.1 %".to_owned() } else { format!("{:.1} %", share * 100.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn expressions_are_those_of_the_rfc_or_of_kubectl() {
+        let value = json!({"a": [{"b": 1}, {"b": 2}]});
+        for text in ["$.a[*].b", "{.a[*].b}", ".a[*].b", "a[*].b", "{ .a[*].b }", "{$.a[*].b}"] {
+            let found = json_path(text).unwrap().query(&value).all();
+            assert_eq!(found, [&json!(1), &json!(2)], "{text}");
+        }
+        assert_eq!(json_path("{}").unwrap().query(&value).all(), [&value]);
+        assert!(json_path("{.a[}").is_err());
+    }
+
+    #[test]
+    fn formats_have_the_names_that_fingers_know() {
+        assert_eq!(format("wide"), Ok(Format::Wide));
+        assert!(matches!(format("jsonpath={.a}"), Ok(Format::JsonPath(_))));
+        assert!(format("jsonpath=$[").is_err() && format("xml").is_err());
+    }
 }

@@ -1,6 +1,6 @@
 //! `tcproute resolve`: what the routes of a Dataplane are, and why. Needs no privilege and no kernel.
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
@@ -8,7 +8,7 @@ use clap::Args;
 use super::{
     Routing,
     input::{Loaded, SourceArguments},
-    output::{self, Format, percent},
+    output::{self, Named, OutputArguments, percent},
     text::Text,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     sources::{control_plane::Meshes, dns},
 };
 
-/// So many endpoints of a backend are shown in a table.
+/// So many endpoints of a backend are shown in a table that is not wide.
 const SHOWN: usize = 3;
 
 #[derive(Debug, Args)]
@@ -39,9 +39,8 @@ pub(super) struct Resolve {
     /// Show, for this service, every policy and why it did or did not win.
     #[arg(long, value_name = "SERVICE")]
     explain: Option<String>,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    #[command(flatten)]
+    output: OutputArguments,
     #[command(flatten)]
     routing: Routing,
 }
@@ -56,11 +55,11 @@ impl Resolve {
         match (&self.dataplane, &self.explain) {
             (Some(dataplane), None) => {
                 let routes = resolver.resolve(&mesh, dataplane)?;
-                output::print(self.output, &routes, routes_table)?;
+                output::print(&self.output, &routes, routes_table)?;
             }
             (Some(dataplane), Some(service)) => {
                 let explanations = resolver.explain(&mesh, dataplane, service)?;
-                output::print(self.output, &explanations, |all| explanations_table(all))?;
+                output::print(&self.output, &explanations, |all, _| explanations_table(all))?;
             }
             (None, explain) => {
                 let names = dataplanes(resolver.resources(), self.mesh.as_ref());
@@ -70,15 +69,39 @@ impl Resolve {
                         // Not every Dataplane dials the service.
                         all.extend(resolver.explain(&mesh, &name.to_string(), service).unwrap_or_default());
                     }
-                    output::print(self.output, &all, |all| explanations_table(all))?;
+                    output::print(&self.output, &all, |all, _| explanations_table(all))?;
                 } else {
                     let resolve = |(mesh, name): &Key| resolver.resolve(mesh, &name.to_string());
                     let all = names.iter().map(resolve).collect::<Result<Vec<_>, _>>()?;
-                    output::print(self.output, &all, |all| Text::blocks(all.iter().map(routes_table)))?;
+                    output::print(&self.output, &all, |all, wide| {
+                        Text::blocks(all.iter().map(|routes| routes_table(routes, wide)))
+                    })?;
                 }
             }
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Named for DataplaneRoutes {
+    fn names(&self) -> Vec<String> {
+        let services = self.routes.iter().map(|route| format!("service/{}", route.destination.service));
+        services.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+impl Named for Vec<DataplaneRoutes> {
+    fn names(&self) -> Vec<String> {
+        self.iter().map(|routes| format!("dataplane/{}", routes.dataplane)).collect()
+    }
+}
+
+impl Named for Vec<Explanation> {
+    fn names(&self) -> Vec<String> {
+        let policies = self.iter().flat_map(|explanation| &explanation.policies);
+        let concerned = policies.filter(|policy| policy.verdict != Verdict::NotConcerned);
+        let names = concerned.map(|policy| format!("{}/{}", policy.kind.to_lowercase(), policy.name));
+        names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
@@ -88,7 +111,7 @@ pub(super) fn dataplanes(resources: &Resources, mesh: Option<&MeshName>) -> Vec<
     keys.filter(|(of, _)| mesh.is_none_or(|mesh| of == mesh)).cloned().collect()
 }
 
-fn routes_table(routes: &DataplaneRoutes) -> Text {
+fn routes_table(routes: &DataplaneRoutes, wide: bool) -> Text {
     let DataplaneRoutes { mesh, dataplane, compat, .. } = routes;
     let mut text =
         Text::of(format_args!("Dataplane {dataplane} of mesh {mesh}, policies in the order of {compat}"));
@@ -96,7 +119,7 @@ fn routes_table(routes: &DataplaneRoutes) -> Text {
     if routes.routes.is_empty() {
         text.line("no outbound");
     } else {
-        let rows = routes.routes.iter().flat_map(rows_of);
+        let rows = routes.routes.iter().flat_map(|route| rows_of(route, wide));
         let headings =
             ["SERVICE", "ADDRESS", "PROTOCOL", "LEADS TO", "WEIGHT", "SHARE", "ENDPOINTS", "POLICIES"];
         text.table(&headings, &[4, 5], rows);
@@ -127,7 +150,7 @@ fn given_up(not_enforced: &[&str], plaintext: Plaintext) -> String {
 }
 
 /// The first row of a route says what it is, and each backend has a row.
-fn rows_of(route: &ResolvedRoute) -> Vec<Vec<String>> {
+fn rows_of(route: &ResolvedRoute, wide: bool) -> Vec<Vec<String>> {
     let destination = &route.destination;
     let head = [destination.service.to_string(), route.dialled.to_string(), destination.protocol.clone()];
     let policies = match destination.policies.as_slice() {
@@ -138,7 +161,7 @@ fn rows_of(route: &ResolvedRoute) -> Vec<Vec<String>> {
         Action::Passthrough => {
             vec![[format!("the proxy: {}", destination.reason), String::new(), String::new(), String::new()]]
         }
-        Action::Route => destination.backends.iter().map(backend_row).collect(),
+        Action::Route => destination.backends.iter().map(|it| backend_row(it, wide)).collect(),
     };
     let mut rows = Vec::new();
     for (i, backend) in backends.drain(..).enumerate() {
@@ -152,12 +175,13 @@ fn rows_of(route: &ResolvedRoute) -> Vec<Vec<String>> {
     rows
 }
 
-fn backend_row(backend: &ResolvedBackend) -> [String; 4] {
+fn backend_row(backend: &ResolvedBackend, wide: bool) -> [String; 4] {
+    let most = if wide { usize::MAX } else { SHOWN };
     let endpoints = match backend.endpoints.len() {
         0 => "none: refused".to_owned(),
         count => {
-            let shown: Vec<String> = backend.endpoints.iter().take(SHOWN).map(ToString::to_string).collect();
-            let more = if count > SHOWN { format!(" and {} more", count - SHOWN) } else { String::new() };
+            let shown: Vec<String> = backend.endpoints.iter().take(most).map(ToString::to_string).collect();
+            let more = if count > most { format!(" and {} more", count - most) } else { String::new() };
             shown.join(" ") + &more
         }
     };

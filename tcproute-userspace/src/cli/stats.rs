@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     AdminSocket,
-    output::{self, Format, percent},
+    output::{self, Format, Named, OutputArguments, percent},
     seconds,
     text::Text,
 };
@@ -37,11 +37,10 @@ pub(super) struct Stats {
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
     /// Print it again each SECONDS, until it is interrupted.
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = seconds)]
+    #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = seconds)]
     watch: Option<Duration>,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    #[command(flatten)]
+    output: OutputArguments,
 }
 
 impl Stats {
@@ -50,10 +49,10 @@ impl Stats {
             self.print("").await?;
             return Ok(ExitCode::SUCCESS);
         };
-        let begin = match self.output {
-            Format::Table if std::io::stdout().is_terminal() => CLEAR,
+        let begin = match &self.output.output {
+            format if format.is_table() && std::io::stdout().is_terminal() => CLEAR,
             Format::Yaml => NEXT,
-            Format::Table | Format::Json => "",
+            _ => "",
         };
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut ticks = interval(every);
@@ -79,25 +78,32 @@ impl Stats {
         for workload in &mut workloads {
             workload.routes.retain(|route| is_wanted(&self.service, &route.service));
         }
-        Ok(output::write(begin)? && output::print(self.output, &workloads, |workloads| table(workloads))?)
+        Ok(output::write(begin)?
+            && output::print(&self.output, &workloads, |workloads, wide| table(workloads, wide))?)
     }
 }
 
-/// As people read it.
-pub(super) fn table(workloads: &[WorkloadOutcomes]) -> Text {
+impl Named for Vec<WorkloadOutcomes> {
+    fn names(&self) -> Vec<String> {
+        self.iter().map(|workload| format!("dataplane/{}", workload.dataplane)).collect()
+    }
+}
+
+/// As people read it; what failed by its kinds if it may be wide.
+pub(super) fn table(workloads: &[WorkloadOutcomes], wide: bool) -> Text {
     let routes =
         workloads.iter().flat_map(|workload| workload.routes.iter().map(move |route| (workload, route)));
-    let mut blocks = routes.map(|(workload, route)| block(workload, route)).peekable();
+    let mut blocks = routes.map(|(workload, route)| block(workload, route, wide)).peekable();
     if blocks.peek().is_none() { Text::of("no routes") } else { Text::blocks(blocks) }
 }
 
-fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes) -> Text {
+fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes, wide: bool) -> Text {
     let RouteOutcomes { service, address, port, selection, since, .. } = route;
     let dialled = std::net::SocketAddr::new(*address, *port);
     let since = since.map_or_else(String::new, |since| format!(", since {since:.0}"));
     let mut text =
         Text::of(format_args!("{}: {service} at {dialled}, {selection}{since}", workload.dataplane));
-    let headings = [
+    let mut headings = vec![
         "BACKEND",
         "WEIGHT",
         "SHARE",
@@ -107,18 +113,21 @@ fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes) -> Text {
         "ESTABLISHED",
         "OPEN",
         "FAILED",
-        "CONNECT P50",
-        "P99",
     ];
-    let rows = (0..route.backends.len()).map(|index| row(route, index));
-    text.table(&headings, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], rows);
+    if wide {
+        headings.extend(KINDS.iter().map(|(heading, _)| heading));
+    }
+    headings.extend(["CONNECT P50", "P99"]);
+    let numbers: Vec<usize> = (1..headings.len()).collect();
+    let rows = (0..route.backends.len()).map(|index| row(route, index, wide));
+    text.table(&headings, &numbers, rows);
     if let Some(verdict) = route.verdict() {
         text.line(verdict);
     }
     text
 }
 
-fn row(route: &RouteOutcomes, index: usize) -> Vec<String> {
+fn row(route: &RouteOutcomes, index: usize, wide: bool) -> Vec<String> {
     let backend = &route.backends[index];
     let split = route.split.as_ref();
     let observed = split.and_then(|split| split.observed.get(index));
@@ -128,7 +137,7 @@ fn row(route: &RouteOutcomes, index: usize) -> Vec<String> {
     let count = |of: fn(&Outcomes) -> u64| or_dash(outcomes.map(|outcomes| of(outcomes).to_string()));
     let quantile =
         |share: f64| or_dash(outcomes.and_then(|outcomes| outcomes.latency.quantile(share)).map(below));
-    vec![
+    let mut row = vec![
         backend.target.clone(),
         backend.weight.to_string(),
         percent(backend.share),
@@ -138,10 +147,24 @@ fn row(route: &RouteOutcomes, index: usize) -> Vec<String> {
         count(|outcomes| outcomes.established),
         count(|outcomes| outcomes.open),
         count(|outcomes| outcomes.unsuccessful() + outcomes.no_endpoint),
-        quantile(0.5),
-        quantile(0.99),
-    ]
+    ];
+    if wide {
+        row.extend(KINDS.iter().map(|(_, of)| count(*of)));
+    }
+    row.extend([quantile(0.5), quantile(0.99)]);
+    row
 }
+
+/// What connections fail by.
+const KINDS: [(&str, fn(&Outcomes) -> u64); 7] = [
+    ("REFUSED", |it| it.refused),
+    ("UNREACHABLE", |it| it.unreachable),
+    ("TIMED OUT", |it| it.timed_out),
+    ("ABORTED", |it| it.aborted),
+    ("UNSENT", |it| it.unsent),
+    ("OTHER", |it| it.failed),
+    ("NO ENDPOINT", |it| it.no_endpoint),
+];
 
 /// The bound of a bucket.
 fn below(bound: Duration) -> String {
@@ -185,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_split_is_shown_beside_the_configured_one() {
-        let text = table(&[workload("random", [905, 95])]);
+        let text = table(&[workload("random", [905, 95])], false);
         let lines: Vec<&str> = text.as_str().lines().collect();
         assert_eq!(lines[0], "web: db at 127.0.0.1:5432, random, since 1970-01-01T00:00:00Z");
         let words: Vec<&str> = lines[2].split_whitespace().collect();
@@ -195,10 +218,10 @@ mod tests {
 
     #[test]
     fn what_chance_does_not_explain_is_said_aloud() {
-        let text = table(&[workload("random", [500, 500])]);
+        let text = table(&[workload("random", [500, 500])], false);
         assert!(text.as_str().contains("NOT explainable"), "{text:?}");
-        assert!(table(&[workload("random", [5, 0])]).as_str().contains("too few connections"));
-        assert!(table(&[workload("even", [91, 10])]).as_str().contains("at most 0.1 connections"));
-        assert_eq!(table(&[]), Text::of("no routes"));
+        assert!(table(&[workload("random", [5, 0])], false).as_str().contains("too few connections"));
+        assert!(table(&[workload("even", [91, 10])], false).as_str().contains("at most 0.1 connections"));
+        assert_eq!(table(&[], false), Text::of("no routes"));
     }
 }

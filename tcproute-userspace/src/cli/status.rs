@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{
     AdminSocket,
-    output::{self, Format, percent},
+    output::{self, Named, OutputArguments, percent},
     text::Text,
 };
 use crate::admin::{
@@ -22,9 +22,8 @@ const SHOWN: usize = 10;
 pub(super) struct Status {
     #[command(flatten)]
     admin: AdminSocket,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    #[command(flatten)]
+    output: OutputArguments,
     /// Only whether the kernel holds what was resolved: end with 0 if it does, or else with 1 and why.
     #[arg(long, conflicts_with_all = ["live", "output"])]
     ready: bool,
@@ -53,8 +52,14 @@ impl Status {
         let body = client::get(socket, "/v1/status").await?;
         let report: Report =
             serde_json::from_slice(&body).context("the daemon is another version of tcproute")?;
-        output::print(self.output, &report, table)?;
+        output::print(&self.output, &report, |report, _| table(report))?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Named for Report {
+    fn names(&self) -> Vec<String> {
+        self.workloads.iter().map(|workload| format!("dataplane/{}", workload.dataplane)).collect()
     }
 }
 

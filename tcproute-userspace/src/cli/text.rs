@@ -1,7 +1,10 @@
 //! Text for people, made of lines. Each is escaped when it is put in, so what others wrote stays in its line and
 //! column.
 
-use std::fmt::{Display, Write as _};
+use std::{
+    fmt::{Display, Write as _},
+    ops::Range,
+};
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
@@ -9,7 +12,11 @@ use crate::escaped::Escaped;
 
 /// Lines that may be shown on a terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Text(String);
+pub(super) struct Text {
+    lines: String,
+    /// Where the headings of tables are.
+    headings: Vec<Range<usize>>,
+}
 
 impl Text {
     /// One line.
@@ -22,17 +29,19 @@ impl Text {
     /// Adds a line.
     pub(super) fn line(&mut self, line: impl Display) {
         // A string takes all that is written to it.
-        let _ = writeln!(self.0, "{}", Escaped(line));
+        let _ = writeln!(self.lines, "{}", Escaped(line));
     }
 
     /// Adds an empty line.
     pub(super) fn gap(&mut self) {
-        self.0.push('\n');
+        self.lines.push('\n');
     }
 
     /// Adds the lines of another one.
     pub(super) fn append(&mut self, other: &Self) {
-        self.0 += &other.0;
+        let at = self.lines.len();
+        self.headings.extend(other.headings.iter().map(|it| it.start + at..it.end + at));
+        self.lines += &other.lines;
     }
 
     /// Adds rows, lined up under their headings; `right` names the columns that are numbers.
@@ -62,18 +71,36 @@ impl Text {
     }
 
     fn append_table(&mut self, table: &Table) {
-        self.0.extend(table.to_string().lines().flat_map(|line| [line.trim_end(), "\n"]));
+        let at = self.lines.len();
+        let table = table.to_string();
+        self.lines.extend(table.lines().flat_map(|line| [line.trim_end(), "\n"]));
+        let heading = table.lines().next().unwrap_or_default().trim_end().len() + 1;
+        self.headings.push(at..at + heading);
     }
 
     /// Blocks with an empty line between them.
     pub(super) fn blocks(blocks: impl IntoIterator<Item = Self>) -> Self {
-        let blocks: Vec<String> = blocks.into_iter().map(|block| block.0).collect();
-        Self(blocks.join("\n"))
+        let mut all = Self::default();
+        for (number, block) in blocks.into_iter().enumerate() {
+            if number > 0 {
+                all.gap();
+            }
+            all.append(&block);
+        }
+        all
+    }
+
+    /// Without the headings of its tables.
+    pub(super) fn without_headings(mut self) -> Self {
+        for heading in std::mem::take(&mut self.headings).into_iter().rev() {
+            self.lines.replace_range(heading, "");
+        }
+        self
     }
 
     /// As it is shown.
     pub(super) fn as_str(&self) -> &str {
-        &self.0
+        &self.lines
     }
 }
 
@@ -116,6 +143,14 @@ mod tests {
                 "c                  20",
             ]
         );
+    }
+
+    #[test]
+    fn headings_can_be_left_out() {
+        let mut block = Text::of("a block");
+        block.table(&["NAME", "COUNT"], &[1], [vec!["a".to_owned(), "1".to_owned()]]);
+        let text = Text::blocks([block.clone(), block]).without_headings();
+        assert_eq!(text.as_str(), "a block\na         1\n\na block\na         1\n");
     }
 
     #[test]

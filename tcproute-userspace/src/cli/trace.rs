@@ -51,7 +51,7 @@ pub(super) struct Trace {
     #[arg(long, value_name = "LINES")]
     count: Option<u64>,
     /// How to print it: json is a value a line.
-    #[arg(long, value_enum, default_value_t = TraceFormat::Table)]
+    #[arg(short, long, value_enum, default_value_t = TraceFormat::Table)]
     output: TraceFormat,
 }
 

@@ -6,22 +6,27 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{
-    output::{self, Format},
+    output::{self, Named, OutputArguments},
     text::Text,
 };
 use crate::version::Build;
 
 #[derive(Debug, Args)]
 pub(super) struct Version {
-    /// How it is printed.
-    #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
-    output: Format,
+    #[command(flatten)]
+    output: OutputArguments,
 }
 
 impl Version {
     pub(super) fn run(&self) -> Result<ExitCode> {
-        output::print(self.output, &Build::THIS, text)?;
+        output::print(&self.output, &Build::THIS, |build, _| text(build))?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Named for Build {
+    fn names(&self) -> Vec<String> {
+        vec![format!("tcproute/{}", self.version)]
     }
 }
 

@@ -83,7 +83,8 @@ fn takes_values(argument: &Arg) -> bool {
 }
 
 fn shown(argument: &Arg) -> String {
-    let mut text = argument.get_long().map(|long| format!("--{long}")).unwrap_or_default();
+    let short = argument.get_short().map(|short| format!("-{short}, ")).unwrap_or_default();
+    let mut text = argument.get_long().map(|long| format!("{short}--{long}")).unwrap_or_default();
     if takes_values(argument) {
         let is_optional = argument.get_num_args().is_some_and(|count| count.min_values() == 0);
         let (open, close) = match (text.is_empty(), is_optional, argument.is_require_equals_set()) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::super::{
     AdminSocket, BadUsage,
-    output::{self, Format},
+    output::{self, Named, OutputArguments},
     text::Text,
 };
 use crate::{
@@ -28,9 +28,8 @@ pub(super) struct Connection {
     destination: Option<SocketAddr>,
     #[command(flatten)]
     admin: AdminSocket,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    #[command(flatten)]
+    output: OutputArguments,
 }
 
 /// A socket, and what was decided for it.
@@ -42,6 +41,12 @@ struct Described {
     peer: SocketAddr,
     /// None if it is not known to be routed.
     routed: Option<RoutedConnection>,
+}
+
+impl Named for Vec<Described> {
+    fn names(&self) -> Vec<String> {
+        self.iter().map(|of| format!("connection/{}:{}", of.pid, of.fd)).collect()
+    }
 }
 
 impl Connection {
@@ -62,7 +67,7 @@ impl Connection {
         if described.is_empty() {
             bail!("there is no such TCP socket with a peer");
         }
-        output::print(self.output, &described, |all| Text::blocks(all.iter().map(text)))?;
+        output::print(&self.output, &described, |all, _| Text::blocks(all.iter().map(text)))?;
         Ok(ExitCode::SUCCESS)
     }
 

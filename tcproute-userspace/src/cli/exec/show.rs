@@ -96,7 +96,7 @@ impl Shown {
         logging::say("");
         if self.seen + self.lost > 0 {
             let used = outcomes.iter().map(WorkloadOutcomes::used).collect::<Vec<_>>();
-            stats::table(&used).as_str().lines().for_each(logging::say);
+            stats::table(&used, false).as_str().lines().for_each(logging::say);
             return;
         }
         for workload in outcomes {

@@ -40,7 +40,7 @@ pub(super) struct Validate {
     #[command(flatten)]
     routing: Routing,
     /// How violations and warnings are written to standard output.
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Output,
     /// End with 2 where there is a warning, too: what is valid and surely not meant.
     #[arg(long)]
