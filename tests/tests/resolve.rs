@@ -265,7 +265,9 @@ fn output_is_asked_for_as_fingers_know_it() {
 
     let mut many = Mesh::new();
     many.outbound("db", "127.0.0.1:5432".parse().unwrap());
-    (1..=5).for_each(|last| drop(many.endpoint("db", "a", address(last, 5432))));
+    for last in 1..=5 {
+        many.endpoint("db", "a", address(last, 5432));
+    }
     let file = many.file();
     let run = |format: &str| text(&tcproute(&resolve(&file, &["--dataplane", "web", "-o", format])));
     assert!(run("table").contains(" and 2 more") && !run("table").contains("10.0.0.5"));

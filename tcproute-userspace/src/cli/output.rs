@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json_path::JsonPath;
 
 use super::text::Text;
-use crate::escaped::{self, Escaped};
+use crate::escaped;
 
 /// How the output is written.
 #[derive(Debug, Args)]
@@ -97,16 +97,20 @@ pub(super) fn print<T: Serialize + Named>(
             if escaped::hides(&text) { json(value) } else { write(&text) }
         }
         Format::Name => {
-            write(&value.names().iter().map(|name| format!("{}\n", Escaped(name))).collect::<String>())
+            let mut names = Text::default();
+            names.extend(value.names());
+            show(&names)
         }
         Format::JsonPath(path) => {
             let value = serde_json::to_value(value).context("cannot write JSON")?;
-            let found = path.query(&value).all();
-            let line = |found: &serde_json::Value| match found {
-                serde_json::Value::String(text) => format!("{}\n", Escaped(text)),
-                other => format!("{}\n", Escaped(other)),
-            };
-            write(&found.into_iter().map(line).collect::<String>())
+            let mut found = Text::default();
+            for found_one in path.query(&value).all() {
+                match found_one {
+                    serde_json::Value::String(text) => found.line(text),
+                    other => found.line(other),
+                }
+            }
+            show(&found)
         }
     }
 }

@@ -155,8 +155,11 @@ fn row(route: &RouteOutcomes, index: usize, wide: bool) -> Vec<String> {
     row
 }
 
+/// How many of these there are.
+type Kind = fn(&Outcomes) -> u64;
+
 /// What connections fail by.
-const KINDS: [(&str, fn(&Outcomes) -> u64); 7] = [
+const KINDS: [(&str, Kind); 7] = [
     ("REFUSED", |it| it.refused),
     ("UNREACHABLE", |it| it.unreachable),
     ("TIMED OUT", |it| it.timed_out),
