@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::{Request, StatusCode, body::Incoming, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, task::JoinSet, time::timeout};
 
 /// How long an answer may take.
@@ -18,6 +19,16 @@ const MOST: usize = 1 << 30;
 /// The body of the answer to `GET path`.
 pub async fn get(socket: &Path, path: &str) -> Result<Bytes> {
     get_at_most(socket, path, MOST).await
+}
+
+/// The value that is the answer to `GET path`.
+pub async fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T> {
+    parsed(&get(socket, path).await?)
+}
+
+/// The value that a daemon has written.
+pub fn parsed<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
+    serde_json::from_slice(text).context("the daemon is another version of tcproute")
 }
 
 /// As [`get`], if it is no longer than this.

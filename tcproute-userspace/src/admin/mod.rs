@@ -197,12 +197,13 @@ async fn scrape(
     let format = Format::asked(&headers);
     let text = async {
         // While the daemon starts there is nobody to ask.
-        let (counters, outcomes, shares) = if handle.state().features.is_some() {
+        let is_asked = handle.state().features.is_some();
+        let (counters, outcomes, shares) = if is_asked {
             (handle.counters().await?, handle.outcomes().await?, handle.shares().await?)
         } else {
             (Vec::new(), Vec::new(), SharesState::default())
         };
-        let endpoints = if extent.detail == Detail::Endpoints && handle.state().features.is_some() {
+        let endpoints = if is_asked && extent.detail == Detail::Endpoints {
             handle.endpoints().await?
         } else {
             Vec::new()

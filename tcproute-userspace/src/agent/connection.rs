@@ -20,7 +20,7 @@ pub(super) fn routed(in_force: &InForce<'_>, cookie: u64) -> Result<Option<Route
     let Some((_, workload)) = in_force.workload(key.workload) else { return Ok(None) };
     let dialled: SocketAddr = state.dialled.into();
     let routes = workload.routes.as_ref();
-    let route = routes.and_then(|routes| routes.routes.iter().find(|route| route.dialled == dialled));
+    let route = routes.and_then(|routes| routes.routes.at(dialled));
     let destination = route.map(|route| &route.destination);
     let current = destination.is_some_and(|destination| {
         let names = RefName::of(destination).into_iter().zip(&destination.backends);

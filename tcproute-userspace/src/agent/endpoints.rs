@@ -19,7 +19,7 @@ pub(super) fn connections(in_force: &InForce<'_>) -> Result<Vec<EndpointConnecti
         let workload = in_force.workload(key.workload);
         let Some(routes) = workload.and_then(|(_, workload)| workload.routes.as_ref()) else { continue };
         let dialled: SocketAddr = key.dialled.into();
-        let Some(route) = routes.routes.iter().find(|route| route.dialled == dialled) else { continue };
+        let Some(route) = routes.routes.at(dialled) else { continue };
         all.push(EndpointConnections {
             mesh: routes.mesh.to_string(),
             dataplane: routes.dataplane.clone(),

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use self::connection::Connection;
 use super::{
     AdminSocket, Routing,
-    input::{Loaded, SourceArguments},
+    input::SourceArguments,
     output::{self, Named, OutputArguments},
     text::Text,
 };
@@ -23,7 +23,7 @@ use crate::{
         Resolver,
         describe::{DataplaneDescription, PolicyDescription, ServiceDescription},
     },
-    sources::{control_plane::Meshes, dns},
+    sources::control_plane::Meshes,
 };
 
 #[derive(Debug, Args)]
@@ -74,10 +74,7 @@ struct NamedService {
 
 impl One {
     async fn resolver(&self) -> Result<Resolver> {
-        let Loaded { resources, compat, in_cluster } =
-            self.sources.load(self.routing.compat, Meshes::only([&self.mesh])).await?;
-        let dns = dns::look_up(resources.external_host_names()).await;
-        Ok(Resolver::new(resources, dns, self.routing.options(compat, in_cluster)))
+        self.routing.resolver(&self.sources, Meshes::only([&self.mesh])).await
     }
 }
 

@@ -42,12 +42,12 @@ use crate::{
     plan::{Room, Selection},
     policy::Compat,
     resources::{Guard, MeshName, cidr},
-    routing::{self, KeptKinds},
+    routing::{self, KeptKinds, Resolver},
     sidecar::{self, KUMA_UID, Mark, Mode},
-    sources,
+    sources::{self, control_plane::Meshes, dns},
 };
 use failure::{BadUsage, FAILED, report};
-use input::SourceArguments;
+use input::{Loaded, SourceArguments};
 use layers::Layers;
 
 /// Routes TCP connections by MeshTCPRoute, in the kernel, at connect() time.
@@ -113,6 +113,13 @@ struct Routing {
 }
 
 impl Routing {
+    /// Of what the sources have of these meshes.
+    async fn resolver(&self, sources: &SourceArguments, meshes: Meshes) -> Result<Resolver> {
+        let Loaded { resources, compat, in_cluster } = sources.load(self.compat, meshes).await?;
+        let dns = dns::look_up(resources.external_host_names()).await;
+        Ok(Resolver::new(resources, dns, self.options(compat, in_cluster)))
+    }
+
     /// For resources of a control plane with these rules, or of none; in a cluster or elsewhere.
     fn options(&self, found: Option<Compat>, in_cluster: bool) -> routing::Options {
         let guard = self.guard.guard();

@@ -7,17 +7,16 @@ use clap::Args;
 
 use super::{
     Routing,
-    input::{Loaded, SourceArguments},
+    input::SourceArguments,
     output::{self, Named, OutputArguments, percent},
     text::Text,
 };
 use crate::{
     resources::{Key, MeshName, Resources},
     routing::{
-        Action, Bypass, DataplaneRoutes, Explanation, Plaintext, ResolvedBackend, ResolvedRoute, Resolver,
-        Verdict,
+        Action, Bypass, DataplaneRoutes, Explanation, Plaintext, ResolvedBackend, ResolvedRoute, Verdict,
     },
-    sources::{control_plane::Meshes, dns},
+    sources::control_plane::Meshes,
 };
 
 /// So many endpoints of a backend are shown in a table that is not wide.
@@ -47,10 +46,7 @@ pub(super) struct Resolve {
 
 impl Resolve {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let Loaded { resources, compat, in_cluster } =
-            self.sources.load(self.routing.compat, Meshes::only(&self.mesh)).await?;
-        let dns = dns::look_up(resources.external_host_names()).await;
-        let mut resolver = Resolver::new(resources, dns, self.routing.options(compat, in_cluster));
+        let mut resolver = self.routing.resolver(&self.sources, Meshes::only(&self.mesh)).await?;
         let mesh = self.mesh.clone().unwrap_or_default();
         match (&self.dataplane, &self.explain) {
             (Some(dataplane), None) => {

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -69,9 +69,8 @@ impl Stats {
 
     /// Whether anybody reads on.
     async fn print(&self, begin: &str) -> Result<bool> {
-        let body = client::get(&self.admin.admin_socket, "/v1/outcomes").await?;
         let mut workloads: Vec<WorkloadOutcomes> =
-            serde_json::from_slice(&body).context("the daemon is another version of tcproute")?;
+            client::ask(&self.admin.admin_socket, "/v1/outcomes").await?;
         let is_wanted =
             |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
         workloads.retain(|workload| is_wanted(&self.dataplane, &workload.dataplane));
@@ -98,8 +97,7 @@ pub(super) fn table(workloads: &[WorkloadOutcomes], wide: bool) -> Text {
 }
 
 fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes, wide: bool) -> Text {
-    let RouteOutcomes { service, address, port, selection, since, .. } = route;
-    let dialled = std::net::SocketAddr::new(*address, *port);
+    let (RouteOutcomes { service, selection, since, .. }, dialled) = (route, route.dialled());
     let since = since.map_or_else(String::new, |since| format!(", since {since:.0}"));
     let mut text =
         Text::of(format_args!("{}: {service} at {dialled}, {selection}{since}", workload.dataplane));

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::{
@@ -49,9 +49,7 @@ impl Status {
             output::write(&String::from_utf8_lossy(&answer))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let body = client::get(socket, "/v1/status").await?;
-        let report: Report =
-            serde_json::from_slice(&body).context("the daemon is another version of tcproute")?;
+        let report: Report = client::ask(socket, "/v1/status").await?;
         output::print(&self.output, &report, |report, _| table(report))?;
         Ok(ExitCode::SUCCESS)
     }

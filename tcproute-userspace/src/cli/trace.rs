@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -17,7 +17,7 @@ use tracing::warn;
 
 use super::{AdminSocket, output, text::Text};
 use crate::{
-    admin::client::Lines,
+    admin::client::{Lines, parsed},
     escaped::Escaped,
     trace::{Connection, Joiner, Outcome, Record},
 };
@@ -113,8 +113,7 @@ impl Trace {
                         break;
                     }
                     Some(line) => {
-                        let record = serde_json::from_slice(&line)
-                            .context("the daemon is another version of tcproute")?;
+                        let record: Record = parsed(&line)?;
                         if let Record::Lost { records, dataplane } = &record
                             && !self.tell_lost(*records, dataplane.as_deref())?
                         {
@@ -175,17 +174,36 @@ impl Trace {
     }
 }
 
+/// What is told of a connection in every line about it.
+pub(super) struct Told<'c> {
+    pub(super) time: String,
+    pub(super) pid: String,
+    pub(super) endpoint: String,
+    /// With how long it took.
+    pub(super) outcome: String,
+    pub(super) backend: &'c str,
+}
+
+impl<'c> From<&'c Connection> for Told<'c> {
+    fn from(Connection { decision, outcome, microseconds }: &'c Connection) -> Self {
+        let took = match microseconds {
+            Some(microseconds) => format!(" {:.1} ms", f64::from(*microseconds) / 1000.0),
+            None => String::new(),
+        };
+        Self {
+            time: decision.time.strftime("%H:%M:%S%.3f").to_string(),
+            pid: decision.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
+            endpoint: decision.endpoint.map_or_else(|| "-".to_owned(), |endpoint| endpoint.to_string()),
+            outcome: outcome.name().to_owned() + &took,
+            backend: decision.backend.as_deref().unwrap_or("-"),
+        }
+    }
+}
+
 /// A connection as people read it.
-pub(super) fn line(Connection { decision, outcome, microseconds }: &Connection) -> String {
-    let time = decision.time.strftime("%H:%M:%S%.3f");
-    let pid = decision.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-    let endpoint = decision.endpoint.map_or_else(|| "-".to_owned(), |endpoint| endpoint.to_string());
-    let took = match microseconds {
-        Some(microseconds) => format!(" {:.1} ms", f64::from(*microseconds) / 1000.0),
-        None => String::new(),
-    };
-    let outcome = outcome.name().to_owned() + &took;
-    let backend = decision.backend.as_deref().unwrap_or("-");
+pub(super) fn line(connection: &Connection) -> String {
+    let Told { time, pid, endpoint, outcome, backend } = connection.into();
+    let decision = &connection.decision;
     let policies = decision.policies.join(", ");
     let dialled = decision.dialled.to_string();
     // Here already, so that columns go by what is shown.

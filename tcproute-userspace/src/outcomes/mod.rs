@@ -110,28 +110,33 @@ impl Outcomes {
         }
     }
 
+    /// Each counter of both put together. What is open is no counter, and stays.
+    #[must_use]
+    pub fn with(&self, other: &Self, mut both: impl FnMut(u64, u64) -> u64) -> Self {
+        let mut buckets = self.latency.buckets;
+        buckets.iter_mut().zip(other.latency.buckets).for_each(|(own, others)| *own = both(*own, others));
+        Self {
+            attempted: both(self.attempted, other.attempted),
+            established: both(self.established, other.established),
+            refused: both(self.refused, other.refused),
+            unreachable: both(self.unreachable, other.unreachable),
+            timed_out: both(self.timed_out, other.timed_out),
+            aborted: both(self.aborted, other.aborted),
+            unsent: both(self.unsent, other.unsent),
+            failed: both(self.failed, other.failed),
+            elsewhere: both(self.elsewhere, other.elsewhere),
+            closed: both(self.closed, other.closed),
+            open: self.open,
+            reset: both(self.reset, other.reset),
+            no_endpoint: both(self.no_endpoint, other.no_endpoint),
+            latency: Latency { sum_us: both(self.latency.sum_us, other.latency.sum_us), buckets },
+        }
+    }
+
     /// What has come to it since then. What is open is so at present, whenever it began.
     #[must_use]
     pub fn since(&self, then: &Self) -> Self {
-        let more = |of: fn(&Self) -> u64| of(self).saturating_sub(of(then));
-        let mut buckets = self.latency.buckets;
-        buckets.iter_mut().zip(then.latency.buckets).for_each(|(now, then)| *now = now.saturating_sub(then));
-        Self {
-            attempted: more(|it| it.attempted),
-            established: more(|it| it.established),
-            refused: more(|it| it.refused),
-            unreachable: more(|it| it.unreachable),
-            timed_out: more(|it| it.timed_out),
-            aborted: more(|it| it.aborted),
-            unsent: more(|it| it.unsent),
-            failed: more(|it| it.failed),
-            elsewhere: more(|it| it.elsewhere),
-            closed: more(|it| it.closed),
-            open: self.open,
-            reset: more(|it| it.reset),
-            no_endpoint: more(|it| it.no_endpoint),
-            latency: Latency { sum_us: more(|it| it.latency.sum_us), buckets },
-        }
+        self.with(then, u64::saturating_sub)
     }
 
     /// How often the backendRef was chosen.
@@ -158,21 +163,8 @@ impl Outcomes {
 
 impl AddAssign for Outcomes {
     fn add_assign(&mut self, other: Self) {
-        self.attempted += other.attempted;
-        self.established += other.established;
-        self.refused += other.refused;
-        self.unreachable += other.unreachable;
-        self.timed_out += other.timed_out;
-        self.aborted += other.aborted;
-        self.unsent += other.unsent;
-        self.failed += other.failed;
-        self.elsewhere += other.elsewhere;
-        self.closed += other.closed;
-        self.open += other.open;
-        self.reset += other.reset;
-        self.no_endpoint += other.no_endpoint;
-        self.latency.sum_us += other.latency.sum_us;
-        self.latency.buckets.iter_mut().zip(other.latency.buckets).for_each(|(bucket, more)| *bucket += more);
+        let open = self.open + other.open;
+        *self = Self { open, ..self.with(&other, |own, others| own + others) };
     }
 }
 
@@ -229,8 +221,7 @@ impl WorkloadOutcomes {
                 let Some(outcomes) = backend.total.filter(|outcomes| outcomes.attempted > 0) else {
                     continue;
                 };
-                let RouteOutcomes { service, address, port, .. } = route;
-                let dialled = SocketAddr::new(*address, *port);
+                let (service, dialled) = (&route.service, route.dialled());
                 let (dataplane, target) = (&self.dataplane, &backend.target);
                 lines.push(format!("{dataplane}: {service} at {dialled} to {target}: {outcomes}"));
             }
@@ -264,6 +255,11 @@ pub struct RouteOutcomes {
 }
 
 impl RouteOutcomes {
+    /// What the application dials.
+    pub const fn dialled(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+
     /// How often any of its backendRefs was chosen, or none since none has a weight.
     pub fn chosen(&self) -> u64 {
         let totals = self.backends.iter().filter_map(|backend| backend.total);

@@ -52,7 +52,7 @@ pub use mesh_service::{
 };
 pub use mesh_tcp_route::{BackendRef, MeshTcpRoute, Rule, To};
 pub use names::{EmptyName, Labels, MeshName, ResourceName, ServiceName, Tags, Weight};
-pub(crate) use nearest::nearest;
+pub(crate) use nearest::{did_you_mean, nearest};
 pub(crate) use other_policy::PERMISSION;
 pub use other_policy::{Applies, Denied, Enforced, OtherPolicy};
 pub(crate) use shown::Pairs;

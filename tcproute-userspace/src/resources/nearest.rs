@@ -10,6 +10,11 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     (distance <= name.len().max(best.len()) / 3).then_some(best)
 }
 
+/// The end of what is told of such a name: the one that may have been meant, or nothing.
+pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map(|near| format!(", did you mean {near:?}?")).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

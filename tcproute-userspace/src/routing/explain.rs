@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     policy::{Compat, Referrer, applies, merge, reaches_namespace, reaches_zone, selects},
-    resources::{Dataplane, MeshName, MeshTcpRoute, Pairs, PolicyHeader, Rule, Selector, Tags, nearest},
+    resources::{Dataplane, MeshName, MeshTcpRoute, Pairs, PolicyHeader, Rule, Selector, Tags, did_you_mean},
 };
 
 /// The policies behind the routes of a Dataplane to one service.
@@ -121,13 +121,13 @@ impl Resolver {
             let known = outbounds.iter().map(|(_, dialled)| &**self.services.name(dialled.service));
             let denied = left_out.denied.iter().find(|denied| *denied.service == *service);
             let hint = match denied {
-                Some(denied) => Some(format!(": {denied}")),
-                None => nearest(service, known).map(|near| format!(", did you mean {near:?}?")),
+                Some(denied) => format!(": {denied}"),
+                None => did_you_mean(service, known),
             };
             return Err(UnknownService::Service {
                 dataplane: dataplane.name.to_string(),
                 service: service.to_owned(),
-                hint: hint.unwrap_or_default(),
+                hint,
             });
         }
         Ok(self.explanations(&dataplane, wanted, Self::considered))

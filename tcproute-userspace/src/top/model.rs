@@ -86,7 +86,7 @@ fn key(workload: &WorkloadOutcomes, route: &RouteOutcomes) -> Key {
         mesh: workload.mesh.clone(),
         dataplane: workload.dataplane.clone(),
         cgroup: workload.cgroup.clone(),
-        dialled: SocketAddr::new(route.address, route.port),
+        dialled: route.dialled(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, ops::AddAssign};
 
-use crate::outcomes::{Latency, Outcomes, float};
+use crate::outcomes::{Outcomes, float};
 
 /// What one backendRef has counted between the last few readings.
 #[derive(Debug, Clone)]
@@ -76,28 +76,13 @@ impl Counted {
 
 /// What has been counted since; `None` if any counter is less than it was, so that it has begun anew.
 fn difference(now: &Outcomes, before: &Outcomes) -> Option<Outcomes> {
-    let less = |of: fn(&Outcomes) -> u64| of(now).checked_sub(of(before));
-    let mut buckets = now.latency.buckets;
-    for (count, before) in buckets.iter_mut().zip(before.latency.buckets) {
-        *count = count.checked_sub(before)?;
-    }
-    Some(Outcomes {
-        attempted: less(|it| it.attempted)?,
-        established: less(|it| it.established)?,
-        refused: less(|it| it.refused)?,
-        unreachable: less(|it| it.unreachable)?,
-        timed_out: less(|it| it.timed_out)?,
-        aborted: less(|it| it.aborted)?,
-        unsent: less(|it| it.unsent)?,
-        failed: less(|it| it.failed)?,
-        elsewhere: less(|it| it.elsewhere)?,
-        closed: less(|it| it.closed)?,
-        // No counter: how many there are.
-        open: 0,
-        reset: less(|it| it.reset)?,
-        no_endpoint: less(|it| it.no_endpoint)?,
-        latency: Latency { sum_us: less(|it| it.latency.sum_us)?, buckets },
-    })
+    let mut anew = false;
+    let counted = now.with(before, |now, before| {
+        anew |= now < before;
+        now.saturating_sub(before)
+    });
+    // No counter: how many there are.
+    (!anew).then_some(Outcomes { open: 0, ..counted })
 }
 
 /// Adds one if there is any; what there is nothing of stays so.

@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::MetricType,
-    metrics::gauge::{ConstGauge, Gauge},
+    metrics::{MetricType, gauge::ConstGauge},
 };
 
 use crate::outcomes::EndpointConnections;
@@ -53,8 +52,7 @@ impl Collector for EndpointMetrics {
             ConstGauge::new(*open).encode(family.encode_family(labels)?)?;
         }
         let help = "Endpoints of which there are no metrics, since there are too many.";
-        let left_out = Gauge::<i64>::default();
-        left_out.set(i64::try_from(self.left_out).unwrap_or(i64::MAX));
+        let left_out = ConstGauge::new(self.left_out as u64);
         left_out.encode(encoder.encode_descriptor("endpoints_left_out", help, None, MetricType::Gauge)?)
     }
 }

@@ -1,16 +1,12 @@
 //! The metrics of what became of connections, by route and backendRef. A route to which nobody has connected has none
 //! yet, and there is a bound to how many have: there may be millions of them.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr};
+use std::{collections::BTreeMap, fmt};
 
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet},
-    metrics::{
-        MetricType,
-        counter::ConstCounter,
-        gauge::{ConstGauge, Gauge},
-    },
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Unit,
 };
 
@@ -134,14 +130,13 @@ impl OutcomeMetrics {
 }
 
 fn labels(workload: &WorkloadOutcomes, route: &RouteOutcomes, detail: Detail) -> Labels {
-    let dialled = || SocketAddr::new(route.address, route.port).to_string();
     let mut labels = vec![
         ("mesh", workload.mesh.clone()),
         ("dataplane", workload.dataplane.clone()),
         ("service", route.service.clone()),
     ];
     if detail.has_backends() {
-        labels.push(("dialled", dialled()));
+        labels.push(("dialled", route.dialled().to_string()));
     }
     labels
 }
@@ -182,8 +177,7 @@ impl Collector for OutcomeMetrics {
             })?;
         }
         let help = "BackendRefs, or services, of which there are no metrics, since there are too many.";
-        let left_out = Gauge::<i64>::default();
-        left_out.set(i64::try_from(self.left_out).unwrap_or(i64::MAX));
+        let left_out = ConstGauge::new(self.left_out as u64);
         left_out.encode(encoder.encode_descriptor("backends_left_out", help, None, MetricType::Gauge)?)
     }
 }

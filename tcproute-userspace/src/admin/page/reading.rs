@@ -69,7 +69,7 @@ pub(super) struct CountedBackend {
     pub(super) rate: Option<Rate>,
 }
 
-/// Connections since the backendRef has its entry.
+/// Of the connections to a backendRef.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Counts {
@@ -171,7 +171,7 @@ impl Reading {
         let mut counted = HashMap::new();
         for WorkloadOutcomes { cgroup, routes, .. } in outcomes {
             for route in routes {
-                let dialled = SocketAddr::new(route.address, route.port);
+                let dialled = route.dialled();
                 let place = (cgroup.clone(), route.service.clone(), dialled);
                 let rates = rates.next(place.clone(), &route, at, &mut kept);
                 counted.insert(place, Counted::new(route, rates));

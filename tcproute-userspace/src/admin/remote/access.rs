@@ -33,7 +33,6 @@ impl Access {
     /// Reads all that it needs.
     pub(super) fn new(options: &Options) -> Result<Self, String> {
         let Options { address, tls, token_file, insecure: _ } = options;
-        let knows_clients = token_file.is_some() || tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         let renewed = |tls: &Tls| {
             let files = [&tls.chain, &tls.key].into_iter().chain(&tls.client_ca).cloned().collect();
             let tls = tls.clone();
@@ -46,7 +45,7 @@ impl Access {
         Ok(Self {
             tls: tls.as_ref().map(renewed).transpose()?,
             token: token_file.as_ref().map(of_file).transpose()?,
-            guarded: address.ip().is_loopback() && !knows_clients,
+            guarded: address.ip().is_loopback() && !options.knows_clients(),
         })
     }
 

@@ -71,15 +71,19 @@ pub struct Remote {
 }
 
 impl Options {
+    /// Whether those who ask have to say who they are.
+    fn knows_clients(&self) -> bool {
+        self.token_file.is_some() || self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
+
     /// Whether it may be served so.
     pub fn check(&self) -> Result<(), Unprotected> {
-        let Self { address, tls, token_file, insecure } = self;
-        let knows_clients = token_file.is_some() || tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        let Self { address, tls, insecure, .. } = self;
         if *insecure || address.ip().is_loopback() {
             Ok(())
         } else if tls.is_none() {
             Err(Unprotected::InTheClear(*address))
-        } else if !knows_clients {
+        } else if !self.knows_clients() {
             Err(Unprotected::ForEverybody(*address))
         } else {
             Ok(())

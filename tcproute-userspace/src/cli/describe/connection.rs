@@ -54,9 +54,8 @@ impl Connection {
         let sockets = self.sockets()?;
         let mut described = Vec::new();
         for LiveSocket { pid, fd, cookie, local, peer } in sockets {
-            let body = client::get(&self.admin.admin_socket, &format!("/v1/connections/{cookie}")).await?;
-            let routed: Option<RoutedConnection> =
-                serde_json::from_slice(&body).context("the daemon is another version of tcproute")?;
+            let path = format!("/v1/connections/{cookie}");
+            let routed: Option<RoutedConnection> = client::ask(&self.admin.admin_socket, &path).await?;
             // It may be of an earlier connection of the socket.
             let routed = routed.filter(|routed| routed.endpoint == peer || routed.dialled == peer);
             let leads_there = |to| peer == to || routed.as_ref().is_some_and(|routed| routed.endpoint == to);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jiff::Timestamp;
 
 use super::{super::text::Text, section, some};
@@ -13,12 +13,10 @@ use crate::{
 
 /// Marks the endpoints that are ejected on this node. Fails if there is no daemon to ask.
 pub(super) async fn mark_ejected(described: &mut ServiceDescription, socket: &Path) -> Result<()> {
-    let body = client::get(socket, "/v1/status").await?;
-    let status: Status =
-        serde_json::from_slice(&body).context("the daemon is another version of tcproute")?;
+    let status: Status = client::ask(socket, "/v1/status").await?;
     for ejected in &status.ejected {
         let at = ejected.endpoint.to_string();
-        for endpoint in described.endpoints.iter_mut().filter(|endpoint| endpoint.is_at(&at)) {
+        for endpoint in described.endpoints.iter_mut().filter(|endpoint| endpoint.address == at) {
             if endpoint.state == EndpointState::In {
                 let left = ejected.until.duration_since(Timestamp::now()).as_secs().max(0);
                 let (dataplane, backend) = (&ejected.dataplane, &ejected.backend);

@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tokio::time::sleep;
 
 use crate::{
     admin::client,
-    outcomes::{RouteOutcomes, WorkloadOutcomes, float},
+    outcomes::{WorkloadOutcomes, float},
     routing::Ends,
 };
 
@@ -21,9 +21,7 @@ pub(super) type Dialled = (String, String, SocketAddr);
 
 /// Where the connections of its Dataplanes end.
 pub(super) async fn in_force(socket: &Path) -> Result<Vec<Ends>> {
-    let body = client::get(socket, "/v1/routes").await?;
-    let ends: Vec<Ends> =
-        serde_json::from_slice(&body).context("the daemon is another version of tcproute")?;
+    let ends: Vec<Ends> = client::ask(socket, "/v1/routes").await?;
     if ends.is_empty() {
         bail!("no Dataplane has routes on this node");
     }
@@ -47,13 +45,11 @@ pub(super) async fn traffic(socket: &Path, window: Duration) -> Result<BTreeMap<
 
 /// How often any backendRef was chosen, of all cgroups that have a Dataplane.
 async fn chosen(socket: &Path) -> Result<BTreeMap<Dialled, u64>> {
-    let body = client::get(socket, "/v1/outcomes").await?;
-    let workloads: Vec<WorkloadOutcomes> =
-        serde_json::from_slice(&body).context("the daemon is another version of tcproute")?;
+    let workloads: Vec<WorkloadOutcomes> = client::ask(socket, "/v1/outcomes").await?;
     let mut all = BTreeMap::new();
     for WorkloadOutcomes { mesh, dataplane, routes, .. } in &workloads {
-        for route @ RouteOutcomes { address, port, .. } in routes {
-            let dialled = (mesh.clone(), dataplane.clone(), SocketAddr::new(*address, *port));
+        for route in routes {
+            let dialled = (mesh.clone(), dataplane.clone(), route.dialled());
             *all.entry(dialled).or_default() += route.chosen();
         }
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
-    time::{Instant, interval, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::super::{stats, trace};
@@ -64,8 +64,6 @@ impl Shown {
 
     /// One more record, or a moment without any.
     async fn next(&mut self) {
-        let mut ticks = interval(trace::TICK);
-        ticks.tick().await;
         let connections = tokio::select! {
             record = self.records.recv() => match record {
                 Ok(record) => self.take(&record),
@@ -73,7 +71,7 @@ impl Shown {
                 // The agent is at its end, and so is this.
                 Err(RecvError::Closed) => std::future::pending().await,
             },
-            _ = ticks.tick() => self.joiner.overdue(self.begin.elapsed()),
+            () = sleep(trace::TICK) => self.joiner.overdue(self.begin.elapsed()),
         };
         for connection in &connections {
             logging::say(trace::line(connection));

@@ -2,7 +2,7 @@
 
 use std::{future, path::PathBuf, sync::Arc};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{
@@ -77,14 +77,14 @@ impl From {
     async fn read(&self) -> Result<(Daemon, Reading)> {
         let body = client::get(&self.socket, "/v1/outcomes").await?;
         let at = self.begin.elapsed();
-        let mut outcomes: Vec<WorkloadOutcomes> = parsed(&body)?;
+        let mut outcomes: Vec<WorkloadOutcomes> = client::parsed(&body)?;
         let is_wanted =
             |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
         outcomes.retain(|workload| is_wanted(&self.dataplane, &workload.dataplane));
         for workload in &mut outcomes {
             workload.routes.retain(|route| is_wanted(&self.service, &route.service));
         }
-        let status: Status = parsed(&client::get(&self.socket, "/v1/status").await?)?;
+        let status: Status = client::ask(&self.socket, "/v1/status").await?;
         let daemon = Daemon {
             version: status.version,
             started: status.started,
@@ -98,10 +98,6 @@ impl From {
     }
 
     async fn routes(&self) -> Result<Vec<Described>> {
-        parsed(&client::get(&self.socket, "/v1/routes").await?)
+        client::ask(&self.socket, "/v1/routes").await
     }
-}
-
-fn parsed<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
-    serde_json::from_slice(body).context("the daemon is another version of tcproute")
 }

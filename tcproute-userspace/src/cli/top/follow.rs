@@ -2,20 +2,18 @@
 
 use std::{future, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
     time::{Instant, interval, sleep},
 };
 
+use super::super::trace::TICK;
 use crate::{
-    admin::client::Lines,
+    admin::client::{Lines, parsed},
     trace::{Connection, Joiner, Record},
 };
-
-/// How often decisions are looked for that have waited long enough.
-const TICK: Duration = Duration::from_millis(50);
 
 /// How soon a daemon that does not answer is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -100,8 +98,7 @@ async fn listen(traced: &Traced, socket: &Path, begin: Instant, sender: &mpsc::S
             _ = ticks.tick() => joiner.overdue(begin.elapsed()),
             line = lines.next() => {
                 let Some(line) = line? else { return Ok(()) };
-                let record: Record =
-                    serde_json::from_slice(&line).context("the daemon is another version of tcproute")?;
+                let record: Record = parsed(&line)?;
                 match &record {
                     Record::Lost { records, dataplane }
                         if dataplane.as_ref().is_none_or(|lost| *lost == traced.dataplane) =>

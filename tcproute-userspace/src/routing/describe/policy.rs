@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use crate::{
     policy::{Compat, applies},
-    resources::{Dataplane, Key, MeshName, MeshTcpRoute, Rule, nearest},
-    routing::{Action, Resolver, Verdict, resolver::LeftOut},
+    resources::{Dataplane, Key, MeshName, MeshTcpRoute, Rule, did_you_mean},
+    routing::{Action, Resolver, Verdict, destination::Dialled, policies::Entry, resolver::LeftOut},
 };
 
 /// So many of the Dataplanes that it selects are looked at: in a mesh with VIPs each may dial thousands of services.
@@ -131,49 +131,45 @@ impl Resolver {
             return Ok(Arc::clone(policy));
         }
         let names: Vec<String> = of_mesh().map(|policy| policy.header.name.to_string()).collect();
-        let hint = nearest(name, names.iter().map(String::as_str));
-        let hint = hint.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
+        let hint = did_you_mean(name, names.iter().map(String::as_str));
         Err(UnknownPolicy { mesh: mesh.clone(), name: name.to_owned(), hint })
     }
 
     /// What the policy comes to for one Dataplane.
     fn ask(&mut self, dataplane: &Arc<Dataplane>, policy: &Arc<MeshTcpRoute>, to: &mut [ToDescription]) {
-        let mut left_out = LeftOut::default();
-        let outbounds = self.outbounds(dataplane, &mut left_out);
-        let name = dataplane.name.to_string();
-        let mut dialled = vec![false; to.len()];
+        let (name, own) = (dataplane.name.to_string(), policy.header.name.to_string());
+        let outbounds = self.outbounds(dataplane, &mut LeftOut::default());
         let resources = self.resources().clone();
-        for outbound in outbounds {
-            let key = self.key(&self.dialler(&resources, dataplane), outbound.1.clone());
-            let Some(entry) = key.entries.iter().rfind(|entry| Arc::ptr_eq(&entry.policy, policy)) else {
+        let dialler = self.dialler(&resources, dataplane);
+        let item = |dialled: &Dialled| {
+            let entries = self.key(&dialler, dialled.clone()).entries;
+            entries.iter().rfind(|entry| Arc::ptr_eq(&entry.policy, policy)).map(Entry::item)
+        };
+        let concerned = outbounds.into_iter().filter_map(|outbound| Some((item(&outbound.1)?, outbound)));
+        let (items, concerned): (Vec<usize>, Vec<_>) = concerned.unzip();
+        let explanations = self.explanations(dataplane, concerned, |all, _, key| all.applying(key));
+        for (item, explanation) in items.iter().zip(explanations) {
+            let to = &mut to[*item];
+            let Some(of) = explanation.policies.iter().find(|considered| considered.name == own) else {
                 continue;
             };
-            let item = entry.item();
-            dialled[item] = true;
-            let own = policy.header.name.to_string();
-            let all = self.explanations(dataplane, vec![outbound], |all, _, key| all.applying(key));
-            for explanation in all {
-                let Some(of) = explanation.policies.iter().find(|considered| considered.name == own) else {
-                    continue;
-                };
-                let destination = &explanation.route.destination;
-                let what = match (of.verdict, destination.action) {
-                    (Verdict::Wins, Action::Route) => "wins, and is routed".to_owned(),
-                    (Verdict::Wins, Action::Passthrough) => {
-                        format!("wins, and is left to the proxy: {}", destination.reason)
-                    }
-                    _ => format!("is overridden: {}", of.reason),
-                };
-                if (of.verdict, destination.action) == (Verdict::Wins, Action::Route) {
-                    for (described, backend) in to[item].backends.iter_mut().zip(&destination.backends) {
+            let destination = &explanation.route.destination;
+            let what = match (of.verdict, destination.action) {
+                (Verdict::Wins, Action::Route) => {
+                    for (described, backend) in to.backends.iter_mut().zip(&destination.backends) {
                         described.endpoints.get_or_insert(backend.endpoints.len());
                     }
+                    "wins, and is routed".to_owned()
                 }
-                note(&mut to[item].comes_to, what, &name);
-            }
+                (Verdict::Wins, Action::Passthrough) => {
+                    format!("wins, and is left to the proxy: {}", destination.reason)
+                }
+                _ => format!("is overridden: {}", of.reason),
+            };
+            note(&mut to.comes_to, what, &name);
         }
-        for (to, dialled) in to.iter_mut().zip(dialled) {
-            if !dialled {
+        for (number, to) in to.iter_mut().enumerate() {
+            if !items.contains(&number) {
                 note(&mut to.comes_to, "is not dialled: it has no such outbound".to_owned(), &name);
             }
         }

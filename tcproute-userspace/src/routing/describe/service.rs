@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     policy::{Referrer, is_ready},
-    resources::{Health, Identity, MeshName, Pairs, ServiceName, nearest},
+    resources::{Health, Identity, MeshName, Pairs, ServiceName, did_you_mean},
     routing::{
         Resolver,
         endpoints::Endpoint,
@@ -96,12 +96,8 @@ impl Resolver {
         let is_it = |id: &ServiceId| &**self.services.name(*id) == name && self.services.exists(*id);
         let Some(id) = of_mesh().find(is_it) else {
             let names: BTreeSet<&str> = of_mesh().map(|id| &**self.services.name(id)).collect();
-            let hint = nearest(name, names).map(|near| format!(", did you mean {near:?}?"));
-            return Err(UnknownServiceName {
-                mesh: mesh.clone(),
-                name: name.to_owned(),
-                hint: hint.unwrap_or_default(),
-            });
+            let hint = did_you_mean(name, names);
+            return Err(UnknownServiceName { mesh: mesh.clone(), name: name.to_owned(), hint });
         };
         let chosen = self.services.chosen(id, None);
         let protocol = self.services.protocol(id, &chosen).unwrap_or("tcp").to_owned();
@@ -189,12 +185,5 @@ impl Resolver {
             name: header.name.to_string(),
             target: policy.selector().to_string(),
         })
-    }
-}
-
-impl EndpointDescription {
-    /// Whether it is at this address, as the kernel has it.
-    pub fn is_at(&self, address: &str) -> bool {
-        self.address == address
     }
 }

@@ -13,9 +13,12 @@ use super::{
     text::{fit, target},
 };
 use crate::{
-    cli::top::{
-        app::{App, Pane, Trace},
-        description, input,
+    cli::{
+        top::{
+            app::{App, Pane, Trace},
+            description, input,
+        },
+        trace::Told,
     },
     escaped::Escaped,
     top::Cause,
@@ -83,16 +86,9 @@ fn draw_trace(frame: &mut Frame, area: Rect, trace: &Trace, look: Look) {
     }
 }
 
-fn told(Connection { decision, outcome, microseconds }: &Connection) -> String {
-    let time = decision.time.strftime("%H:%M:%S%.3f");
-    let pid = decision.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-    let endpoint = decision.endpoint.map_or_else(|| "-".to_owned(), |endpoint| endpoint.to_string());
-    let took = match microseconds {
-        Some(microseconds) => format!(" {:.1} ms", f64::from(*microseconds) / 1000.0),
-        None => String::new(),
-    };
-    let outcome = outcome.name().to_owned() + &took;
-    let backend = decision.backend.as_deref().unwrap_or("-");
+fn told(connection: &Connection) -> String {
+    let Told { time, pid, endpoint, outcome, backend } = connection.into();
+    let decision = &connection.decision;
     let (command, backend) =
         (Escaped(fit(&decision.command, 16)), Escaped(target(backend, &decision.service)));
     format!("{time} {pid:>7} {command:<10} {endpoint:<21} {outcome:<20} {backend}")

@@ -70,10 +70,8 @@ impl Store {
             let object_uid = pod.metadata.uid.as_str().into();
             local.push(LocalPod { uid, object_uid, dataplane, runs: pod.is_running() });
             if real.is_none() {
-                let first = ObjectName {
-                    namespace: Some(pod.metadata.namespace.as_str().into()),
-                    name: String::new(),
-                };
+                let first =
+                    ObjectName { namespace: Some(pod.metadata.namespace.clone()), name: String::new() };
                 let services: Vec<&Service> = self
                     .services
                     .range(first..)
