@@ -81,13 +81,16 @@ fn remove_stale(path: &Path) -> Result<()> {
 /// be megabytes, and who reads nothing would be found out late.
 const UNREAD: usize = 128 << 10;
 
+/// Listens at a TCP address, not in a runtime yet.
+pub(super) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    setsockopt(&listener, SndBuf, &UNREAD)?;
+    Ok(listener)
+}
+
 /// Listens at a TCP address.
 pub(super) fn tcp(address: SocketAddr) -> Result<TcpListener> {
-    let listen = || {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        setsockopt(&listener, SndBuf, &UNREAD)?;
-        TcpListener::from_std(listener)
-    };
-    listen().with_context(|| format!("cannot listen at {address}"))
+    let listener = bind(address).and_then(TcpListener::from_std);
+    listener.with_context(|| format!("cannot listen at {address}"))
 }

@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use thiserror::Error;
 
 pub(super) use self::access::Access;
+use super::listen;
 
 /// Where metrics are served to others, and to whom.
 #[derive(Debug, Clone)]
@@ -92,13 +93,8 @@ impl Options {
 
     /// Listens, which may take privileges that are given up later.
     pub fn open(self) -> Result<Opened> {
-        let listen = || {
-            let listener = TcpListener::bind(self.address)?;
-            listener.set_nonblocking(true)?;
-            Ok::<_, std::io::Error>(listener)
-        };
-        let listener =
-            listen().with_context(|| format!("cannot listen at {} (--metrics-listen)", self.address))?;
+        let listener = listen::bind(self.address)
+            .with_context(|| format!("cannot listen at {} (--metrics-listen)", self.address))?;
         Ok(Opened { listener, options: self })
     }
 }
