@@ -98,13 +98,12 @@ impl Sources {
     /// Waits until each has answered, or for so long. Where something may be lost, an answer that tells of nothing but
     /// a failure is none, unless there is something from before in its stead.
     pub async fn answered(&mut self, until: Instant, may_lose: bool) -> bool {
-        let has_answered = |source: &Source| {
-            let Latest { snapshot, kept, .. } = &*source.stream.borrow();
-            match snapshot.health {
-                Health::Awaited => false,
-                Health::Failing { .. } => !may_lose || kept.stale > 0,
-                Health::Well | Health::Late { .. } => true,
-            }
+        // What came since it was last asked counts, and is what is gone on with.
+        self.take();
+        let has_answered = |source: &Source| match source.said.health {
+            Health::Awaited => false,
+            Health::Failing { .. } => !may_lose || source.stream.borrow().kept.stale > 0,
+            Health::Well | Health::Late { .. } => true,
         };
         while !self.all.iter().all(has_answered) {
             if !matches!(timeout_at(until, self.changed()).await, Ok(Some(_))) {
@@ -118,6 +117,11 @@ impl Sources {
     /// none should. What comes up and what is mended is logged.
     pub async fn changed(&mut self) -> Option<Instant> {
         self.any().await?;
+        Some(self.take())
+    }
+
+    /// Takes what they have said since; since when that was so.
+    fn take(&mut self) -> Instant {
         let now = SystemTime::now();
         let mut since = Instant::now();
         let mut is_new = false;
@@ -133,7 +137,7 @@ impl Sources {
         if is_new {
             self.merge();
         }
-        Some(since)
+        since
     }
 
     /// Waits for any source.
@@ -207,4 +211,36 @@ fn gone<'a>(
     after: &OrdMap<Subject, Arc<Rejection>>,
 ) -> Vec<&'a Subject> {
     before.keys().filter(|subject| !after.contains_key(*subject)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::watch;
+
+    use super::*;
+
+    fn latest(health: Health) -> Latest {
+        Latest::first(Snapshot { health, ..Snapshot::default() })
+    }
+
+    #[tokio::test]
+    async fn what_is_said_before_it_is_waited_for_is_what_is_gone_on_with() {
+        let (told, stream) = watch::channel(latest(Health::Awaited));
+        let mut sources = Sources::new(vec![("files", stream)]);
+        told.send_replace(latest(Health::Well));
+        assert!(sources.answered(Instant::now(), true).await);
+        assert_eq!(sources.snapshot().health, Health::Well);
+        assert!(timeout_at(Instant::now(), sources.changed()).await.is_err(), "it is not said again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_says_nothing_is_waited_for_no_longer_than_asked() {
+        let (_told, stream) = watch::channel(latest(Health::Awaited));
+        let mut sources = Sources::new(vec![("files", stream)]);
+        let until = Instant::now() + Duration::from_secs(30);
+        assert!(!sources.answered(until, true).await);
+        assert_eq!(Instant::now(), until);
+    }
 }

@@ -29,6 +29,8 @@ pub(super) enum Ending {
     Done,
     /// The kernel gave up.
     Panicked,
+    /// It was ended for saying nothing for long.
+    Hung,
     /// It was ended for taking too long.
     TimedOut,
     /// It never said anything.
@@ -46,6 +48,9 @@ pub(super) struct Console {
 
 /// A guest that says nothing for so long from its start will not.
 const SILENCE: Duration = Duration::from_mins(1);
+
+/// The same of one that has. The longest test takes a third of it.
+const QUIET: Duration = Duration::from_mins(10);
 
 /// So long KVM is given to show that it works.
 const PROBE: Duration = Duration::from_secs(15);
@@ -75,7 +80,8 @@ impl fmt::Display for Ending {
         f.write_str(match self {
             Self::Done => "done",
             Self::Panicked => "the kernel panicked",
-            Self::TimedOut => "the guest hung and was ended",
+            Self::Hung => "the guest hung and was ended",
+            Self::TimedOut => "the guest was too slow and was ended",
             Self::Silent => "the guest said nothing",
             Self::Stopped => "the guest stopped before its tests did",
         })
@@ -137,10 +143,13 @@ fn watch(mut child: Child, patience: Duration, mut hear: impl FnMut(&str)) -> Re
     let mut text = String::new();
     let mut done = false;
     let mut spoke = false;
+    let mut heard = start;
     let ending = loop {
-        let limit = if spoke { patience } else { SILENCE.min(patience) };
-        match lines.recv_timeout(limit.saturating_sub(start.elapsed())) {
+        let quiet = if spoke { heard + QUIET } else { start + SILENCE };
+        let until = quiet.min(start + patience);
+        match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(line) => {
+                heard = Instant::now();
                 spoke |= line.starts_with("vm: ");
                 done |= line == "vm: done";
                 let panicked = line.contains("Kernel panic");
@@ -153,8 +162,9 @@ fn watch(mut child: Child, patience: Duration, mut hear: impl FnMut(&str)) -> Re
             }
             Err(_) if done => break Ending::Done,
             Err(RecvTimeoutError::Disconnected) => break Ending::Stopped,
-            Err(RecvTimeoutError::Timeout) if spoke => break Ending::TimedOut,
-            Err(RecvTimeoutError::Timeout) => break Ending::Silent,
+            Err(RecvTimeoutError::Timeout) if !spoke => break Ending::Silent,
+            Err(RecvTimeoutError::Timeout) if quiet == until => break Ending::Hung,
+            Err(RecvTimeoutError::Timeout) => break Ending::TimedOut,
         }
     };
     // It may have ended by itself.

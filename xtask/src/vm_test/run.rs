@@ -16,8 +16,8 @@ use serde_json::Value;
 use super::qemu::{self, Accelerator, Ending};
 use crate::{machine::Kernel, test_results::TestResults};
 
-/// Longer than any guest needs: one that takes so long hangs.
-const PATIENCE: Duration = Duration::from_mins(20);
+/// Longer than any guest needs, also beside others: the slowest takes a third of it.
+const PATIENCE: Duration = Duration::from_mins(45);
 
 /// What one kernel came to.
 pub(crate) struct Run {
