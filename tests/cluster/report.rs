@@ -91,6 +91,10 @@ impl Report {
         page += "\n## What the clients saw\n\n";
         page += &self.table(|cells| format!("| {} |", cells.join(" | ")), Some("---"));
         page += PHASES;
+        for failure in self.failures() {
+            let _ = writeln!(page, "- {failure}");
+        }
+        page += NOTHING_LEFT;
         page += HOST;
         for (name, count) in &self.host {
             let _ = writeln!(page, "- {name}: {count}");
@@ -101,6 +105,21 @@ impl Report {
             let _ = writeln!(page, "| {:.0} | {what} |", after.as_secs_f64());
         }
         page
+    }
+
+    /// A line for each phase, client, destination and reason for which connections failed.
+    fn failures(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for Phase { name, seen } in &self.phases {
+            for ((client, destination), Seen { failures, .. }) in &seen.0 {
+                let line = |(failure, count)| format!("{name}, {client}, {destination}: {count} × {failure}");
+                lines.extend(failures.iter().map(line));
+            }
+        }
+        if lines.is_empty() {
+            lines.push("nothing".to_owned());
+        }
+        lines
     }
 
     /// A line for each phase, client and destination; what names have answered makes the columns.
@@ -140,7 +159,8 @@ impl fmt::Display for Report {
             let counts: Vec<_> = counts.iter().map(|count| format!("{count:>8}")).collect();
             format!("{phase:<22} {client:<18} {destination:<7} {}", counts.concat())
         };
-        f.write_str(&self.table(line, None))
+        f.write_str(&self.table(line, None))?;
+        writeln!(f, "failed: {}", self.failures().join("; "))
     }
 }
 
@@ -162,9 +182,12 @@ it leads to answers `proxy`, so that is what went through the sidecar, and the r
 
 const PHASES: &str = "
 Each count is of the connections from before something is done until well after. All of them show the dialled address
-as their peer. When the node is started anew, the clients may be there before their servers: what fails then, fails for
-want of these.
+as their peer. When the node is started anew, the clients may be there before their servers: what fails then, also where
+there is no route, fails for want of these. All that failed:
 
+";
+
+const NOTHING_LEFT: &str = "
 In the end there is no pin, no program and no table of tcproute on the node.
 ";
 
