@@ -13,5 +13,5 @@ pub struct LayoutVersion {
 
 impl LayoutVersion {
     /// Of this build.
-    pub const CURRENT: Self = Self { tables: 4, states: 4 };
+    pub const CURRENT: Self = Self { tables: 5, states: 4 };
 }

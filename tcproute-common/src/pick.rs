@@ -2,8 +2,7 @@
 
 //! The arithmetic of a choice: the same function runs in the kernel and in the property tests.
 
-/// The random 32-bit numbers that one choice uses. Each is a draw of its own: bits of one number are never
-/// used twice.
+/// The random 32-bit numbers that one choice uses. Bits of one number are never used twice.
 pub trait Draws {
     /// The next number, even over all of `u32`.
     fn draw(&mut self) -> u32;
@@ -14,7 +13,15 @@ pub trait Draws {
 /// (Lemire, "Fast Random Integer Generation in an Interval", 2019.) 0 for a `count` of 0.
 #[inline(always)]
 pub const fn scale(draw: u32, count: u32) -> u32 {
-    ((draw as u64 * count as u64) >> 32) as u32
+    split(draw, count).0
+}
+
+/// The same, and what of the draw is left: whatever the value is, it is even over all of `u32` but for the bits that
+/// are used up. A second value of it, below `second`, has a chance that is exact to `count * second * 2^-32`.
+#[inline(always)]
+pub const fn split(draw: u32, count: u32) -> (u32, u32) {
+    let product = draw as u64 * count as u64;
+    ((product >> 32) as u32, product as u32)
 }
 
 /// Whether a drawn slot of the alias table stays with itself; otherwise its alias is taken.
@@ -41,6 +48,19 @@ mod tests {
             let (low, high) = (a.min(b), a.max(b));
             prop_assert!(scale(low, count) <= scale(high, count));
         }
+    }
+
+    /// Of all draws, as many lead to each pair as may be.
+    #[test]
+    fn both_values_of_one_draw_are_even() {
+        let (count, second) = (7, 5);
+        let mut pairs = [[0_u32; 5]; 7];
+        for draw in (0..=u32::MAX).step_by(1 << 12) {
+            let (value, rest) = split(draw, count);
+            pairs[value as usize][scale(rest, second) as usize] += 1;
+        }
+        let even = (1 << 20) / (count * second);
+        assert!(pairs.as_flattened().iter().all(|pair| pair.abs_diff(even) <= 1), "{pairs:?}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct RouteKey {
 
 crate::shared!(RouteKey, 24);
 
-/// Value of the map `routes`: a run of entries in the map `backends`. An empty run refuses.
+/// A run of entries in the map `backends`. An empty run refuses.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteValue {
@@ -33,6 +33,55 @@ pub struct RouteValue {
 }
 
 crate::shared!(RouteValue, 20);
+
+/// Value of the map `routes`.
+///
+/// Since 6.1 the kernel uses a replaced entry at once for the next that is written, whoever still reads it
+/// (`bpf_mem_alloc`). So a reader may find the route of another key, or half of one: by the seal it knows.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealedRoute {
+    value: RouteValue,
+    /// Of the key and the value.
+    seal: u32,
+}
+
+crate::shared!(SealedRoute, 24);
+
+impl SealedRoute {
+    /// The route of this key.
+    #[inline(always)]
+    pub const fn new(key: &RouteKey, value: RouteValue) -> Self {
+        Self { value, seal: seal(key, &value) }
+    }
+
+    /// What it is for this key; `None` if it is another's, or torn.
+    #[inline(always)]
+    pub const fn open(&self, key: &RouteKey) -> Option<RouteValue> {
+        if self.seal == seal(key, &self.value) { Some(self.value) } else { None }
+    }
+}
+
+/// A sum of products with odd numbers that have nothing to do with each other, the upper half of it: each word that
+/// differs changes it, and two states that are mixed pass for one in 2^32 times.
+#[inline(always)]
+const fn seal(key: &RouteKey, value: &RouteValue) -> u32 {
+    let [a, b, c, d] = key.dialled.address.words();
+    let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = *value;
+    let sum = (a as u64)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add((b as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9))
+        .wrapping_add((c as u64).wrapping_mul(0x94d0_49bb_1331_11eb))
+        .wrapping_add((d as u64).wrapping_mul(0xd6e8_feb8_6659_fd93))
+        .wrapping_add((key.dialled.port as u64).wrapping_mul(0xa076_1d64_78bd_642f))
+        .wrapping_add((key.workload as u64).wrapping_mul(0xe703_7ed1_a0b4_28db))
+        .wrapping_add((first_backend as u64).wrapping_mul(0x8ebc_6af0_9c88_c6e3))
+        .wrapping_add((backend_count as u64).wrapping_mul(0x5899_65cc_7537_4cc3))
+        .wrapping_add((first_turn as u64).wrapping_mul(0x1d8e_4e27_c47d_124f))
+        .wrapping_add((turn_count as u64).wrapping_mul(0xeb44_acca_b455_d165))
+        .wrapping_add((cursor as u64).wrapping_mul(0x2d35_8dcc_aa6c_78a5));
+    (sum >> 32) as u32
+}
 
 /// Entry of the map `cursors`: where a route stands in its round of turns.
 #[repr(C)]
@@ -73,3 +122,38 @@ pub struct Backend {
 }
 
 crate::shared!(Backend, 24);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Address;
+
+    const WORDS: usize = 11;
+
+    fn route([a, b, c, d, port, workload, value @ ..]: [u32; WORDS]) -> (RouteKey, RouteValue) {
+        let dialled = SocketAddress { address: Address::from_words([a, b, c, d]), port };
+        let [first_backend, backend_count, first_turn, turn_count, cursor] = value;
+        let value = RouteValue { first_backend, backend_count, first_turn, turn_count, cursor };
+        (RouteKey { dialled, workload }, value)
+    }
+
+    proptest! {
+        #[test]
+        fn a_route_is_opened_by_its_own_key_and_as_it_was_sealed(
+            words: [u32; WORDS],
+            place in 0..WORDS,
+            other: u32,
+        ) {
+            prop_assume!(words[place] != other);
+            let (key, value) = route(words);
+            let sealed = SealedRoute::new(&key, value);
+            prop_assert_eq!(sealed.open(&key), Some(value));
+            let mut words = words;
+            words[place] = other;
+            let (key, value) = route(words);
+            prop_assert_eq!(SealedRoute { value, ..sealed }.open(&key), None);
+        }
+    }
+}

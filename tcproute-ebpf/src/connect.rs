@@ -11,11 +11,11 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use tcproute_common::{
     AddressFilter, Backend, ConnectionState, Counter, Cursor, Draws, EventKind, RouteKey, RouteValue,
-    SocketAddress, picks_own, scale,
+    SocketAddress, picks_own, scale, split,
 };
 
 use crate::{
-    connection,
+    connection::{self, Place},
     context::{ALLOW, ConnectContext, DENY, KernelDraws, set_refused},
     maps::{BACKENDS, CURSORS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, TURNS, WORKLOADS, count},
     outcomes,
@@ -59,22 +59,23 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     if passage == Passage::Own {
         return ALLOW;
     }
+    let place = Place::of(ctx.cookie());
     // SAFETY: as above.
     let workload = unsafe { (*identity).workload };
     let route = route(&RouteKey { dialled, workload });
     // SAFETY: as above.
     let traced = unsafe { ptr::read_volatile(&raw const (*identity).traced) } != 0;
     let choice = match route {
-        Some(_) if passage == Passage::Held => Err(Denied::Left(Counter::Held, EventKind::Held)),
-        Some(route) => choose(&route),
-        None => Err(Denied::NoRoute),
+        Ok(_) if passage == Passage::Held => Err(Denied::Left(Counter::Held, EventKind::Held)),
+        Ok(route) => choose(&route),
+        Err(denied) => Err(denied),
     };
     let mut state = ConnectionState { dialled, chosen: SocketAddress::NOWHERE, outcomes: 0, started: 0 };
     let denied = match choice {
         Ok((backend, chosen)) => {
             state.chosen = *chosen;
             state.outcomes = backend.outcomes;
-            match send(ctx, passage, workload, &state, traced) {
+            match send(ctx, passage, workload, &place, &state, traced) {
                 Ok(()) => return ALLOW,
                 Err(denied) => denied,
             }
@@ -122,6 +123,7 @@ fn send(
     ctx: &ConnectContext,
     passage: Passage,
     workload: u32,
+    place: &Place,
     state: &ConnectionState,
     traced: bool,
 ) -> Result<(), Denied> {
@@ -141,8 +143,7 @@ fn send(
         }
         return Err(Denied::Internal);
     }
-    let cookie = ctx.cookie();
-    if !connection::remember(ctx, workload, cookie, state, traced, marked) && marked {
+    if !connection::remember(ctx, workload, place, state, traced, marked) && marked {
         // Nobody would take the mark off again.
         sidecar::take_back(ctx);
         ctx.set_address(dialled);
@@ -150,7 +151,7 @@ fn send(
     }
     // After what the socket's attempt before has come to.
     if traced {
-        trace::decided(cookie, workload, EventKind::Routed, state);
+        trace::decided(place.cookie, workload, EventKind::Routed, state);
     }
     count(Counter::Routed);
     debug!(
@@ -167,64 +168,60 @@ fn send(
 
 /// The route of this key, if it has one.
 ///
-/// Since 6.1 the kernel uses a replaced entry at once for the next that is written, whoever still reads it
-/// (`bpf_mem_alloc`); and a reader may miss an entry that is replaced while it goes along the bucket. So what was read
-/// counts when it is read once more, from the map anew.
+/// A reader may miss an entry that is replaced while it goes along the bucket, and may find one that is used for another
+/// key already: see [`SealedRoute`]. So what is not found, or not sealed for this key, is looked for again.
 #[inline(always)]
-fn route(key: &RouteKey) -> Option<RouteValue> {
-    let mut before = read_route(key);
-    for _ in 0..3 {
-        let again = read_route(key);
-        if again == before {
-            break;
+fn route(key: &RouteKey) -> Result<RouteValue, Denied> {
+    let mut missed = false;
+    for _ in 0..4 {
+        let Some(sealed) = ROUTES.get_ptr(key) else {
+            if missed {
+                return Err(Denied::NoRoute);
+            }
+            missed = true;
+            continue;
+        };
+        // SAFETY: the memory stays readable while this program runs. Volatile, so that it is read once.
+        if let Some(value) = unsafe { ptr::read_volatile(sealed) }.open(key) {
+            return Ok(value);
         }
-        before = again;
     }
-    before
-}
-
-#[inline(always)]
-fn read_route(key: &RouteKey) -> Option<RouteValue> {
-    let value = ROUTES.get_ptr(key)?;
-    // SAFETY: the memory stays readable while this program runs. Volatile, so that it is read now and not later.
-    Some(unsafe { ptr::read_volatile(value) })
+    Err(Denied::Internal)
 }
 
 /// First the backendRef by weight, then one of its endpoints evenly: never one flattened list.
 #[inline(always)]
 fn choose(route: &RouteValue) -> Result<(&'static Backend, &'static SocketAddress), Denied> {
     let draws = &mut KernelDraws;
-    let backend = choose_backend(route, draws)?;
+    let (slot, rest) = split(draws.draw(), route.backend_count);
+    let backend = choose_backend(route, slot, draws)?;
     let (first, count) = (backend.first_endpoint, backend.endpoint_count);
-    let offset = match count {
-        0 => {
-            outcomes::without_endpoint(backend.outcomes);
-            return Err(Denied::NoEndpoint { outcomes: backend.outcomes });
-        }
-        1 => 0,
-        _ => scale(draws.draw(), count),
-    };
-    let endpoint = ENDPOINTS.get(first + offset).ok_or(Denied::Internal)?;
+    if count == 0 {
+        outcomes::without_endpoint(backend.outcomes);
+        return Err(Denied::NoEndpoint { outcomes: backend.outcomes });
+    }
+    let endpoint = ENDPOINTS.get(first + scale(rest, count)).ok_or(Denied::Internal)?;
     Ok((backend, endpoint))
 }
 
+/// By turns, or by this slot of the alias table, which was drawn.
 #[inline(always)]
-fn choose_backend(route: &RouteValue, draws: &mut KernelDraws) -> Result<&'static Backend, Denied> {
+fn choose_backend(
+    route: &RouteValue,
+    slot: u32,
+    draws: &mut KernelDraws,
+) -> Result<&'static Backend, Denied> {
     let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = *route;
     if backend_count == 0 {
         return Err(Denied::NoEndpoint { outcomes: 0 });
-    }
-    if backend_count == 1 {
-        return BACKENDS.get(first_backend).ok_or(Denied::Internal);
     }
     if turn_count > 0 {
         let cursor = CURSORS.get_ptr_mut(cursor).ok_or(Denied::Internal)?;
         let turn = TURNS.get(first_turn + take_turn(cursor, turn_count)).ok_or(Denied::Internal)?;
         return BACKENDS.get(first_backend + *turn).ok_or(Denied::Internal);
     }
-    let drawn = first_backend + scale(draws.draw(), backend_count);
-    let own = BACKENDS.get(drawn).ok_or(Denied::Internal)?;
-    if picks_own(draws, own.threshold) {
+    let own = BACKENDS.get(first_backend + slot).ok_or(Denied::Internal)?;
+    if backend_count == 1 || picks_own(draws, own.threshold) {
         return Ok(own);
     }
     BACKENDS.get(first_backend + own.alias).ok_or(Denied::Internal)

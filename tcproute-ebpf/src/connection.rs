@@ -18,6 +18,49 @@ use crate::{
     sidecar,
 };
 
+/// The place in which a socket may have its state, and who had it. Looked at long before it is needed: it is seldom in
+/// the processor's caches, and what is done meanwhile does not wait for it.
+pub(crate) struct Place {
+    pub(crate) cookie: u64,
+    kept: Option<*mut Kept>,
+    owner: u64,
+}
+
+impl Place {
+    /// Of the socket with this cookie.
+    #[inline(always)]
+    pub(crate) fn of(cookie: u64) -> Self {
+        let kept = place_of(cookie);
+        let owner = kept.map_or(
+            0,
+            #[inline(always)]
+            |kept| owner(kept),
+        );
+        Self { cookie, kept, owner }
+    }
+
+    /// Makes it the socket's. `None` if another live socket had it.
+    #[inline(always)]
+    fn claim(&self) -> Option<*mut Kept> {
+        let kept = self.kept?;
+        if self.owner != 0 {
+            return (self.owner == self.cookie).then_some(kept);
+        }
+        // SAFETY: a field of a map value.
+        let lock = unsafe { &raw mut (*kept).lock }.cast::<bindings::bpf_spin_lock>();
+        // SAFETY: the lock lies in a map value whose BTF names it, and is released below on the only way out.
+        unsafe { bpf_spin_lock(lock) };
+        let free = owner(kept) == 0;
+        if free {
+            // SAFETY: a map value, under the lock.
+            unsafe { ptr::write_volatile(&raw mut (*kept).cookie, self.cookie) };
+        }
+        // SAFETY: taken above.
+        unsafe { bpf_spin_unlock(lock) };
+        free.then_some(kept)
+    }
+}
+
 /// Keeps `state` as the last decision for the socket, and counts the attempt. `traced` tells whether it was an event,
 /// and `marked` whether the mark on the socket is ours. Whether there was room for it.
 ///
@@ -27,7 +70,7 @@ use crate::{
 pub(crate) fn remember(
     ctx: &ConnectContext,
     workload: u32,
-    cookie: u64,
+    place: &Place,
     state: &ConnectionState,
     traced: bool,
     marked: bool,
@@ -37,10 +80,8 @@ pub(crate) fn remember(
     let mptcp = ctx.mptcp_socket();
     let kept = if !mptcp.is_null() {
         share::store(mptcp, workload)
-    } else if let Some(place) = place_of(cookie)
-        && claim(place, cookie)
-    {
-        Some(place)
+    } else if let Some(kept) = place.claim() {
+        Some(kept)
     } else {
         count(Counter::Overflowed);
         share::store(ctx.socket(), workload)
@@ -49,7 +90,7 @@ pub(crate) fn remember(
         count(Counter::Unrecorded);
         return false;
     };
-    keep(kept, cookie, state, traced, marked);
+    keep(kept, place.cookie, state, traced, marked);
     true
 }
 
@@ -130,27 +171,6 @@ fn place_of(cookie: u64) -> Option<*mut Kept> {
 fn owner(place: *mut Kept) -> u64 {
     // SAFETY: a map value, aligned to 8 bytes, so that the load is one instruction.
     unsafe { ptr::read_volatile(&raw const (*place).cookie) }
-}
-
-/// Makes the place the socket's. `false` if another live socket has it.
-#[inline(always)]
-fn claim(place: *mut Kept, cookie: u64) -> bool {
-    let before = owner(place);
-    if before != 0 {
-        return before == cookie;
-    }
-    // SAFETY: a field of a map value.
-    let lock = unsafe { &raw mut (*place).lock }.cast::<bindings::bpf_spin_lock>();
-    // SAFETY: the lock lies in a map value whose BTF names it, and is released below on the only way out.
-    unsafe { bpf_spin_lock(lock) };
-    let free = owner(place) == 0;
-    if free {
-        // SAFETY: a map value, under the lock.
-        unsafe { ptr::write_volatile(&raw mut (*place).cookie, cookie) };
-    }
-    // SAFETY: taken above.
-    unsafe { bpf_spin_unlock(lock) };
-    free
 }
 
 /// Writes the state of a new attempt where the socket keeps its states.

@@ -18,7 +18,7 @@ use aya_ebpf::{
 use tcproute_common::{
     Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Credit, Cursor, EVENT_BYTES, Event,
     FAILING as FAILING_ENTRIES, FailingKey, Kept, NAMESPACES as NAMESPACE_ENTRIES, NamespaceEntry,
-    OutcomeCounts, RouteKey, RouteValue, SHARES, Share, SocketAddress, Spent, Stored, WorkloadIdentity,
+    OutcomeCounts, RouteKey, SHARES, SealedRoute, Share, SocketAddress, Spent, Stored, WorkloadIdentity,
 };
 
 /// Identity of the attached cgroup. Written by the loader after attaching, freed with the attachment.
@@ -27,9 +27,9 @@ use tcproute_common::{
 pub(crate) static WORKLOADS: CgroupStorage<WorkloadIdentity> = CgroupStorage::new();
 
 /// Routes by workload and dialled address. Written by the loader. A value is replaced by an entry of its own, and
-/// readers make sure that theirs was not reused meanwhile: they have the old value or the new one.
+/// readers know by its seal that theirs was not reused meanwhile: they have the old value or the new one.
 #[btf_map(name = "routes")]
-pub(crate) static ROUTES: HashMap<RouteKey, RouteValue, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+pub(crate) static ROUTES: HashMap<RouteKey, SealedRoute, 1, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
 /// Runs of backendRefs, one run a route. Written by the loader, and only where no route points.
 #[btf_map(name = "backends")]

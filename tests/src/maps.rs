@@ -8,7 +8,7 @@ use aya::maps::{Array, HashMap, Map, MapData};
 use crate::client::stdout;
 
 /// The map `routes`, as bytes.
-pub fn routes(pins: &Path) -> Result<HashMap<MapData, [u8; 24], [u8; 20]>> {
+pub fn routes(pins: &Path) -> Result<HashMap<MapData, [u8; 24], [u8; 24]>> {
     Ok(Map::HashMap(MapData::from_pin(pins.join("routes"))?).try_into()?)
 }
 

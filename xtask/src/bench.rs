@@ -1,10 +1,18 @@
 //! `cargo xtask bench`: provides what the benchmarks need, and runs them.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{command, go_programs::KUBERNETES, provision, release::build_release, workspace};
+use crate::{
+    command,
+    go_programs::KUBERNETES,
+    machine::Source,
+    provision,
+    release::{build_release, build_tests_bench},
+    vm_test::{self, Alone, Clock},
+    workspace,
+};
 
 /// What the benchmarks call.
 const PACKAGES: [&str; 3] = ["bpftool", "iproute2", "iptables"];
@@ -32,6 +40,10 @@ pub(crate) struct Options {
     /// Of `scale`: only snapshots from memory, without files
     #[arg(long, conflicts_with = "grid")]
     from_memory: bool,
+    /// Of `programs`: on this kernel, in a virtual machine in which an instruction takes a nanosecond: 5.10, 6.1, 6.12,
+    /// latest or the path of a kernel image
+    #[arg(long, value_name = "KERNEL")]
+    kernel: Option<Source>,
     /// Of `control-plane`: Dataplanes
     #[arg(long)]
     dataplanes: Option<u32>,
@@ -41,6 +53,8 @@ pub(crate) struct Options {
 enum What {
     /// What a connection costs; as root
     Connect,
+    /// What a run of each program costs, or, with --kernel, how many instructions it takes; as root
+    Programs,
     /// How long it takes to resolve the routes of a large mesh
     Resolve,
     /// How a daemon fares with many services and workloads: start, memory, changes; as root
@@ -60,6 +74,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wants(What::Connect) {
         connect(options)?;
+    }
+    if wants(What::Programs) {
+        programs(options)?;
     }
     if wants(What::Scale) {
         scale(options)?;
@@ -96,6 +113,36 @@ fn connect(options: &Options) -> Result<()> {
         }
     }
     command::run(&mut bench)
+}
+
+fn programs(options: &Options) -> Result<()> {
+    let mut arguments = Vec::new();
+    for (option, value) in [("--rounds", options.rounds), ("--connections", options.connections)] {
+        arguments.extend(value.map(|value| format!("{option}={value}")));
+    }
+    let Some(kernel) = &options.kernel else {
+        arguments.push(format!("--json={}", figures("programs.json")?.display()));
+        return command::run(on_the_kernel("programs")?.args(&arguments));
+    };
+    // Where nothing takes time but instructions, all rounds are alike.
+    arguments.extend(options.rounds.is_none().then(|| "--rounds=3".to_owned()));
+    arguments.extend(options.connections.is_none().then(|| "--connections=300".to_owned()));
+    arguments.push("--json=/dev/stdout".to_owned());
+    let program = build_tests_bench("programs")?;
+    let clock = Clock::OfInstructions;
+    let alone =
+        Alone { name: "programs", program, arguments: &arguments, patience: Duration::from_mins(20), clock };
+    let mut json = None;
+    let kernel = vm_test::run_alone(kernel, &alone, |line| {
+        if line.starts_with('{') {
+            json = Some(line.to_owned());
+        } else if !line.starts_with("vm: ") {
+            println!("{line}");
+        }
+    })?;
+    let json = json.context("the benchmark has told no figures")?;
+    let path = figures(&format!("programs-{}.json", kernel.series))?;
+    fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn scale(options: &Options) -> Result<()> {

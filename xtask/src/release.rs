@@ -3,6 +3,7 @@
 use std::{env, path::PathBuf, process::Command, sync::Once};
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use crate::{build_ebpf, command, commit::Commit, platform::Platform, workspace};
 
@@ -29,6 +30,18 @@ pub(crate) fn build_tests_binary(name: &str) -> Result<PathBuf> {
     command::run(build.args(["--package", "tcproute-tests", "--bin", name]))
         .with_context(|| format!("cannot build {name}"))?;
     Ok(directory.join(name))
+}
+
+/// Builds a benchmark of the kernel tests, and tells where it is.
+pub(crate) fn build_tests_bench(name: &str) -> Result<PathBuf> {
+    let (mut build, _) = of_this_machine();
+    build.args(["--package", "tcproute-tests", "--bench", name, "--message-format=json-render-diagnostics"]);
+    let messages = command::capture(&mut build).with_context(|| format!("cannot build {name}"))?;
+    let executable = |line: &str| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    };
+    messages.lines().find_map(executable).with_context(|| format!("cargo tells of no program {name}"))
 }
 
 static TOLD: Once = Once::new();

@@ -9,7 +9,7 @@ use crate::{
     machine::Source,
     provision,
     release::{build_release, build_tests_binary},
-    vm_test,
+    vm_test::{self, Alone, Clock},
 };
 
 /// `cargo xtask soak`
@@ -46,7 +46,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let arguments = options.arguments();
     if let Some(kernel) = &options.kernel {
         let patience = Duration::from_secs_f64(options.minutes.max(0.0) * 60.0) + BESIDE;
-        return vm_test::soak(kernel, &arguments, patience);
+        let program = build_tests_binary("soak")?;
+        let soak = Alone { name: "soak", program, arguments: &arguments, patience, clock: Clock::OfHost };
+        let run = vm_test::run_alone(kernel, &soak, |line| {
+            if line.starts_with("soak: ") {
+                println!("{line}");
+            }
+        });
+        return run.map(drop);
     }
     if !provision::is_root() {
         // With the PATH, since sudo's own seldom has cargo.

@@ -7,7 +7,7 @@ use aya::maps::cgroup_storage::CgroupStorageKey;
 use nix::libc::{EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM};
 use tcproute_common::{
     Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Cursor, Kept, LayoutVersion, NAMESPACES,
-    NamespaceEntry, OutcomeCounts, RouteKey, RouteValue, SHARES, Share, SocketAddress, Stored,
+    NamespaceEntry, OutcomeCounts, RouteKey, SHARES, SealedRoute, Share, SocketAddress, Stored,
     WorkloadIdentity,
 };
 use tracing::warn;
@@ -83,7 +83,7 @@ const OUTCOMES: Definition = Definition::new::<u32, OutcomeCounts>("outcomes", K
 
 /// Where connections go, and what became of them.
 const TABLES: [Definition; 8] = [
-    Definition::new::<RouteKey, RouteValue>("routes", Kind::Hash, None),
+    Definition::new::<RouteKey, SealedRoute>("routes", Kind::Hash, None),
     Definition::new::<u32, Backend>("backends", Kind::Array, None),
     Definition::new::<u32, SocketAddress>("endpoints", Kind::Array, None),
     Definition::new::<u32, u32>("turns", Kind::Array, None),

@@ -5,7 +5,7 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData, MapError},
 };
-use tcproute_common::{Backend, BackendRef, Cursor, RouteKey, RouteValue, SocketAddress};
+use tcproute_common::{Backend, BackendRef, Cursor, RouteKey, RouteValue, SealedRoute, SocketAddress};
 use tracing::warn;
 
 use super::{
@@ -13,11 +13,11 @@ use super::{
     maps::{remove, take},
     outcomes::{Before, OutcomeMap},
 };
-use crate::plan::{Change, Contents, Run, Runs};
+use crate::plan::{Change, Contents, Inconsistent, Run, Runs};
 
 /// All of them.
 pub(super) struct Tables {
-    routes: HashMap<MapData, RouteKey, RouteValue>,
+    routes: HashMap<MapData, RouteKey, SealedRoute>,
     backends: Array<MapData, Backend>,
     endpoints: Array<MapData, SocketAddress>,
     turns: Array<MapData, u32>,
@@ -48,7 +48,8 @@ impl Tables {
         let mut endpoints = Runs::new(self.endpoints.len());
         let mut turns = Runs::new(self.turns.len());
         for route in &self.routes {
-            let (key, value) = route.context("cannot read the map routes")?;
+            let (key, sealed) = route.context("cannot read the map routes")?;
+            let value = sealed.open(&key).ok_or(Inconsistent("a route is sealed for another address"))?;
             contents.routes.insert(key, value);
             for index in backends.read(Run { first: value.first_backend, len: value.backend_count })? {
                 let backend = self.backends.get(&index, 0).context("cannot read the map backends")?;
@@ -83,8 +84,8 @@ impl Tables {
         for &cursor in &change.cursors {
             self.cursors.set(cursor, Cursor::START, 0).context("cannot write the map cursors")?;
         }
-        let written =
-            write_all(&mut self.routes, change.routes.iter().filter_map(|it| Some((it.key, it.new?))));
+        let new = change.routes.iter().filter_map(|it| Some((it.key, SealedRoute::new(&it.key, it.new?))));
+        let written = write_all(&mut self.routes, new);
         let removed = change.routes.iter().filter(|route| route.new.is_none());
         let done = written
             .and_then(|()| removed.map(|it| it.key).try_for_each(|key| remove(&mut self.routes, &key)));
@@ -111,7 +112,7 @@ impl Tables {
 
     fn write_route(&mut self, key: RouteKey, value: Option<RouteValue>) -> Result<(), MapError> {
         match value {
-            Some(value) => self.routes.insert(key, value, 0),
+            Some(value) => self.routes.insert(key, SealedRoute::new(&key, value), 0),
             None => remove(&mut self.routes, &key),
         }
     }

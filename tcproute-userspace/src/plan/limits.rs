@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive};
 
-use tcproute_common::{Backend, BackendRef, Cursor, OutcomeCounts, RouteKey, RouteValue, SocketAddress};
+use tcproute_common::{Backend, BackendRef, Cursor, OutcomeCounts, RouteKey, SealedRoute, SocketAddress};
 use thiserror::Error;
 
 /// How many entries the maps have.
@@ -95,7 +95,7 @@ impl Memory {
     /// Bytes that one more entry of a map takes.
     const fn entry(self, map: LimitedMap) -> u64 {
         match map {
-            LimitedMap::Routes => (size_of::<RouteKey>() + size_of::<RouteValue>()) as u64 + HASH_ENTRY,
+            LimitedMap::Routes => (size_of::<RouteKey>() + size_of::<SealedRoute>()) as u64 + HASH_ENTRY,
             LimitedMap::Backends => size_of::<Backend>() as u64,
             LimitedMap::Endpoints => size_of::<SocketAddress>() as u64,
             // With what was counted before the map became larger, and whose counts they are.

@@ -63,7 +63,7 @@ fn run(options: &Options) -> Result<()> {
     let report = report::Report::of(&costs, options, site.sizes()?)?;
     print!("{report}");
     if let Some(path) = &options.json {
-        let json = serde_json::to_string_pretty(&report)?;
+        let json = serde_json::to_string(&report)?;
         fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())

@@ -1,5 +1,5 @@
 #!/bin/busybox sh
-# The first process of a guest: runs every test binary, or the soak test, and powers off. What it says itself begins with "vm: ".
+# The first process of a guest: runs every test binary, or one program, and powers off. What it says itself begins with "vm: ".
 export PATH=/usr/bin:/usr/sbin:/bin HOME=/root TCPROUTE_BIN=/bin/tcproute TCPROUTE_TEST_DIVISOR=20 PYTHONDONTWRITEBYTECODE=1
 export TCPROUTE_WITHOUT_ENVOY='Envoy is too large for a virtual machine'
 prepare() {
@@ -20,8 +20,8 @@ if ! grep -q vm.probe /proc/cmdline; then
     for module in /modules/*.ko; do
         [ -e "$module" ] && insmod "$module"
     done
-    if [ -e /soak ]; then
-        soak $(cat /soak) 2>&1 && echo "vm: soak passed"
+    if [ -e /alone ]; then
+        $(cat /alone) 2>&1 && echo "vm: passed"
     else
         # There is no more than one processor behind those of an emulated guest, but tests wait much of their time.
         for binary in /tests/*; do

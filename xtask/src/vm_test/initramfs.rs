@@ -18,8 +18,8 @@ pub(super) struct Initramfs;
 pub(super) enum Work<'w> {
     /// The tests whose name contains this, if there is anything.
     Tests(Option<&'w str>),
-    /// The soak test with these arguments.
-    Soak(&'w [String]),
+    /// One program with these arguments.
+    Alone(&'w str, &'w [String]),
 }
 
 impl Work<'_> {
@@ -27,7 +27,7 @@ impl Work<'_> {
     fn file(self) -> (&'static str, String) {
         match self {
             Self::Tests(filter) => ("filter", filter.unwrap_or_default().to_owned()),
-            Self::Soak(arguments) => ("soak", arguments.join(" ")),
+            Self::Alone(program, arguments) => ("alone", format!("{program} {}", arguments.join(" "))),
         }
     }
 }

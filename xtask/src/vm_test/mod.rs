@@ -15,7 +15,7 @@ use crate::{
     machine::{Kernel, Source, Unreachable},
     matrix::{self, Column},
     provision,
-    release::{build_release, build_tests_binary},
+    release::build_release,
     verified, workspace,
 };
 use initramfs::{Initramfs, Work};
@@ -67,35 +67,54 @@ pub(crate) fn whole_matrix() -> Result<Matrix> {
     test(&Source::MATRIX, None)
 }
 
-/// Runs the soak test on one kernel. What it says is shown as it says it.
-pub(crate) fn soak(source: &Source, arguments: &[String], patience: Duration) -> Result<()> {
+/// A program that a guest runs in the place of the tests.
+pub(crate) struct Alone<'a> {
+    pub(crate) name: &'a str,
+    /// Where it is.
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: &'a [String],
+    /// How long the guest may take.
+    pub(crate) patience: Duration,
+    pub(crate) clock: Clock,
+}
+
+/// Runs a program on one kernel, and tells on which. What it says is heard as it says it.
+pub(crate) fn run_alone(source: &Source, alone: &Alone<'_>, hear: impl FnMut(&str)) -> Result<Kernel> {
     provide()?;
     let binary = build_release()?;
-    let soak = build_tests_binary("soak")?;
     let directory = workspace::target().join("vm");
     fs::create_dir_all(&directory)?;
-    let content = guest::content(&binary, &[(soak, "/bin/soak".to_owned())])?;
+    let Alone { name, ref program, arguments, patience, clock } = *alone;
+    let content = guest::content(&binary, &[(program.clone(), format!("/bin/{name}"))])?;
     let kernel = source.obtain(&directory)?;
-    let image = directory.join(format!("{}.soak.initramfs", kernel.series));
-    Initramfs::pack(&content, &kernel, Work::Soak(arguments), &image)?;
-    let log = directory.join(format!("{}.soak.log", kernel.series));
+    let image = directory.join(format!("{}.{name}.initramfs", kernel.series));
+    Initramfs::pack(&content, &kernel, Work::Alone(name, arguments), &image)?;
+    let log = directory.join(format!("{}.{name}.log", kernel.series));
     let guest = (kernel, image);
-    let accelerator = Accelerator::probe(Some(&guest));
+    let accelerator = match clock {
+        Clock::OfHost => Accelerator::probe(Some(&guest)),
+        Clock::OfInstructions => Accelerator::Counting,
+    };
     let (kernel, image) = guest;
     eprintln!("booting {} by {accelerator}", kernel.series);
-    let console = qemu::boot(&kernel, &image, accelerator, patience, |line| {
-        if line.starts_with("soak: ") {
-            println!("{line}");
-        }
-    })?;
+    let console = qemu::boot(&kernel, &image, accelerator, patience, hear)?;
     fs::write(&log, &console.text)?;
     if console.ending != Ending::Done {
         bail!("{}; all of the console is in {}", console.ending, log.display());
     }
-    if !console.text.lines().any(|line| line == "vm: soak passed") {
-        bail!("the soak test failed on {}; all of the console is in {}", kernel.series, log.display());
+    if !console.text.lines().any(|line| line == "vm: passed") {
+        bail!("{name} failed on {}; all of the console is in {}", kernel.series, log.display());
     }
-    Ok(())
+    Ok(kernel)
+}
+
+/// What a guest takes for time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// What it is here.
+    OfHost,
+    /// An instruction for a nanosecond.
+    OfInstructions,
 }
 
 /// What there must be to boot guests.

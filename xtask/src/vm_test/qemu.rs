@@ -20,6 +20,8 @@ use crate::machine::{APPEND, EMULATED, Kernel};
 pub(super) enum Accelerator {
     Kvm,
     Emulation,
+    /// Emulation, in which each instruction takes a nanosecond and nothing else takes any time.
+    Counting,
 }
 
 /// How the life of a guest ended.
@@ -71,6 +73,7 @@ impl fmt::Display for Accelerator {
         f.write_str(match self {
             Self::Kvm => "KVM",
             Self::Emulation => "emulation, as KVM does not work here",
+            Self::Counting => "emulation, an instruction for a nanosecond",
         })
     }
 }
@@ -108,11 +111,16 @@ fn start(kernel: &Kernel, image: &Path, accelerator: Accelerator, more: &str) ->
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(match accelerator {
         Accelerator::Kvm => ["-accel", "kvm", "-cpu", "host"],
-        Accelerator::Emulation => ["-accel", "tcg,thread=single", "-cpu", EMULATED],
+        Accelerator::Emulation | Accelerator::Counting => ["-accel", "tcg,thread=single", "-cpu", EMULATED],
     });
-    qemu.args(["-smp", "2", "-m", "2048", "-display", "none", "-serial", "stdio", "-monitor", "none"]);
+    qemu.args(match accelerator {
+        Accelerator::Kvm | Accelerator::Emulation => &["-smp", "2"][..],
+        // <https://www.qemu.org/docs/master/devel/tcg-icount.html>
+        Accelerator::Counting => &["-smp", "1", "-icount", "shift=0,sleep=off"],
+    });
+    qemu.args(["-m", "2048", "-display", "none", "-serial", "stdio", "-monitor", "none"]);
     qemu.args(["-nic", "none", "-no-reboot", "-kernel"]).arg(&kernel.image).arg("-initrd").arg(image);
-    let debug = accelerator == Accelerator::Emulation && !is_before_6_18(&kernel.version);
+    let debug = accelerator != Accelerator::Kvm && !is_before_6_18(&kernel.version);
     let debug = if debug { DEBUG_CACHES } else { "" };
     qemu.arg("-append").arg(format!("{APPEND} {debug} {more}"));
     qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
