@@ -2,33 +2,36 @@
 
 //! The arithmetic of a choice: the same function runs in the kernel and in the property tests.
 
-/// The random 32-bit numbers that one choice uses. Bits of one number are never used twice.
-pub trait Draws {
-    /// The next number, even over all of `u32`.
-    fn draw(&mut self) -> u32;
-}
-
 /// Maps a draw to `0..count` by multiply and shift: each value has a chance of `1/count`, exact to 2^-32.
 ///
 /// (Lemire, "Fast Random Integer Generation in an Interval", 2019.) 0 for a `count` of 0.
 #[inline(always)]
 pub const fn scale(draw: u32, count: u32) -> u32 {
-    split(draw, count).0
+    ((draw as u64 * count as u64) >> 32) as u32
 }
 
-/// The same, and what of the draw is left: whatever the value is, it is even over all of `u32` but for the bits that
-/// are used up. A second value of it, below `second`, has a chance that is exact to `count * second * 2^-32`.
-#[inline(always)]
-pub const fn split(draw: u32, count: u32) -> (u32, u32) {
-    let product = draw as u64 * count as u64;
-    ((product >> 32) as u32, product as u32)
+/// A slot of an alias table with so many, and whether it stays with itself; otherwise its alias is taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    /// As by [`scale`].
+    pub index: u32,
+    rest: u32,
 }
 
-/// Whether a drawn slot of the alias table stays with itself; otherwise its alias is taken.
-#[inline(always)]
-pub fn picks_own(draws: &mut impl Draws, threshold: u32) -> bool {
-    // A full slot holds u32::MAX and is its own alias, so the one value that fails here does not matter.
-    draws.draw() < threshold
+impl Slot {
+    /// Of one draw: what is left of it by its slot says where in that slot it fell, so each backend's share is exact to
+    /// 2^-32 for each slot that leads to it.
+    #[inline(always)]
+    pub const fn of(draw: u32, count: u32) -> Self {
+        Self { index: scale(draw, count), rest: draw.wrapping_mul(count) }
+    }
+
+    /// Whether it fell below the slot's threshold.
+    #[inline(always)]
+    pub const fn picks_own(self, threshold: u32) -> bool {
+        // A full slot holds u32::MAX and is its own alias, so the one value that fails here does not matter.
+        self.rest < threshold
+    }
 }
 
 #[cfg(test)]
@@ -50,17 +53,23 @@ mod tests {
         }
     }
 
-    /// Of all draws, as many lead to each pair as may be.
+    /// Of all draws that fall into a slot, the part below its threshold picks it.
     #[test]
-    fn both_values_of_one_draw_are_even() {
-        let (count, second) = (7, 5);
-        let mut pairs = [[0_u32; 5]; 7];
+    fn both_choices_of_one_draw_are_even() {
+        let count = 7;
+        let threshold = |index: u32| 0x2000_0000 * (index + 1);
+        let (mut slots, mut own) = ([0_u32; 7], [0_u32; 7]);
         for draw in (0..=u32::MAX).step_by(1 << 12) {
-            let (value, rest) = split(draw, count);
-            pairs[value as usize][scale(rest, second) as usize] += 1;
+            let slot = Slot::of(draw, count);
+            slots[slot.index as usize] += 1;
+            own[slot.index as usize] += u32::from(slot.picks_own(threshold(slot.index)));
         }
-        let even = (1 << 20) / (count * second);
-        assert!(pairs.as_flattened().iter().all(|pair| pair.abs_diff(even) <= 1), "{pairs:?}");
+        let even = (1 << 20) / count;
+        for (index, (slots, own)) in (0..).zip(slots.into_iter().zip(own)) {
+            assert!(slots.abs_diff(even) <= 1, "{index}: {slots}");
+            let part = u64::from(slots) * u64::from(threshold(index)) >> 32;
+            assert!(u64::from(own).abs_diff(part) <= 1, "{index}: {own} of {slots}");
+        }
     }
 
     #[test]

@@ -10,13 +10,13 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use tcproute_common::{
-    AddressFilter, Backend, ConnectionState, Counter, Cursor, Draws, EventKind, RouteKey, RouteValue,
-    SocketAddress, picks_own, scale, split,
+    AddressFilter, Backend, ConnectionState, Counter, Cursor, EventKind, RouteKey, RouteValue, SealedRoute,
+    Slot, SocketAddress, scale,
 };
 
 use crate::{
     connection::{self, Place},
-    context::{ALLOW, ConnectContext, DENY, KernelDraws, set_refused},
+    context::{ALLOW, ConnectContext, DENY, draw, set_refused},
     maps::{BACKENDS, CURSORS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, TURNS, WORKLOADS, count},
     outcomes,
     sidecar::{self, Marked, Passage},
@@ -172,56 +172,77 @@ fn send(
 /// key already: see [`SealedRoute`]. So what is not found, or not sealed for this key, is looked for again.
 #[inline(always)]
 fn route(key: &RouteKey) -> Result<RouteValue, Denied> {
-    let mut missed = false;
-    for _ in 0..4 {
-        let Some(sealed) = ROUTES.get_ptr(key) else {
-            if missed {
-                return Err(Denied::NoRoute);
-            }
-            missed = true;
-            continue;
-        };
-        // SAFETY: the memory stays readable while this program runs. Volatile, so that it is read once.
-        if let Some(value) = unsafe { ptr::read_volatile(sealed) }.open(key) {
-            return Ok(value);
+    if let Some(sealed) = read_route(key)
+        && let Some(value) = sealed.open(key)
+    {
+        return Ok(value);
+    }
+    let mut found =
+        RouteValue { first_backend: 0, backend_count: 0, first_turn: 0, turn_count: 0, cursor: 0 };
+    match look_again(key, &mut found) {
+        FOUND => Ok(found),
+        MISSING => Err(Denied::NoRoute),
+        _ => Err(Denied::Internal),
+    }
+}
+
+const FOUND: u32 = 1;
+const MISSING: u32 = 2;
+
+/// A function of its own, since it is seldom called and the program would become large.
+#[inline(never)]
+fn look_again(key: &RouteKey, found: &mut RouteValue) -> u32 {
+    for _ in 0..3 {
+        let Some(sealed) = read_route(key) else { return MISSING };
+        if let Some(value) = sealed.open(key) {
+            *found = value;
+            return FOUND;
         }
     }
-    Err(Denied::Internal)
+    0
+}
+
+#[inline(always)]
+fn read_route(key: &RouteKey) -> Option<SealedRoute> {
+    let value = ROUTES.get_ptr(key)?;
+    // SAFETY: the memory stays readable while this program runs. Volatile, so that it is read once.
+    Some(unsafe { ptr::read_volatile(value) })
 }
 
 /// First the backendRef by weight, then one of its endpoints evenly: never one flattened list.
 #[inline(always)]
 fn choose(route: &RouteValue) -> Result<(&'static Backend, &'static SocketAddress), Denied> {
-    let draws = &mut KernelDraws;
-    let (slot, rest) = split(draws.draw(), route.backend_count);
-    let backend = choose_backend(route, slot, draws)?;
+    let backend = choose_backend(route)?;
     let (first, count) = (backend.first_endpoint, backend.endpoint_count);
-    if count == 0 {
-        outcomes::without_endpoint(backend.outcomes);
-        return Err(Denied::NoEndpoint { outcomes: backend.outcomes });
-    }
-    let endpoint = ENDPOINTS.get(first + scale(rest, count)).ok_or(Denied::Internal)?;
+    let offset = match count {
+        0 => {
+            outcomes::without_endpoint(backend.outcomes);
+            return Err(Denied::NoEndpoint { outcomes: backend.outcomes });
+        }
+        1 => 0,
+        _ => scale(draw(), count),
+    };
+    let endpoint = ENDPOINTS.get(first + offset).ok_or(Denied::Internal)?;
     Ok((backend, endpoint))
 }
 
-/// By turns, or by this slot of the alias table, which was drawn.
 #[inline(always)]
-fn choose_backend(
-    route: &RouteValue,
-    slot: u32,
-    draws: &mut KernelDraws,
-) -> Result<&'static Backend, Denied> {
+fn choose_backend(route: &RouteValue) -> Result<&'static Backend, Denied> {
     let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = *route;
     if backend_count == 0 {
         return Err(Denied::NoEndpoint { outcomes: 0 });
+    }
+    if backend_count == 1 {
+        return BACKENDS.get(first_backend).ok_or(Denied::Internal);
     }
     if turn_count > 0 {
         let cursor = CURSORS.get_ptr_mut(cursor).ok_or(Denied::Internal)?;
         let turn = TURNS.get(first_turn + take_turn(cursor, turn_count)).ok_or(Denied::Internal)?;
         return BACKENDS.get(first_backend + *turn).ok_or(Denied::Internal);
     }
-    let own = BACKENDS.get(first_backend + slot).ok_or(Denied::Internal)?;
-    if backend_count == 1 || picks_own(draws, own.threshold) {
+    let slot = Slot::of(draw(), backend_count);
+    let own = BACKENDS.get(first_backend + slot.index).ok_or(Denied::Internal)?;
+    if slot.picks_own(own.threshold) {
         return Ok(own);
     }
     BACKENDS.get(first_backend + own.alias).ok_or(Denied::Internal)

@@ -13,7 +13,7 @@ use aya_ebpf::{
     },
     programs::{SockAddrContext, SockOpsContext},
 };
-use tcproute_common::{Address, Draws, SocketAddress, Source};
+use tcproute_common::{Address, SocketAddress, Source};
 
 use crate::{
     maps::{HAS_MPTCP_SOCK, INUM_OFFSET, NET_OFFSET, SOCKET_ERROR_OFFSET},
@@ -381,15 +381,11 @@ pub(crate) fn same(a: &SocketAddress, b: &SocketAddress) -> bool {
     a.address.words() == b.address.words() && a.port == b.port
 }
 
-/// The kernel's random numbers.
-pub(crate) struct KernelDraws;
-
-impl Draws for KernelDraws {
-    #[inline(always)]
-    fn draw(&mut self) -> u32 {
-        // SAFETY: takes nothing, cannot fail.
-        unsafe { bpf_get_prandom_u32() }
-    }
+/// A random number, even over all of `u32`.
+#[inline(always)]
+pub(crate) fn draw() -> u32 {
+    // SAFETY: takes nothing, cannot fail.
+    unsafe { bpf_get_prandom_u32() }
 }
 
 /// Makes the call that runs this program fail with ECONNREFUSED, once the program returns [`DENY`].

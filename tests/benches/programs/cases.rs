@@ -62,9 +62,10 @@ impl Site {
     /// Starts it all.
     pub(crate) fn build() -> Result<Self> {
         let net = Loopback::claim();
+        // Also what is dialled: the connections of a sidecar go there.
         let port = serve("0.0.0.0:0".parse()?)?;
         let port6 = serve("[::1]:0".parse()?)?;
-        let [one, split] = [1, 2].map(|last| SocketAddr::from((net.ip(0, last), 3001)));
+        let [one, split] = [1, 2].map(|last| SocketAddr::from((net.ip(0, last), port)));
         let v6 = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 3001));
         let mut mesh = Mesh::new();
         mesh.outbound("one", one).split("one", &[("1", 1)]);

@@ -33,6 +33,9 @@ struct Options {
     /// Be the client that dials this address
     #[arg(long, hide = true)]
     client: Option<SocketAddr>,
+    /// As the client, be this user
+    #[arg(long, hide = true, default_value_t = 0)]
+    user: u32,
     /// Cargo passes it
     #[arg(long, hide = true)]
     bench: bool,
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     if let Some(address) = options.client {
-        return client::dial_all(address, options.connections);
+        return client::dial_all(address, options.connections, options.user);
     }
     if !tcproute_tests::is_root("programs") {
         return Ok(());

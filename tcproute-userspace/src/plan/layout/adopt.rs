@@ -35,7 +35,7 @@ pub struct Contents {
 /// No daemon of this version has written these maps.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("the maps in the kernel contradict themselves: {0}")]
-pub struct Inconsistent(pub(super) &'static str);
+pub struct Inconsistent(pub(crate) &'static str);
 
 /// The entry of `outcomes` of what is not counted.
 const UNCOUNTED: u32 = 0;
