@@ -33,7 +33,7 @@ pub use failing::FailingKey;
 pub use layout::LayoutVersion;
 pub use namespace::{NAMESPACES, NamespaceEntry, Way};
 pub use outcomes::{CarriedCounts, LATENCY_BUCKETS, OutcomeCounts, latency_bucket};
-pub use pick::{Slot, scale};
+pub use pick::{Slot, another, scale};
 pub use route::{Backend, Cursor, RouteKey, RouteValue, SealedRoute};
 pub use share::{Credit, FAILING, SHARES, Share, Spent, Stored};
 pub use source::{LOOPBACK_DEVICE, Source};

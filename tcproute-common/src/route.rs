@@ -62,25 +62,24 @@ impl SealedRoute {
     }
 }
 
-/// A sum of products with odd numbers that have nothing to do with each other, the upper half of it: each word that
-/// differs changes it, and two states that are mixed pass for one in 2^32 times.
+/// A sum of products with odd numbers that have nothing to do with each other: a word that differs always changes it,
+/// and two states that are mixed pass for one in 2^32 times.
 #[inline(always)]
 const fn seal(key: &RouteKey, value: &RouteValue) -> u32 {
     let [a, b, c, d] = key.dialled.address.words();
     let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = *value;
-    let sum = (a as u64)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        .wrapping_add((b as u64).wrapping_mul(0xbf58_476d_1ce4_e5b9))
-        .wrapping_add((c as u64).wrapping_mul(0x94d0_49bb_1331_11eb))
-        .wrapping_add((d as u64).wrapping_mul(0xd6e8_feb8_6659_fd93))
-        .wrapping_add((key.dialled.port as u64).wrapping_mul(0xa076_1d64_78bd_642f))
-        .wrapping_add((key.workload as u64).wrapping_mul(0xe703_7ed1_a0b4_28db))
-        .wrapping_add((first_backend as u64).wrapping_mul(0x8ebc_6af0_9c88_c6e3))
-        .wrapping_add((backend_count as u64).wrapping_mul(0x5899_65cc_7537_4cc3))
-        .wrapping_add((first_turn as u64).wrapping_mul(0x1d8e_4e27_c47d_124f))
-        .wrapping_add((turn_count as u64).wrapping_mul(0xeb44_acca_b455_d165))
-        .wrapping_add((cursor as u64).wrapping_mul(0x2d35_8dcc_aa6c_78a5));
-    (sum >> 32) as u32
+    // Below 2^31, so that they fit into the instruction.
+    a.wrapping_mul(0x1e37_79b9)
+        .wrapping_add(b.wrapping_mul(0x3f58_476d))
+        .wrapping_add(c.wrapping_mul(0x14d0_49bb))
+        .wrapping_add(d.wrapping_mul(0x56e8_feb9))
+        .wrapping_add(key.dialled.port.wrapping_mul(0x2076_1d65))
+        .wrapping_add(key.workload.wrapping_mul(0x6703_7ed1))
+        .wrapping_add(first_backend.wrapping_mul(0x0ebc_6af1))
+        .wrapping_add(backend_count.wrapping_mul(0x5899_65cd))
+        .wrapping_add(first_turn.wrapping_mul(0x1d8e_4e27))
+        .wrapping_add(turn_count.wrapping_mul(0x6b44_accb))
+        .wrapping_add(cursor.wrapping_mul(0x2d35_8dcd))
 }
 
 /// Entry of the map `cursors`: where a route stands in its round of turns.

@@ -11,7 +11,7 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use tcproute_common::{
     AddressFilter, Backend, ConnectionState, Counter, Cursor, EventKind, RouteKey, RouteValue, SealedRoute,
-    Slot, SocketAddress, scale,
+    Slot, SocketAddress, another, scale,
 };
 
 use crate::{
@@ -67,7 +67,7 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     let traced = unsafe { ptr::read_volatile(&raw const (*identity).traced) } != 0;
     let choice = match route {
         Ok(_) if passage == Passage::Held => Err(Denied::Left(Counter::Held, EventKind::Held)),
-        Ok(route) => choose(&route),
+        Ok(route) => choose(&route, place.cookie),
         Err(denied) => Err(denied),
     };
     let mut state = ConnectionState { dialled, chosen: SocketAddress::NOWHERE, outcomes: 0, started: 0 };
@@ -211,41 +211,45 @@ fn read_route(key: &RouteKey) -> Option<SealedRoute> {
 
 /// First the backendRef by weight, then one of its endpoints evenly: never one flattened list.
 #[inline(always)]
-fn choose(route: &RouteValue) -> Result<(&'static Backend, &'static SocketAddress), Denied> {
-    let backend = choose_backend(route)?;
+fn choose(route: &RouteValue, cookie: u64) -> Result<(&'static Backend, &'static SocketAddress), Denied> {
+    let (backend, drawn) = choose_backend(route)?;
     let (first, count) = (backend.first_endpoint, backend.endpoint_count);
-    let offset = match count {
-        0 => {
+    let offset = match (count, drawn) {
+        (0, _) => {
             outcomes::without_endpoint(backend.outcomes);
             return Err(Denied::NoEndpoint { outcomes: backend.outcomes });
         }
-        1 => 0,
-        _ => scale(draw(), count),
+        (1, _) => 0,
+        (_, None) => scale(draw(), count),
+        (_, Some(drawn)) => scale(another(drawn, cookie), count),
     };
     let endpoint = ENDPOINTS.get(first + offset).ok_or(Denied::Internal)?;
     Ok((backend, endpoint))
 }
 
+/// And what was drawn for it, if anything was.
 #[inline(always)]
-fn choose_backend(route: &RouteValue) -> Result<&'static Backend, Denied> {
+fn choose_backend(route: &RouteValue) -> Result<(&'static Backend, Option<u32>), Denied> {
     let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = *route;
     if backend_count == 0 {
         return Err(Denied::NoEndpoint { outcomes: 0 });
     }
-    if backend_count == 1 {
-        return BACKENDS.get(first_backend).ok_or(Denied::Internal);
-    }
-    if turn_count > 0 {
+    let (offset, drawn) = if backend_count == 1 {
+        (0, None)
+    } else if turn_count > 0 {
         let cursor = CURSORS.get_ptr_mut(cursor).ok_or(Denied::Internal)?;
         let turn = TURNS.get(first_turn + take_turn(cursor, turn_count)).ok_or(Denied::Internal)?;
-        return BACKENDS.get(first_backend + *turn).ok_or(Denied::Internal);
-    }
-    let slot = Slot::of(draw(), backend_count);
-    let own = BACKENDS.get(first_backend + slot.index).ok_or(Denied::Internal)?;
-    if slot.picks_own(own.threshold) {
-        return Ok(own);
-    }
-    BACKENDS.get(first_backend + own.alias).ok_or(Denied::Internal)
+        (*turn, None)
+    } else {
+        let drawn = draw();
+        let slot = Slot::of(drawn, backend_count);
+        let own = BACKENDS.get(first_backend + slot.index).ok_or(Denied::Internal)?;
+        if slot.picks_own(own.threshold) {
+            return Ok((own, Some(drawn)));
+        }
+        (own.alias, Some(drawn))
+    };
+    Ok((BACKENDS.get(first_backend + offset).ok_or(Denied::Internal)?, drawn))
 }
 
 /// The next turn of a round of `count`. No two connections get the same, on whatever CPUs they are.

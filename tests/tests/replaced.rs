@@ -9,8 +9,8 @@ use std::{
 };
 
 use tcproute_tests::{
-    Loopback, cgroup::TestCgroup, is_root, is_slow, load::Load, maps::routes, mesh::Mesh, server::Server,
-    tcproute::Daemon,
+    Loopback, cgroup::TestCgroup, client::ask, is_root, is_slow, load::Load, maps::routes, mesh::Mesh,
+    server::Server, tcproute::Daemon,
 };
 
 /// Other routes, which get the memory that was the clients' a moment before.
@@ -66,4 +66,12 @@ fn a_route_is_found_and_read_whole_while_it_and_others_are_replaced() {
     println!("{written} entries written: {seen:?}");
     assert_eq!(seen.failures, [].into());
     assert_eq!(seen.names.keys().collect::<Vec<_>>(), ["right"]);
+
+    // What a reader would find at the worst moment: such a route is none, and is counted.
+    let (_, its) = *entries.iter().find(|(key, _)| *key != ours).unwrap();
+    routes.insert(ours, its, 0).unwrap();
+    assert_eq!(ask(&cgroup, dialled, 3), [("dialled".to_owned(), 3)].into());
+    assert_eq!(daemon.metric("tcproute_decisions_total{decision=\"internal_error\"}"), 3);
+    routes.insert(ours, value, 0).unwrap();
+    assert_eq!(ask(&cgroup, dialled, 3), [("right".to_owned(), 3)].into());
 }
