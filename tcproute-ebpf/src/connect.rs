@@ -2,7 +2,7 @@
 
 //! connect(): choose a backend and an endpoint, remember the choice, rewrite the destination.
 
-use core::ptr;
+use core::{mem::MaybeUninit, ptr};
 
 use aya_ebpf::{
     bindings,
@@ -10,8 +10,8 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use tcproute_common::{
-    AddressFilter, Backend, ConnectionState, Counter, Cursor, EventKind, RouteKey, RouteValue, SealedRoute,
-    Slot, SocketAddress, another, scale,
+    AddressFilter, Backend, ConnectionState, Counter, Cursor, EventKind, RouteKey, RouteValue, Slot,
+    SocketAddress, another, scale,
 };
 
 use crate::{
@@ -59,7 +59,7 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     if passage == Passage::Own {
         return ALLOW;
     }
-    let place = Place::of(ctx.cookie());
+    let Some(place) = Place::of(ctx.cookie()) else { return ALLOW };
     // SAFETY: as above.
     let workload = unsafe { (*identity).workload };
     let route = route(&RouteKey { dialled, workload });
@@ -172,41 +172,38 @@ fn send(
 /// key already: see [`SealedRoute`]. So what is not found, or not sealed for this key, is looked for again.
 #[inline(always)]
 fn route(key: &RouteKey) -> Result<RouteValue, Denied> {
-    if let Some(sealed) = read_route(key)
-        && let Some(value) = sealed.open(key)
-    {
-        return Ok(value);
+    let mut found = MaybeUninit::uninit();
+    if read_route(key, &mut found) != FOUND {
+        match read_route_again(key, &mut found) {
+            FOUND => {}
+            MISSING => return Err(Denied::NoRoute),
+            _ => return Err(Denied::Internal),
+        }
     }
-    let mut found =
-        RouteValue { first_backend: 0, backend_count: 0, first_turn: 0, turn_count: 0, cursor: 0 };
-    match look_again(key, &mut found) {
-        FOUND => Ok(found),
-        MISSING => Err(Denied::NoRoute),
-        _ => Err(Denied::Internal),
-    }
+    // SAFETY: it was written where it was found. Volatile, so that the verifier goes on from there, however it was.
+    Ok(unsafe { ptr::read_volatile(found.as_ptr()) })
 }
 
 const FOUND: u32 = 1;
 const MISSING: u32 = 2;
+const ANOTHERS: u32 = 3;
+
+#[inline(always)]
+fn read_route(key: &RouteKey, found: &mut MaybeUninit<RouteValue>) -> u32 {
+    let Some(value) = ROUTES.get_ptr(key) else { return MISSING };
+    // SAFETY: the memory stays readable while this program runs. Volatile, so that it is read once.
+    let Some(value) = unsafe { ptr::read_volatile(value) }.open(key) else { return ANOTHERS };
+    found.write(value);
+    FOUND
+}
 
 /// A function of its own, since it is seldom called and the program would become large.
 #[inline(never)]
-fn look_again(key: &RouteKey, found: &mut RouteValue) -> u32 {
-    for _ in 0..3 {
-        let Some(sealed) = read_route(key) else { return MISSING };
-        if let Some(value) = sealed.open(key) {
-            *found = value;
-            return FOUND;
-        }
+fn read_route_again(key: &RouteKey, found: &mut MaybeUninit<RouteValue>) -> u32 {
+    match read_route(key, found) {
+        ANOTHERS => read_route(key, found),
+        read => read,
     }
-    0
-}
-
-#[inline(always)]
-fn read_route(key: &RouteKey) -> Option<SealedRoute> {
-    let value = ROUTES.get_ptr(key)?;
-    // SAFETY: the memory stays readable while this program runs. Volatile, so that it is read once.
-    Some(unsafe { ptr::read_volatile(value) })
 }
 
 /// First the backendRef by weight, then one of its endpoints evenly: never one flattened list.

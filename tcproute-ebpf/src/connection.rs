@@ -22,27 +22,22 @@ use crate::{
 /// the processor's caches, and what is done meanwhile does not wait for it.
 pub(crate) struct Place {
     pub(crate) cookie: u64,
-    kept: Option<*mut Kept>,
+    kept: *mut Kept,
     owner: u64,
 }
 
 impl Place {
-    /// Of the socket with this cookie.
+    /// Of the socket with this cookie. There always is one, but the verifier does not know.
     #[inline(always)]
-    pub(crate) fn of(cookie: u64) -> Self {
-        let kept = place_of(cookie);
-        let owner = kept.map_or(
-            0,
-            #[inline(always)]
-            |kept| owner(kept),
-        );
-        Self { cookie, kept, owner }
+    pub(crate) fn of(cookie: u64) -> Option<Self> {
+        let kept = place_of(cookie)?;
+        Some(Self { cookie, kept, owner: owner(kept) })
     }
 
     /// Makes it the socket's. `None` if another live socket had it.
     #[inline(always)]
     fn claim(&self) -> Option<*mut Kept> {
-        let kept = self.kept?;
+        let kept = self.kept;
         if self.owner != 0 {
             return (self.owner == self.cookie).then_some(kept);
         }
