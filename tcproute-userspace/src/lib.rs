@@ -20,6 +20,7 @@ mod credentials;
 pub mod doctor;
 pub mod drain;
 mod escaped;
+pub mod https;
 pub mod known;
 pub mod lint;
 mod logging;
