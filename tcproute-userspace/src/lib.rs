@@ -27,6 +27,7 @@ mod logging;
 pub mod memory;
 mod netlink;
 mod netns;
+pub mod otlp;
 pub mod outcomes;
 pub mod plan;
 pub mod policy;
