@@ -34,7 +34,7 @@ use crate::{
 
 /// So long a connection may take: the kernel gives one up after two minutes, as a rule. What takes longer is told as
 /// pending.
-const CONNECTING: Duration = Duration::from_secs(180);
+const CONNECTING: Duration = Duration::from_mins(3);
 
 /// How often connections are looked for that take longer.
 const TICK: Duration = Duration::from_secs(1);
@@ -95,7 +95,9 @@ impl Exporting {
         if let Some(mut records) = listen(handle).await {
             self.take_all(&mut records, &mut joiner).await;
         }
-        joiner.rest().into_iter().for_each(|connection| self.push(connection));
+        for connection in joiner.rest() {
+            self.push(connection);
+        }
         self.is_ending.set(true);
         self.news.notify_one();
     }
@@ -119,7 +121,9 @@ impl Exporting {
                 },
                 _ = ticks.tick() => joiner.overdue(self.now()),
             };
-            connections.into_iter().for_each(|connection| self.push(connection));
+            for connection in connections {
+                self.push(connection);
+            }
         }
     }
 
