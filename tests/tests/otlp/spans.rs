@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
+use opentelemetry_proto::tonic::trace::v1::{Span, Status, span::SpanKind, status::StatusCode};
 use tcproute_tests::{is_root, tcproute::binary, wait_for};
 
 use crate::{
@@ -48,7 +48,7 @@ fn connections_arrive_as_spans_with_their_attributes() {
             assert_eq!(has(span, key).as_deref(), Some(value), "{key}: {span:?}");
         }
         assert_eq!(has(span, "error.type").as_deref(), error);
-        let code = span.status.as_ref().map_or(StatusCode::Unset, |status| status.code());
+        let code = span.status.as_ref().map_or(StatusCode::Unset, Status::code);
         assert_eq!(code == StatusCode::Error, error.is_some());
         // Old kernels do not tell.
         if let Some(found) = has(span, "process.pid") {
