@@ -50,6 +50,7 @@ use tracing::{debug, info};
 use crate::{
     agent::{Handle, SharesState},
     escaped::{self, Escaped},
+    otlp::Told,
     trace::Record,
 };
 use connections::Connections;
@@ -84,6 +85,7 @@ impl Admin {
         remote: Option<Remote>,
         extent: Extent,
         handle: &Handle,
+        otlp: Option<&Told>,
     ) -> Result<Self> {
         status::started();
         let (guard, unix) = Socket::bind(socket)?;
@@ -96,6 +98,7 @@ impl Admin {
         let looking = Looking::new(handle.clone());
         let desk = |here: &Arc<Connections>| Desk {
             handle: handle.clone(),
+            otlp: otlp.cloned(),
             here: here.clone(),
             all: all.clone(),
             extent,
@@ -132,6 +135,8 @@ impl Admin {
 #[derive(Clone)]
 struct Desk {
     handle: Handle,
+    /// If connections are told of elsewhere.
+    otlp: Option<Told>,
     here: Arc<Connections>,
     /// Of each listener.
     all: Arc<[Arc<Connections>]>,
@@ -191,7 +196,7 @@ async fn readyz(State(Desk { handle, .. }): State<Desk>) -> Response {
 }
 
 async fn scrape(
-    State(Desk { handle, here, all, extent, .. }): State<Desk>,
+    State(Desk { handle, otlp, here, all, extent, .. }): State<Desk>,
     headers: HeaderMap,
 ) -> Result<Response, Failed> {
     let format = Format::asked(&headers);
@@ -209,7 +214,8 @@ async fn scrape(
             Vec::new()
         };
         let attached = attached(&handle).await?;
-        let answers = Answers { counters, outcomes, shares, attached, endpoints };
+        let exported = otlp.as_ref().map(Told::shown);
+        let answers = Answers { counters, outcomes, shares, attached, endpoints, exported };
         metrics::text(format, extent, &handle, answers, all)
     };
     Ok(here.answers.give(format.content_type(), text).await?)
@@ -218,7 +224,8 @@ async fn scrape(
 async fn show_status(State(desk): State<Desk>) -> Result<Response, Failed> {
     let status = async {
         let attached = attached(&desk.handle).await?;
-        Ok(Status::new(&desk.handle.state(), &attached))
+        let otlp = desk.otlp.as_ref().map(|told| told.shown().into());
+        Ok(Status { otlp, ..Status::new(&desk.handle.state(), &attached) })
     };
     desk.json(status).await
 }

@@ -15,6 +15,7 @@ use crate::{
     agent::{DrainState, EjectedState, GivenUpState, State, WaitingState, WorkloadState},
     bpf::attached,
     confined::is_confined,
+    otlp::{self, Exported},
     outcomes::timestamp,
     privileges,
     routing::Plaintext,
@@ -72,6 +73,9 @@ pub struct Status {
     pub given_up: Vec<GivenUp>,
     /// What becomes of connections to endpoints that have left; absent if they are kept.
     pub drain: Option<Drain>,
+    /// Where connections are told of by OpenTelemetry; absent if they are not (`--otlp`).
+    #[serde(default)]
+    pub otlp: Option<Otlp>,
     /// What the operator should know.
     pub warnings: Vec<String>,
     /// How full the maps are.
@@ -155,7 +159,7 @@ pub struct Kept {
     pub error: Option<String>,
 }
 
-/// Why a source does not answer, or only in part.
+/// Why a source does not answer, or only in part, or why a collector does not take what it is sent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failing {
@@ -245,6 +249,30 @@ pub struct Drain {
     pub waiting_endpoints: usize,
     /// How many connections were closed.
     pub closed_connections: u64,
+}
+
+/// What has become of the spans of connections.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Otlp {
+    /// Where they are sent.
+    pub url: String,
+    /// Why the last batch was not taken, if it was not.
+    pub failing: Option<Failing>,
+    /// When a batch was last taken.
+    pub taken: Option<Timestamp>,
+    /// How many wait to be sent.
+    pub queued_spans: usize,
+    /// Those that the collector has.
+    pub delivered_spans: u64,
+    /// Those for which there was no room.
+    pub crowded_out_spans: u64,
+    /// Those that the collector did not want.
+    pub rejected_spans: u64,
+    /// Those that were given up, since the collector was away for too long.
+    pub given_up_spans: u64,
+    /// Events of which there could have been spans, lost on the way from the kernel.
+    pub lost_events: u64,
 }
 
 /// An endpoint that was taken out.
@@ -337,6 +365,7 @@ impl Status {
             ejected: state.ejected.iter().map(ejected).collect(),
             given_up: state.given_up.iter().map(given_up).collect(),
             drain: state.drain.map(drain),
+            otlp: None,
             warnings: state
                 .unpinned
                 .iter()
@@ -353,6 +382,23 @@ impl Status {
                 .collect(),
             maps: maps(state),
             map_memory: MapMemory { bytes: state.map_memory.0, most_bytes: state.map_memory.1 },
+        }
+    }
+}
+
+impl From<Exported> for Otlp {
+    fn from(exported: Exported) -> Self {
+        let failing = exported.failing;
+        Self {
+            url: exported.url,
+            failing: failing.map(|otlp::Failing { since, why }| Failing { since: timestamp(since), why }),
+            taken: exported.taken.map(timestamp),
+            queued_spans: exported.queued,
+            delivered_spans: exported.delivered,
+            crowded_out_spans: exported.crowded_out,
+            rejected_spans: exported.rejected,
+            given_up_spans: exported.given_up,
+            lost_events: exported.events_lost,
         }
     }
 }

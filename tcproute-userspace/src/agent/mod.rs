@@ -298,6 +298,7 @@ impl<'a> Agent<'a> {
                 done = &mut until => {
                     // What was decided since it was last read.
                     log.iter_mut().for_each(EbpfLogger::flush);
+                    self.serve_listeners();
                     return Ok(done);
                 }
                 Ok(()) = self.feeds.said.changed() => {

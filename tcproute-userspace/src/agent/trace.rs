@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use rustc_hash::FxHashMap;
 use tcproute_common::{Counter, Event, EventKind, SocketAddress};
 use tokio::sync::broadcast;
@@ -16,13 +17,15 @@ use tracing::warn;
 use super::in_force::InForce;
 use crate::{
     bpf::events,
-    outcomes::timestamp,
     routing::Destination,
     trace::{Decision, Left, Outcome, Record},
 };
 
 /// Records that a slow listener may be behind.
 const BEHIND: usize = 1 << 14;
+
+/// So far the wall clock may be from what it was.
+const CLOCKS_APART: Duration = Duration::from_millis(10);
 
 /// Those who listen.
 pub(super) struct Tracing {
@@ -39,15 +42,23 @@ pub(super) struct Tracing {
 /// What the numbers in events stand for, looked up when they are needed first after a change.
 #[derive(Default)]
 struct Names {
-    workloads: FxHashMap<u32, (String, FxHashMap<SocketAddress, Arc<Destination>>)>,
+    workloads: FxHashMap<u32, Dialled>,
     backends: Option<FxHashMap<u32, String>>,
+}
+
+/// Where a Dataplane leads what it dials.
+#[derive(Default)]
+struct Dialled {
+    mesh: String,
+    dataplane: String,
+    destinations: FxHashMap<SocketAddress, Arc<Destination>>,
 }
 
 impl Tracing {
     /// For the first one who listens.
     pub(super) fn begin(in_force: &mut InForce<'_>) -> Result<(Self, broadcast::Receiver<Arc<Record>>)> {
         let (records, receiver) = broadcast::channel(BEHIND);
-        let boot = SystemTime::now() - Duration::from_nanos(events::now()?);
+        let boot = boot()?;
         let (lost, lost_by) = (lost(in_force)?, in_force.datapath.events_lost()?);
         // Of those who listened before.
         drop(in_force.datapath.read_events()?);
@@ -72,6 +83,7 @@ impl Tracing {
 
     /// Passes on the events that are there, and tells what was lost.
     pub(super) fn serve(&mut self, in_force: &mut InForce<'_>) {
+        self.set_clock();
         match in_force.datapath.read_events() {
             Ok(events) => {
                 let records: Vec<Record> =
@@ -84,6 +96,16 @@ impl Tracing {
         }
         if let Err(error) = self.tell_lost(in_force) {
             warn!("cannot tell how many events were lost: {error:#}");
+        }
+    }
+
+    /// Somebody may listen for weeks, and the wall clock be set meanwhile. What differs by less is left, so that of two
+    /// times none is before the other that was after it.
+    fn set_clock(&mut self) {
+        let Ok(boot) = boot() else { return };
+        let difference = boot.duration_since(self.boot).unwrap_or_else(|error| error.duration());
+        if difference > CLOCKS_APART {
+            self.boot = boot;
         }
     }
 
@@ -120,7 +142,7 @@ impl Tracing {
     }
 
     fn record(&mut self, event: &Event, in_force: &InForce<'_>) -> Option<Record> {
-        let time = timestamp(self.boot + Duration::from_nanos(event.time));
+        let time = microseconds(self.boot + Duration::from_nanos(event.time));
         let cookie = event.cookie;
         let outcome = match EventKind::new(event.kind)? {
             EventKind::Routed
@@ -147,10 +169,10 @@ impl Tracing {
 }
 
 impl Names {
-    fn decision(&mut self, event: &Event, time: jiff::Timestamp, in_force: &InForce<'_>) -> Decision {
-        let (dataplane, routes) =
-            self.workloads.entry(event.workload).or_insert_with(|| routes_of(event.workload, in_force));
-        let destination = routes.get(&event.dialled);
+    fn decision(&mut self, event: &Event, time: Timestamp, in_force: &InForce<'_>) -> Decision {
+        let dials = self.workloads.entry(event.workload).or_insert_with(|| dialled(event.workload, in_force));
+        let destination = dials.destinations.get(&event.dialled);
+        let of_destination = |name: &String| if destination.is_some() { name.clone() } else { String::new() };
         let backends = self.backends.get_or_insert_with(|| {
             in_force.layout.counted().map(|(_, name, at)| (at, name.target.clone())).collect()
         });
@@ -161,7 +183,8 @@ impl Names {
             time,
             pid: (event.pid != 0).then_some(event.pid),
             command: String::from_utf8_lossy(&command[..end]).into_owned(),
-            dataplane: if destination.is_some() { dataplane.clone() } else { String::new() },
+            mesh: of_destination(&dials.mesh),
+            dataplane: of_destination(&dials.dataplane),
             service: destination.map(|destination| destination.service.to_string()).unwrap_or_default(),
             dialled: event.dialled.into(),
             policies: destination.map(|destination| destination.policies.clone()).unwrap_or_default(),
@@ -177,14 +200,30 @@ impl Names {
     }
 }
 
-fn routes_of(workload: u32, in_force: &InForce<'_>) -> (String, FxHashMap<SocketAddress, Arc<Destination>>) {
+fn dialled(workload: u32, in_force: &InForce<'_>) -> Dialled {
     let workload = in_force.workload(workload);
     let Some(routes) = workload.and_then(|(_, workload)| workload.routes.as_ref()) else {
-        return Default::default();
+        return Dialled::default();
     };
     let destinations =
         routes.routes.iter().map(|route| (route.dialled.into(), Arc::clone(&route.destination)));
-    (routes.dataplane.clone(), destinations.collect())
+    Dialled {
+        mesh: routes.mesh.to_string(),
+        dataplane: routes.dataplane.clone(),
+        destinations: destinations.collect(),
+    }
+}
+
+/// The wall clock at the boot, as far as events tell of it.
+fn boot() -> Result<SystemTime> {
+    Ok(SystemTime::now() - Duration::from_nanos(events::now()?))
+}
+
+/// As exact as what connections take.
+fn microseconds(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let microseconds = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_microsecond(microseconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 fn lost(in_force: &InForce<'_>) -> Result<u64> {

@@ -172,7 +172,15 @@ impl Daemon {
 }
 
 /// The flags that name a file with a secret.
-const FILES: [&str; 4] = ["--token-file", "--client-key", "--metrics-token-file", "--metrics-tls-key"];
+const FILES: [&str; 7] = [
+    "--token-file",
+    "--client-key",
+    "--metrics-token-file",
+    "--metrics-tls-key",
+    "--otlp-token-file",
+    "--otlp-client-key",
+    "--otlp-headers-file",
+];
 
 /// What variables that set flags begin with.
 const OURS: &str = "TCPROUTE_";

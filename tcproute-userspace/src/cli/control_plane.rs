@@ -6,14 +6,15 @@ use clap::Args;
 
 use super::{BadUsage, seconds};
 use crate::{
+    https::{ClientCertificate, Url},
     policy::Compat,
-    sources::control_plane::{Access, ClientCertificate, Meshes, Options, Url},
+    sources::control_plane::{self, Access, Meshes, Options},
 };
 
 #[derive(Debug, Args)]
 pub(super) struct ControlPlaneArguments {
     /// The REST API of Kuma's control plane, such as https://cp:5682.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = control_plane::url)]
     url: Option<Url>,
     /// The authorities by which the control plane is believed, in PEM [default: those of the system]
     #[arg(long, value_name = "PATH", requires = "url")]

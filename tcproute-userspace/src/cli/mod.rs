@@ -14,6 +14,7 @@ mod hosted;
 mod input;
 mod layers;
 mod metrics;
+mod otlp;
 mod output;
 mod reload;
 mod resolve;

@@ -12,7 +12,8 @@ use tokio::{sync::watch, time::Instant};
 use tracing::{info, warn};
 
 use super::{
-    BadUsage, Input, hosted, input::Followed, metrics::MetricsArguments, reload, signals::Signals, uncovered,
+    BadUsage, Input, hosted, input::Followed, metrics::MetricsArguments, otlp::OtlpArguments, reload,
+    signals::Signals, uncovered,
 };
 use crate::{
     admin::{Admin, remote::Opened},
@@ -23,7 +24,8 @@ use crate::{
         pins::{PinDirectory, SpareBpffs},
         requirements,
     },
-    confined, drain,
+    confined, drain, otlp,
+    otlp::Exporter,
     plan::EjectionPolicy,
     privileges,
     resources::MeshName,
@@ -101,6 +103,8 @@ pub(super) struct Run {
     admin_listen: Option<SocketAddr>,
     #[command(flatten)]
     metrics: MetricsArguments,
+    #[command(flatten)]
+    otlp: OtlpArguments,
     /// All arguments, with what is set elsewhere.
     #[arg(skip)]
     pub(super) taken: Vec<OsString>,
@@ -193,6 +197,8 @@ impl Run {
             );
         }
         let node = in_cluster.then(|| self.node()).transpose()?;
+        let otlp = self.otlp.options(node.clone())?;
+        let told = otlp.as_ref().map(|options| otlp::Told::new(options.access.target()));
         let remote = self.opened.take().map(Opened::prepare).transpose()?;
         let ejection = self.eject_after.map(|after| EjectionPolicy { after, back_off: self.eject_for });
         requirements::check()?;
@@ -224,8 +230,8 @@ impl Run {
         service_manager::starting();
         let mut signals = Signals::listen()?;
         let (desk, handle) = agent::desk();
-        let admin =
-            Admin::open(&self.admin.admin_socket, self.admin_listen, remote, self.metrics.extent(), &handle)?;
+        let (socket, extent) = (&self.admin.admin_socket, self.metrics.extent());
+        let admin = Admin::open(socket, self.admin_listen, remote, extent, &handle, told.as_ref())?;
         let is_first = pins.layout()?.is_none() && pins.cgroups()?.is_empty();
         // What is in force is not taken back before it is known what takes its place.
         let answered = tokio::select! {
@@ -262,6 +268,8 @@ impl Run {
             Err(error) => return Err(error),
         };
         info!(workloads = agent.workloads(), "routes in force");
+        let exporter = otlp.zip(told).map(|(options, told)| Exporter::start(options, handle.clone(), told));
+        let exporter = exporter.transpose().context("cannot send spans")?;
         service_manager::ready(agent.workloads());
         tokio::spawn(service_manager::watch(handle.clone()));
         let look = || {
@@ -270,7 +278,7 @@ impl Run {
             service_manager::ready(handle.state().workloads.len());
         };
         agent.serve_until(signals.stop_or(look)).await?;
-        stop(agent, admin).await;
+        stop(agent, admin, exporter).await;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -327,12 +335,15 @@ fn workloads(
 }
 
 /// Leaves the routes as they are.
-async fn stop(agent: Agent<'_>, admin: Admin) {
+async fn stop(agent: Agent<'_>, admin: Admin, exporter: Option<Exporter>) {
     service_manager::stopping();
     agent.log_counters();
     let unpinned = agent.unpinned();
     // Listeners to events hear that there are no more.
     drop(agent);
+    if let Some(exporter) = exporter {
+        exporter.close().await;
+    }
     admin.close().await;
     match unpinned {
         None => info!("stopping: the routes stay in force until `tcproute detach`"),

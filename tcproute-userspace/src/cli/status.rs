@@ -12,7 +12,9 @@ use super::{
 };
 use crate::admin::{
     client,
-    status::{Drain, Error, Failing, Features, LastReconcile, NetworkNamespace, Source, Status as Report},
+    status::{
+        Drain, Error, Failing, Features, LastReconcile, NetworkNamespace, Otlp, Source, Status as Report,
+    },
 };
 
 /// So many violations are shown in the table.
@@ -207,6 +209,7 @@ fn head(report: &Report) -> Text {
             "drain    {grace_seconds} s after an endpoint has left: {waiting_endpoints} endpoints wait, {closed_connections} connections closed"
         ));
     }
+    lines.extend(report.otlp.iter().flat_map(otlp));
     let late = report.workloads.iter().filter(|workload| workload.late).count();
     if late > 0 {
         lines.push(format!("late     {late} workloads had processes before the programs were attached"));
@@ -217,4 +220,29 @@ fn head(report: &Report) -> Text {
     let mut text = Text::default();
     text.extend(lines);
     text
+}
+
+/// What has become of spans.
+fn otlp(otlp: &Otlp) -> Vec<String> {
+    let Otlp { url, failing, taken, queued_spans: queued, delivered_spans: delivered, .. } = otlp;
+    let taken = taken.map(|at| format!(", the last at {at:.0}")).unwrap_or_default();
+    let mut lines = vec![format!("otlp     {url}: {delivered} spans delivered{taken}, {queued} wait")];
+    if let Some(Failing { since, why }) = failing {
+        lines.push(format!("         it does not take them since {since:.0}: {why}"));
+    }
+    let missing = [
+        (otlp.crowded_out_spans, "spans found no room"),
+        (otlp.rejected_spans, "spans were rejected"),
+        (otlp.given_up_spans, "spans were given up"),
+        (otlp.lost_events, "events were lost"),
+    ];
+    let missing: Vec<String> = missing
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if !missing.is_empty() {
+        lines.push(format!("         {}", missing.join(", ")));
+    }
+    lines
 }

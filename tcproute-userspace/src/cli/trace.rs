@@ -185,7 +185,7 @@ pub(super) struct Told<'c> {
 }
 
 impl<'c> From<&'c Connection> for Told<'c> {
-    fn from(Connection { decision, outcome, microseconds }: &'c Connection) -> Self {
+    fn from(Connection { decision, outcome, microseconds, .. }: &'c Connection) -> Self {
         let took = match microseconds {
             Some(microseconds) => format!(" {:.1} ms", f64::from(*microseconds) / 1000.0),
             None => String::new(),

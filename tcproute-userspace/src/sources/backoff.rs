@@ -16,32 +16,32 @@ const BELIEVED: Duration = Duration::from_mins(5);
 
 /// Grows with each failure, until something has succeeded.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// How long to wait now. `random` is from 0 to 1: many nodes that fail at once are not to try again at once.
-    pub(super) fn next(&mut self, random: f64) -> Duration {
+    pub(crate) fn next(&mut self, random: f64) -> Duration {
         let longest = LEAST.saturating_mul(1 << self.failures.min(16)).min(MOST);
         self.failures += 1;
         longest.mul_f64(0.5 + random / 2.0)
     }
 
     /// As [`Self::next`], where the server has said how long.
-    pub(super) fn after(&mut self, told: Duration, random: f64) -> Duration {
+    pub(crate) fn after(&mut self, told: Duration, random: f64) -> Duration {
         let own = self.next(random);
         told.min(BELIEVED).max(LEAST).mul_f64(1.0 + random / 4.0).max(own)
     }
 
     /// Something has succeeded.
-    pub(super) const fn reset(&mut self) {
+    pub(crate) const fn reset(&mut self) {
         self.failures = 0;
     }
 }
 
 /// So long a whole fleet of nodes spreads what all of them have to ask at once.
-pub(super) fn spread(random: f64) -> Duration {
+pub(crate) fn spread(random: f64) -> Duration {
     Duration::from_secs(2).mul_f64(random)
 }
 

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 /// Told as `what: why: why of that`.
-pub(super) struct Chain<'a>(pub(super) &'a dyn Error);
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,8 +2,8 @@
 
 mod alike;
 pub mod applied;
-mod backoff;
-mod chain;
+pub(crate) mod backoff;
+pub(crate) mod chain;
 pub mod control_plane;
 pub mod dns;
 mod documents;
@@ -16,7 +16,7 @@ pub mod merge;
 pub mod name;
 mod objects;
 pub mod snapshot;
-mod thread;
+pub(crate) mod thread;
 mod together;
 
 pub use documents::{

@@ -6,7 +6,7 @@ use std::{future::Future, io, sync::mpsc, thread};
 use tokio::runtime::Builder;
 
 /// Has a source served there until it ends.
-pub(super) fn serve<F: Future<Output = ()>>(
+pub(crate) fn serve<F: Future<Output = ()>>(
     name: &str,
     source: impl FnOnce() -> F + Send + 'static,
 ) -> io::Result<()> {

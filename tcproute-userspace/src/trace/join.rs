@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Decision, Outcome, Record};
@@ -20,6 +21,9 @@ pub struct Connection {
     pub outcome: Outcome,
     /// Since the first SYN.
     pub microseconds: Option<u32>,
+    /// When that was known; that of the decision if nothing came of it yet.
+    #[serde(skip)]
+    pub ended: Timestamp,
 }
 
 /// How long a decision waits.
@@ -29,45 +33,69 @@ const WAIT: Duration = Duration::from_millis(200);
 const AWAITED: usize = 1 << 16;
 
 /// Puts decisions and their ends together. Times are those since any fixed moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Joiner {
     awaited: BTreeMap<u64, Awaited>,
     /// The cookies of decisions of which no line was given yet, with the time when one is.
     waiting: VecDeque<(Duration, u64)>,
+    wait: Duration,
+    /// Whether what was told as pending is told again when it ends.
+    again: bool,
 }
 
 #[derive(Debug)]
 struct Awaited {
     decision: Decision,
+    due: Duration,
     told: bool,
 }
 
+impl Default for Joiner {
+    /// What takes longer than a moment is told twice.
+    fn default() -> Self {
+        Self { awaited: BTreeMap::new(), waiting: VecDeque::new(), wait: WAIT, again: true }
+    }
+}
+
 impl Joiner {
+    /// Tells each decision once: with its end, or as pending if that has not come within this time.
+    pub fn once(wait: Duration) -> Self {
+        Self { wait, again: false, ..Self::default() }
+    }
+
     /// Takes a record, and gives the lines that are complete by it.
     pub fn take(&mut self, record: Record, now: Duration) -> Vec<Connection> {
         match record {
             Record::Decision(decision @ Decision { left: Some(left), .. }) => {
-                vec![Connection { decision, outcome: left.into(), microseconds: None }]
+                vec![Connection::at_once(decision, left.into())]
             }
             Record::Decision(decision) if decision.endpoint.is_none() => {
-                vec![Connection { decision, outcome: Outcome::NoEndpoint, microseconds: None }]
+                vec![Connection::at_once(decision, Outcome::NoEndpoint)]
             }
             Record::Decision(decision) => {
-                let cookie = decision.cookie;
+                let (cookie, due) = (decision.cookie, now + self.wait);
                 // Of a socket that is used again the end before has been told; if it was lost, so is the decision.
-                self.awaited.insert(cookie, Awaited { decision, told: false });
-                self.waiting.push_back((now + WAIT, cookie));
-                if self.awaited.len() > AWAITED {
-                    self.awaited.pop_first();
-                }
-                Vec::new()
+                self.awaited.insert(cookie, Awaited { decision, due, told: false });
+                self.waiting.push_back((due, cookie));
+                self.compact();
+                let given_up = if self.awaited.len() > AWAITED { self.awaited.pop_first() } else { None };
+                given_up.and_then(|(_, awaited)| awaited.pending()).into_iter().collect()
             }
-            Record::End { cookie, outcome, microseconds, .. } => {
+            Record::End { cookie, outcome, microseconds, time, .. } => {
                 let awaited = self.awaited.remove(&cookie);
-                let line = |Awaited { decision, .. }| Connection { decision, outcome, microseconds };
+                let line =
+                    |Awaited { decision, .. }| Connection { decision, outcome, microseconds, ended: time };
                 awaited.map(line).into_iter().collect()
             }
             Record::Lost { .. } => Vec::new(),
+        }
+    }
+
+    /// Forgets the places of what has ended meanwhile, when these are most of them.
+    fn compact(&mut self) {
+        if self.waiting.len() > 2 * self.awaited.len() + AWAITED / 64 {
+            let awaited = &self.awaited;
+            self.waiting.retain(|(due, cookie)| awaited.get(cookie).is_some_and(|it| it.due == *due));
         }
     }
 
@@ -80,21 +108,43 @@ impl Joiner {
     pub fn overdue(&mut self, now: Duration) -> Vec<Connection> {
         let mut lines = Vec::new();
         while self.waiting.front().is_some_and(|(due, _)| *due <= now) {
-            let Some((_, cookie)) = self.waiting.pop_front() else { break };
-            if let Some(awaited) = self.awaited.get_mut(&cookie).filter(|awaited| !awaited.told) {
-                awaited.told = true;
-                let decision = awaited.decision.clone();
-                lines.push(Connection { decision, outcome: Outcome::Pending, microseconds: None });
+            let Some((due, cookie)) = self.waiting.pop_front() else { break };
+            // The socket may have been used again since.
+            let Some(awaited) = self.awaited.get_mut(&cookie).filter(|awaited| awaited.due == due) else {
+                continue;
+            };
+            lines.extend(awaited.pending());
+            awaited.told = true;
+            if !self.again {
+                self.awaited.remove(&cookie);
             }
         }
         lines
+    }
+
+    /// All that have not been told, at the end.
+    pub fn rest(&mut self) -> Vec<Connection> {
+        self.overdue(Duration::MAX)
+    }
+}
+
+impl Awaited {
+    /// As it is told before it has ended, if it was not.
+    fn pending(&self) -> Option<Connection> {
+        (!self.told).then(|| Connection::at_once(self.decision.clone(), Outcome::Pending))
+    }
+}
+
+impl Connection {
+    /// All of it is known with the decision.
+    const fn at_once(decision: Decision, outcome: Outcome) -> Self {
+        let ended = decision.time;
+        Self { decision, outcome, microseconds: None, ended }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
     fn decision(cookie: u64) -> Record {
@@ -103,6 +153,7 @@ mod tests {
             time: Timestamp::UNIX_EPOCH,
             pid: Some(7),
             command: "psql".to_owned(),
+            mesh: "default".to_owned(),
             dataplane: "web".to_owned(),
             service: "db".to_owned(),
             dialled: ([127, 0, 0, 1], 5432).into(),
@@ -148,6 +199,38 @@ mod tests {
         assert_eq!(joiner.overdue(Duration::from_secs(2)), []);
         let lines = joiner.take(end(1, Outcome::TimedOut), Duration::from_secs(130));
         assert_eq!(outcomes(&lines), [(1, Outcome::TimedOut)]);
+    }
+
+    #[test]
+    fn what_takes_longest_is_told_once_where_that_is_asked_for() {
+        let mut joiner = Joiner::once(Duration::from_secs(10));
+        let at = Duration::from_secs;
+        joiner.take(decision(1), at(0));
+        joiner.take(decision(2), at(1));
+        assert_eq!(joiner.take(end(2, Outcome::Refused), at(2)).len(), 1);
+        // The socket is used again: it is the new decision that waits, and no longer than the new one.
+        joiner.take(decision(2), at(3));
+        assert_eq!(outcomes(&joiner.overdue(at(12))), [(1, Outcome::Pending)]);
+        assert_eq!(joiner.take(end(1, Outcome::TimedOut), at(13)), []);
+        assert_eq!(outcomes(&joiner.rest()), [(2, Outcome::Pending)]);
+        assert_eq!(joiner.rest(), []);
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut joiner = Joiner::once(Duration::from_secs(10));
+        let many = AWAITED as u64 + 5;
+        let given_up: Vec<_> =
+            (0..many).flat_map(|cookie| joiner.take(decision(cookie), Duration::ZERO)).collect();
+        let oldest: Vec<_> = (0..5).map(|cookie| (cookie, Outcome::Pending)).collect();
+        assert_eq!(outcomes(&given_up), oldest);
+        for cookie in 0..many {
+            joiner.take(end(cookie, Outcome::Established), Duration::ZERO);
+            joiner.take(decision(many + cookie), Duration::ZERO);
+            joiner.take(end(many + cookie, Outcome::Established), Duration::ZERO);
+        }
+        assert!(joiner.awaited.is_empty());
+        assert!(joiner.waiting.len() <= AWAITED / 32, "{} places of what has ended", joiner.waiting.len());
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub struct Decision {
     pub pid: Option<u32>,
     /// Its name.
     pub command: String,
+    /// The mesh of the workload's Dataplane.
+    #[serde(default)]
+    pub mesh: String,
     /// The workload's Dataplane.
     pub dataplane: String,
     /// The destination service.

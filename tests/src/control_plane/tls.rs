@@ -42,7 +42,8 @@ impl Tls {
         Self { identity, clients: Clients::Unasked }
     }
 
-    pub(super) fn acceptor(&self) -> Result<TlsAcceptor> {
+    /// What takes connections so.
+    pub fn acceptor(&self) -> Result<TlsAcceptor> {
         // Named, so that it does not depend on what else is built which one it is.
         let provider = Arc::new(ring::default_provider());
         let verifier = match &self.clients {

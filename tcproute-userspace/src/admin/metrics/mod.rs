@@ -3,6 +3,7 @@
 mod endpoints;
 mod family;
 mod format;
+mod otlp;
 mod outcomes;
 mod own;
 mod process;
@@ -21,13 +22,14 @@ use prometheus_client::{
 
 pub(super) use self::format::Format;
 use self::{
-    endpoints::EndpointMetrics, outcomes::OutcomeMetrics, own::OwnMetrics, process::ProcessMetrics,
-    shares::ShareMetrics, snapshot::Snapshot, sources::SourceMetrics,
+    endpoints::EndpointMetrics, otlp::OtlpMetrics, outcomes::OutcomeMetrics, own::OwnMetrics,
+    process::ProcessMetrics, shares::ShareMetrics, snapshot::Snapshot, sources::SourceMetrics,
 };
 use super::connections::Connections;
 use crate::{
     agent::{Handle, Reconciles, SharesState},
     bpf::CounterValue,
+    otlp::Exported,
     outcomes::{EndpointConnections, WorkloadOutcomes},
 };
 
@@ -66,6 +68,8 @@ pub(super) struct Answers {
     pub(super) attached: Vec<bool>,
     /// None unless that detail is asked for.
     pub(super) endpoints: Vec<EndpointConnections>,
+    /// None unless connections are told of elsewhere.
+    pub(super) exported: Option<Exported>,
 }
 
 /// The text of all metrics.
@@ -78,9 +82,10 @@ pub(super) fn text(
 ) -> Result<String> {
     let state = handle.state();
     let snapshot = Snapshot::new(&state, &answers.counters, &answers.attached);
-    let collectors: [Box<dyn Collector>; 7] = [
+    let collectors: [Box<dyn Collector>; 8] = [
         Box::new(snapshot),
         Box::new(EndpointMetrics::new(answers.endpoints, extent.most)),
+        Box::new(OtlpMetrics(answers.exported)),
         Box::new(OwnMetrics(connections)),
         Box::new(ProcessMetrics),
         Box::new(OutcomeMetrics::new(&answers.outcomes, extent.detail, extent.most)),
@@ -90,7 +95,7 @@ pub(super) fn text(
     Ok(format.of(encoded(handle.reconciles(), collectors)?))
 }
 
-fn encoded(reconciles: &Reconciles, collectors: [Box<dyn Collector>; 7]) -> Result<String> {
+fn encoded(reconciles: &Reconciles, collectors: [Box<dyn Collector>; 8]) -> Result<String> {
     let mut registry = Registry::with_prefix("tcproute");
     registry.register("build", "The version of tcproute", Info::new([("version", crate::version::VERSION)]));
     reconciles.register(&mut registry);

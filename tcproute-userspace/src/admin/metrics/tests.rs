@@ -9,6 +9,7 @@ use crate::{
     admin::status::MapUse,
     agent::{State, WorkloadShare},
     bpf::Taken,
+    otlp::Told,
     outcomes::{BackendOutcomes, Outcomes, RouteOutcomes},
     sources::{
         SourceState,
@@ -81,9 +82,11 @@ fn all() -> String {
         endpoint: "10.0.0.1:5432".parse().unwrap(),
         open: 1,
     };
-    let collectors: [Box<dyn Collector>; 7] = [
+    let exported = Told::new("http://c".to_owned()).shown();
+    let collectors: [Box<dyn Collector>; 8] = [
         Box::new(EndpointMetrics::new(vec![endpoint], 10)),
         Box::new(snapshot),
+        Box::new(OtlpMetrics(Some(exported))),
         Box::new(OwnMetrics(Arc::new([Connections::new("unix")]))),
         Box::new(ProcessMetrics),
         Box::new(OutcomeMetrics::new(&[workload], Detail::Backends, 10)),

@@ -29,7 +29,16 @@ const TOKEN_OF_POD: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 const MOST: u64 = 1 << 20;
 
 /// What names a file with a secret, in a kubeconfig and in a configuration.
-const FILES: [&str; 5] = ["tokenFile", "client-key", "token-file", "metrics-token-file", "metrics-tls-key"];
+const FILES: [&str; 8] = [
+    "tokenFile",
+    "client-key",
+    "token-file",
+    "metrics-token-file",
+    "metrics-tls-key",
+    "otlp-token-file",
+    "otlp-client-key",
+    "otlp-headers-file",
+];
 
 /// What names a kubeconfig in a configuration.
 const KUBECONFIG: &str = "kubeconfig";
@@ -77,6 +86,8 @@ fn add_named(path: &Path, known: &mut Known) -> Vec<PathBuf> {
 fn add_file(path: &Path, known: &mut Known) {
     if let Ok(text) = files::beginning(path, MOST) {
         known.add(&text);
+        // Of headers, what stands behind their names.
+        text.lines().filter_map(|line| line.split_once(':')).for_each(|(_, value)| known.add(value));
     }
 }
 
@@ -95,8 +106,9 @@ mod tests {
         let user = "{token: of-kubeconfig, password: pass-of-it, client-key: key, exec: {env: [{name: A, value: b}]}}";
         fs::write(at("kubeconfig"), format!("users:\n- name: some-user\n  user: {user}\n")).unwrap();
         fs::write(at("other"), "of-the-other\n").unwrap();
+        fs::write(at("headers"), "x-team: of-the-headers\n").unwrap();
         let config = format!(
-            "kubeconfig: {}\ntoken-file: other\nunknown-token: of-config\n",
+            "kubeconfig: {}\ntoken-file: other\notlp-headers-file: headers\nunknown-token: of-config\n",
             at("kubeconfig").display()
         );
         fs::write(at("config.yaml"), config).unwrap();
@@ -110,9 +122,10 @@ mod tests {
             ],
         };
         let mut secrets = Secrets::new(places.known());
-        let text = "of-config of-the-other of-the-file of-kubeconfig pass-of-it of-the-key of-env some-user /root/home";
+        let text = "of-config of-the-other of-the-file of-kubeconfig pass-of-it of-the-key of-env of-the-headers some-user \
+                    /root/home";
         let left = secrets.without_any(text);
-        let out = "[left out] ".repeat(7);
+        let out = "[left out] ".repeat(8);
         assert_eq!(left, format!("{out}some-user /root/home"));
     }
 }

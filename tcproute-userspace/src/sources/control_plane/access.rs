@@ -2,23 +2,14 @@
 //! for each poll, and the client is made anew from its files whenever one fails that they could be the reason of.
 
 use std::{
-    fmt,
     path::PathBuf,
-    str::FromStr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Request, StatusCode, Uri, header, uri::Scheme};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -26,32 +17,17 @@ use super::{
     super::chain::Chain,
     failure::{Failure, StandardError},
 };
-use crate::credentials;
+use crate::{
+    credentials,
+    https::{ClientCertificate, Flags, HttpClient, Trust, Url},
+};
 
 /// How a control plane is reached.
 #[derive(Debug, Clone)]
 pub struct Access {
     url: Url,
-    ca: Option<PathBuf>,
-    certificate: Option<ClientCertificate>,
+    trust: Trust,
     token_file: Option<PathBuf>,
-}
-
-/// A certificate to show to the control plane, and its key, in PEM.
-#[derive(Debug, Clone)]
-pub struct ClientCertificate {
-    /// The certificate, with those that lead to its authority.
-    pub chain: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-}
-
-/// Where it is, such as `https://cp:5682`; paths are below that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Url {
-    is_encrypted: bool,
-    /// Without a slash at its end.
-    text: String,
 }
 
 /// A way to reach it that would not be safe.
@@ -59,8 +35,7 @@ pub struct Url {
 #[error("the token would be read by everybody on the way to {0}: use https, or --token-over-http")]
 pub struct TokenInTheClear(Url);
 
-/// So long a connection may take.
-const CONNECTING: Duration = Duration::from_secs(5);
+const FLAGS: Flags = Flags { example: "https://cp:5682", ca: "--ca", token_file: "--token-file" };
 
 /// So long an answer may take to begin, and its parts may be apart.
 const ANSWERING: Duration = Duration::from_secs(10);
@@ -74,12 +49,10 @@ const OFTEN: Duration = Duration::from_secs(1);
 /// More is not read of what went wrong, in bytes.
 const MOST_OF_ERROR: usize = 1 << 16;
 
-type HttpClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
-
 /// A control plane, asked by one request at a time, so that one connection is all it has with us.
 pub(super) struct Server {
     access: Access,
-    client: Option<(HttpClient, Instant)>,
+    client: Option<(HttpClient<Empty<Bytes>>, Instant)>,
     token: Option<HeaderValue>,
 }
 
@@ -93,52 +66,15 @@ impl Access {
         token_file: Option<PathBuf>,
         token_over_http: bool,
     ) -> Result<Self, TokenInTheClear> {
-        if token_file.is_some() && !url.is_encrypted && !token_over_http {
+        if token_file.is_some() && !url.is_encrypted() && !token_over_http {
             return Err(TokenInTheClear(url));
         }
-        Ok(Self { url, ca, certificate, token_file })
+        Ok(Self { url, trust: Trust { ca, certificate, flags: FLAGS }, token_file })
     }
 
     /// Where it is.
     pub const fn url(&self) -> &Url {
         &self.url
-    }
-
-    fn client(&self) -> Result<HttpClient, String> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(CONNECTING));
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(ANSWERING));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(self.tls()?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        Ok(Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(1)
-            .pool_timer(TokioTimer::new())
-            .build(connector))
-    }
-
-    fn tls(&self) -> Result<ClientConfig, String> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
-        let builder = match &self.ca {
-            Some(path) => builder.with_root_certificates(credentials::authorities(path)?),
-            // Not even looked for where they are of no use.
-            None if !self.url.is_encrypted => builder.with_root_certificates(RootCertStore::empty()),
-            None => builder
-                .with_native_roots()
-                .map_err(|error| format!("this system has no authorities to believe: use --ca: {error}"))?,
-        };
-        match &self.certificate {
-            None => Ok(builder.with_no_client_auth()),
-            Some(ClientCertificate { chain, key }) => builder
-                .with_client_auth_cert(credentials::certificates(chain)?, credentials::private_key(key)?)
-                .map_err(|error| format!("{}: {error}", chain.display())),
-        }
     }
 
     /// The token as it is at present.
@@ -147,34 +83,9 @@ impl Access {
     }
 }
 
-impl FromStr for Url {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let like = "it must be such as https://cp:5682";
-        let uri: Uri = text.parse().map_err(|error| format!("{error}: {like}"))?;
-        let is_encrypted = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => true,
-            Some(scheme) if *scheme == Scheme::HTTP => false,
-            _ => return Err(format!("neither http nor https: {like}")),
-        };
-        let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
-            return Err(format!("without a host: {like}"));
-        };
-        if authority.as_str().contains('@') {
-            return Err("credentials in a URL would be shown: use --token-file".to_owned());
-        }
-        if uri.query().is_some() {
-            return Err(format!("with a query: {like}"));
-        }
-        Ok(Self { is_encrypted, text: text.trim_end_matches('/').to_owned() })
-    }
-}
-
-impl fmt::Display for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
+/// Where a control plane is, as users write it.
+pub fn url(text: &str) -> Result<Url, String> {
+    Url::parse(text, FLAGS)
 }
 
 impl Server {
@@ -192,7 +103,7 @@ impl Server {
     pub(super) async fn get(&mut self, path: &str, most: usize) -> Result<Bytes, Failure> {
         let answer = timeout(WHOLE, self.try_get(path, most)).await;
         let answer = answer.unwrap_or(Err(Failure::Silent(WHOLE)));
-        let is_old = |(_, made): &(HttpClient, Instant)| made.elapsed() >= OFTEN;
+        let is_old = |(_, made): &(HttpClient<_>, Instant)| made.elapsed() >= OFTEN;
         if answer.as_ref().is_err_and(Failure::is_of_client) && self.client.as_ref().is_some_and(is_old) {
             self.client = None;
         }
@@ -211,7 +122,7 @@ impl Server {
         let client = match &self.client {
             Some((client, _)) => client,
             None => {
-                let new = self.access.client().map_err(Failure::Configuration)?;
+                let new = self.access.trust.client(&self.access.url).map_err(Failure::Configuration)?;
                 &self.client.insert((new, Instant::now())).0
             }
         };
@@ -254,30 +165,10 @@ async fn whole(mut body: Incoming, most: usize) -> Result<Bytes, Failure> {
 mod tests {
     use super::*;
 
-    fn url(text: &str) -> Url {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_url_is_a_place_and_nothing_else() {
-        for (text, told) in [
-            ("https://cp:5682", "https://cp:5682"),
-            ("http://[::1]:5681/", "http://[::1]:5681"),
-            ("https://gateway.example/kuma/", "https://gateway.example/kuma"),
-        ] {
-            assert_eq!(url(text).to_string(), told);
-        }
-        for text in
-            ["", "cp:5682", "/meshes", "ftp://cp", "https://user:pw@cp", "https://cp/?x=1", "https://"]
-        {
-            let error = text.parse::<Url>().unwrap_err();
-            assert!(!error.contains("pw"), "{error}");
-        }
-    }
-
     #[test]
     fn a_token_is_not_sent_in_the_clear_unless_that_is_asked_for() {
-        let access = |text, over_http| Access::new(url(text), None, None, Some("t".into()), over_http);
+        let access =
+            |text, over_http| Access::new(url(text).unwrap(), None, None, Some("t".into()), over_http);
         assert!(access("https://cp", false).is_ok());
         assert!(access("http://cp", true).is_ok());
         let error = access("http://cp", false).unwrap_err().to_string();

@@ -31,7 +31,7 @@ use super::{
 use crate::{policy::Compat, resources::MeshName};
 use follow::Follower;
 
-pub use access::{Access, ClientCertificate, TokenInTheClear, Url};
+pub use access::{Access, TokenInTheClear, url};
 
 /// This source in what is told of it.
 pub const NAME: SourceName = "control-plane";

@@ -13,14 +13,16 @@ use super::{
         snapshot::Subject,
     },
     NAME,
-    access::Url,
     failure::Failure,
     index::Index,
     list::{List, Seen},
     list_name::ListName,
     pages::{Item, Whole},
 };
-use crate::resources::{Identity, MeshName, Provenance, Resource};
+use crate::{
+    https::Url,
+    resources::{Identity, MeshName, Provenance, Resource},
+};
 
 /// The path of what a control plane says of itself.
 const INDEX: &str = "/";

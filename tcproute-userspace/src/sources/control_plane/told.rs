@@ -7,13 +7,12 @@ use super::{
         InputError,
         snapshot::{Bytes, Health, Server, Snapshot},
     },
-    access::Url,
     index::{About, Extent},
     kinds,
     list_name::ListName,
     store::Store,
 };
-use crate::policy::Compat;
+use crate::{https::Url, policy::Compat};
 
 /// Bytes of all lists at most.
 pub(super) const MOST: usize = 256 << 20;
@@ -74,7 +73,10 @@ mod tests {
     use std::time::Duration;
 
     use super::{
-        super::index::{Config, Index},
+        super::{
+            access::url,
+            index::{Config, Index},
+        },
         *,
     };
     use crate::sources::documents::Strictness;
@@ -90,7 +92,7 @@ mod tests {
 
     #[test]
     fn it_is_well_when_all_was_read_and_nothing_fails() {
-        let url: Url = "https://cp:5682".parse().unwrap();
+        let url = url("https://cp:5682").unwrap();
         let mut store = Store::new(url.clone(), Strictness::Lenient.into());
         let about = about("zone");
         let health = |store: &Store, about: Option<&About>, failing: Option<&(String, SystemTime)>| {
@@ -110,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_it_is_is_told() {
-        let url: Url = "https://cp:5682".parse().unwrap();
+        let url = url("https://cp:5682").unwrap();
         let store = Store::new(url.clone(), Strictness::Lenient.into());
         let about = about("global");
         let known = Known { url: &url, about: Some(&about), compat: None, failing: None, store: &store };

@@ -260,6 +260,7 @@ fn connection(cookie: u64, outcome: Outcome) -> Heard {
         time: Timestamp::UNIX_EPOCH,
         pid: Some(7),
         command: "psql\x1b".to_owned(),
+        mesh: "default".to_owned(),
         dataplane: "web".to_owned(),
         service: "db".to_owned(),
         dialled: dialled(1),
@@ -268,7 +269,8 @@ fn connection(cookie: u64, outcome: Outcome) -> Heard {
         endpoint: Some(([127, 0, 1, 1], 80).into()),
         left: None,
     };
-    Heard::Connection(Box::new(Connection { decision, outcome, microseconds: Some(1500) }))
+    let ended = Timestamp::UNIX_EPOCH;
+    Heard::Connection(Box::new(Connection { decision, outcome, microseconds: Some(1500), ended }))
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{
-    super::{kinds, pages::Pages},
+    super::{access::url, kinds, pages::Pages},
     *,
 };
 use crate::sources::{documents::Strictness, snapshot::Rejection};
@@ -10,7 +10,7 @@ const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
 fn store() -> Store {
     let rules = Rules { as_json: true, ..Strictness::Lenient.into() };
-    Store::new("https://cp:5682".parse().unwrap(), rules)
+    Store::new(url("https://cp:5682").unwrap(), rules)
 }
 
 fn dataplanes() -> ListName {
