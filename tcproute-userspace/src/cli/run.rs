@@ -12,7 +12,8 @@ use tokio::{sync::watch, time::Instant};
 use tracing::{info, warn};
 
 use super::{
-    BadUsage, Input, hosted, input::Followed, metrics::MetricsArguments, reload, signals::Signals, uncovered,
+    BadUsage, Input, hosted, input::Followed, metrics::MetricsArguments, reload, selector::selector,
+    signals::Signals, uncovered,
 };
 use crate::{
     admin::{Admin, remote::Opened},
@@ -352,7 +353,11 @@ fn pod_choice(text: &str) -> Result<PodChoice, String> {
         "meshed" => Ok(PodChoice::Meshed),
         "all" => Ok(PodChoice::All),
         "" => Err("must be meshed, all or a selector of labels".to_owned()),
-        labels => Ok(PodChoice::Selected(labels.to_owned())),
+        labels => {
+            selector(labels)?;
+            // The API server takes it as it is written.
+            Ok(PodChoice::Selected(labels.to_owned()))
+        }
     }
 }
 
