@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread,
     time::Instant,
 };
 
@@ -127,7 +130,7 @@ fn the_daemon_tells_what_there_is_of_each_kind() {
     let web = json(&["dp", "web"]);
     assert_eq!((&web["name"], &web["workloads"]), (&"web".into(), &1.into()), "one is an object");
     assert_eq!(json(&["dp"])[0]["created"], "2020-01-02T03:04:05Z");
-    assert_eq!(stdout(&get(&socket, &["dp", "cart-1", "-o", "jsonpath={.labels.team}"])), "red\n");
+    assert_eq!(stdout(&get(&socket, &["dp", "cart-1", "-o", "jsonpath={.labels.team}"])), "red");
     let yaml = stdout(&get(&socket, &["svc", "db", "-o", "yaml"]));
     assert!(yaml.contains("protocol: tcp\n"), "{yaml}");
     let wide = stdout(&get(&socket, &["dp", "cart-1", "-o", "wide"]));
@@ -228,12 +231,22 @@ fn a_list_is_printed_again_and_again() {
     let mut watch = Command::new(binary());
     watch.args(["get", "dp", "-w", "0.1", "-o", "name", "--admin-socket"]).arg(daemon.admin_socket());
     let mut watch = Process(watch.stdout(Stdio::piped()).spawn().unwrap());
-    let lines = BufReader::new(watch.0.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let mut lines = lines.skip_while(|line| line != "dataplane/web");
-    assert!(lines.next().is_some());
-    setup.mesh.document("type: Dataplane\nname: newcomer\nnetworking: {address: 10.0.0.4}\n");
+    let pipe = BufReader::new(watch.0.stdout.take().unwrap());
+    let seen = Arc::new(Mutex::new(BTreeSet::new()));
+    let reader = Arc::clone(&seen);
+    let reader = thread::spawn(move || {
+        for line in pipe.lines().map_while(Result::ok) {
+            reader.lock().unwrap().insert(line);
+        }
+    });
+    let has = |name: &str| seen.lock().unwrap().contains(name);
+    wait_for("it lists what there is", || has("dataplane/web"));
+    setup.mesh.endpoint("db", "b", "10.0.0.4:5432".parse().unwrap());
     setup.mesh.file();
-    assert!(lines.any(|line| line == "dataplane/newcomer"));
+    wait_for("it lists what has come", || has("dataplane/endpoint-2"));
+    assert!(!watch.has_ended());
+    drop(watch);
+    reader.join().unwrap();
 }
 
 /// On a terminal of 80 columns.

@@ -91,9 +91,10 @@ impl Get {
 
     /// Whether anybody reads on.
     async fn print(&self, begin: &str) -> Result<bool> {
-        let resolver = match self.sources.is_named() {
-            true => Some(self.routing.resolver(&self.sources, Meshes::only(&self.mesh)).await?),
-            false => None,
+        let resolver = if self.sources.is_named() {
+            Some(self.routing.resolver(&self.sources, Meshes::only(&self.mesh)).await?)
+        } else {
+            None
         };
         match (self.what.kind, resolver) {
             (Kind::Dataplanes, Some(resolver)) => self.show(begin, resolver.list_dataplanes()),

@@ -376,3 +376,16 @@ fn refuse_overlap(named: &[Named]) -> Result<(), BadUsage> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_api_server_would_take_as_a_selector_of_pods_is_refused_at_once() {
+        let labels = "app in (web,db),tier!=cache";
+        assert_eq!(pod_choice(labels), Ok(PodChoice::Selected(labels.to_owned())));
+        assert_eq!(pod_choice("all"), Ok(PodChoice::All));
+        assert!(pod_choice("app in web").is_err() && pod_choice("").is_err());
+    }
+}

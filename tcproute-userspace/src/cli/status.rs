@@ -1,6 +1,9 @@
 //! `tcproute status`: what the daemon of this node does.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -18,7 +21,7 @@ use crate::{
         client,
         status::{
             Drain, Error, Failing, Features, LastReconcile, MapMemory, NetworkNamespace, Source,
-            Status as Report,
+            Status as Report, Waiting, Workload,
         },
     },
     colours::Mark,
@@ -84,29 +87,8 @@ impl Named for Report {
 
 fn table(report: &Report, now: Timestamp) -> Text {
     let mut text = head(report, now);
-    let rows = report.workloads.iter().map(|workload| {
-        let attached = if workload.attached { "yes" } else { "no" };
-        let cells = vec![
-            workload.dataplane.clone(),
-            workload.mesh.clone(),
-            workload.routes.to_string(),
-            attached.to_owned(),
-            workload.cgroup.display().to_string(),
-        ];
-        Row::marked((!workload.attached).then_some(Mark::Error), cells)
-    });
-    let waiting = report.waiting.iter().map(|waiting| {
-        let cells = vec![
-            waiting.dataplane.clone(),
-            waiting.mesh.clone(),
-            waiting.routes.to_string(),
-            "waiting".to_owned(),
-            waiting.cgroup.display().to_string(),
-        ];
-        Row::marked(Some(Mark::Warning), cells)
-    });
     text.gap();
-    text.table(&["DATAPLANE", "MESH", "ROUTES", "ATTACHED", "CGROUP"], &[2], rows.chain(waiting));
+    text.table(&["DATAPLANE", "MESH", "ROUTES", "ATTACHED", "CGROUP"], &[2], workloads(report));
     let led = report.network_namespaces.iter().filter(|namespace| namespace.way != "plain");
     let rows: Vec<_> = led
         .map(|NetworkNamespace { inode, way, why, dataplanes, .. }| {
@@ -184,6 +166,23 @@ fn table(report: &Report, now: Timestamp) -> Text {
         }
     }
     text
+}
+
+/// Those that are here, and those that are waited for.
+fn workloads(report: &Report) -> Vec<Row> {
+    let row = |dataplane: &str, mesh: &str, routes: usize, attached: &str, cgroup: &Path, mark| {
+        let (routes, cgroup) = (routes.to_string(), cgroup.display().to_string());
+        Row::marked(mark, [dataplane, mesh, &routes, attached, &cgroup].map(str::to_owned).to_vec())
+    };
+    let here =
+        report.workloads.iter().map(|Workload { dataplane, mesh, cgroup, routes, attached, .. }| {
+            let (attached, mark) = if *attached { ("yes", None) } else { ("no", Some(Mark::Error)) };
+            row(dataplane, mesh, *routes, attached, cgroup, mark)
+        });
+    let waiting = report.waiting.iter().map(|Waiting { dataplane, mesh, cgroup, routes }| {
+        row(dataplane, mesh, *routes, "waiting", cgroup, Some(Mark::Warning))
+    });
+    here.chain(waiting).collect()
 }
 
 fn head(report: &Report, now: Timestamp) -> Text {

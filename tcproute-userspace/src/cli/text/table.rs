@@ -112,7 +112,10 @@ impl Table {
             }
         } else if let Some(width) = width {
             // Nothing comes after the last gap.
+            let mut headings = comfy_table::Row::from(&self.headings);
+            headings.max_height(1);
             table
+                .set_header(headings)
                 .set_width(width.saturating_add(GAP))
                 .set_content_arrangement(ContentArrangement::Dynamic)
                 .row_iter_mut()

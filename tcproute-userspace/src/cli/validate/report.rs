@@ -12,8 +12,12 @@ use crate::{colours::Mark, routing::DataplaneDifference, sources::InputError};
 pub(super) fn text(judged: &Judged) -> Text {
     let Judged { reading, warnings, differences, .. } = judged;
     let mut text = Text::default();
-    reading.errors.iter().for_each(|error| text.marked(Mark::Error, error));
-    warnings.iter().for_each(|warning| text.marked(Mark::Warning, warning.line()));
+    for error in &reading.errors {
+        text.marked(Mark::Error, error);
+    }
+    for warning in warnings {
+        text.marked(Mark::Warning, warning.line());
+    }
     text.extend(reading.notes.iter().map(|note| format!("note: {note}")));
     if reading.errors.is_empty() {
         text.line(summary(judged));

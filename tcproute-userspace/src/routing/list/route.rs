@@ -45,7 +45,7 @@ pub struct ShareItem {
 
 /// The routes of a Dataplane, by service and address.
 pub fn routes(all: &DataplaneRoutes) -> impl Iterator<Item = RouteItem> {
-    all.routes.iter().map(|route| item(all, &route))
+    all.routes.iter().map(|route| item(all, route))
 }
 
 fn item(of: &DataplaneRoutes, ResolvedRoute { dialled, destination }: &ResolvedRoute) -> RouteItem {
