@@ -11,7 +11,7 @@
 //! | `/v1/trace` | decisions as they are made and what comes of each, a JSON value a line, for as long as it is read |
 //! | `/v1/connections/COOKIE` | what was decided for the socket with this cookie, or null, as JSON |
 //! | `/v1/routes` | the routes in force, as JSON like that of `tcproute resolve --all` |
-//! | `/v1/list/KIND` | `dataplanes`, `services`, `endpoints`, `policies`, `routes` or `connections`, a value each, as JSON |
+//! | `/v1/list/KIND` | what there is of `dataplanes`, `services` and others (`lists`), a value each, as JSON |
 //! | `/` | a page that shows all of it, live |
 //! | `/v1/view` | what the page draws, as server-sent events |
 

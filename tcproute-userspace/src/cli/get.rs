@@ -44,8 +44,8 @@ pub(super) use kind::Kind;
 
 #[derive(Debug, Args)]
 pub(super) struct Get {
-    /// What is listed: dataplanes (dp), services (svc), endpoints (ep) of services, policies (meshtcproutes), the routes
-    /// of Dataplanes, or their open connections by endpoint. With a name also as KIND/NAME.
+    /// What is listed: dataplanes (dp), services (svc), endpoints (ep) of services, policies (meshtcproutes), routes of
+    /// Dataplanes, or their open connections by endpoint. With a name also as KIND/NAME.
     #[arg(value_name = "KIND", add = complete::kinds())]
     what: What,
     /// Only these: of endpoints those of a service, of routes and connections those of a Dataplane.
