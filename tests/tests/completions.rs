@@ -5,7 +5,7 @@
 use std::{
     fs,
     os::unix::{fs::symlink, net::UnixListener},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
     time::{Duration, Instant},
 };
@@ -22,6 +22,8 @@ use tcproute_tests::{
 struct Shell {
     name: &'static str,
     directory: tempfile::TempDir,
+    /// Where a daemon is, if there is one.
+    socket: PathBuf,
 }
 
 impl Shell {
@@ -33,7 +35,7 @@ impl Shell {
         }
         let directory = tempfile::tempdir().unwrap();
         symlink(fs::canonicalize(binary()).unwrap(), directory.path().join("tcproute")).unwrap();
-        Some(Self { name, directory })
+        Some(Self { name, directory, socket: PathBuf::from("/nowhere") })
     }
 
     fn run(&self, text: &str) -> Output {
@@ -45,7 +47,7 @@ impl Shell {
             _ => &["--no-config"],
         };
         let mut shell = Command::new(self.name);
-        shell.args(quiet).args(["-c", text]).env("PATH", path).env("TCPROUTE_ADMIN_SOCKET", "");
+        shell.args(quiet).args(["-c", text]).env("PATH", path).env("TCPROUTE_ADMIN_SOCKET", &self.socket);
         shell.output().unwrap()
     }
 
@@ -100,12 +102,11 @@ fn shells_complete_names_that_the_daemon_knows() {
     mesh.endpoint("cache", "a", "10.0.0.2:5432".parse().unwrap());
     let cgroup = TestCgroup::create();
     let daemon = Daemon::start(&mesh.file(), &[("web", cgroup.path())]);
-    let socket = daemon.admin_socket().display().to_string();
-    for shell in SHELLS.into_iter().filter_map(Shell::open) {
-        let complete = |words: &str| {
-            let (before, last) = words.rsplit_once(' ').unwrap();
-            shell.complete(&format!("{before} --admin-socket {socket} {last}"))
-        };
+    for mut shell in SHELLS.into_iter().filter_map(Shell::open) {
+        let by_flag = format!("tcproute get dp --admin-socket {} w", daemon.admin_socket().display());
+        assert_eq!(shell.complete("tcproute get dp w"), [""; 0], "{}", shell.name);
+        assert_eq!(shell.complete(&by_flag), ["web"], "{}", shell.name);
+        shell.socket = daemon.admin_socket();
         for (words, expected) in [
             ("tcproute get dp w", &["web"][..]),
             ("tcproute get dataplanes en", &["endpoint-1", "endpoint-2"]),
@@ -118,9 +119,9 @@ fn shells_complete_names_that_the_daemon_knows() {
             ("tcproute trace --service d", &["db"]),
             ("tcproute get svc nothing", &[]),
         ] {
-            assert_eq!(complete(words), expected, "{}: {words}", shell.name);
+            assert_eq!(shell.complete(words), expected, "{}: {words}", shell.name);
         }
-        let asked = complete("tcproute get svc --mesh nowhere d");
+        let asked = shell.complete("tcproute get svc --mesh nowhere d");
         assert!(asked.is_empty(), "{}: {asked:?}", shell.name);
     }
 }
