@@ -68,7 +68,6 @@ pub(super) struct Get {
     watch: WatchArguments,
     #[command(flatten)]
     output: OutputArguments,
-    /// Where the daemon of this node is asked, unless there are --resources, or a --source or --url.
     #[command(flatten)]
     admin: AdminSocket,
     #[command(flatten)]

@@ -75,7 +75,8 @@ enum Command {
     Exec(exec::Exec),
     /// Show where the connections of a Dataplane go, and why.
     Resolve(resolve::Resolve),
-    /// List Dataplanes, services, endpoints, policies, routes or connections, a line each.
+    /// List Dataplanes, services, endpoints, policies, routes or connections, a line each: those of the daemon of this
+    /// node, or of a source that is named.
     Get(Box<get::Get>),
     /// Show all that there is to know of a Dataplane, a service, a policy or a connection, and why.
     Describe(describe::Describe),
