@@ -79,7 +79,7 @@ mod tests {
         let even = (1 << 20) / count;
         for (index, (slots, own)) in (0..).zip(slots.into_iter().zip(own)) {
             assert!(slots.abs_diff(even) <= 1, "{index}: {slots}");
-            let part = u64::from(slots) * u64::from(threshold(index)) >> 32;
+            let part = (u64::from(slots) * u64::from(threshold(index))) >> 32;
             assert!(u64::from(own).abs_diff(part) <= 1, "{index}: {own} of {slots}");
         }
     }

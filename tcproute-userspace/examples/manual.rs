@@ -4,15 +4,17 @@ use std::{env, fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
-use clap_complete::{Shell, generate_to};
-use tcproute::cli::Cli;
+use clap_complete::Shell;
+use tcproute::cli::{Cli, completion_script};
 
 fn main() -> Result<()> {
     let directory = PathBuf::from(env::args_os().nth(1).context("usage: manual DIRECTORY")?);
     fs::create_dir_all(&directory)?;
     clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), &directory)?;
-    for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
-        generate_to(shell, &mut Cli::command(), "tcproute", &directory)?;
+    for (shell, file) in
+        [(Shell::Bash, "tcproute.bash"), (Shell::Fish, "tcproute.fish"), (Shell::Zsh, "_tcproute")]
+    {
+        fs::write(directory.join(file), completion_script(shell)?)?;
     }
     Ok(())
 }

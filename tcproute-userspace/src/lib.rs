@@ -15,6 +15,7 @@ pub mod agent;
 pub mod bpf;
 pub mod bugreport;
 pub mod cli;
+mod colours;
 pub mod confined;
 mod credentials;
 pub mod doctor;

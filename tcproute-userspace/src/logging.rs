@@ -6,7 +6,7 @@
 
 use std::{
     fmt,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     sync::{
         Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -27,7 +27,10 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::escaped::Escaped;
+use crate::{
+    colours::{self, Mark, Marked},
+    escaped::Escaped,
+};
 
 /// Lines that may wait to be written.
 const WAITING: usize = 1024;
@@ -71,7 +74,7 @@ pub(crate) fn start(level: LevelFilter, decisions: bool, writing: Writing) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| Stderr)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(colours::are_wanted(&io::stderr()))
         .event_format(OneLine)
         .init();
 }
@@ -110,6 +113,12 @@ pub(crate) fn lost() -> u64 {
 /// Writes a line of a command to stderr, escaped. One that cannot be written is given up.
 pub(crate) fn say(line: impl fmt::Display) {
     write_line(format!("{}\n", Escaped(line)).as_bytes());
+}
+
+/// As [`say`], after a word that may have a colour.
+pub(crate) fn say_marked(mark: Mark, word: &str, line: impl fmt::Display) {
+    let word = Marked { text: word, mark: Some(mark), coloured: colours::are_wanted(&io::stderr()) };
+    write_line(format!("{word}{}\n", Escaped(line)).as_bytes());
 }
 
 /// Takes whole lines and never fails, since tracing would tell that to stderr, and panic.

@@ -23,11 +23,12 @@ use tcproute_tests::{
 };
 
 /// In the order in which the pages send a reader on.
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 8] = [
     ("install.md", include_str!("../../docs/guide/install.md")),
     ("first-canary.md", include_str!("../../docs/guide/first-canary.md")),
     ("check-files.md", include_str!("../../docs/guide/check-files.md")),
     ("live-changes.md", include_str!("../../docs/guide/live-changes.md")),
+    ("list-what-there-is.md", include_str!("../../docs/guide/list-what-there-is.md")),
     ("trace-a-connection.md", include_str!("../../docs/guide/trace-a-connection.md")),
     ("look-into-the-kernel.md", include_str!("../../docs/guide/look-into-the-kernel.md")),
     ("detach.md", include_str!("../../docs/guide/detach.md")),
@@ -139,7 +140,7 @@ impl Node {
         let subcommand = command.strip_prefix("sudo tcproute ").and_then(|rest| rest.split(' ').next());
         match subcommand {
             Some("run") => format!("{command} {asks} {pins} --state-dir {}", self.at("state").display()),
-            Some("status" | "stats" | "trace") => format!("{command} {asks}"),
+            Some("status" | "stats" | "get" | "trace") => format!("{command} {asks}"),
             Some("detach") => format!("{command} {pins}"),
             _ => command,
         }

@@ -11,6 +11,7 @@
 //! | `/v1/trace` | decisions as they are made and what comes of each, a JSON value a line, for as long as it is read |
 //! | `/v1/connections/COOKIE` | what was decided for the socket with this cookie, or null, as JSON |
 //! | `/v1/routes` | the routes in force, as JSON like that of `tcproute resolve --all` |
+//! | `/v1/list/KIND` | what there is of `dataplanes`, `services` and others (`lists`), a value each, as JSON |
 //! | `/` | a page that shows all of it, live |
 //! | `/v1/view` | what the page draws, as server-sent events |
 
@@ -19,6 +20,7 @@ pub mod client;
 mod connections;
 mod guard;
 mod listen;
+mod lists;
 mod metrics;
 mod page;
 pub mod remote;
@@ -165,6 +167,7 @@ fn asked() -> Router<Desk> {
         .route("/v1/routes", get(show_routes))
         .route("/v1/outcomes", get(show_outcomes))
         .route("/v1/connections/{cookie}", get(show_connection))
+        .route("/v1/list/{kind}", get(lists::show))
         .route("/v1/trace", get(trace))
         .route("/", get(page::document))
         .route("/v1/view", get(page::view))

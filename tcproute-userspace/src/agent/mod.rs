@@ -396,6 +396,12 @@ impl<'a> Agent<'a> {
             Question::Outcomes(answer) => drop(answer.send(self.outcomes().collect())),
             Question::Endpoints(answer) => drop(answer.send(endpoints::connections(&self.in_force))),
             Question::Routed(cookie, answer) => drop(answer.send(connection::routed(&self.in_force, cookie))),
+            Question::Dataplanes(answer) => drop(answer.send(Ok(self.local.resolver().list_dataplanes()))),
+            Question::Services(answer) => drop(answer.send(Ok(self.local.resolver().list_services()))),
+            Question::ServiceEndpoints(answer) => {
+                drop(answer.send(Ok(self.local.resolver().list_endpoints())));
+            }
+            Question::Policies(answer) => drop(answer.send(Ok(self.local.resolver().list_policies()))),
             Question::Trace(answer) => drop(answer.send(self.listen())),
         }
     }

@@ -23,7 +23,10 @@ use crate::{
     outcomes::{EndpointConnections, WorkloadOutcomes},
     plan::Limits,
     resources::{Denial, MeshName},
-    routing::{DataplaneRoutes, Plaintext},
+    routing::{
+        DataplaneRoutes, Plaintext,
+        list::{DataplaneItem, EndpointItem, PolicyItem, ServiceItem},
+    },
     sidecar,
     sources::{
         SourceState,
@@ -198,6 +201,14 @@ pub(super) enum Question {
     Endpoints(Answer<Vec<EndpointConnections>>),
     /// What was decided for the socket with this cookie.
     Routed(u64, Answer<Option<RoutedConnection>>),
+    /// The Dataplanes that the sources have.
+    Dataplanes(Answer<Vec<DataplaneItem>>),
+    /// The services that these make.
+    Services(Answer<Vec<ServiceItem>>),
+    /// Where services are.
+    ServiceEndpoints(Answer<Vec<EndpointItem>>),
+    /// The MeshTCPRoutes that the sources have.
+    Policies(Answer<Vec<PolicyItem>>),
     /// What is decided from now on.
     Trace(Answer<broadcast::Receiver<Arc<Record>>>),
 }
@@ -272,6 +283,26 @@ impl Handle {
     /// What was decided for the socket with this cookie, if it is remembered.
     pub async fn routed(&self, cookie: u64) -> Result<Option<RoutedConnection>> {
         self.ask(|answer| Question::Routed(cookie, answer)).await
+    }
+
+    /// The Dataplanes of all meshes that the sources have.
+    pub async fn dataplanes(&self) -> Result<Vec<DataplaneItem>> {
+        self.ask(Question::Dataplanes).await
+    }
+
+    /// The services of all meshes.
+    pub async fn services(&self) -> Result<Vec<ServiceItem>> {
+        self.ask(Question::Services).await
+    }
+
+    /// Where these are.
+    pub async fn service_endpoints(&self) -> Result<Vec<EndpointItem>> {
+        self.ask(Question::ServiceEndpoints).await
+    }
+
+    /// The MeshTCPRoutes of all meshes that the sources have.
+    pub async fn policies(&self) -> Result<Vec<PolicyItem>> {
+        self.ask(Question::Policies).await
     }
 
     async fn ask<T>(&self, question: impl FnOnce(Answer<T>) -> Question) -> Result<T> {

@@ -65,6 +65,11 @@ impl LocalDataplanes {
         Self { settings, resolver, answers: Answers::default(), found, dataplanes: names }
     }
 
+    /// What the routes are made from.
+    pub(super) const fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
     /// Goes by other rules, unless those are given: everything is resolved anew with what is taken next.
     pub(super) fn go_by(&mut self, compat: Compat) {
         if !self.settings.goes_by_sources || self.settings.routing.compat == compat {

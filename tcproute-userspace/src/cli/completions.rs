@@ -1,12 +1,12 @@
-//! `tcproute completions`: a script by which a shell completes commands and options.
+//! `tcproute completions`: a script by which a shell completes commands, options and names.
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use clap::{Args, CommandFactory as _};
-use clap_complete::{Shell, generate};
+use clap::{Args, ValueEnum as _};
+use clap_complete::Shell;
 
-use super::{Cli, output};
+use super::{complete, output};
 
 #[derive(Debug, Args)]
 pub(super) struct Completions {
@@ -16,9 +16,13 @@ pub(super) struct Completions {
 
 impl Completions {
     pub(super) fn run(&self) -> Result<ExitCode> {
-        let mut script = Vec::new();
-        generate(self.shell, &mut Cli::command(), "tcproute", &mut script);
-        output::write(std::str::from_utf8(&script).context("the script is not text")?)?;
+        output::write(&completion_script(self.shell)?)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What a shell is to read.
+pub fn completion_script(shell: Shell) -> Result<String> {
+    let value = shell.to_possible_value().context("the shell has no name")?;
+    complete::script(value.get_name()).context("cannot write the script")
 }

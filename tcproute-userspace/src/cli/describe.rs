@@ -11,8 +11,9 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use self::connection::Connection;
+pub(super) use self::service::mark_ejected;
 use super::{
-    AdminSocket, Routing,
+    AdminSocket, Routing, complete,
     input::SourceArguments,
     output::{self, Named, OutputArguments},
     text::Text,
@@ -35,23 +36,27 @@ pub(super) struct Describe {
 #[derive(Debug, Subcommand)]
 enum What {
     /// A Dataplane: which policies select it, and where each of its connections leads, and why.
-    #[command(visible_alias = "dp")]
+    #[command(visible_alias = "dp", alias = "dataplanes")]
     Dataplane(Box<One>),
     /// A service: its endpoints, which of them are in, and why the others are not.
-    #[command(visible_alias = "svc")]
+    #[command(visible_alias = "svc", alias = "services")]
     Service(Box<NamedService>),
     /// A MeshTCPRoute: whom it selects, and what it comes to for each of them.
-    #[command(visible_alias = "meshtcproute")]
+    #[command(visible_alias = "meshtcproute", aliases = ["policies", "meshtcproutes"])]
     Policy(Box<One>),
     /// A connection that is open: where it was dialled, where it leads, and why.
-    #[command(visible_alias = "conn")]
+    #[command(visible_alias = "conn", alias = "connections")]
     Connection(Connection),
 }
 
 #[derive(Debug, Args)]
 struct One {
     /// Its name, on Kubernetes also name.namespace.
+    #[arg(add = complete::names())]
     name: String,
+    /// Its namespace of Kubernetes, instead of after its name.
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
     #[command(flatten)]
     sources: SourceArguments,
     /// Its mesh.
@@ -73,6 +78,14 @@ struct NamedService {
 }
 
 impl One {
+    /// As resources have it.
+    fn full_name(&self) -> String {
+        match &self.namespace {
+            None => self.name.clone(),
+            Some(namespace) => format!("{}.{namespace}", self.name),
+        }
+    }
+
     async fn resolver(&self) -> Result<Resolver> {
         self.routing.resolver(&self.sources, Meshes::only([&self.mesh])).await
     }
@@ -82,19 +95,21 @@ impl Describe {
     pub(super) async fn run(self) -> Result<ExitCode> {
         match self.what {
             What::Dataplane(named) => {
-                let described = named.resolver().await?.describe_dataplane(&named.mesh, &named.name)?;
+                let described =
+                    named.resolver().await?.describe_dataplane(&named.mesh, &named.full_name())?;
                 output::print(&named.output, &described, |described, _| dataplane::text(described))?;
             }
             What::Service(service) => {
                 let NamedService { named, admin } = *service;
-                let mut described = named.resolver().await?.describe_service(&named.mesh, &named.name)?;
-                let asked = service::mark_ejected(&mut described, &admin.admin_socket).await;
+                let mut described =
+                    named.resolver().await?.describe_service(&named.mesh, &named.full_name())?;
+                let asked = mark_ejected(&mut described.endpoints, &admin.admin_socket).await;
                 output::print(&named.output, &described, |described, _| {
                     service::text(described, asked.err())
                 })?;
             }
             What::Policy(named) => {
-                let described = named.resolver().await?.describe_policy(&named.mesh, &named.name)?;
+                let described = named.resolver().await?.describe_policy(&named.mesh, &named.full_name())?;
                 output::print(&named.output, &described, |described, _| policy::text(described))?;
             }
             What::Connection(connection) => return connection.run().await,

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{
-    AdminSocket, BadUsage, Routing,
+    AdminSocket, BadUsage, Routing, complete,
     input::SourceArguments,
     output::{self, Named, OutputArguments, percent},
     resolve::dataplanes,
@@ -27,10 +27,10 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Diff {
     /// The resources that are in force: a YAML or JSON file, or a directory of them. With --live, those that would be.
-    #[arg(required_unless_present = "with", conflicts_with = "with")]
+    #[arg(required_unless_present_any = ["with", "resources"], conflicts_with = "with")]
     old: Option<PathBuf>,
     /// The resources that would be.
-    #[arg(required_unless_present_any = ["with", "live"])]
+    #[arg(required_unless_present_any = ["with", "live", "resources"])]
     new: Option<PathBuf>,
     /// Compare with what is in force on this node now, and tell how many connections a second would go elsewhere. What
     /// would be is that of the one path, or of --with.
@@ -41,7 +41,8 @@ pub(super) struct Diff {
     traffic: Duration,
     #[command(flatten)]
     admin: AdminSocket,
-    /// Instead of both: what would be if these files were applied to what the source has.
+    /// Instead of both: what would be if these files were applied to what the source has. Also as -f, if there are no
+    /// other files.
     #[arg(long, num_args = 1.., value_name = "PATH")]
     with: Vec<PathBuf>,
     #[command(flatten)]
@@ -50,7 +51,7 @@ pub(super) struct Diff {
     #[arg(long)]
     mesh: Option<MeshName>,
     /// Only the routes of this Dataplane.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::dataplanes())]
     dataplane: Option<String>,
     #[command(flatten)]
     output: OutputArguments,
@@ -59,7 +60,10 @@ pub(super) struct Diff {
 }
 
 impl Diff {
-    pub(super) async fn run(self) -> Result<ExitCode> {
+    pub(super) async fn run(mut self) -> Result<ExitCode> {
+        if self.old.is_none() && self.with.is_empty() {
+            self.with = self.sources.take_files();
+        }
         if self.live {
             let differences = self.live().await?;
             output::print(&self.output, &differences, |differences, _| table(differences))?;

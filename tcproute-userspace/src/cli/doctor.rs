@@ -7,9 +7,10 @@ use clap::Args;
 
 use super::{
     output::{self, Named, OutputArguments},
-    text::Text,
+    text::{Row, Text},
 };
 use crate::{
+    colours::Mark,
     doctor::{self, Check, Report, Status, Subject},
     sources::kubernetes::Access,
 };
@@ -70,10 +71,10 @@ impl Named for Report {
 
 /// What is to be done comes last, where a person looks.
 fn table(report: &Report) -> Text {
-    let rows = report
-        .checks
-        .iter()
-        .map(|check| vec![word(check.status).to_owned(), check.id.to_owned(), check.found.clone()]);
+    let rows = report.checks.iter().map(|check| {
+        let cells = vec![word(check.status).to_owned(), check.id.to_owned(), check.found.clone()];
+        Row::marked(mark(check.status), cells)
+    });
     let mut text = Text::default();
     text.table_within(WIDTH, &["", "CHECK", "FOUND"], rows);
     let remedies: Vec<&Check> = report.checks.iter().filter(|check| check.remedy.is_some()).collect();
@@ -86,6 +87,14 @@ fn table(report: &Report) -> Text {
     text.gap();
     text.line(if report.ready { "tcproute can run on this node" } else { "tcproute cannot run here yet" });
     text
+}
+
+const fn mark(status: Status) -> Option<Mark> {
+    match status {
+        Status::Ok | Status::Fallback | Status::Unknown => None,
+        Status::Warning => Some(Mark::Warning),
+        Status::Missing => Some(Mark::Error),
+    }
 }
 
 const fn word(status: Status) -> &'static str {

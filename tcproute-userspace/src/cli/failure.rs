@@ -1,6 +1,7 @@
 //! What a command says on stderr when it ends with an error, and its exit code.
 
 use std::{
+    fmt::Display,
     panic,
     process::{self, ExitCode},
     thread,
@@ -11,7 +12,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use thiserror::Error;
 
 use super::validate;
-use crate::{escaped::Escaped, logging, routing, sources, workloads::cgroups::NoSuchCgroup};
+use crate::{colours::Mark, escaped::Escaped, logging, routing, sources, workloads::cgroups::NoSuchCgroup};
 
 /// Arguments that are well-formed and yet make no sense.
 #[derive(Debug, Error)]
@@ -26,18 +27,23 @@ const INVALID: u8 = 2;
 pub(super) fn report(error: &anyhow::Error) {
     if let Some(sources::InputErrors(all)) = error.downcast_ref() {
         for (i, one) in all.iter().enumerate() {
-            let begin = if i == 0 { "error: " } else { "" };
-            logging::say(format_args!("{begin}{one}"));
+            if i == 0 { error_line(one) } else { logging::say(one) }
         }
         return;
     }
-    let text = format!("error: {error:#}");
+    let text = format!("{error:#}");
     // The kernel's verifier says much; nothing else is of several lines.
     if error.chain().any(<dyn std::error::Error>::is::<ProgramError>) {
-        text.lines().for_each(logging::say);
+        let mut lines = text.lines();
+        error_line(lines.next().unwrap_or_default());
+        lines.for_each(logging::say);
     } else {
-        logging::say(text);
+        error_line(text);
     }
+}
+
+fn error_line(what: impl Display) {
+    logging::say_marked(Mark::Error, "error: ", what);
 }
 
 /// Tells a panic as an error. One of the first thread ends the process at once: what unwinds there may wait for threads

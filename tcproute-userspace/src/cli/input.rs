@@ -1,6 +1,6 @@
 //! Where a command has its resources from: files, a cluster, a control plane, or several of them.
 
-use std::{path::PathBuf, time::Duration};
+use std::{mem, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -30,7 +30,7 @@ pub(super) struct SourceArguments {
     #[arg(long = "source", value_enum, value_name = "SOURCE")]
     sources: Vec<SourceKind>,
     /// YAML or JSON files, or directories of them.
-    #[arg(long, num_args = 1.., value_name = "PATH")]
+    #[arg(short = 'f', long, visible_alias = "filename", num_args = 1.., value_name = "PATH")]
     resources: Vec<PathBuf>,
     #[command(flatten)]
     reading: ReadingArguments,
@@ -119,6 +119,17 @@ impl SourceArguments {
     /// Whether anything but files that are named without it is read.
     pub(super) fn is_given(&self) -> bool {
         !self.sources.is_empty() || self.control_plane.is_given()
+    }
+
+    /// Whether it is said in any way where resources come from.
+    pub(super) fn is_named(&self) -> bool {
+        let of_cluster = self.kubeconfig.is_some() || self.context.is_some();
+        self.is_given() || of_cluster || !self.resources.is_empty()
+    }
+
+    /// Takes the files that are named, unless they are a source: then they are what is looked at.
+    pub(super) fn take_files(&mut self) -> Vec<PathBuf> {
+        if self.sources.contains(&SourceKind::Files) { Vec::new() } else { mem::take(&mut self.resources) }
     }
 
     /// Whether a server is asked, which has all that there is of a mesh.

@@ -68,8 +68,13 @@ pub(super) fn variable(flag: &str) -> String {
 impl Layers {
     /// Of this process.
     pub(super) fn of_process() -> Result<Self> {
+        Self::of_command(std::env::args_os().collect())
+    }
+
+    /// Of a command in the environment of this process.
+    pub(super) fn of_command(given: Vec<OsString>) -> Result<Self> {
         let of_environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Self::of(std::env::args_os().collect(), of_environment, read)
+        Self::of(given, of_environment, read)
     }
 
     /// Completes these arguments by what a variable of the environment is and by what is in a file.

@@ -1,6 +1,8 @@
 //! The command line: one file for each command.
 
+mod age;
 mod bugreport;
+mod complete;
 mod completions;
 mod config;
 mod control_plane;
@@ -10,6 +12,7 @@ mod diff;
 mod doctor;
 mod exec;
 mod failure;
+mod get;
 mod hosted;
 mod input;
 mod layers;
@@ -19,6 +22,7 @@ mod output;
 mod reload;
 mod resolve;
 mod run;
+mod selector;
 mod signals;
 mod stats;
 mod status;
@@ -28,6 +32,7 @@ mod trace;
 mod uncovered;
 mod validate;
 mod version;
+mod watch;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -51,6 +56,8 @@ use failure::{BadUsage, FAILED, report};
 use input::{Loaded, SourceArguments};
 use layers::Layers;
 
+pub use completions::completion_script;
+
 /// Routes TCP connections by MeshTCPRoute, in the kernel, at connect() time.
 #[derive(Debug, Parser)]
 #[command(name = "tcproute", version, arg_required_else_help = true)]
@@ -69,6 +76,9 @@ enum Command {
     Exec(exec::Exec),
     /// Show where the connections of a Dataplane go, and why.
     Resolve(resolve::Resolve),
+    /// List Dataplanes, services, endpoints, policies, routes or connections, a line each: those of the daemon of this
+    /// node, or of a source that is named.
+    Get(Box<get::Get>),
     /// Show all that there is to know of a Dataplane, a service, a policy or a connection, and why.
     Describe(describe::Describe),
     /// Show which connections would go elsewhere with other resources.
@@ -89,7 +99,8 @@ enum Command {
     Bugreport(bugreport::Bugreport),
     /// Show what the daemon would go by, and where each of it is from.
     Config(config::Config),
-    /// Print a script by which a shell completes commands and options.
+    /// Print a script by which a shell completes commands, options, and names that the daemon of this node knows.
+    #[command(visible_alias = "completion")]
     Completions(completions::Completions),
     /// Tell which build this is.
     Version(version::Version),
@@ -277,6 +288,9 @@ impl Cli {
     /// Runs the command that the arguments of this process tell. 0 done, 1 failed, 2 bad usage or invalid input; `exec`
     /// passes on its command's code.
     pub fn main() -> ExitCode {
+        if let Some(code) = complete::answered() {
+            return code;
+        }
         failure::tell_panics();
         let layers = match Layers::of_process() {
             Ok(layers) => layers,
@@ -328,6 +342,7 @@ impl Command {
             // The output of the command is what counts there.
             Self::Exec(exec) => logging::start(LevelFilter::WARN, exec.logs_decisions(), Writing::AtOnce),
             Self::Resolve(_)
+            | Self::Get(_)
             | Self::Describe(_)
             | Self::Diff(_)
             | Self::Status(_)
@@ -349,6 +364,7 @@ impl Command {
             Self::Run(run) => Box::pin(run.run()).await,
             Self::Exec(exec) => exec.run().await,
             Self::Resolve(resolve) => resolve.run().await,
+            Self::Get(get) => Box::pin(get.run()).await,
             Self::Describe(describe) => Box::pin(describe.run()).await,
             Self::Diff(diff) => diff.run().await,
             Self::Status(status) => status.run().await,

@@ -7,8 +7,8 @@ use clap::Args;
 use serde::Serialize;
 use serde_json_path::JsonPath;
 
-use super::text::Text;
-use crate::escaped;
+use super::text::{Layout, Text};
+use crate::{colours, escaped, outcomes::float};
 
 /// How the output is written.
 #[derive(Debug, Args)]
@@ -87,8 +87,10 @@ pub(super) fn print<T: Serialize + Named>(
 ) -> Result<bool> {
     match &arguments.output {
         format @ (Format::Table | Format::Wide) => {
-            let text = text(value, *format == Format::Wide);
-            show(&if arguments.no_headers { text.without_headings() } else { text })
+            let is_wide = *format == Format::Wide;
+            let layout = Layout::of_stdout();
+            let width = layout.width.filter(|_| !is_wide);
+            write(&text(value, is_wide).laid_out(Layout { width, headings: !arguments.no_headers, ..layout }))
         }
         Format::Json => json(value),
         Format::Yaml => {
@@ -115,9 +117,19 @@ pub(super) fn print<T: Serialize + Named>(
     }
 }
 
+impl Layout {
+    /// As wide as the terminal, if there is one.
+    fn of_stdout() -> Self {
+        let stdout = io::stdout();
+        let size = rustix::termios::tcgetwinsize(&stdout).ok();
+        let width = size.map(|size| size.ws_col).filter(|width| *width > 0);
+        Self { width, colours: colours::are_wanted(&stdout), ..Self::default() }
+    }
+}
+
 /// Prints text for people. Whether anybody reads on.
 pub(super) fn show(text: &Text) -> Result<bool> {
-    write(text.as_str())
+    write(&text.laid_out(Layout::of_stdout()))
 }
 
 /// Prints the value as JSON, on several lines. Whether anybody reads on.
@@ -145,6 +157,24 @@ pub(super) fn percent(share: f64) -> String {
     if share > 0.0 && share < 0.0005 { "< 0.1 %".to_owned() } else { format!("{:.1} %", share * 100.0) }
 }
 
+/// A size, for people.
+pub(super) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut size = float(bytes) / 1024.0;
+    let mut units = UNITS.iter();
+    let mut unit = units.next();
+    // As it would be rounded.
+    while size >= 1023.95
+        && let Some(next) = units.next()
+    {
+        (size, unit) = (size / 1024.0, Some(next));
+    }
+    format!("{size:.1} {}", unit.unwrap_or(&""))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -160,6 +190,21 @@ mod tests {
         }
         assert_eq!(json_path("{}").unwrap().query(&value).all(), [&value]);
         assert!(json_path("{.a[}").is_err());
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (size, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (1 << 30, "1.0 GiB"),
+            (u64::MAX, "16777216.0 TiB"),
+        ] {
+            assert_eq!(bytes(size), expected);
+        }
     }
 
     #[test]

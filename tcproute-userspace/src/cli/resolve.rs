@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{
-    Routing,
+    Routing, complete,
     input::SourceArguments,
     output::{self, Named, OutputArguments, percent},
     text::Text,
@@ -30,13 +30,13 @@ pub(super) struct Resolve {
     #[arg(long)]
     mesh: Option<MeshName>,
     /// The Dataplane whose routes are shown.
-    #[arg(long, value_name = "NAME", required_unless_present = "all")]
+    #[arg(long, value_name = "NAME", required_unless_present = "all", add = complete::dataplanes())]
     dataplane: Option<String>,
     /// Show the routes of all Dataplanes.
     #[arg(long, conflicts_with = "dataplane")]
     all: bool,
     /// Show, for this service, every policy and why it did or did not win.
-    #[arg(long, value_name = "SERVICE")]
+    #[arg(long, value_name = "SERVICE", add = complete::services())]
     explain: Option<String>,
     #[command(flatten)]
     output: OutputArguments,

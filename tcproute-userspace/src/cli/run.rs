@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::{
     BadUsage, Input, hosted, input::Followed, metrics::MetricsArguments, otlp::OtlpArguments, reload,
-    signals::Signals, uncovered,
+    selector::selector, signals::Signals, uncovered,
 };
 use crate::{
     admin::{Admin, remote::Opened},
@@ -363,7 +363,11 @@ fn pod_choice(text: &str) -> Result<PodChoice, String> {
         "meshed" => Ok(PodChoice::Meshed),
         "all" => Ok(PodChoice::All),
         "" => Err("must be meshed, all or a selector of labels".to_owned()),
-        labels => Ok(PodChoice::Selected(labels.to_owned())),
+        labels => {
+            selector(labels)?;
+            // The API server takes it as it is written.
+            Ok(PodChoice::Selected(labels.to_owned()))
+        }
     }
 }
 
@@ -380,5 +384,18 @@ fn refuse_overlap(named: &[Named]) -> Result<(), BadUsage> {
             pair[0].display()
         ))),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_api_server_would_take_as_a_selector_of_pods_is_refused_at_once() {
+        let labels = "app in (web,db),tier!=cache";
+        assert_eq!(pod_choice(labels), Ok(PodChoice::Selected(labels.to_owned())));
+        assert_eq!(pod_choice("all"), Ok(PodChoice::All));
+        assert!(pod_choice("app in web").is_err() && pod_choice("").is_err());
     }
 }

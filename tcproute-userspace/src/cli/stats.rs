@@ -1,70 +1,43 @@
 //! `tcproute stats`: how connections are split, against how they should be, and what became of them.
 
-use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::Args;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{MissedTickBehavior, interval},
-};
+use jiff::Timestamp;
 
 use super::{
     AdminSocket,
-    output::{self, Format, Named, OutputArguments, percent},
-    seconds,
+    age::age,
+    complete,
+    output::{self, Named, OutputArguments, percent},
     text::Text,
+    watch::WatchArguments,
 };
 use crate::{
     admin::client,
     outcomes::{Outcomes, RouteOutcomes, WorkloadOutcomes},
 };
 
-/// Clears a terminal and begins at its top.
-const CLEAR: &str = "\x1b[H\x1b[2J";
-
-/// Begins a document of YAML.
-const NEXT: &str = "---\n";
-
 #[derive(Debug, Args)]
 pub(super) struct Stats {
     #[command(flatten)]
     admin: AdminSocket,
     /// Only the routes of this Dataplane.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::dataplanes())]
     dataplane: Option<String>,
     /// Only the routes to this service.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::services())]
     service: Option<String>,
-    /// Print it again each SECONDS, until it is interrupted.
-    #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = seconds)]
-    watch: Option<Duration>,
+    #[command(flatten)]
+    watch: WatchArguments,
     #[command(flatten)]
     output: OutputArguments,
 }
 
 impl Stats {
     pub(super) async fn run(self) -> Result<ExitCode> {
-        let Some(every) = self.watch else {
-            self.print("").await?;
-            return Ok(ExitCode::SUCCESS);
-        };
-        let begin = match &self.output.output {
-            format if format.is_table() && std::io::stdout().is_terminal() => CLEAR,
-            Format::Yaml => NEXT,
-            _ => "",
-        };
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut ticks = interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
-                _ = ticks.tick() => if !self.print(begin).await? {
-                    return Ok(ExitCode::SUCCESS);
-                },
-            }
-        }
+        self.watch.print(&self.output, async |begin| self.print(begin).await).await
     }
 
     /// Whether anybody reads on.
@@ -78,7 +51,9 @@ impl Stats {
             workload.routes.retain(|route| is_wanted(&self.service, &route.service));
         }
         Ok(output::write(begin)?
-            && output::print(&self.output, &workloads, |workloads, wide| table(workloads, wide))?)
+            && output::print(&self.output, &workloads, |workloads, wide| {
+                table(workloads, wide, Timestamp::now())
+            })?)
     }
 }
 
@@ -89,16 +64,16 @@ impl Named for Vec<WorkloadOutcomes> {
 }
 
 /// As people read it; what failed by its kinds if it may be wide.
-pub(super) fn table(workloads: &[WorkloadOutcomes], wide: bool) -> Text {
+pub(super) fn table(workloads: &[WorkloadOutcomes], wide: bool, now: Timestamp) -> Text {
     let routes =
         workloads.iter().flat_map(|workload| workload.routes.iter().map(move |route| (workload, route)));
-    let mut blocks = routes.map(|(workload, route)| block(workload, route, wide)).peekable();
+    let mut blocks = routes.map(|(workload, route)| block(workload, route, wide, now)).peekable();
     if blocks.peek().is_none() { Text::of("no routes") } else { Text::blocks(blocks) }
 }
 
-fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes, wide: bool) -> Text {
+fn block(workload: &WorkloadOutcomes, route: &RouteOutcomes, wide: bool, now: Timestamp) -> Text {
     let (RouteOutcomes { service, selection, since, .. }, dialled) = (route, route.dialled());
-    let since = since.map_or_else(String::new, |since| format!(", since {since:.0}"));
+    let since = since.map_or_else(String::new, |since| format!(", for {}", age(since, now)));
     let mut text =
         Text::of(format_args!("{}: {service} at {dialled}, {selection}{since}", workload.dataplane));
     let mut headings = vec![
@@ -178,10 +153,12 @@ fn below(bound: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::outcomes::{BackendOutcomes, Split};
+
+    fn now() -> Timestamp {
+        Timestamp::UNIX_EPOCH + Duration::from_secs(312)
+    }
 
     fn workload(selection: &str, chosen: [u64; 2]) -> WorkloadOutcomes {
         let backend = |target: &str, weight, share, established| {
@@ -209,9 +186,10 @@ mod tests {
 
     #[test]
     fn a_split_is_shown_beside_the_configured_one() {
-        let text = table(&[workload("random", [905, 95])], false);
-        let lines: Vec<&str> = text.as_str().lines().collect();
-        assert_eq!(lines[0], "web: db at 127.0.0.1:5432, random, since 1970-01-01T00:00:00Z");
+        let text = table(&[workload("random", [905, 95])], false, now());
+        let text = text.to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "web: db at 127.0.0.1:5432, random, for 5m12s");
         let words: Vec<&str> = lines[2].split_whitespace().collect();
         assert_eq!(words[2..], ["90", "90.0", "%", "90.5", "%", "+0.5", "905", "905", "0", "0", "-", "-"]);
         assert_eq!(lines[4], "the deviation is explainable by chance (p = 0.60)");
@@ -219,10 +197,16 @@ mod tests {
 
     #[test]
     fn what_chance_does_not_explain_is_said_aloud() {
-        let text = table(&[workload("random", [500, 500])], false);
-        assert!(text.as_str().contains("NOT explainable"), "{text:?}");
-        assert!(table(&[workload("random", [5, 0])], false).as_str().contains("too few connections"));
-        assert!(table(&[workload("even", [91, 10])], false).as_str().contains("at most 0.1 connections"));
-        assert_eq!(table(&[], false), Text::of("no routes"));
+        let text = table(&[workload("random", [500, 500])], false, now());
+        assert!(text.to_string().contains("NOT explainable"), "{text:?}");
+        assert!(
+            table(&[workload("random", [5, 0])], false, now()).to_string().contains("too few connections")
+        );
+        assert!(
+            table(&[workload("even", [91, 10])], false, now())
+                .to_string()
+                .contains("at most 0.1 connections")
+        );
+        assert_eq!(table(&[], false, now()), Text::of("no routes"));
     }
 }

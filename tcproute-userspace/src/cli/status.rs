@@ -1,20 +1,30 @@
 //! `tcproute status`: what the daemon of this node does.
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use clap::Args;
+use jiff::Timestamp;
 
 use super::{
     AdminSocket,
-    output::{self, Named, OutputArguments, percent},
-    text::Text,
+    age::age,
+    output::{self, Named, OutputArguments, bytes, percent},
+    text::{Row, Text},
+    watch::WatchArguments,
 };
-use crate::admin::{
-    client,
-    status::{
-        Drain, Error, Failing, Features, LastReconcile, NetworkNamespace, Otlp, Source, Status as Report,
+use crate::{
+    admin::{
+        client,
+        status::{
+            Drain, Error, Failing, Features, LastReconcile, MapMemory, NetworkNamespace, Otlp, Source,
+            Status as Report, Waiting, Workload,
+        },
     },
+    colours::Mark,
 };
 
 /// So many violations are shown in the table.
@@ -26,11 +36,13 @@ pub(super) struct Status {
     admin: AdminSocket,
     #[command(flatten)]
     output: OutputArguments,
+    #[command(flatten)]
+    watch: WatchArguments,
     /// Only whether the kernel holds what was resolved: end with 0 if it does, or else with 1 and why.
-    #[arg(long, conflicts_with_all = ["live", "output"])]
+    #[arg(long, conflicts_with_all = ["live", "output", "watch"])]
     ready: bool,
     /// Only whether the daemon works: end with 0 if it does, or else with 1 and why.
-    #[arg(long, conflicts_with = "output")]
+    #[arg(long, conflicts_with_all = ["output", "watch"])]
     live: bool,
 }
 
@@ -51,9 +63,19 @@ impl Status {
             output::write(&String::from_utf8_lossy(&answer))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let report: Report = client::ask(socket, "/v1/status").await?;
-        output::print(&self.output, &report, |report, _| table(report))?;
-        Ok(ExitCode::SUCCESS)
+        self.watch.print(&self.output, async |begin| self.print(begin).await).await
+    }
+
+    /// Whether anybody reads on.
+    async fn print(&self, begin: &str) -> Result<bool> {
+        let report: Report = client::ask(&self.admin.admin_socket, "/v1/status").await?;
+        let now = Timestamp::now();
+        Ok(output::write(begin)? && output::print(&self.output, &report, |report, _| table(report, now))?)
+    }
+
+    /// Where it asks.
+    pub(super) fn admin_socket(self) -> PathBuf {
+        self.admin.admin_socket
     }
 }
 
@@ -63,29 +85,10 @@ impl Named for Report {
     }
 }
 
-fn table(report: &Report) -> Text {
-    let mut text = head(report);
-    let rows = report.workloads.iter().map(|workload| {
-        let attached = if workload.attached { "yes" } else { "no" };
-        vec![
-            workload.dataplane.clone(),
-            workload.mesh.clone(),
-            workload.routes.to_string(),
-            attached.to_owned(),
-            workload.cgroup.display().to_string(),
-        ]
-    });
-    let waiting = report.waiting.iter().map(|waiting| {
-        vec![
-            waiting.dataplane.clone(),
-            waiting.mesh.clone(),
-            waiting.routes.to_string(),
-            "waiting".to_owned(),
-            waiting.cgroup.display().to_string(),
-        ]
-    });
+fn table(report: &Report, now: Timestamp) -> Text {
+    let mut text = head(report, now);
     text.gap();
-    text.table(&["DATAPLANE", "MESH", "ROUTES", "ATTACHED", "CGROUP"], &[2], rows.chain(waiting));
+    text.table(&["DATAPLANE", "MESH", "ROUTES", "ATTACHED", "CGROUP"], &[2], workloads(report));
     let led = report.network_namespaces.iter().filter(|namespace| namespace.way != "plain");
     let rows: Vec<_> = led
         .map(|NetworkNamespace { inode, way, why, dataplanes, .. }| {
@@ -109,11 +112,11 @@ fn table(report: &Report) -> Text {
                 out.dialled.to_string(),
                 out.backend.clone(),
                 out.endpoint.to_string(),
-                format!("{:.0}", out.until),
+                age(now, out.until),
             ]
         });
         text.gap();
-        text.table(&["DATAPLANE", "DIALLED", "BACKEND", "TAKEN OUT", "UNTIL"], &[], rows);
+        text.table(&["DATAPLANE", "DIALLED", "BACKEND", "TAKEN OUT", "BACK IN"], &[], rows);
     }
     if !report.given_up.is_empty() {
         let rows = report.given_up.iter().take(SHOWN).map(|route| {
@@ -129,20 +132,23 @@ fn table(report: &Report) -> Text {
     }
     if !report.warnings.is_empty() {
         text.gap();
-        text.extend(report.warnings.iter().map(|warning| format!("warning: {warning}")));
+        for warning in &report.warnings {
+            text.marked(Mark::Warning, format_args!("warning: {warning}"));
+        }
     }
     if !report.rejected.is_empty() {
         let rows = report.rejected.iter().take(SHOWN).map(|rejected| {
             let stays = if rejected.kept { "its last good form" } else { "nothing" };
-            vec![
+            let cells = vec![
                 rejected.subject.clone(),
                 rejected.source.clone(),
-                format!("{:.0}", rejected.since),
+                age(rejected.since, now),
                 stays.to_owned(),
-            ]
+            ];
+            Row::marked(Some(Mark::Error), cells)
         });
         text.gap();
-        text.table(&["REJECTED", "SOURCE", "SINCE", "IN FORCE"], &[], rows);
+        text.table(&["REJECTED", "SOURCE", "AGE", "IN FORCE"], &[], rows);
         let violations = report.rejected.iter().flat_map(|rejected| &rejected.violations);
         text.extend(violations.clone().take(SHOWN).map(|violation| format!("  {violation}")));
         let more = (report.rejected.len().saturating_sub(SHOWN), violations.count().saturating_sub(SHOWN));
@@ -152,7 +158,8 @@ fn table(report: &Report) -> Text {
     }
     if let Some(Error { since, violations }) = &report.error {
         text.gap();
-        text.line(format_args!("error since {since:.0}: the routes before stay in force"));
+        let since = age(*since, now);
+        text.marked(Mark::Error, format_args!("error for {since}: the routes before stay in force"));
         text.extend(violations.iter().take(SHOWN).map(|violation| format!("  {violation}")));
         if violations.len() > SHOWN {
             text.line(format_args!("  and {} more: see --output json", violations.len() - SHOWN));
@@ -161,14 +168,35 @@ fn table(report: &Report) -> Text {
     text
 }
 
-fn head(report: &Report) -> Text {
+/// Those that are here, and those that are waited for.
+fn workloads(report: &Report) -> Vec<Row> {
+    let row = |dataplane: &str, mesh: &str, routes: usize, attached: &str, cgroup: &Path, mark| {
+        let (routes, cgroup) = (routes.to_string(), cgroup.display().to_string());
+        Row::marked(mark, [dataplane, mesh, &routes, attached, &cgroup].map(str::to_owned).to_vec())
+    };
+    let here =
+        report.workloads.iter().map(|Workload { dataplane, mesh, cgroup, routes, attached, .. }| {
+            let (attached, mark) = if *attached { ("yes", None) } else { ("no", Some(Mark::Error)) };
+            row(dataplane, mesh, *routes, attached, cgroup, mark)
+        });
+    let waiting = report.waiting.iter().map(|Waiting { dataplane, mesh, cgroup, routes }| {
+        row(dataplane, mesh, *routes, "waiting", cgroup, Some(Mark::Warning))
+    });
+    here.chain(waiting).collect()
+}
+
+fn head(report: &Report, now: Timestamp) -> Text {
     let Report { version, pid, started, kernel, features, ready, unwatched, last_reconcile, drain, .. } =
         report;
-    let ready = if *ready { "ready" } else { "not ready: the kernel does not hold what was resolved" };
-    let mut lines = vec![
-        format!("tcproute {version}, pid {pid}, since {started:.0}: {ready}"),
-        format!("kernel   {kernel}"),
-    ];
+    let daemon = format!("tcproute {version}, pid {pid}, up {}", age(*started, now));
+    let mut text = Text::default();
+    if *ready {
+        text.line(format_args!("{daemon}: ready"));
+    } else {
+        let why = "not ready: the kernel does not hold what was resolved";
+        text.marked(Mark::Error, format_args!("{daemon}: {why}"));
+    }
+    let mut lines = vec![format!("kernel   {kernel}")];
     if let Some(features) = features {
         let Features { refuses_with_econnrefused, names_mptcp_peers, tells_failures_apart, names_processes } =
             features;
@@ -184,32 +212,23 @@ fn head(report: &Report) -> Text {
     lines.push(match last_reconcile {
         None => "change   none yet".to_owned(),
         Some(LastReconcile { at, duration_seconds, result }) => {
-            format!("change   {result} at {at:.0}, {:.1} ms after it was made", duration_seconds * 1000.0)
+            let milliseconds = duration_seconds * 1000.0;
+            format!("change   {result} {} ago, {milliseconds:.1} ms after it was made", age(*at, now))
         }
     });
-    for Source { name, resources, changed, answered, server, failing, stale, kept } in &report.sources {
-        let heard = answered.map(|at| format!(", last answer at {at:.0}")).unwrap_or_default();
-        lines.push(format!("source   {name}: {resources} resources, changed at {changed:.0}{heard}"));
-        if let Some(server) = server {
-            lines.push(format!("         {server}"));
-        }
-        if let Some(Failing { since, why }) = failing {
-            lines.push(format!("         it does not answer, or only in part, since {since:.0}: {why}"));
-        }
-        if *stale > 0 {
-            lines
-                .push(format!("         stale: {stale} of them are as they were before this daemon's start"));
-        }
-        if let Some(why) = kept.as_ref().and_then(|kept| kept.error.as_ref()) {
-            lines.push(format!("         it is not all kept for the next start: {why}"));
-        }
+    text.extend(lines);
+    for source in &report.sources {
+        source_lines(source, now, &mut text);
     }
+    if let Some(it) = &report.otlp {
+        otlp(it, now, &mut text);
+    }
+    let mut lines = Vec::new();
     if let Some(Drain { grace_seconds, waiting_endpoints, closed_connections }) = drain {
         lines.push(format!(
             "drain    {grace_seconds} s after an endpoint has left: {waiting_endpoints} endpoints wait, {closed_connections} connections closed"
         ));
     }
-    lines.extend(report.otlp.iter().flat_map(otlp));
     let late = report.workloads.iter().filter(|workload| workload.late).count();
     if late > 0 {
         lines.push(format!("late     {late} workloads had processes before the programs were attached"));
@@ -217,18 +236,20 @@ fn head(report: &Report) -> Text {
     if let Some(why) = unwatched {
         lines.push(format!("files    looked at every second, since they cannot be watched: {why}"));
     }
-    let mut text = Text::default();
+    let MapMemory { bytes: taken, most_bytes } = report.map_memory;
+    lines.push(format!("maps     {} of the kernel, at most {}", bytes(taken), bytes(most_bytes)));
     text.extend(lines);
     text
 }
 
 /// What has become of spans.
-fn otlp(otlp: &Otlp) -> Vec<String> {
+fn otlp(otlp: &Otlp, now: Timestamp, text: &mut Text) {
     let Otlp { url, failing, taken, queued_spans: queued, delivered_spans: delivered, .. } = otlp;
-    let taken = taken.map(|at| format!(", the last at {at:.0}")).unwrap_or_default();
-    let mut lines = vec![format!("otlp     {url}: {delivered} spans delivered{taken}, {queued} wait")];
+    let taken = taken.map(|at| format!(", the last {} ago", age(at, now))).unwrap_or_default();
+    text.line(format_args!("otlp     {url}: {delivered} spans delivered{taken}, {queued} wait"));
     if let Some(Failing { since, why }) = failing {
-        lines.push(format!("         it does not take them since {since:.0}: {why}"));
+        let failing = format!("it does not take them for {}: {why}", age(*since, now));
+        text.marked(Mark::Error, format_args!("         {failing}"));
     }
     let missing = [
         (otlp.crowded_out_spans, "spans found no room"),
@@ -242,7 +263,29 @@ fn otlp(otlp: &Otlp) -> Vec<String> {
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
     if !missing.is_empty() {
-        lines.push(format!("         {}", missing.join(", ")));
+        text.marked(Mark::Warning, format_args!("         {}", missing.join(", ")));
     }
-    lines
+}
+
+fn source_lines(source: &Source, now: Timestamp, text: &mut Text) {
+    let Source { name, resources, changed, answered, server, failing, stale, kept } = source;
+    let heard = answered.map(|at| format!(", last answer {} ago", age(at, now))).unwrap_or_default();
+    let changed = age(*changed, now);
+    text.line(format_args!("source   {name}: {resources} resources, changed {changed} ago{heard}"));
+    if let Some(server) = server {
+        text.line(format_args!("         {server}"));
+    }
+    if let Some(Failing { since, why }) = failing {
+        let failing = format!("it does not answer, or only in part, for {}: {why}", age(*since, now));
+        text.marked(Mark::Error, format_args!("         {failing}"));
+    }
+    if *stale > 0 {
+        text.line(format_args!(
+            "         stale: {stale} of them are as they were before this daemon's start"
+        ));
+    }
+    if let Some(why) = kept.as_ref().and_then(|kept| kept.error.as_ref()) {
+        let kept = format!("it is not all kept for the next start: {why}");
+        text.marked(Mark::Warning, format_args!("         {kept}"));
+    }
 }

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{AdminSocket, output, text::Text};
+use super::{AdminSocket, complete, output, text::Text};
 use crate::{
     admin::client::{Lines, parsed},
     escaped::Escaped,
@@ -27,10 +27,10 @@ pub(super) struct Trace {
     #[command(flatten)]
     admin: AdminSocket,
     /// Only of this Dataplane.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::dataplanes())]
     dataplane: Option<String>,
     /// Only to this service.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::services())]
     service: Option<String>,
     /// Only by this process.
     #[arg(long, value_name = "PID")]

@@ -215,7 +215,8 @@ impl Reader {
             }
             (Kind::Dataplane, Form::Universal) => {
                 let wire = wire::UniversalDataplane::deserialize(document)?;
-                let header = Header::universal(wire.name, wire.mesh, wire.labels, None, &mut found);
+                let created = wire.creation_time;
+                let header = Header::universal(wire.name, wire.mesh, wire.labels, created, &mut found);
                 check_proxy(wire.probes.as_ref(), wire.metrics.as_ref(), "", &mut found);
                 Dataplane::read(header, wire.networking, "", &mut found)
                     .map(Arc::new)

@@ -13,6 +13,7 @@ mod find;
 mod given_up;
 mod identities;
 mod kept;
+pub mod list;
 mod pairs;
 mod policies;
 mod protocol;

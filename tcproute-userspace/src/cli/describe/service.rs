@@ -5,22 +5,30 @@ use std::path::Path;
 use anyhow::Result;
 use jiff::Timestamp;
 
-use super::{super::text::Text, section, some};
+use super::{
+    super::{age::age, text::Text},
+    section, some,
+};
 use crate::{
     admin::{client, status::Status},
     routing::describe::{About, EndpointDescription, EndpointState, ServiceDescription},
 };
 
 /// Marks the endpoints that are ejected on this node. Fails if there is no daemon to ask.
-pub(super) async fn mark_ejected(described: &mut ServiceDescription, socket: &Path) -> Result<()> {
+pub(in crate::cli) async fn mark_ejected<'e>(
+    endpoints: impl IntoIterator<Item = &'e mut EndpointDescription>,
+    socket: &Path,
+) -> Result<()> {
     let status: Status = client::ask(socket, "/v1/status").await?;
+    let mut endpoints: Vec<&mut EndpointDescription> = endpoints.into_iter().collect();
+    let now = Timestamp::now();
     for ejected in &status.ejected {
         let at = ejected.endpoint.to_string();
-        for endpoint in described.endpoints.iter_mut().filter(|endpoint| endpoint.address == at) {
+        for endpoint in endpoints.iter_mut().filter(|endpoint| endpoint.address == at) {
             if endpoint.state == EndpointState::In {
-                let left = ejected.until.duration_since(Timestamp::now()).as_secs().max(0);
+                let left = age(now, ejected.until);
                 let (dataplane, backend) = (&ejected.dataplane, &ejected.backend);
-                let why = format!("connections of {dataplane} by {backend} failed; in again in {left} s");
+                let why = format!("connections of {dataplane} by {backend} failed; in again in {left}");
                 endpoint.state = EndpointState::Ejected(why);
             }
         }

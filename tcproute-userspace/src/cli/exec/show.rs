@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
+use jiff::Timestamp;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
     time::{Instant, sleep, timeout},
@@ -94,7 +95,7 @@ impl Shown {
         logging::say("");
         if self.seen + self.lost > 0 {
             let used = outcomes.iter().map(WorkloadOutcomes::used).collect::<Vec<_>>();
-            stats::table(&used, false).as_str().lines().for_each(logging::say);
+            stats::table(&used, false, Timestamp::now()).to_string().lines().for_each(logging::say);
             return;
         }
         for workload in outcomes {

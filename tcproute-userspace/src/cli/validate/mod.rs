@@ -32,8 +32,8 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Validate {
     /// YAML or JSON files, or directories of them; - is standard input. With a source, what would be if they were
-    /// applied to it. Without any, what the source has.
-    #[arg(required_unless_present_any = ["sources", "url"], value_name = "PATH")]
+    /// applied to it. Without any, what the source has. Also with -f.
+    #[arg(required_unless_present_any = ["sources", "url", "resources"], value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     sources: SourceArguments,
@@ -77,7 +77,8 @@ struct Judged {
 pub(super) struct Invalid(String);
 
 impl Validate {
-    pub(super) async fn run(self) -> Result<ExitCode> {
+    pub(super) async fn run(mut self) -> Result<ExitCode> {
+        self.paths.extend(self.sources.take_files());
         let judged = match (self.paths.is_empty(), self.sources.is_given()) {
             (true, _) => self.of_source().await?,
             (false, false) => self.of_files(),

@@ -7,13 +7,17 @@ use super::{
     finding::{Placed, parts},
     text::Text,
 };
-use crate::{routing::DataplaneDifference, sources::InputError};
+use crate::{colours::Mark, routing::DataplaneDifference, sources::InputError};
 
 pub(super) fn text(judged: &Judged) -> Text {
     let Judged { reading, warnings, differences, .. } = judged;
     let mut text = Text::default();
-    text.extend(&reading.errors);
-    text.extend(warnings.iter().map(Placed::line));
+    for error in &reading.errors {
+        text.marked(Mark::Error, error);
+    }
+    for warning in warnings {
+        text.marked(Mark::Warning, warning.line());
+    }
     text.extend(reading.notes.iter().map(|note| format!("note: {note}")));
     if reading.errors.is_empty() {
         text.line(summary(judged));

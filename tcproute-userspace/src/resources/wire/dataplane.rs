@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Enumerated, TargetRef};
+use super::{Enumerated, TargetRef, Time};
 use crate::resources::names::{Labels, Tags};
 
 /// `spec` of a Dataplane on Kubernetes.
@@ -25,8 +25,7 @@ pub(crate) struct UniversalDataplane {
     pub(crate) name: Option<String>,
     pub(crate) mesh: Option<String>,
     pub(crate) labels: Option<Labels>,
-    #[serde(rename = "creationTime")]
-    _creation_time: Option<IgnoredAny>,
+    pub(crate) creation_time: Option<Time>,
     #[serde(rename = "modificationTime")]
     _modification_time: Option<IgnoredAny>,
     #[serde(rename = "kri")]

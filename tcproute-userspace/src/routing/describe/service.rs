@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
     policy::{Referrer, is_ready},
-    resources::{Health, Identity, MeshName, Pairs, ServiceName, did_you_mean},
+    resources::{Dataplane, Health, Identity, Inbound, MeshName, Pairs, ServiceName, did_you_mean},
     routing::{
         Resolver,
         endpoints::Endpoint,
@@ -35,7 +35,7 @@ pub struct ServiceDescription {
 }
 
 /// One endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointDescription {
     /// An address and port, or a DNS name and port.
     pub address: String,
@@ -51,7 +51,7 @@ pub struct EndpointDescription {
 }
 
 /// Whether connections may go to an endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "reason")]
 pub enum EndpointState {
     /// They may.
@@ -85,6 +85,23 @@ pub struct UnknownServiceName {
     hint: String,
 }
 
+impl EndpointDescription {
+    /// An inbound to which no connection may go.
+    pub(in crate::routing) fn not_ready(dataplane: &Dataplane, inbound: &Inbound) -> Self {
+        let why = match inbound.health {
+            Health::Unhealthy => "a health check of it has failed",
+            Health::Excluded | Health::Ready => "its state says that it is not to be used",
+        };
+        Self {
+            address: inbound.address.to_string(),
+            of: Identity { kind: Dataplane::KIND, key: dataplane.key() }.to_string(),
+            tags: Pairs(&inbound.tags).to_string(),
+            zone: None,
+            state: EndpointState::Out(why.to_owned()),
+        }
+    }
+}
+
 impl Resolver {
     /// Describes the service with this name, as routes have it.
     pub fn describe_service(
@@ -102,7 +119,7 @@ impl Resolver {
         let chosen = self.services.chosen(id, None);
         let protocol = self.services.protocol(id, &chosen).unwrap_or("tcp").to_owned();
         let mut endpoints: Vec<EndpointDescription> =
-            chosen.with(None).flat_map(|endpoint| self.endpoint(endpoint)).collect();
+            chosen.with(None).flat_map(|endpoint| self.describe_endpoint(endpoint)).collect();
         endpoints.extend(self.not_ready(mesh, name));
         let resources = self.resources();
         let tcp = resources.tcp_routes.values().filter_map(|policy| self.about(&**policy, mesh, id));
@@ -123,7 +140,7 @@ impl Resolver {
     }
 
     /// At each of its addresses.
-    fn endpoint(&self, endpoint: &Endpoint) -> Vec<EndpointDescription> {
+    pub(in crate::routing) fn describe_endpoint(&self, endpoint: &Endpoint) -> Vec<EndpointDescription> {
         let describe = |address: String, state| EndpointDescription {
             address,
             of: endpoint.source.identity().to_string(),
@@ -155,20 +172,7 @@ impl Resolver {
             of_mesh.flat_map(|dataplane| dataplane.inbounds.iter().map(move |inbound| (dataplane, inbound)));
         let out = all
             .filter(|(_, inbound)| inbound.service.as_ref().is_some_and(is_of) && !is_ready(compat, inbound));
-        out.map(|(dataplane, inbound)| EndpointDescription {
-            address: inbound.address.to_string(),
-            of: Identity { kind: "Dataplane", key: dataplane.key() }.to_string(),
-            tags: Pairs(&inbound.tags).to_string(),
-            zone: None,
-            state: EndpointState::Out(
-                match inbound.health {
-                    Health::Unhealthy => "a health check of it has failed",
-                    Health::Excluded | Health::Ready => "its state says that it is not to be used",
-                }
-                .to_owned(),
-            ),
-        })
-        .collect()
+        out.map(|(dataplane, inbound)| EndpointDescription::not_ready(dataplane, inbound)).collect()
     }
 
     fn about<R: Route>(&self, policy: &R, mesh: &MeshName, service: ServiceId) -> Option<About> {

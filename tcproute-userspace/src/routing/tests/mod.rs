@@ -10,6 +10,7 @@ mod identities;
 mod json;
 mod kubernetes;
 mod later;
+mod lists;
 mod model;
 mod outbounds;
 mod properties;
