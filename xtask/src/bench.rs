@@ -1,13 +1,21 @@
 //! `cargo xtask bench`: provides what the benchmarks need, and runs them.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{self, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{command, go_programs::KUBERNETES, provision, release::build_release, workspace};
+use crate::{command, envoy, go_programs::KUBERNETES, provision, release::build_release, workspace};
 
 /// What the benchmarks call.
 const PACKAGES: [&str; 3] = ["bpftool", "iproute2", "iptables"];
+
+/// How the names of peers begin, and the packages that they are in.
+const PEERS: [(&str, &str); 4] =
+    [("nftables", "nftables"), ("iptables", "iptables"), ("ipvs", "ipvsadm"), ("haproxy", "haproxy")];
 
 /// `cargo xtask bench`
 #[derive(clap::Args)]
@@ -35,12 +43,20 @@ pub(crate) struct Options {
     /// Of `control-plane`: Dataplanes
     #[arg(long)]
     dataplanes: Option<u32>,
+    /// Of `peers`: which of them, by their names in the JSON, and with whom they are compared
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Of `peers`: where the figures are written as JSON; target/bench/peers.json if not given
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum What {
     /// What a connection costs; as root
     Connect,
+    /// The same, and what is sent, beside its peers: nftables, iptables, IPVS, HAProxy, Envoy; as root
+    Peers,
     /// How long it takes to resolve the routes of a large mesh
     Resolve,
     /// How a daemon fares with many services and workloads: start, memory, changes; as root
@@ -60,6 +76,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wants(What::Connect) {
         connect(options)?;
+    }
+    if wants(What::Peers) {
+        peers(options)?;
     }
     if wants(What::Scale) {
         scale(options)?;
@@ -89,13 +108,42 @@ fn on_the_kernel(bench: &str) -> Result<Command> {
 
 fn connect(options: &Options) -> Result<()> {
     let mut bench = on_the_kernel("connect")?;
+    command::run(with_extent(&mut bench, options))
+}
+
+fn peers(options: &Options) -> Result<()> {
+    let mut bench = on_the_kernel("peers")?;
+    // Whoever is beside a sidecar is tracked by the kernel, and Envoy is asked whether it serves.
+    provision::ensure(&["conntrack", "curl"])?;
+    for (peer, package) in PEERS {
+        let is_wanted = options.only.is_empty() || options.only.iter().any(|name| name.starts_with(peer));
+        if is_wanted && let Err(error) = provision::ensure(&[package]) {
+            bench.arg("--absent").arg(format!("{peer}={error:#}"));
+        }
+    }
+    if options.only.is_empty() || options.only.iter().any(|name| name.starts_with("envoy")) {
+        envoy::tell(&mut bench)?;
+    }
+    if !options.only.is_empty() {
+        bench.arg("--only").arg(options.only.join(","));
+    }
+    let output = match &options.output {
+        // Cargo runs it in another directory.
+        Some(output) => path::absolute(output)?,
+        None => figures("peers.json")?,
+    };
+    command::run(with_extent(&mut bench, options).arg("--output").arg(output))
+}
+
+/// Of `connect` and `peers`.
+fn with_extent<'a>(bench: &'a mut Command, options: &Options) -> &'a mut Command {
     bench.env("TCPROUTE_LRU_BALANCER", workspace::objects().join("lru-balancer.bpf.o"));
     for (option, value) in [("--rounds", options.rounds), ("--connections", options.connections)] {
         if let Some(value) = value {
             bench.arg(option).arg(value.to_string());
         }
     }
-    command::run(&mut bench)
+    bench
 }
 
 fn scale(options: &Options) -> Result<()> {

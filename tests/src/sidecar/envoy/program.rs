@@ -4,7 +4,10 @@ use std::{
     env,
     fs::File,
     path::{Path, PathBuf},
+    process::Command,
 };
+
+use crate::client::stdout;
 
 /// The variable that names it.
 const VARIABLE: &str = "ENVOY_BIN";
@@ -16,13 +19,14 @@ const WITHOUT: &str = "TCPROUTE_WITHOUT_ENVOY";
 pub struct Program(PathBuf);
 
 impl Program {
-    /// The one that `ENVOY_BIN` names, or else the one that xtask has fetched; if there is none, says why the test is
-    /// skipped. Whoever names one means the test to run, so there it must be.
+    /// As [`Self::find`]; if there is none, says why the test is skipped.
     pub fn of(test: &str) -> Option<Self> {
         Self::find().inspect_err(|why| println!("SKIPPED {test}: {why}")).ok()
     }
 
-    fn find() -> Result<Self, String> {
+    /// The one that `ENVOY_BIN` names, or else the one that xtask has fetched; if there is none, says why. Whoever names
+    /// one means it to run, so there it must be.
+    pub fn find() -> Result<Self, String> {
         if let Some(named) = env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
             let named = PathBuf::from(named);
             assert!(named.is_file(), "{VARIABLE}: no Envoy at {}", named.display());
@@ -36,6 +40,12 @@ impl Program {
             return Ok(Self(fetched));
         }
         Err(format!("no Envoy at {}; get it: cargo xtask fetch-envoy", fetched.display()))
+    }
+
+    /// What it says of its version.
+    pub fn version(&self) -> String {
+        let output = Command::new(&self.0).arg("--version").output().expect("Envoy can be started");
+        stdout(&output)
     }
 
     /// To be run by a user who may not get to where it is.
