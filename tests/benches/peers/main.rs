@@ -24,12 +24,12 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 use tcproute_tests::{
-    bench::comparison::{Comparison, Contender},
+    bench::comparison::{self, Comparison, Found},
     interrupt,
 };
 
 use crate::{
-    contenders::{ALL, Kind},
+    contenders::{ALL, Contender, Kind},
     load::Order,
     rounds::Extent,
 };
@@ -92,14 +92,22 @@ fn run(options: &Options) -> Result<()> {
     let mut present = Vec::new();
     for kind in chosen(&options.only) {
         eprintln!("{}: to be installed", kind.title);
-        let found = installed(kind, &options.absent)?.map(|(contender, found)| {
-            present.push(contender);
-            found
+        let found = match installed(kind, &options.absent)? {
+            Ok((contender, found)) => {
+                present.push(contender);
+                Ok(found)
+            }
+            Err(why) => {
+                eprintln!("{}: absent: {why}", kind.title);
+                Err(why)
+            }
+        };
+        comparison.0.push(comparison::Contender {
+            name: kind.name,
+            title: kind.title,
+            base: kind.base,
+            found,
         });
-        if let Err(why) = &found {
-            eprintln!("{}: absent: {why}", kind.title);
-        }
-        comparison.0.push(Contender { name: kind.name, title: kind.title, base: kind.base, found });
     }
     rounds::measure(&present, Extent::of(options.rounds, options.connections), &mut comparison)?;
     print!("{}", report::text(&comparison, options.rounds, options.connections));
@@ -120,10 +128,7 @@ fn chosen(only: &[String]) -> impl Iterator<Item = &'static Kind> {
 }
 
 /// One that routes, or why it does not.
-fn installed(
-    kind: &'static Kind,
-    absent: &[(String, String)],
-) -> Result<Result<(contenders::Contender, tcproute_tests::bench::comparison::Found), String>> {
+fn installed(kind: &'static Kind, absent: &[(String, String)]) -> Result<Result<(Contender, Found), String>> {
     if interrupt::is_interrupted() {
         bail!("interrupted");
     }
@@ -131,7 +136,7 @@ fn installed(
         return Ok(Err(why.clone()));
     }
     match proof::routing(kind) {
-        Ok(contender) => Ok(Ok(contender)),
+        Ok(routing) => Ok(Ok(routing)),
         // Without these there is nothing to be compared.
         Err(error) if kind.is_own() => Err(error.context(kind.title)),
         Err(error) => Ok(Err(format!("{error:#}"))),

@@ -1,6 +1,6 @@
 //! What the figures are called, and how they are shown.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::{Value, json};
 use tcproute_tests::bench::{
@@ -150,6 +150,7 @@ pub(crate) fn json(comparison: &Comparison, rounds: u32, connections: u32) -> Va
         "rounds": rounds,
         "connections": connections,
         "weights": WEIGHTS,
+        "figures": figures.iter().map(|it| (it.key, it.title)).collect::<BTreeMap<_, _>>(),
         "contenders": comparison.json(&figures),
     })
 }

@@ -10,7 +10,9 @@ pub fn table(head: &[String], rows: &[Vec<String>]) -> String {
     };
     let mut text = line(head);
     let _ = writeln!(text, "|---|{}", "---:|".repeat(head.len().saturating_sub(1)));
-    rows.iter().for_each(|row| text += &line(row));
+    for row in rows {
+        text += &line(row);
+    }
     text
 }
 

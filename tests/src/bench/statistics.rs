@@ -113,9 +113,10 @@ mod tests {
         let values = [0.9, 1.0, 1.1, 1.05, 0.95];
         let [low, high] = interval(&values);
         assert!((0.9..1.0).contains(&low) && high > 1.0 && high <= 1.1, "{low}..{high}");
-        assert_eq!(interval(&values), [low, high]);
-        assert_eq!(interval(&[2.0; 5]), [2.0, 2.0]);
-        assert_eq!(interval(&[1.5]), [1.5, 1.5]);
+        let bits = |values: &[f64]| interval(values).map(f64::to_bits);
+        assert_eq!(bits(&values), [low, high].map(f64::to_bits));
+        assert_eq!(bits(&[2.0; 5]), [2.0; 2].map(f64::to_bits));
+        assert_eq!(bits(&[1.5]), [1.5; 2].map(f64::to_bits));
     }
 
     #[test]

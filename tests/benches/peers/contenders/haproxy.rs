@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, fs};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tcproute_tests::{process::Process, wait_for};
 
 use super::{Installed, version};
@@ -31,7 +31,7 @@ pub(super) fn install(site: &Site) -> Result<Installed> {
         process.has_ended() || !matches!(answered, Ok(false))
     });
     answered.context("HAProxy cannot be waited for")?;
-    anyhow::ensure!(!process.has_ended(), "HAProxy has ended");
+    ensure!(!process.has_ended(), "HAProxy has ended");
     let pid = process.0.id();
     Ok(Installed { process: Some(pid), _keep: Box::new(process), ..Installed::in_kernel(version) })
 }

@@ -8,6 +8,7 @@ use std::{
     io,
     net::SocketAddrV4,
     path::{Path, PathBuf},
+    process::Stdio,
     str::FromStr,
     time::{Duration, Instant},
 };
@@ -60,7 +61,7 @@ pub(crate) fn order<Answer: DeserializeOwned>(
     let order = Order { work, dials, cgroup: site.cgroup().to_owned() };
     let mut command = site.client()?;
     command.arg("--client").arg(serde_json::to_string(&order)?);
-    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut client = Process(command.spawn().context("cannot start the client")?);
     let mut output = client.0.stdout.take().context("its output is piped")?;
     let answer = io::read_to_string(&mut output)?;
