@@ -180,7 +180,7 @@ fn control_plane(options: &Options) -> Result<()> {
 
 /// Where the figures of a benchmark are written.
 fn figures(name: &str) -> Result<PathBuf> {
-    let directory = workspace::target().join("bench");
+    let directory = workspace::figures();
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     Ok(directory.join(name))
 }
