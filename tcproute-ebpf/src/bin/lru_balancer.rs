@@ -65,7 +65,7 @@ fn lb_getpeername4(ctx: SockAddrContext) -> i32 {
     let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
     // SAFETY: the state is copied; if the LRU reuses it meanwhile, the answer is that of another socket, as with others
     // who balance so.
-    if let Some(&dialled) = unsafe { REVERSE.get(&cookie) } {
+    if let Some(&dialled) = unsafe { REVERSE.get(cookie) } {
         set(&ctx, dialled);
     }
     1
