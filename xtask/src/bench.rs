@@ -46,7 +46,8 @@ pub(crate) struct Options {
     /// Of `peers`: which of them, by their names in the JSON, and with whom they are compared
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
-    /// Of `peers`: where the figures are written as JSON; target/bench/peers.json if not given
+    /// Of `peers`: where the figures are written as JSON, with the tables as Markdown beside it;
+    /// target/bench/peers.json if not given
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -70,7 +70,7 @@ pub(crate) fn print(rounds: u32, connections: u32, loopback: &[Rounds], pods: &[
     for (name, gross) in programs {
         row(name, costs, gross, |costs| gross(costs) - costs.empty);
     }
-    // The LRU balancer has no program at the end of a socket.
+    // That of the LRU balancer for the end of a socket is not attached here.
     row(
         "tcproute connect4 + sock_release",
         costs,

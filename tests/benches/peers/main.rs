@@ -46,7 +46,7 @@ struct Options {
     /// Which contenders; all if not given
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(ALL.iter().map(|kind| kind.name)))]
     only: Vec<String>,
-    /// Where the figures are written as JSON
+    /// Where the figures are written as JSON; the tables are written beside it, as Markdown
     #[arg(long)]
     output: Option<PathBuf>,
     /// Who cannot be had, and why: the beginning of its name, `=`, and the reason
@@ -110,12 +110,16 @@ fn run(options: &Options) -> Result<()> {
         });
     }
     rounds::measure(&present, Extent::of(options.rounds, options.connections), &mut comparison)?;
-    print!("{}", report::text(&comparison, options.rounds, options.connections));
+    let text = report::text(&comparison, options.rounds, options.connections);
+    print!("{text}");
     if let Some(path) = &options.output {
         let json = report::json(&comparison, options.rounds, options.connections);
-        fs::write(path, serde_json::to_string_pretty(&json)? + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        println!("\nwritten to {}", path.display());
+        let files =
+            [(path.clone(), serde_json::to_string_pretty(&json)? + "\n"), (path.with_extension("md"), text)];
+        for (path, text) in files {
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            println!("\nwritten to {}", path.display());
+        }
     }
     Ok(())
 }

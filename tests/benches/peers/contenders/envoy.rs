@@ -36,5 +36,9 @@ fn service(site: &Site) -> Service {
 
 fn installed(program: &Program, envoy: Envoy) -> Installed {
     let process = Some(envoy.pid());
-    Installed { process, _keep: Box::new(envoy), ..Installed::in_kernel(program.version()) }
+    Installed {
+        process,
+        _keep: Box::new(envoy),
+        ..Installed::in_kernel(format!("Envoy {}", program.version()))
+    }
 }

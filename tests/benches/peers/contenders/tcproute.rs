@@ -53,7 +53,7 @@ fn routed(site: &Site, more: &[&str], way: &str) -> Result<Installed> {
         namespaces.iter().any(|namespace| namespace["inode"] == inode && namespace["way"] == way)
     });
     let process = Some(daemon.pid());
-    let version = version(&binary, "--version")?;
+    let version = version(&binary, "version")?;
     Ok(Installed {
         process,
         holds_bpf: process,

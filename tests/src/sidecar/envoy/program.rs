@@ -42,14 +42,32 @@ impl Program {
         Err(format!("no Envoy at {}; get it: cargo xtask fetch-envoy", fetched.display()))
     }
 
-    /// What it says of its version.
+    /// What it says of its version, such as `1.40.0`.
     pub fn version(&self) -> String {
         let output = Command::new(&self.0).arg("--version").output().expect("Envoy can be started");
-        stdout(&output)
+        let told = stdout(&output);
+        number(&told).unwrap_or(&told).to_owned()
     }
 
     /// To be run by a user who may not get to where it is.
     pub(super) fn open(&self) -> File {
         File::open(&self.0).expect("Envoy can be read")
+    }
+}
+
+/// It tells its path, and then a commit, the number, and how it was built, with slashes between.
+fn number(told: &str) -> Option<&str> {
+    told.split_once("version: ")?.1.split('/').nth(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_version_is_found() {
+        let told = "/a/b/envoy  version: 9e55/1.40.0/Clean/RELEASE/BoringSSL";
+        assert_eq!(number(told), Some("1.40.0"));
+        assert_eq!(number("envoy 1.40.0"), None);
     }
 }
