@@ -47,23 +47,37 @@ pub(crate) fn measure(present: &[Contender], extent: Extent, comparison: &mut Co
                 if interrupt::is_interrupted() {
                     bail!("interrupted");
                 }
-                let Some(found) = found(comparison, contender) else { continue };
-                contender.forget()?;
-                do_work(contender, work, found)?;
+                measured(contender, comparison, |found| {
+                    contender.forget()?;
+                    do_work(contender, work, found)
+                })?;
             }
         }
         for contender in present {
-            if let Some(found) = found(comparison, contender) {
-                remember(contender, found)?;
-            }
+            measured(contender, comparison, |found| remember(contender, found))?;
         }
     }
     Ok(())
 }
 
-fn found<'a>(comparison: &'a mut Comparison, contender: &Contender) -> Option<&'a mut Found> {
-    let of_it = comparison.0.iter_mut().find(|it| it.name == contender.kind.name)?;
-    of_it.found.as_mut().ok()
+/// One who fails is absent from then on, but for those without whom there is nothing to compare.
+fn measured(
+    contender: &Contender,
+    comparison: &mut Comparison,
+    measure: impl FnOnce(&mut Found) -> Result<()>,
+) -> Result<()> {
+    let kind = contender.kind;
+    let Some(of_it) = comparison.0.iter_mut().find(|it| it.name == kind.name) else { return Ok(()) };
+    let Ok(found) = &mut of_it.found else { return Ok(()) };
+    match measure(found) {
+        Err(error) if kind.is_own() => Err(error.context(kind.title)),
+        Err(error) => {
+            eprintln!("{}: absent: {error:#}", kind.title);
+            of_it.found = Err(format!("{error:#}"));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 fn do_work(contender: &Contender, work: Work, found: &mut Found) -> Result<()> {
