@@ -41,7 +41,7 @@ struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(5..))]
     rounds: u32,
     /// Connections per round and contender; requests and bytes follow
-    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(20..))]
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(20..=10_000_000))]
     connections: u32,
     /// Which contenders; all if not given
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(ALL.iter().map(|kind| kind.name)))]

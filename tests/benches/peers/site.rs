@@ -53,7 +53,7 @@ pub(crate) struct Site {
 }
 
 impl Place {
-    /// The network, from which a backend's digit is read (`protocol`).
+    /// Of a backend the last number is its digit (`protocol`).
     const fn address(self, third: u8, last: u8) -> Ipv4Addr {
         match self {
             Self::Loopback => Ipv4Addr::new(127, 43, third, last),

@@ -38,7 +38,7 @@ struct Made {
     connect: Duration,
     first_byte: Duration,
     backend: usize,
-    /// From [`Dialled::stream`], if it was asked.
+    /// What getpeername() answers, if it was asked.
     peer: Option<SocketAddr>,
 }
 
