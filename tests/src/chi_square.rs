@@ -1,5 +1,7 @@
 //! Pearson's chi-square test: is an observed split explainable by chance?
 
+use statrs::distribution::{ChiSquared, ContinuousCDF as _};
+
 /// The standard normal quantile of 1 - 1e-6: one good build in a million fails.
 const Z: f64 = 4.753_424;
 
@@ -39,7 +41,16 @@ pub fn critical_value(freedom: u32) -> f64 {
     }
 }
 
-fn as_f64(count: u64) -> f64 {
+/// With what chance a split comes about that is at least so far from these shares.
+pub fn p_value(counts: &[(u64, f64)]) -> f64 {
+    let possible = counts.iter().filter(|(_, share)| *share > 0.0).count();
+    let freedom = f64::from(u32::try_from(possible.saturating_sub(1)).unwrap_or(u32::MAX));
+    // Without freedom there is nothing that could be otherwise.
+    ChiSquared::new(freedom).map_or(1.0, |distribution| distribution.sf(statistic(counts)))
+}
+
+/// Exactly, up to four thousand million.
+pub(crate) fn as_f64(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
@@ -54,6 +65,17 @@ mod tests {
             let near = critical_value(freedom);
             assert!((near / exact - 1.0).abs() < 0.07, "{freedom}: {near} against {exact}");
         }
+    }
+
+    #[test]
+    fn chances_are_those_of_the_tables() {
+        // R: pchisq(1, 1, lower.tail = FALSE); pchisq(23.928, 1, lower.tail = FALSE)
+        assert!((p_value(&[(9030, 0.9), (970, 0.1)]) - 0.317_310_5).abs() < 1e-6);
+        let rare = p_value(&[(8_853_252, 0.9), (990_652, 0.1)]);
+        assert!(rare < 1e-6, "{rare}");
+        assert!((p_value(&[(900, 0.9), (100, 0.1)]) - 1.0).abs() < 1e-9);
+        assert!((p_value(&[(900, 1.0)]) - 1.0).abs() < 1e-9);
+        assert!((critical_value(1) - 23.928).abs() < 1e-9);
     }
 
     #[test]

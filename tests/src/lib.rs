@@ -1,6 +1,7 @@
 //! What the tests share that need a kernel or a cluster: a daemon, cgroups, servers and clients that clean up after
 //! themselves, also when a test fails.
 
+pub mod bench;
 pub mod bpftool;
 pub mod browser;
 pub mod cgroup;

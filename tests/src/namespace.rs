@@ -1,9 +1,11 @@
 //! Network namespaces of a test's own.
 
 use std::{
-    fs::File,
+    fmt::Display,
+    fs::{self, File},
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     process::{Command, Stdio},
     thread,
@@ -41,6 +43,11 @@ impl Namespace {
         format!("/proc/{}/ns/net", self.id()).into()
     }
 
+    /// Its number, as lsns(8) shows it.
+    pub fn inode(&self) -> u64 {
+        fs::metadata(self.file()).expect("the namespace is there").ino()
+    }
+
     /// Joins it to another one by a cable: each has an end of the name `eth0`.
     pub fn join(&self, other: &Self) -> Result<(), String> {
         let (one, other) = (self.id(), other.id());
@@ -65,6 +72,20 @@ impl Namespace {
         self.enter(cgroup.command("nsenter"), program)
     }
 
+    /// A process that keeps it and is in the cgroup, as the pause container of a pod: by it, the namespace can be found
+    /// from the cgroup.
+    pub fn pause(&self, cgroup: &TestCgroup) -> Process {
+        let mut command = self.command_in(cgroup, "sh");
+        // It ends with its input, so with this process, too.
+        command.args(["-c", "echo in; exec cat > /dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("sh can be started");
+        let mut line = String::new();
+        let output = child.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut line).expect("it prints a line");
+        assert_eq!(line, "in\n", "the process does not get into the namespace");
+        Process(child)
+    }
+
     fn enter(&self, mut nsenter: Command, program: &str) -> Command {
         // `ip netns exec` would mount /sys anew, without the cgroups in it.
         nsenter.arg(format!("--net={}", self.file().display())).arg(program);
@@ -83,7 +104,7 @@ impl Namespace {
     }
 
     /// Sets `/proc/sys/net/name`.
-    pub fn set(&self, name: &str, value: u32) {
+    pub fn set(&self, name: &str, value: impl Display) {
         let script = format!("echo {value} > /proc/sys/net/{name}");
         let status = self.command("sh").args(["-c", &script]).status();
         assert!(status.is_ok_and(|status| status.success()), "cannot set {name}");

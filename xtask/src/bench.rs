@@ -1,11 +1,16 @@
 //! `cargo xtask bench`: provides what the benchmarks need, and runs them.
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    path::{self, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    command,
+    command, envoy,
     go_programs::KUBERNETES,
     machine::Source,
     provision,
@@ -16,6 +21,10 @@ use crate::{
 
 /// What the benchmarks call.
 const PACKAGES: [&str; 3] = ["bpftool", "iproute2", "iptables"];
+
+/// How the names of peers begin, and the packages that they are in.
+const PEERS: [(&str, &str); 4] =
+    [("nftables", "nftables"), ("iptables", "iptables"), ("ipvs", "ipvsadm"), ("haproxy", "haproxy")];
 
 /// `cargo xtask bench`
 #[derive(clap::Args)]
@@ -47,12 +56,21 @@ pub(crate) struct Options {
     /// Of `control-plane`: Dataplanes
     #[arg(long)]
     dataplanes: Option<u32>,
+    /// Of `peers`: which of them, by their names in the JSON, and with whom they are compared
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Of `peers`: where the figures are written as JSON, with the tables as Markdown beside it;
+    /// target/bench/peers.json if not given
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum What {
     /// What a connection costs; as root
     Connect,
+    /// The same, and what is sent, beside its peers: nftables, iptables, IPVS, HAProxy, Envoy; as root
+    Peers,
     /// What a run of each program costs, or, with --kernel, how many instructions it takes; as root
     Programs,
     /// How long it takes to resolve the routes of a large mesh
@@ -74,6 +92,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wants(What::Connect) {
         connect(options)?;
+    }
+    if wants(What::Peers) {
+        peers(options)?;
     }
     if wants(What::Programs) {
         programs(options)?;
@@ -106,13 +127,42 @@ fn on_the_kernel(bench: &str) -> Result<Command> {
 
 fn connect(options: &Options) -> Result<()> {
     let mut bench = on_the_kernel("connect")?;
+    command::run(with_extent(&mut bench, options))
+}
+
+fn peers(options: &Options) -> Result<()> {
+    let mut bench = on_the_kernel("peers")?;
+    // Whoever is beside a sidecar is tracked by the kernel, and Envoy is asked whether it serves.
+    provision::ensure(&["conntrack", "curl"])?;
+    for (peer, package) in PEERS {
+        let is_wanted = options.only.is_empty() || options.only.iter().any(|name| name.starts_with(peer));
+        if is_wanted && let Err(error) = provision::ensure(&[package]) {
+            bench.arg("--absent").arg(format!("{peer}={error:#}"));
+        }
+    }
+    if options.only.is_empty() || options.only.iter().any(|name| name.starts_with("envoy")) {
+        envoy::tell(&mut bench)?;
+    }
+    if !options.only.is_empty() {
+        bench.arg("--only").arg(options.only.join(","));
+    }
+    let output = match &options.output {
+        // Cargo runs it in another directory.
+        Some(output) => path::absolute(output)?,
+        None => figures("peers.json")?,
+    };
+    command::run(with_extent(&mut bench, options).arg("--output").arg(output))
+}
+
+/// Of `connect` and `peers`.
+fn with_extent<'a>(bench: &'a mut Command, options: &Options) -> &'a mut Command {
     bench.env("TCPROUTE_LRU_BALANCER", workspace::objects().join("lru-balancer.bpf.o"));
     for (option, value) in [("--rounds", options.rounds), ("--connections", options.connections)] {
         if let Some(value) = value {
             bench.arg(option).arg(value.to_string());
         }
     }
-    command::run(&mut bench)
+    bench
 }
 
 fn programs(options: &Options) -> Result<()> {
@@ -179,7 +229,7 @@ fn control_plane(options: &Options) -> Result<()> {
 
 /// Where the figures of a benchmark are written.
 fn figures(name: &str) -> Result<PathBuf> {
-    let directory = workspace::target().join("bench");
+    let directory = workspace::figures();
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     Ok(directory.join(name))
 }

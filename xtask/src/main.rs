@@ -3,6 +3,7 @@
 mod bench;
 mod bitcode;
 mod build_ebpf;
+mod charts;
 mod checkout;
 mod cluster;
 mod command;
@@ -89,6 +90,8 @@ enum Task {
     /// Measure what a connection costs beside its peers and how large meshes do (as root), and how long resolution
     /// takes
     Bench(bench::Options),
+    /// Draw what `bench peers` has measured, in docs/pictures
+    Charts(charts::Options),
 }
 
 fn main() -> ExitCode {
@@ -113,6 +116,7 @@ fn main() -> ExitCode {
         Task::Faults(options) => faults::run(&options),
         Task::Cluster(options) => cluster::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Charts(options) => charts::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -64,6 +64,11 @@ pub(crate) fn envoy() -> PathBuf {
     root().join("target/envoy")
 }
 
+/// Where benchmarks write their figures.
+pub(crate) fn figures() -> PathBuf {
+    target().join("bench")
+}
+
 /// Where xtask installs the tools that it builds itself.
 pub(crate) fn tools() -> PathBuf {
     root().join("target/tools")

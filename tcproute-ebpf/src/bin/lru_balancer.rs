@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 
 //! A peer for the benchmark: the usual socket balancer. A service leads to a number of backends chosen
-//! evenly by a remainder, and an LRU hash keyed by the socket cookie remembers the dialled address.
+//! evenly by a remainder, and an LRU hash keyed by the socket cookie remembers the dialled address for getpeername().
 
 #![no_std]
 #![no_main]
@@ -14,8 +14,8 @@ use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     btf_maps::{HashMap, LruHashMap},
     helpers::generated::{bpf_get_prandom_u32, bpf_get_socket_cookie},
-    macros::{btf_map, cgroup_sock_addr},
-    programs::SockAddrContext,
+    macros::{btf_map, cgroup_sock, cgroup_sock_addr},
+    programs::{SockAddrContext, SockContext},
 };
 
 /// A v4 address in network order and a port as `user_port` has it.
@@ -58,6 +58,28 @@ fn lb_connect4(ctx: SockAddrContext) -> i32 {
     1
 }
 
+/// Answers with what was dialled, as long as it is remembered.
+#[cgroup_sock_addr(getpeername4)]
+fn lb_getpeername4(ctx: SockAddrContext) -> i32 {
+    // SAFETY: the helper takes the context of this program type.
+    let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
+    // SAFETY: the state is copied; if the LRU reuses it meanwhile, the answer is that of another socket, as with others
+    // who balance so.
+    if let Some(&dialled) = unsafe { REVERSE.get(cookie) } {
+        set(&ctx, dialled);
+    }
+    1
+}
+
+/// Forgets what was dialled.
+#[cgroup_sock(sock_release)]
+fn lb_release(ctx: SockContext) -> i32 {
+    // SAFETY: the helper takes the context of this program type.
+    let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
+    let _ = REVERSE.remove(cookie);
+    1
+}
+
 /// Does nothing: what it costs is the cost of measuring.
 #[cgroup_sock_addr(connect4)]
 fn lb_empty(_: SockAddrContext) -> i32 {
@@ -86,11 +108,17 @@ fn balance(ctx: &SockAddrContext) -> Option<()> {
     // SAFETY: the helper takes the context of this program type.
     let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
     let _ = REVERSE.insert(cookie, dialled, 0);
-    // SAFETY: valid context, writable field.
-    unsafe { ptr::write_volatile(&raw mut (*raw).user_ip4, chosen.address) };
-    // SAFETY: as above.
-    unsafe { ptr::write_volatile(&raw mut (*raw).user_port, chosen.port) };
+    set(ctx, chosen);
     Some(())
+}
+
+#[inline(always)]
+fn set(ctx: &SockAddrContext, peer: Peer) {
+    let raw = ctx.sock_addr;
+    // SAFETY: valid context, writable field.
+    unsafe { ptr::write_volatile(&raw mut (*raw).user_ip4, peer.address) };
+    // SAFETY: as above.
+    unsafe { ptr::write_volatile(&raw mut (*raw).user_port, peer.port) };
 }
 
 #[cfg(target_arch = "bpf")]

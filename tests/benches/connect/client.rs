@@ -1,9 +1,9 @@
 //! The client: this program again, inside the cgroup of a contender.
 
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, Read as _},
     net::SocketAddrV4,
-    os::fd::AsRawFd,
     process::Stdio,
     str::FromStr,
     time::{Duration, Instant},
@@ -11,17 +11,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use nix::{
-    libc::linger,
-    sys::{
-        resource::{UsageWho, getrusage},
-        socket::{
-            AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, connect, getpeername,
-            recv, setsockopt, socket, sockopt,
-        },
-        time::{TimeVal, TimeValLike as _},
-    },
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::{TimeVal, TimeValLike as _},
 };
+use tcproute_tests::bench::dial::{self, Dialled};
 
 use crate::{interrupt, site::Contender};
 
@@ -150,20 +144,14 @@ fn cpu_time() -> Result<Duration> {
 
 /// One connection: the time of connect() alone, and with what is done then.
 fn dial(address: SocketAddrV4, then: Then) -> io::Result<[Duration; 2]> {
-    let address = SockaddrIn::from(address);
-    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp)?;
-    // Reset at close: neither side is left with a socket in TIME_WAIT that takes a port.
-    setsockopt(&socket, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 })?;
-    let start = Instant::now();
-    connect(socket.as_raw_fd(), &address)?;
-    let took = start.elapsed();
+    let Dialled { mut stream, start, took } = dial::dial(address)?;
     match then {
         Then::Close => {}
         Then::Getpeername => {
-            getpeername::<SockaddrIn>(socket.as_raw_fd())?;
+            stream.peer_addr()?;
         }
         Then::Read => {
-            if recv(socket.as_raw_fd(), &mut [0; 16], MsgFlags::empty())? == 0 {
+            if stream.read(&mut [0; 16])? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }

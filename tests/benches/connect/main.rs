@@ -5,7 +5,6 @@
 //! changes over time. All of a network reach the same listener. The programs are measured in a pass of their own: the
 //! kernel's accounting slows connections down.
 
-mod balancer;
 mod client;
 mod interrupt;
 mod pods;

@@ -6,8 +6,9 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use tcproute_tests::{
+    bench::balancer::Balancer,
     cgroup::TestCgroup,
     mesh::Mesh,
     process::Process,
@@ -17,7 +18,7 @@ use tcproute_tests::{
     wait_for,
 };
 
-use crate::{balancer::Balancer, relay, site::Contender};
+use crate::{relay, site::Contender};
 
 const SERVICE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 43, 0, 20), 3001);
 const ENDPOINTS: [SocketAddrV4; 2] = [on_node(1), on_node(2)];
@@ -120,10 +121,11 @@ impl Side {
             redirection.install(&pod);
             relay = Some(relay::start(&pod, ENDPOINTS[0])?);
             // Else connections that are long gone take part, and ports that come again are found among them.
-            set(pod.command(None, 0, "sh"), "netfilter/nf_conntrack_tcp_timeout_close", "1")?;
+            let [inside, _] = pod.namespaces();
+            inside.set("netfilter/nf_conntrack_tcp_timeout_close", 1);
         }
-        for command in [pod.command(None, 0, "sh"), pod.on_node("sh")] {
-            set(command, "ipv4/tcp_congestion_control", "reno")?;
+        for namespace in pod.namespaces() {
+            namespace.set("ipv4/tcp_congestion_control", "reno");
         }
         let addresses = [ENDPOINTS[0], ENDPOINTS[1], EXCLUDED].map(|address| (*address.ip()).into());
         let server = Server::start_on(pod.listen(EXCLUDED.port(), &addresses), "x");
@@ -136,11 +138,4 @@ impl Side {
         let cgroup = if routed { &self.routed } else { &self.plain };
         Contender { name, cgroup, pod: Some(&self.pod), dials }
     }
-}
-
-/// Sets `/proc/sys/net/name` by a shell in a namespace.
-fn set(mut shell: Command, name: &str, value: &str) -> Result<()> {
-    let status = shell.args(["-c", &format!("echo {value} > /proc/sys/net/{name}")]).status()?;
-    ensure!(status.success(), "cannot set {name}");
-    Ok(())
 }

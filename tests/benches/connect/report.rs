@@ -1,6 +1,6 @@
 //! The tables: medians over the rounds and, since the machine is never quiet, the spread.
 
-use std::fmt;
+use tcproute_tests::bench::statistics::{Spread, median};
 
 use crate::{
     client::Answer,
@@ -70,7 +70,7 @@ pub(crate) fn print(rounds: u32, connections: u32, loopback: &[Rounds], pods: &[
     for (name, gross) in programs {
         row(name, costs, gross, |costs| gross(costs) - costs.empty);
     }
-    // The LRU balancer has no program at the end of a socket.
+    // That of the LRU balancer for the end of a socket is not attached here.
     row(
         "tcproute connect4 + sock_release",
         costs,
@@ -83,7 +83,7 @@ pub(crate) fn print(rounds: u32, connections: u32, loopback: &[Rounds], pods: &[
         ("--sidecar auto adds, not routed", |costs| costs.not_routed - costs.off[1]),
     ];
     for (name, adds) in adds {
-        let [least, median, greatest] = spread(&each(costs, adds));
+        let Spread { least, median, greatest } = Spread::of(&each(costs, adds));
         println!("{name:<36}{median:>8.0}          [{least:.0}..{greatest:.0}]");
     }
     print_pod_costs(costs);
@@ -100,7 +100,7 @@ fn print_connects(title: &str, compared: &str, columns: &[Column], all: &[Rounds
         for Column { of, decimals, .. } in columns {
             let own: Vec<f64> = rounds.answers.iter().map(|[own, _]| of(own)).collect();
             let ratios: Vec<f64> = rounds.answers.iter().map(|[own, base]| of(own) / of(base)).collect();
-            print!("{:>12.decimals$}  {:<20}", median(&own), Spread(&ratios).to_string());
+            print!("{:>12.decimals$}  {:<20}", median(&own), spread(&ratios));
         }
         println!();
     }
@@ -130,7 +130,7 @@ fn print_pod_costs(costs: &[Costs]) {
 fn row(name: &str, costs: &[Costs], gross: impl Fn(&Costs) -> f64, net: impl Fn(&Costs) -> f64) {
     let ratios = each(costs, |costs| net(costs) / (costs.balancer - costs.empty));
     let (gross, net) = (median(&each(costs, gross)), median(&each(costs, net)));
-    println!("{name:<36}{gross:>8.0}{net:>8.0}  {}", Spread(&ratios));
+    println!("{name:<36}{gross:>8.0}{net:>8.0}  {}", spread(&ratios));
 }
 
 fn each(costs: &[Costs], of: impl Fn(&Costs) -> f64) -> Vec<f64> {
@@ -138,25 +138,7 @@ fn each(costs: &[Costs], of: impl Fn(&Costs) -> f64) -> Vec<f64> {
 }
 
 /// `median [least..greatest]`
-struct Spread<'a>(&'a [f64]);
-
-impl fmt::Display for Spread<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [least, median, greatest] = spread(self.0);
-        write!(f, "{median:.2} [{least:.2}..{greatest:.2}]")
-    }
-}
-
-/// The least, the median and the greatest.
-fn spread(values: &[f64]) -> [f64; 3] {
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    [least, median(values), greatest]
-}
-
-/// Of an even number of values the mean of the two in the middle.
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2])
+fn spread(values: &[f64]) -> String {
+    let Spread { least, median, greatest } = Spread::of(values);
+    format!("{median:.2} [{least:.2}..{greatest:.2}]")
 }

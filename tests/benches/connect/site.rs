@@ -17,13 +17,14 @@ use nix::{
     },
 };
 use tcproute_tests::{
+    bench::balancer::Balancer,
     cgroup::TestCgroup,
     mesh::Mesh,
     sidecar::Pod,
     tcproute::{Daemon, binary},
 };
 
-use crate::{balancer::Balancer, pods::Pods};
+use crate::pods::Pods;
 
 const PORT: u16 = 8080;
 const BACKENDS: [SocketAddrV4; 2] = [backend(1), backend(2)];

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener},
     process::{Command, Stdio},
     thread,
 };
@@ -10,16 +10,14 @@ use std::{
 use anyhow::{Context as _, Result};
 use tcproute_tests::{
     Loopback,
+    bench::balancer::Balancer,
     cgroup::TestCgroup,
     mesh::Mesh,
     process::Process,
     tcproute::{Daemon, binary},
 };
 
-use crate::{
-    cost::{Programs, Size},
-    empty::Empty,
-};
+use crate::cost::{EMPTY, Programs, Size};
 
 /// The user of Kuma's sidecar.
 const SIDECAR: u32 = 5678;
@@ -45,7 +43,7 @@ struct Workload {
 
 /// Everything that runs while it is measured.
 pub(crate) struct Site {
-    _empty: Empty,
+    _balancer: Balancer,
     _trace: Process,
     random: Workload,
     even: Workload,
@@ -93,10 +91,14 @@ impl Site {
         trace.arg("trace").arg("--admin-socket").arg(traced.daemon.admin_socket());
         let trace = trace.stdout(Stdio::null()).spawn().context("cannot start tcproute trace")?;
         let trace = Process(trace);
-        let empty = Empty::attach(&[&random.cgroup, &even.cgroup, &off.cgroup, &traced.cgroup])?;
+        // Of no service: all that is taken of it is the program that does nothing.
+        let mut balancer = Balancer::load(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), &[])?;
+        for workload in [&random, &even, &off, &traced] {
+            balancer.attach(EMPTY, &workload.cgroup)?;
+        }
         let unrouted = (net.ip(3, 1), port).into();
         Ok(Self {
-            _empty: empty,
+            _balancer: balancer,
             _trace: trace,
             random,
             even,

@@ -7,7 +7,10 @@ use aya::programs::loaded_programs;
 use serde::Serialize;
 use tcproute_tests::{bpftool::links_at, cgroup::TestCgroup};
 
-use crate::{cases::Case, client, empty::NAME};
+use crate::{cases::Case, client};
+
+/// The program that does nothing: what it costs is the cost of measuring.
+pub(crate) const EMPTY: &str = "lb_empty";
 
 /// The programs that are attached to a cgroup, by name.
 pub(crate) struct Programs(BTreeMap<String, Program>);
@@ -36,7 +39,7 @@ pub(crate) struct Cost {
     pub(crate) gross: f64,
 }
 
-/// Of the rounds of a case, by program. [`NAME`] is among them.
+/// Of the rounds of a case, by program. [`EMPTY`] is among them.
 #[derive(Debug, Default)]
 pub(crate) struct Costs(pub(crate) BTreeMap<String, Vec<Cost>>);
 
@@ -90,6 +93,6 @@ impl Costs {
 
     /// What measuring costs.
     pub(crate) fn empty(&self) -> &[Cost] {
-        self.0.get(NAME).map_or(&[], Vec::as_slice)
+        self.0.get(EMPTY).map_or(&[], Vec::as_slice)
     }
 }

@@ -7,7 +7,6 @@
 mod cases;
 mod client;
 mod cost;
-mod empty;
 mod report;
 
 use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode};

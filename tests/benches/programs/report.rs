@@ -8,8 +8,7 @@ use serde::Serialize;
 
 use crate::{
     Options,
-    cost::{Cost, Costs, Size},
-    empty,
+    cost::{Cost, Costs, EMPTY, Size},
 };
 
 /// All figures.
@@ -75,7 +74,7 @@ impl Report {
             Some(Figures { runs, net: gross.less(measuring.median) })
         };
         let case = |(name, costs): &(&'static str, Costs)| {
-            let programs = costs.0.iter().filter(|(program, _)| *program != empty::NAME);
+            let programs = costs.0.iter().filter(|(program, _)| *program != EMPTY);
             let programs = programs.filter_map(|(program, costs)| Some((program.clone(), figures(costs)?)));
             ((*name).to_owned(), programs.collect())
         };

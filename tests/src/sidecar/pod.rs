@@ -1,10 +1,9 @@
 //! A pod and its node: two network namespaces joined by a pair of veth devices.
 
 use std::{
-    io::{BufRead as _, BufReader},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::Command,
     sync::atomic::{AtomicU8, Ordering},
 };
 
@@ -31,7 +30,8 @@ impl Pod {
         Self::new().inspect_err(|error| println!("SKIPPED {test}: no network of a pod: {error}")).ok()
     }
 
-    fn new() -> Result<Self, String> {
+    /// A new one; if there cannot be any, says why.
+    pub fn new() -> Result<Self, String> {
         static NEXT: AtomicU8 = AtomicU8::new(0);
         let net = NEXT.fetch_add(1, Ordering::Relaxed);
         let this = Self { pod: Namespace::new()?, node: Namespace::new()?, net };
@@ -100,18 +100,14 @@ impl Pod {
         self.node.command(program)
     }
 
-    /// A process that keeps the pod's namespace and is in the cgroup, as the pause container of a pod: by it, the
-    /// namespace can be found from the cgroup.
+    /// The namespaces of the pod and of the node.
+    pub const fn namespaces(&self) -> [&Namespace; 2] {
+        [&self.pod, &self.node]
+    }
+
+    /// See [`Namespace::pause`].
     pub fn pause(&self, cgroup: &TestCgroup) -> Process {
-        let mut command = self.command(Some(cgroup), 0, "sh");
-        // It ends with its input, so with this process, too.
-        command.args(["-c", "echo in; exec cat > /dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("sh can be started");
-        let mut line = String::new();
-        let output = child.stdout.take().expect("it is piped");
-        BufReader::new(output).read_line(&mut line).expect("it prints a line");
-        assert_eq!(line, "in\n", "the process does not get into the pod");
-        Process(child)
+        self.pod.pause(cgroup)
     }
 
     /// A server on the node, at any address: the node gets it if it does not have it.

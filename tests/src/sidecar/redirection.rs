@@ -74,18 +74,19 @@ impl Redirection {
     /// Whether iptables and the kernel have what it takes; if not, says why the test is skipped. Nothing may be
     /// installed yet.
     pub fn is_possible(&self, pod: &Pod, test: &str) -> bool {
+        self.tried(pod).inspect_err(|why| println!("SKIPPED {test}: {why}")).is_ok()
+    }
+
+    /// The same; if not, says why.
+    pub fn tried(&self, pod: &Pod) -> Result<(), String> {
         let rules = format!(
             "-A OUTPUT -p tcp -m owner --uid-owner {SIDECAR} -j RETURN\n\
              -A OUTPUT -p tcp -j REDIRECT --to-ports {OUTBOUND}\n"
         );
-        let tried = self.families().iter().try_for_each(|family| {
+        self.families().iter().try_for_each(|family| {
             self.restore(pod, family, &rules)?;
             self.restore(pod, family, "")
-        });
-        if let Err(why) = &tried {
-            println!("SKIPPED {test}: {why}");
-        }
-        tried.is_ok()
+        })
     }
 
     /// Puts the rules into a pod, in the place of all others of the nat table.

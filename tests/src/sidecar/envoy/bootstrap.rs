@@ -27,19 +27,27 @@ pub enum Protocol {
     Http,
 }
 
-/// The file, as JSON.
+/// The file, as JSON, of a sidecar.
 pub(super) fn of(services: &[Service]) -> Value {
     let families: [(&str, IpAddr); 2] =
         [("ipv4", Ipv4Addr::UNSPECIFIED.into()), ("ipv6", Ipv6Addr::UNSPECIFIED.into())];
     let listeners = families.iter().map(catch_all).chain(services.iter().map(listener));
     let clusters = families.iter().map(|(family, _)| passthrough(family));
     let clusters = clusters.chain(services.iter().flat_map(of_endpoints));
+    file(&listeners.collect::<Vec<_>>(), &clusters.collect::<Vec<_>>())
+}
+
+/// The same of a proxy that itself listens where the service is dialled.
+pub(super) fn alone(service: &Service) -> Value {
+    let mut listener = listener(service);
+    listener["bind_to_port"] = true.into();
+    file(&[listener], &of_endpoints(service).collect::<Vec<_>>())
+}
+
+fn file(listeners: &[Value], clusters: &[Value]) -> Value {
     json!({
         "admin": {"address": at((Ipv4Addr::LOCALHOST, ADMIN).into())},
-        "static_resources": {
-            "listeners": listeners.collect::<Vec<_>>(),
-            "clusters": clusters.collect::<Vec<_>>(),
-        },
+        "static_resources": {"listeners": listeners, "clusters": clusters},
     })
 }
 

@@ -9,15 +9,20 @@ pub use program::Program;
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader},
-    process::Stdio,
+    process::{Command, Output, Stdio},
     thread,
 };
 
+use serde_json::Value;
+
 use super::{Pod, SIDECAR};
-use crate::{cgroup::TestCgroup, client::stdout, process::Process, wait_for};
+use crate::{cgroup::TestCgroup, client::stdout, namespace::Namespace, process::Process, wait_for};
 
 /// Where it is asked, on the pod's loopback.
 const ADMIN: u16 = 9901;
+
+/// Last before it, since only root may enter a namespace.
+const SETPRIV: &str = "/usr/bin/setpriv";
 
 /// It is killed when this is dropped.
 pub struct Envoy(Process);
@@ -25,13 +30,29 @@ pub struct Envoy(Process);
 impl Envoy {
     /// Starts it in a pod and its cgroup as the sidecar's user, and waits until it serves.
     pub fn start(program: &Program, pod: &Pod, cgroup: &TestCgroup, services: &[Service]) -> Self {
-        let mut command = pod.command(Some(cgroup), SIDECAR, "/usr/bin/setpriv");
+        let command = pod.command(Some(cgroup), SIDECAR, SETPRIV);
+        let [inside, _] = pod.namespaces();
+        Self::serving(program, command, &bootstrap::of(services), inside)
+    }
+
+    /// Starts it as a proxy that listens where a service is dialled, and waits until it serves.
+    pub fn start_alone(
+        program: &Program,
+        namespace: &Namespace,
+        cgroup: &TestCgroup,
+        service: &Service,
+    ) -> Self {
+        let command = namespace.command_in(cgroup, SETPRIV);
+        Self::serving(program, command, &bootstrap::alone(service), namespace)
+    }
+
+    fn serving(program: &Program, mut command: Command, config: &Value, namespace: &Namespace) -> Self {
         // A test that is killed leaves nothing behind.
         command.args(["--pdeathsig", "KILL", "/proc/self/fd/0"]);
         // By a descriptor, since only root may get to where it is.
         command.stdin(program.open());
         command.args(["--disable-hot-restart", "--concurrency", "2", "--log-level", "error"]);
-        command.args(["--config-yaml", &bootstrap::of(services).to_string()]);
+        command.args(["--config-yaml", &config.to_string()]);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("sh can be started");
         let said = child.stderr.take().expect("it is piped");
         thread::spawn(move || {
@@ -42,14 +63,20 @@ impl Envoy {
         let mut this = Self(Process(child));
         wait_for("Envoy serves", || {
             assert!(!this.0.has_ended(), "Envoy has ended");
-            ask(pod, "ready").status.success()
+            ask(namespace, "ready").status.success()
         });
         this
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.0.0.id()
+    }
+
     /// What it has counted.
     pub fn stats(&self, pod: &Pod) -> Stats {
-        let text = stdout(&ask(pod, "stats"));
+        let [inside, _] = pod.namespaces();
+        let text = stdout(&ask(inside, "stats"));
         // Histograms are left out.
         let counts = text.lines().filter_map(|line| {
             let (name, value) = line.rsplit_once(": ")?;
@@ -59,8 +86,8 @@ impl Envoy {
     }
 }
 
-fn ask(pod: &Pod, path: &str) -> std::process::Output {
-    let mut curl = pod.command(None, 0, "curl");
+fn ask(namespace: &Namespace, path: &str) -> Output {
+    let mut curl = namespace.command("curl");
     curl.args(["--silent", "--fail", "--max-time", "20", &format!("http://127.0.0.1:{ADMIN}/{path}")]);
     curl.output().expect("curl can be started")
 }

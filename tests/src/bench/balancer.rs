@@ -1,23 +1,24 @@
 //! The socket balancer to compare with, and the program that does nothing.
 
-use std::{net::SocketAddrV4, path::PathBuf};
+use std::{fs::File, net::SocketAddrV4, path::PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aya::{
     Ebpf,
     maps::HashMap,
-    programs::{CgroupAttachMode, CgroupSockAddr},
+    programs::{CgroupAttachMode, Program},
 };
-use tcproute_tests::cgroup::TestCgroup;
+
+use crate::cgroup::TestCgroup;
 
 /// The loaded object. When it is dropped, its programs are detached.
-pub(crate) struct Balancer {
+pub struct Balancer {
     ebpf: Ebpf,
 }
 
 impl Balancer {
     /// With one service.
-    pub(crate) fn load(service: SocketAddrV4, backends: &[SocketAddrV4]) -> Result<Self> {
+    pub fn load(service: SocketAddrV4, backends: &[SocketAddrV4]) -> Result<Self> {
         let path = object();
         let mut ebpf = Ebpf::load_file(&path)
             .with_context(|| format!("cannot load {}: run `cargo xtask build-ebpf`", path.display()))?;
@@ -30,21 +31,29 @@ impl Balancer {
             let [backend_address, backend_port] = peer(*backend);
             services.insert([address, port, number], [0, backend_address, backend_port], 0)?;
         }
-        for name in ["lb_connect4", "lb_empty"] {
-            program(&mut ebpf, name)?
-                .load()
-                .with_context(|| format!("the kernel refuses the program {name}"))?;
+        for (name, program) in ebpf.programs_mut() {
+            let loaded = match program {
+                Program::CgroupSockAddr(program) => program.load(),
+                Program::CgroupSock(program) => program.load(),
+                _ => continue,
+            };
+            loaded.with_context(|| format!("the kernel refuses the program {name}"))?;
         }
         Ok(Self { ebpf })
     }
 
     /// Attaches one of its programs.
-    pub(crate) fn attach(&mut self, name: &str, cgroup: &TestCgroup) -> Result<()> {
+    pub fn attach(&mut self, name: &str, cgroup: &TestCgroup) -> Result<()> {
         let at = || format!("cannot attach {name} to {}", cgroup.path().display());
-        let directory = std::fs::File::open(cgroup.path()).with_context(at)?;
+        let directory = File::open(cgroup.path()).with_context(at)?;
         // As a link, so "multi" all the same.
-        program(&mut self.ebpf, name)?.attach(directory, CgroupAttachMode::Single).with_context(at)?;
-        Ok(())
+        let mode = CgroupAttachMode::Single;
+        match self.ebpf.program_mut(name) {
+            Some(Program::CgroupSockAddr(program)) => program.attach(directory, mode).map(drop),
+            Some(Program::CgroupSock(program)) => program.attach(directory, mode).map(drop),
+            _ => bail!("the balancer has no program {name}"),
+        }
+        .with_context(at)
     }
 }
 
@@ -59,9 +68,4 @@ fn object() -> PathBuf {
 /// As the kernel has them in `user_ip4` and `user_port`.
 fn peer(address: SocketAddrV4) -> [u32; 2] {
     [u32::from_ne_bytes(address.ip().octets()), u32::from(address.port().to_be())]
-}
-
-fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut CgroupSockAddr> {
-    let program = ebpf.program_mut(name).with_context(|| format!("the balancer has no program {name}"))?;
-    Ok(program.try_into()?)
 }

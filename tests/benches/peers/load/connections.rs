@@ -1,0 +1,104 @@
+//! Connections one after the other, by one thread or several: connect, send a byte, receive the answer, close.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{SocketAddr, SocketAddrV4},
+    path::Path,
+    sync::Barrier,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+use tcproute_tests::bench::{
+    dial::{Dialled, dial},
+    statistics::Latency,
+};
+
+use super::Clock;
+use crate::protocol::{ASK, FIRST};
+
+/// What came of them.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Connections {
+    pub(crate) per_second: f64,
+    pub(crate) connect: Latency,
+    /// From the call of connect() to the answer.
+    pub(crate) first_byte: Latency,
+    pub(crate) by_backend: [u64; 2],
+    /// Whether each showed the address that was dialled.
+    pub(crate) shows_dialled: bool,
+    /// Of everybody, in microseconds for each.
+    pub(crate) cpu: f64,
+}
+
+/// One of them.
+struct Made {
+    connect: Duration,
+    first_byte: Duration,
+    backend: usize,
+    /// What getpeername() answers, if it was asked.
+    peer: Option<SocketAddr>,
+}
+
+/// Makes so many, in all, and a part of them before.
+pub(super) fn make(dials: SocketAddrV4, cgroup: &Path, threads: u32, count: u32) -> Result<Connections> {
+    let each = count.div_ceil(threads);
+    let all = threads as usize + 1;
+    let (ready, go) = (Barrier::new(all), Barrier::new(all));
+    let run = || {
+        let before = some(dials, each.div_ceil(10).max(20), true);
+        ready.wait();
+        go.wait();
+        Ok((before?, some(dials, each, false)?))
+    };
+    let (results, clock) = thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        ready.wait();
+        let clock = Clock::start(cgroup);
+        go.wait();
+        let join = |thread: thread::ScopedJoinHandle<'_, Result<(Vec<Made>, Vec<Made>)>>| {
+            thread.join().unwrap_or_else(|_| Err(anyhow!("it has panicked")))
+        };
+        let results = running.into_iter().map(join).collect::<Result<Vec<_>>>();
+        // Before anything else is done.
+        (results, clock.and_then(|clock| clock.stop()))
+    });
+    let (before, made): (Vec<_>, Vec<_>) =
+        results.with_context(|| format!("cannot dial {dials}"))?.into_iter().unzip();
+    let made: Vec<Made> = made.into_iter().flatten().collect();
+    let (seconds, worked) = clock?;
+    let mut by_backend = [0; 2];
+    for backend in before.iter().flatten().chain(&made).map(|made| made.backend) {
+        match by_backend.get_mut(backend) {
+            Some(count) => *count += 1,
+            None => bail!("there is no backend {backend}"),
+        }
+    }
+    let number = f64::from(u32::try_from(made.len())?);
+    Ok(Connections {
+        per_second: number / seconds,
+        connect: Latency::of(made.iter().map(|made| made.connect).collect()),
+        first_byte: Latency::of(made.iter().map(|made| made.first_byte).collect()),
+        by_backend,
+        shows_dialled: before.iter().flatten().all(|made| made.peer == Some(dials.into())),
+        cpu: worked * 1e6 / number,
+    })
+}
+
+fn some(dials: SocketAddrV4, count: u32, ask_peer: bool) -> Result<Vec<Made>> {
+    let made = (0..count).map(|_| one(dials, ask_peer)).collect::<io::Result<_>>();
+    made.context("a connection failed")
+}
+
+fn one(dials: SocketAddrV4, ask_peer: bool) -> io::Result<Made> {
+    let Dialled { mut stream, start, took } = dial(dials)?;
+    stream.write_all(&[ASK])?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?;
+    let first_byte = start.elapsed();
+    let [digit] = answer;
+    let peer = if ask_peer { Some(stream.peer_addr()?) } else { None };
+    Ok(Made { connect: took, first_byte, backend: usize::from(digit.wrapping_sub(FIRST)), peer })
+}
