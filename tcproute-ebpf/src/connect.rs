@@ -168,8 +168,8 @@ fn send(
 
 /// The route of this key, if it has one.
 ///
-/// A reader may miss an entry that is replaced while it goes along the bucket, and may find one that is used for another
-/// key already: see [`SealedRoute`]. So what is not found, or not sealed for this key, is looked for again.
+/// A reader may miss an entry that is replaced while it goes along the bucket, and may find one that is used for
+/// another key already: see [`SealedRoute`]. So what is not found, or not sealed for this key, is looked for again.
 #[inline(always)]
 fn route(key: &RouteKey) -> Result<RouteValue, Denied> {
     let mut found = MaybeUninit::uninit();
@@ -186,13 +186,13 @@ fn route(key: &RouteKey) -> Result<RouteValue, Denied> {
 
 const FOUND: u32 = 1;
 const MISSING: u32 = 2;
-const ANOTHERS: u32 = 3;
+const OTHER: u32 = 3;
 
 #[inline(always)]
 fn read_route(key: &RouteKey, found: &mut MaybeUninit<RouteValue>) -> u32 {
     let Some(value) = ROUTES.get_ptr(key) else { return MISSING };
     // SAFETY: the memory stays readable while this program runs. Volatile, so that it is read once.
-    let Some(value) = unsafe { ptr::read_volatile(value) }.open(key) else { return ANOTHERS };
+    let Some(value) = unsafe { ptr::read_volatile(value) }.open(key) else { return OTHER };
     found.write(value);
     FOUND
 }
@@ -201,7 +201,7 @@ fn read_route(key: &RouteKey, found: &mut MaybeUninit<RouteValue>) -> u32 {
 #[inline(never)]
 fn read_route_again(key: &RouteKey, found: &mut MaybeUninit<RouteValue>) -> u32 {
     match read_route(key, found) {
-        ANOTHERS => read_route(key, found),
+        OTHER => read_route(key, found),
         read => read,
     }
 }

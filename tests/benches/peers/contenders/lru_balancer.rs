@@ -1,5 +1,5 @@
-//! The usual socket balancer (`tcproute-ebpf/src/bin/lru_balancer.rs`), made as those of others are: a remainder chooses
-//! among backends, and an LRU map remembers what was dialled.
+//! The usual socket balancer (`tcproute-ebpf/src/bin/lru_balancer.rs`), made as those of others are: a remainder
+//! chooses among backends, and an LRU map remembers what was dialled.
 
 use std::iter::repeat_n;
 

@@ -24,8 +24,8 @@ impl Program {
         Self::find().inspect_err(|why| println!("SKIPPED {test}: {why}")).ok()
     }
 
-    /// The one that `ENVOY_BIN` names, or else the one that xtask has fetched; if there is none, says why. Whoever names
-    /// one means it to run, so there it must be.
+    /// The one that `ENVOY_BIN` names, or else the one that xtask has fetched; if there is none, says why. Whoever
+    /// names one means it to run, so there it must be.
     pub fn find() -> Result<Self, String> {
         if let Some(named) = env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
             let named = PathBuf::from(named);
