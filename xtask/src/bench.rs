@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// Of `scale`: only snapshots from memory, without files
     #[arg(long, conflicts_with = "grid")]
     from_memory: bool,
+    /// Of `programs`: clients that dial at once
+    #[arg(long)]
+    threads: Option<u32>,
     /// Of `programs`: on this kernel, in a virtual machine in which an instruction takes a nanosecond: 5.10, 6.1, 6.12,
     /// latest or the path of a kernel image
     #[arg(long, value_name = "KERNEL")]
@@ -167,7 +170,12 @@ fn with_extent<'a>(bench: &'a mut Command, options: &Options) -> &'a mut Command
 
 fn programs(options: &Options) -> Result<()> {
     let mut arguments = Vec::new();
-    for (option, value) in [("--rounds", options.rounds), ("--connections", options.connections)] {
+    let numbers = [
+        ("--rounds", options.rounds),
+        ("--connections", options.connections),
+        ("--threads", options.threads),
+    ];
+    for (option, value) in numbers {
         arguments.extend(value.map(|value| format!("{option}={value}")));
     }
     let Some(kernel) = &options.kernel else {

@@ -2,7 +2,9 @@
 
 use std::{
     net::{SocketAddr, TcpStream},
+    panic::resume_unwind,
     process::{Command, Stdio},
+    thread,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,20 +16,42 @@ use nix::{
 
 use crate::cases::Case;
 
+/// How much a client dials.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dialling {
+    /// Each thread.
+    pub(crate) connections: u32,
+    pub(crate) threads: u32,
+}
+
 /// Runs the client of a case to its end.
-pub(crate) fn run(case: &Case<'_>, connections: u32) -> Result<()> {
+pub(crate) fn run(case: &Case<'_>, dialling: Dialling) -> Result<()> {
     let program = std::env::current_exe().context("this program has no path")?;
     let mut command: Command = case.cgroup.command(&program.to_string_lossy());
-    command.args(["--client", &case.dials.to_string(), "--connections", &connections.to_string()]);
-    command.args(["--user", &case.user.to_string()]);
+    let Dialling { connections, threads } = dialling;
+    command.args(["--client", &case.dials.to_string(), "--user", &case.user.to_string()]);
+    command.args(["--connections", &connections.to_string(), "--threads", &threads.to_string()]);
     let status = command.stdin(Stdio::null()).status().context("cannot start the client")?;
     ensure!(status.success(), "the client of {} failed: {status}", case.dials);
     Ok(())
 }
 
-/// In the client: dials one connection after the other as this user, and asks each for its peer.
-pub(crate) fn dial_all(address: SocketAddr, connections: u32, user: u32) -> Result<()> {
+/// In the client: as this user.
+pub(crate) fn dial_all(address: SocketAddr, dialling: Dialling, user: u32) -> Result<()> {
     setuid(Uid::from_raw(user)).context("cannot become the user")?;
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..dialling.threads)
+            .map(|_| scope.spawn(|| dial_in_turn(address, dialling.connections)))
+            .collect();
+        threads.into_iter().try_for_each(|thread| match thread.join() {
+            Ok(dialled) => dialled,
+            Err(panic) => resume_unwind(panic),
+        })
+    })
+}
+
+/// Dials one connection after the other, and asks each for its peer.
+fn dial_in_turn(address: SocketAddr, connections: u32) -> Result<()> {
     for _ in 0..connections {
         let stream = TcpStream::connect(address).with_context(|| format!("cannot dial {address}"))?;
         // Reset at close: neither side is left with a socket in TIME_WAIT that takes a port.

@@ -7,7 +7,10 @@ use aya::programs::loaded_programs;
 use serde::Serialize;
 use tcproute_tests::{bpftool::links_at, cgroup::TestCgroup};
 
-use crate::{cases::Case, client};
+use crate::{
+    cases::Case,
+    client::{self, Dialling},
+};
 
 /// The program that does nothing: what it costs is the cost of measuring.
 pub(crate) const EMPTY: &str = "lb_empty";
@@ -74,17 +77,16 @@ impl Programs {
 
 impl Costs {
     /// Runs the case once more.
-    pub(crate) fn add(&mut self, case: &Case<'_>, connections: u32) -> Result<()> {
+    pub(crate) fn add(&mut self, case: &Case<'_>, dialling: Dialling) -> Result<()> {
         let before = Programs::of(case.cgroup)?;
-        client::run(case, connections)?;
+        client::run(case, dialling)?;
+        let connections = f64::from(dialling.connections) * f64::from(dialling.threads);
         for (name, after) in Programs::of(case.cgroup)?.0 {
             let before = before.0.get(&name).with_context(|| format!("{name} is new"))?;
             let runs = after.runs - before.runs;
             if runs > 0.0 {
-                let cost = Cost {
-                    runs: runs / f64::from(connections),
-                    gross: (after.nanoseconds - before.nanoseconds) / runs,
-                };
+                let cost =
+                    Cost { runs: runs / connections, gross: (after.nanoseconds - before.nanoseconds) / runs };
                 self.0.entry(name).or_default().push(cost);
             }
         }

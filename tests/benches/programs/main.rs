@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 use aya::sys::{Stats, enable_stats};
 use clap::Parser;
 
-use crate::{cases::Site, cost::Costs};
+use crate::{cases::Site, client::Dialling, cost::Costs};
 
 /// Measures what the programs of tcproute cost
 #[derive(Parser)]
@@ -23,9 +23,12 @@ struct Options {
     /// How often each case is measured
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Connections per round and case
+    /// Connections per round, case and thread
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
+    /// So many at once
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    threads: u32,
     /// Write the figures to this file
     #[arg(long)]
     json: Option<PathBuf>,
@@ -40,13 +43,19 @@ struct Options {
     bench: bool,
 }
 
+impl Options {
+    const fn dialling(&self) -> Dialling {
+        Dialling { connections: self.connections, threads: self.threads }
+    }
+}
+
 fn main() -> ExitCode {
     tcproute_tests::interrupt::ended("programs", run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {
     if let Some(address) = options.client {
-        return client::dial_all(address, options.connections, options.user);
+        return client::dial_all(address, options.dialling(), options.user);
     }
     if !tcproute_tests::is_root("programs") {
         return Ok(());
@@ -58,7 +67,7 @@ fn run(options: &Options) -> Result<()> {
         let _accounting = enable_stats(Stats::RunTime).context("cannot switch the accounting of BPF on")?;
         for _ in 0..options.rounds {
             for (case, (_, costs)) in cases.iter().zip(&mut costs) {
-                costs.add(case, options.connections)?;
+                costs.add(case, options.dialling())?;
             }
         }
     }

@@ -17,6 +17,7 @@ pub(crate) struct Report {
     kernel: String,
     rounds: u32,
     connections: u32,
+    threads: u32,
     /// Nanoseconds that a run takes to be measured.
     measuring: Spread,
     /// By case and program.
@@ -82,6 +83,7 @@ impl Report {
             kernel: uname()?.release().to_string_lossy().into_owned(),
             rounds: options.rounds,
             connections: options.connections,
+            threads: options.threads,
             measuring,
             cases: costs.iter().map(case).collect(),
             sizes,
@@ -92,8 +94,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kernel, rounds, connections, measuring, .. } = self;
-        writeln!(f, "Linux {kernel}, {rounds} rounds of {connections} connections")?;
+        let Self { kernel, rounds, connections, threads, measuring, .. } = self;
+        writeln!(
+            f,
+            "Linux {kernel}, {rounds} rounds of {connections} connections in each of {threads} threads"
+        )?;
         writeln!(
             f,
             "measuring takes {:.0} ns a run [{:.0}..{:.0}]\n",
