@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{net::SocketAddr, process::Command};
+use std::{
+    net::SocketAddr,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use tcproute_tests::{
@@ -14,6 +18,7 @@ use tcproute_tests::{
     mesh::Mesh,
     server::Server,
     tcproute::{Daemon, binary},
+    wait_for,
 };
 
 #[test]
@@ -37,21 +42,38 @@ fn what_a_file_would_change_is_told_with_the_connections_that_would_move() {
 
     let diff = |more: &[&str]| {
         let mut diff = Command::new(binary());
-        diff.args(["diff", "--live", "--traffic", "1", "--admin-socket"]).arg(daemon.admin_socket());
+        diff.args(["diff", "--live", "--admin-socket"]).arg(daemon.admin_socket());
         stdout(&diff.args(more).output().unwrap())
     };
+    let sampled = |more: &[&str]| diff(&[&["--traffic", "1"], more].concat());
     let file = |mesh: &Mesh| mesh.file().display().to_string();
-    let json: Value = serde_json::from_str(&diff(&[&file(&next), "--output", "json"])).unwrap();
+    let json: Value = serde_json::from_str(&sampled(&[&file(&next), "--output", "json"])).unwrap();
     println!("{json:#}");
     let route = &json[0]["routes"][0];
     assert!((route["moved"].as_f64().unwrap() - 0.3).abs() < 1e-9, "{route}");
     assert!(route["perSecond"].as_f64().unwrap() > 1.0, "{route}");
-    let table = diff(&[&file(&next)]);
+    let table = sampled(&[&file(&next)]);
     println!("{table}");
+    assert!(table.ends_with("By the connections of the last 1s."), "{table}");
     assert!(
         table.contains("30.0 % of the connections go elsewhere: ") && table.contains(" a second"),
         "{table}"
     );
+
+    // The daemon remembers what there was before anybody asked.
+    wait_for("the daemon has kept counts for a while", || {
+        daemon.json("/v1/recent")["seconds"].as_f64().is_some_and(|seconds| seconds >= 5.0)
+    });
+    let recent = daemon.json("/v1/recent");
+    assert_eq!(recent["routes"][0]["port"], 5432, "{recent}");
+    assert!(recent["routes"][0]["connections"].as_u64().unwrap() > 5, "{recent}");
+    load.finish();
+    let after = Instant::now();
+    let json: Value = serde_json::from_str(&diff(&[&file(&next), "--output", "json"])).unwrap();
+    assert!(json[0]["routes"][0]["perSecond"].as_f64().unwrap() > 1.0, "{json}");
+    let table = diff(&[&file(&next)]);
+    println!("{table}");
+    assert!(after.elapsed() < Duration::from_secs(5), "it is not waited for");
 
     // Nothing would change by what is in force already, also if it is applied to what a source has.
     assert_eq!(diff(&[&file(&in_force)]), "no connection goes elsewhere");
@@ -59,5 +81,4 @@ fn what_a_file_would_change_is_told_with_the_connections_that_would_move() {
     assert!(diff(&with).contains("30.0 % of the connections"));
     let both = Command::new(binary()).args(["diff", "--live", "a", "b"]).output().unwrap();
     assert!(!both.status.success());
-    load.finish();
 }

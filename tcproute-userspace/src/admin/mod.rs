@@ -8,6 +8,7 @@
 //! | `/metrics` | as Prometheus reads them, in OpenMetrics or the older text |
 //! | `/v1/status` | the daemon, its workloads, errors and warnings, as JSON |
 //! | `/v1/outcomes` | how connections were split and what became of them, by route and backendRef, as JSON |
+//! | `/v1/recent` | how many connections routes have had in the last minutes, or null, as JSON |
 //! | `/v1/trace` | decisions as they are made and what comes of each, a JSON value a line, for as long as it is read |
 //! | `/v1/connections/COOKIE` | what was decided for the socket with this cookie, or null, as JSON |
 //! | `/v1/routes` | the routes in force, as JSON like that of `tcproute resolve --all` |
@@ -166,6 +167,7 @@ fn asked() -> Router<Desk> {
         .route("/v1/status", get(show_status))
         .route("/v1/routes", get(show_routes))
         .route("/v1/outcomes", get(show_outcomes))
+        .route("/v1/recent", get(show_recent))
         .route("/v1/connections/{cookie}", get(show_connection))
         .route("/v1/list/{kind}", get(lists::show))
         .route("/v1/trace", get(trace))
@@ -246,6 +248,10 @@ async fn show_routes(State(desk): State<Desk>) -> Result<Response, Failed> {
 
 async fn show_outcomes(State(desk): State<Desk>) -> Result<Response, Failed> {
     desk.json(desk.handle.outcomes()).await
+}
+
+async fn show_recent(State(desk): State<Desk>) -> Result<Response, Failed> {
+    desk.json(desk.handle.recent()).await
 }
 
 async fn show_connection(State(desk): State<Desk>, Path(cookie): Path<u64>) -> Result<Response, Failed> {

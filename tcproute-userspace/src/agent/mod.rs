@@ -21,6 +21,7 @@ mod in_force;
 mod members;
 mod noticed;
 mod outcomes;
+mod recent;
 mod reconciles;
 mod settle;
 mod shares;
@@ -63,6 +64,7 @@ use eject::Ejecting;
 use follow::Feeds;
 use in_force::{Attach, InForce};
 use outcomes::Splits;
+use recent::Recent;
 use settle::settle;
 use sidecars::Sidecars;
 use state::Question;
@@ -142,6 +144,7 @@ pub struct Agent<'a> {
     in_force: InForce<'a>,
     sidecars: Sidecars,
     splits: Splits,
+    recent: Recent,
     /// Where endpoints are taken out.
     ejecting: Option<Ejecting>,
     /// Where connections to endpoints that have left are closed.
@@ -232,6 +235,7 @@ impl<'a> Agent<'a> {
             in_force,
             sidecars,
             splits,
+            recent: Recent::default(),
             ejecting: settings.ejection.map(Ejecting::new),
             draining: settings.drain.map(Draining::new),
             tracing: None,
@@ -394,6 +398,9 @@ impl<'a> Agent<'a> {
             Question::Counters(answer) => drop(answer.send(self.in_force.datapath.counters())),
             Question::Shares(answer) => drop(answer.send(shares::shares(&self.in_force))),
             Question::Outcomes(answer) => drop(answer.send(self.outcomes().collect())),
+            Question::Recent(answer) => {
+                drop(answer.send(recent::connections(&self.recent, &self.in_force, Instant::now())));
+            }
             Question::Endpoints(answer) => drop(answer.send(endpoints::connections(&self.in_force))),
             Question::Routed(cookie, answer) => drop(answer.send(connection::routed(&self.in_force, cookie))),
             Question::Dataplanes(answer) => drop(answer.send(Ok(self.local.resolver().list_dataplanes()))),
@@ -467,6 +474,9 @@ impl<'a> Agent<'a> {
                 }
             }
             Err(error) => warn!("cannot read the counters: {error:#}"),
+        }
+        if let Err(error) = self.recent.look(&self.in_force, Instant::now()) {
+            warn!("cannot keep how many connections there were: {error:#}");
         }
     }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     bpf::{CounterValue, requirements::Features},
-    outcomes::{EndpointConnections, WorkloadOutcomes},
+    outcomes::{EndpointConnections, RecentConnections, WorkloadOutcomes},
     plan::Limits,
     resources::{Denial, MeshName},
     routing::{
@@ -197,6 +197,8 @@ pub(super) enum Question {
     Shares(Answer<SharesState>),
     /// What became of the connections.
     Outcomes(Answer<Vec<WorkloadOutcomes>>),
+    /// How many connections there were in the last minutes.
+    Recent(Answer<Option<RecentConnections>>),
     /// Connections by endpoint.
     Endpoints(Answer<Vec<EndpointConnections>>),
     /// What was decided for the socket with this cookie.
@@ -268,6 +270,11 @@ impl Handle {
     /// What became of the connections of each workload, as it is in the kernel.
     pub async fn outcomes(&self) -> Result<Vec<WorkloadOutcomes>> {
         self.ask(Question::Outcomes).await
+    }
+
+    /// How many connections routes have had in the last minutes; `None` if that is not kept, since there are too many.
+    pub async fn recent(&self) -> Result<Option<RecentConnections>> {
+        self.ask(Question::Recent).await
     }
 
     /// What is decided from now on. Events are made for as long as the answer is kept.

@@ -8,8 +8,11 @@ use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, slice::from_r
 use anyhow::Result;
 use clap::Args;
 
+use self::live::Traffic;
 use super::{
-    AdminSocket, BadUsage, Routing, complete,
+    AdminSocket, BadUsage, Routing,
+    age::span,
+    complete,
     input::SourceArguments,
     output::{self, Named, OutputArguments, percent},
     resolve::dataplanes,
@@ -36,9 +39,9 @@ pub(super) struct Diff {
     /// would be is that of the one path, or of --with.
     #[arg(long)]
     live: bool,
-    /// With --live, for how long the traffic is seen.
-    #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds, requires = "live")]
-    traffic: Duration,
+    /// With --live, see the traffic for so many seconds from now on, in the place of that of the last minutes.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "live")]
+    traffic: Option<Duration>,
     #[command(flatten)]
     admin: AdminSocket,
     /// Instead of both: what would be if these files were applied to what the source has. Also as -f, if there are no
@@ -65,8 +68,15 @@ impl Diff {
             self.with = self.sources.take_files();
         }
         if self.live {
-            let differences = self.live().await?;
-            output::print(&self.output, &differences, |differences, _| table(differences))?;
+            let (differences, over) = self.live().await?;
+            output::print(&self.output, &differences, |differences, _| {
+                let mut text = table(differences);
+                if !differences.is_empty() {
+                    text.gap();
+                    text.line(format_args!("By the connections of the last {}.", span(over)));
+                }
+                text
+            })?;
             return Ok(ExitCode::SUCCESS);
         }
         let (old, new, options) = self.both().await?;
@@ -81,8 +91,8 @@ impl Diff {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Where connections on this node would go elsewhere.
-    async fn live(&self) -> Result<Vec<DataplaneDifference>> {
+    /// Where connections on this node would go elsewhere, and over how long they were counted.
+    async fn live(&self) -> Result<(Vec<DataplaneDifference>, Duration)> {
         let socket = &self.admin.admin_socket;
         let mut in_force = live::in_force(socket).await?;
         let wanted = |ends: &Ends| {
@@ -107,7 +117,7 @@ impl Diff {
         };
         let dns = dns::look_up(new.external_host_names()).await;
         let mut resolver = Resolver::new(new, dns, options);
-        let traffic = live::traffic(socket, self.traffic).await?;
+        let Traffic { over, rates } = Traffic::see(socket, self.traffic).await?;
         let mut differences = Vec::new();
         for before in &in_force {
             let after = resolver.resolve(&before.mesh, &before.dataplane).ok();
@@ -117,10 +127,10 @@ impl Diff {
         for DataplaneDifference { mesh, dataplane, routes } in &mut differences {
             for route in routes {
                 let dialled = (mesh.to_string(), dataplane.clone(), route.dialled);
-                route.per_second = Some(traffic.get(&dialled).copied().unwrap_or(0.0));
+                route.per_second = Some(rates.get(&dialled).copied().unwrap_or(0.0));
             }
         }
-        Ok(differences)
+        Ok((differences, over))
     }
 
     /// The resources before and after, and how they are resolved.

@@ -230,6 +230,30 @@ impl WorkloadOutcomes {
     }
 }
 
+/// How many connections there were in the last minutes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecentConnections {
+    /// So long ago their number began.
+    pub seconds: f64,
+    /// By Dataplane and address.
+    pub routes: Vec<RecentRoute>,
+}
+
+/// To one address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentRoute {
+    /// The mesh of the Dataplane.
+    pub mesh: String,
+    /// The Dataplane that dials.
+    pub dataplane: String,
+    /// What it dials.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// How often any backendRef was chosen, or none since none has a weight.
+    pub connections: u64,
+}
+
 /// What became of the connections to one address.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RouteOutcomes {

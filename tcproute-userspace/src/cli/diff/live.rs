@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::{
     admin::client,
-    outcomes::{WorkloadOutcomes, float},
+    outcomes::{RecentConnections, RecentRoute, WorkloadOutcomes, float},
     routing::Ends,
 };
 
@@ -28,19 +28,53 @@ pub(super) async fn in_force(socket: &Path) -> Result<Vec<Ends>> {
     Ok(ends)
 }
 
-/// How many connections are made in a second, seen for so long.
-pub(super) async fn traffic(socket: &Path, window: Duration) -> Result<BTreeMap<Dialled, f64>> {
+/// So long traffic is seen of which the daemon has kept none.
+const UNKNOWN: Duration = Duration::from_secs(5);
+
+/// How many connections were made in a second, and over how long.
+pub(super) struct Traffic {
+    pub(super) over: Duration,
+    pub(super) rates: BTreeMap<Dialled, f64>,
+}
+
+impl Traffic {
+    /// Seen for so long, or else in the last minutes.
+    pub(super) async fn see(socket: &Path, window: Option<Duration>) -> Result<Self> {
+        if let Some(window) = window {
+            return now(socket, window).await;
+        }
+        let recent: Option<RecentConnections> = client::ask(socket, "/v1/recent").await?;
+        // A daemon that has just been started knows no better than what is seen.
+        match recent.filter(|recent| recent.seconds >= UNKNOWN.as_secs_f64()) {
+            Some(recent) => Ok(recent.into()),
+            None => now(socket, UNKNOWN).await,
+        }
+    }
+}
+
+impl From<RecentConnections> for Traffic {
+    fn from(RecentConnections { seconds, routes }: RecentConnections) -> Self {
+        let rate = |route: RecentRoute| {
+            let dialled = SocketAddr::new(route.address, route.port);
+            ((route.mesh, route.dataplane, dialled), float(route.connections) / seconds)
+        };
+        Self { over: Duration::from_secs_f64(seconds), rates: routes.into_iter().map(rate).collect() }
+    }
+}
+
+async fn now(socket: &Path, window: Duration) -> Result<Traffic> {
     let begin = Instant::now();
     let before = chosen(socket).await?;
     sleep(window).await;
     let after = chosen(socket).await?;
-    let seconds = begin.elapsed().as_secs_f64();
+    let over = begin.elapsed();
+    let seconds = over.as_secs_f64();
     let rate = |(dialled, count): (Dialled, u64)| {
         // A count that begins anew counts from its beginning.
         let before = before.get(&dialled).copied().filter(|before| *before <= count).unwrap_or(0);
         (dialled, float(count - before) / seconds)
     };
-    Ok(after.into_iter().map(rate).collect())
+    Ok(Traffic { over, rates: after.into_iter().map(rate).collect() })
 }
 
 /// How often any backendRef was chosen, of all cgroups that have a Dataplane.
