@@ -41,8 +41,12 @@ crate::shared!(RouteValue, 20);
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SealedRoute {
-    value: RouteValue,
-    /// Of the key and the value.
+    first_backend: u32,
+    backend_count: u32,
+    first_turn: u32,
+    turn_count: u32,
+    cursor: u32,
+    /// Of the key and of what is before it.
     seal: u32,
 }
 
@@ -52,13 +56,16 @@ impl SealedRoute {
     /// The route of this key.
     #[inline(always)]
     pub const fn new(key: &RouteKey, value: RouteValue) -> Self {
-        Self { value, seal: seal(key, &value) }
+        let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = value;
+        Self { first_backend, backend_count, first_turn, turn_count, cursor, seal: seal(key, &value) }
     }
 
     /// What it is for this key; `None` if it is another's, or torn.
     #[inline(always)]
     pub const fn open(&self, key: &RouteKey) -> Option<RouteValue> {
-        if self.seal == seal(key, &self.value) { Some(self.value) } else { None }
+        let Self { first_backend, backend_count, first_turn, turn_count, cursor, seal: own } = *self;
+        let value = RouteValue { first_backend, backend_count, first_turn, turn_count, cursor };
+        if own == seal(key, &value) { Some(value) } else { None }
     }
 }
 
@@ -152,7 +159,7 @@ mod tests {
             let mut words = words;
             words[place] = other;
             let (key, value) = route(words);
-            prop_assert_eq!(SealedRoute { value, ..sealed }.open(&key), None);
+            prop_assert_eq!(SealedRoute { seal: sealed.seal, ..SealedRoute::new(&key, value) }.open(&key), None);
         }
     }
 }

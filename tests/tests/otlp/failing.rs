@@ -22,7 +22,7 @@ fn a_collector_that_was_away_gets_what_it_has_missed() {
     assert!(why.contains("cannot be reached"), "{why}");
     daemon.wait_for_line("does not take spans");
     assert_eq!(daemon.metric("tcproute_otlp_answering"), 0);
-    assert!(String::from_utf8(daemon.status(&[]).stdout).unwrap().contains("it does not take them since"));
+    assert!(String::from_utf8(daemon.status(&[]).stdout).unwrap().contains("it does not take them for"));
     setup.dial(&[setup.nobody]);
 
     let collector = Collector::start(setup.collector, Answer::Taken);
