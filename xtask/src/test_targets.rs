@@ -9,8 +9,20 @@ use crate::command;
 pub(crate) const CLUSTER: &str = "cluster";
 
 /// What the kernel has no part in: once is enough, on a machine that is fast.
-const ONCE: [&str; 8] =
-    ["control_plane", "metrics", "otlp", "packages", "page", "service", "top", "warnings"];
+const ONCE: [&str; 12] = [
+    "control_plane",
+    "get",
+    "hostile_admin",
+    "last_good",
+    "metrics",
+    "names",
+    "otlp",
+    "packages",
+    "page",
+    "service",
+    "top",
+    "warnings",
+];
 
 /// As arguments of `cargo test`, what runs here: all but the cluster tests.
 pub(crate) fn here() -> Result<Vec<String>> {
