@@ -1,6 +1,11 @@
 //! How servers of others are reached: by a URL, and over TLS with authorities and certificates in files.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Uri, uri::Scheme};
 use hyper::body::Body;
@@ -19,8 +24,14 @@ const CONNECTING: Duration = Duration::from_secs(5);
 /// How often a connection on which nothing comes is looked after.
 const KEPT_ALIVE: Duration = Duration::from_secs(10);
 
+/// A client is not made anew more often.
+const OFTEN: Duration = Duration::from_secs(1);
+
 /// A client with one connection.
-pub(crate) type HttpClient<B> = Client<HttpsConnector<HttpConnector>, B>;
+type HttpClient<B> = Client<HttpsConnector<HttpConnector>, B>;
+
+/// A client that is made when it is needed, and anew from its files when one fails that they could be the reason of.
+pub(crate) struct KeptClient<B>(Option<(HttpClient<B>, Instant)>);
 
 /// Where a server is, such as `https://cp:5682`; paths are below that.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,9 +110,29 @@ impl fmt::Display for Url {
     }
 }
 
+impl<B: Body<Data: Send> + Send> KeptClient<B> {
+    pub(crate) const fn new() -> Self {
+        Self(None)
+    }
+
+    /// The one that is there, or else a new one.
+    pub(crate) fn get(&mut self, trust: &Trust, url: &Url) -> Result<&HttpClient<B>, String> {
+        let (client, _) = match &mut self.0 {
+            Some(kept) => kept,
+            none => none.insert((trust.client(url)?, Instant::now())),
+        };
+        Ok(client)
+    }
+
+    /// Its files may be why something has failed, so the next one is made from what is in them then.
+    pub(crate) fn suspect(&mut self) {
+        self.0.take_if(|(_, made)| made.elapsed() >= OFTEN);
+    }
+}
+
 impl Trust {
     /// A client for this server, with what is in the files at present.
-    pub(crate) fn client<B: Body<Data: Send> + Send>(&self, url: &Url) -> Result<HttpClient<B>, String> {
+    fn client<B: Body<Data: Send> + Send>(&self, url: &Url) -> Result<HttpClient<B>, String> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(CONNECTING));

@@ -2,7 +2,13 @@
 
 use std::net::SocketAddr;
 
-use crate::{Loopback, mesh::Mesh, server::Server};
+use crate::{
+    Loopback,
+    cgroup::TestCgroup,
+    client::{script, stdout},
+    mesh::Mesh,
+    server::Server,
+};
 
 /// One route to one server.
 pub struct OneBackend {
@@ -60,5 +66,50 @@ impl Split {
             mesh.endpoint("db", version, server.address());
         }
         mesh
+    }
+}
+
+/// A workload that dials what answers, what is closed, and what has no endpoint.
+pub struct ThreeEnds {
+    /// Leads to `backend`, by a MeshTCPRoute.
+    pub up: SocketAddr,
+    /// Leads to a port that nobody listens on.
+    pub closed: SocketAddr,
+    /// Has no endpoint.
+    pub nobody: SocketAddr,
+    /// Answers with `backend`.
+    pub backend: Server,
+    /// Of the workload.
+    pub cgroup: TestCgroup,
+    /// The services are called as the addresses are here.
+    pub mesh: Mesh,
+}
+
+impl ThreeEnds {
+    /// Among these addresses.
+    pub fn new(net: Loopback) -> Self {
+        let [up, closed, nobody] = [1, 2, 3].map(|last| SocketAddr::from((net.ip(0, last), 5432)));
+        let backend = Server::start((net.ip(1, 1), 0), "backend");
+        let mut mesh = Mesh::new();
+        mesh.outbound("up", up).split("up", &[("x", 1)]).endpoint("up", "x", backend.address());
+        mesh.outbound("closed", closed).endpoint("closed", "x", (net.ip(1, 2), 1).into());
+        mesh.outbound("nobody", nobody);
+        Self { up, closed, nobody, backend, cgroup: TestCgroup::create(), mesh }
+    }
+
+    /// Dials each of them once; the pid of who has.
+    pub fn dial(&self, addresses: &[SocketAddr]) -> u32 {
+        let dial = |address: &SocketAddr| {
+            let (ip, port) = (address.ip(), address.port());
+            format!("\ntry: dial('{ip}', {port}).close()\nexcept OSError: pass\n")
+        };
+        let body: String = addresses.iter().map(dial).collect();
+        self.python(&(body + "print(os.getpid())")).trim().parse().expect("a pid")
+    }
+
+    /// What a client of the workload prints.
+    pub fn python(&self, body: &str) -> String {
+        let mut python = self.cgroup.command("python3");
+        stdout(&python.args(["-SEc", &script(body)]).output().expect("python3 can be started"))
     }
 }

@@ -4,46 +4,39 @@
 
 use std::{
     io::{BufRead, BufReader},
-    net::SocketAddr,
+    ops::Deref,
     process::{ChildStdout, Command, Stdio},
 };
 
 use serde_json::Value;
 use tcproute_tests::{
     Loopback,
-    cgroup::TestCgroup,
     client::{script, stdout},
     is_root,
-    mesh::Mesh,
     process::Process,
-    server::Server,
+    routes::ThreeEnds,
     tcproute::{Daemon, binary},
     wait_for,
 };
 
-/// A route to a backend that answers, one to a closed port and one without endpoint.
 struct Setup {
-    up: SocketAddr,
-    closed: SocketAddr,
-    nobody: SocketAddr,
-    backend: Server,
-    cgroup: TestCgroup,
+    ends: ThreeEnds,
     daemon: Daemon,
-    _mesh: Mesh,
+}
+
+impl Deref for Setup {
+    type Target = ThreeEnds;
+
+    fn deref(&self) -> &ThreeEnds {
+        &self.ends
+    }
 }
 
 impl Setup {
     fn new() -> Self {
-        let net = Loopback::claim();
-        let [up, closed, nobody] = [1, 2, 3].map(|last| SocketAddr::from((net.ip(0, last), 5432)));
-        let backend = Server::start((net.ip(1, 1), 0), "backend");
-        let mut mesh = Mesh::new();
-        mesh.outbound("up", up).split("up", &[("x", 1)]).endpoint("up", "x", backend.address());
-        mesh.outbound("closed", closed).endpoint("closed", "x", (net.ip(1, 2), 1).into());
-        mesh.outbound("nobody", nobody);
-        let cgroup = TestCgroup::create();
-        let daemon = Daemon::start(&mesh.file(), &[("web", cgroup.path())]);
-        Self { up, closed, nobody, backend, cgroup, daemon, _mesh: mesh }
+        let ends = ThreeEnds::new(Loopback::claim());
+        let daemon = Daemon::start(&ends.mesh.file(), &[("web", ends.cgroup.path())]);
+        Self { ends, daemon }
     }
 
     /// `tcproute trace` that listens.
@@ -60,17 +53,6 @@ impl Setup {
 
     fn listeners(&self) -> u64 {
         self.daemon.metric("tcproute_trace_listeners")
-    }
-
-    fn dial(&self, addresses: &[SocketAddr]) -> u32 {
-        let dial = |address: &SocketAddr| {
-            let (ip, port) = (address.ip(), address.port());
-            format!("\ntry: dial('{ip}', {port}).close()\nexcept OSError: pass\n")
-        };
-        let body: String = addresses.iter().map(dial).collect();
-        let python =
-            self.cgroup.command("python3").args(["-SEc", &script(&(body + "print(os.getpid())"))]).output();
-        stdout(&python.unwrap()).trim().parse().unwrap()
     }
 }
 

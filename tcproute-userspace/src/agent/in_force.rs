@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use super::settle::{Routing, Step, Steps, Workload};
 use crate::{
     bpf::{Datapath, Missing, Options, pins::PinDirectory},
+    outcomes::Outcomes,
     plan::{
         Change, Counting, Demand, Edit, Inconsistent, Layout, LimitedMap, Limits, Memory, OverLimit, RefName,
         Retired, Staged, WorkloadId, WorkloadIds,
@@ -460,6 +461,11 @@ impl<'a> InForce<'a> {
     pub(super) fn workload(&self, number: u32) -> Option<(CgroupId, &Workload)> {
         let found = self.workloads.iter().find(|(_, workload)| workload.id.get() == number);
         found.map(|(&cgroup, workload)| (cgroup, workload))
+    }
+
+    /// What has come of a backendRef of a route; `None` if it is not counted.
+    pub(super) fn counted(&self, key: &RouteKey, name: &RefName) -> Result<Option<Outcomes>> {
+        self.layout.counted_at(key, name).map(|at| self.datapath.outcomes(at)).transpose()
     }
 
     /// What the maps have for a route.

@@ -130,7 +130,7 @@ impl Reading<'_> {
         let mut backends = Vec::with_capacity(names.len());
         let (since, before) = self.splits.since(&key);
         for (name, backend) in names.iter().zip(&route.destination.backends) {
-            let total = self.total(&key, name)?;
+            let total = self.in_force.counted(&key, name)?;
             backends.push(BackendOutcomes {
                 target: name.target.clone(),
                 weight: backend.weight.get(),
@@ -141,7 +141,7 @@ impl Reading<'_> {
         }
         let nobody = RefName::nobody();
         let unweighted = if backends.iter().all(|backend| backend.weight == 0) {
-            self.total(&key, &nobody)?.unwrap_or_default()
+            self.in_force.counted(&key, &nobody)?.unwrap_or_default()
         } else {
             Outcomes::default()
         };
@@ -160,11 +160,6 @@ impl Reading<'_> {
             unweighted_total: unweighted.chosen(),
             backends,
         })
-    }
-
-    fn total(&self, key: &RouteKey, name: &RefName) -> Result<Option<Outcomes>> {
-        let at = self.in_force.layout.counted_at(key, name);
-        at.map(|at| self.in_force.datapath.outcomes(at)).transpose()
     }
 }
 

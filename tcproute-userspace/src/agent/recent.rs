@@ -108,9 +108,7 @@ fn chosen(in_force: &InForce<'_>) -> Result<Chosen> {
             let key = key(workload.id.get(), route);
             let mut sum = 0;
             for name in RefName::of(&route.destination).iter().chain([&RefName::nobody()]) {
-                if let Some(at) = in_force.layout.counted_at(&key, name) {
-                    sum += in_force.datapath.outcomes(at)?.chosen();
-                }
+                sum += in_force.counted(&key, name)?.map_or(0, |counted| counted.chosen());
             }
             all.insert(key, sum);
         }

@@ -1,10 +1,7 @@
 //! How a collector is reached. Token and headers are read again for each batch, and the client is made anew from its
 //! files when one fails that they could be the reason of.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, header};
@@ -17,7 +14,7 @@ use tokio::time::timeout;
 use super::answer::Verdict;
 use crate::{
     credentials,
-    https::{ClientCertificate, Flags, HttpClient, Trust, Url},
+    https::{ClientCertificate, Flags, KeptClient, Trust, Url},
     sources::chain::Chain,
 };
 
@@ -29,9 +26,6 @@ const PATH: &str = "/v1/traces";
 
 /// So long a collector may take for a batch.
 const ANSWERING: Duration = Duration::from_secs(10);
-
-/// A client is not made anew more often.
-const OFTEN: Duration = Duration::from_secs(1);
 
 /// More is not read of an answer, in bytes.
 const MOST_OF_ANSWER: usize = 1 << 16;
@@ -53,7 +47,7 @@ pub struct InTheClear(Url);
 /// A collector, which is sent one batch at a time.
 pub(super) struct Collector {
     access: Access,
-    client: Option<(HttpClient<Full<Bytes>>, Instant)>,
+    client: KeptClient<Full<Bytes>>,
 }
 
 /// Where a collector is, as users write it.
@@ -103,38 +97,24 @@ impl Access {
 
 impl Collector {
     pub(super) const fn new(access: Access) -> Self {
-        Self { access, client: None }
+        Self { access, client: KeptClient::new() }
     }
 
     /// Sends a batch once.
     pub(super) async fn post(&mut self, body: Bytes) -> Verdict {
         let sent = timeout(ANSWERING, self.try_post(body)).await;
         let sent = sent.unwrap_or_else(|_| Err(format!("it has not answered within {ANSWERING:?}")));
-        let is_old = |(_, made): &(HttpClient<_>, Instant)| made.elapsed() >= OFTEN;
-        match sent {
-            Ok(verdict) => {
-                if matches!(verdict, Verdict::Refused { .. }) && self.client.as_ref().is_some_and(is_old) {
-                    self.client = None;
-                }
-                verdict
-            }
-            Err(why) => {
-                if self.client.as_ref().is_some_and(is_old) {
-                    self.client = None;
-                }
-                Verdict::Again { after: None, why }
-            }
+        if matches!(sent, Err(_) | Ok(Verdict::Refused { .. })) {
+            self.client.suspect();
         }
+        sent.unwrap_or_else(|why| Verdict::Again { after: None, why })
     }
 
     async fn try_post(&mut self, body: Bytes) -> Result<Verdict, String> {
         let mut request =
             Request::post(self.access.target()).body(Full::new(body)).map_err(|error| error.to_string())?;
         *request.headers_mut() = self.access.headers()?;
-        let client = match &self.client {
-            Some((client, _)) => client,
-            None => &self.client.insert((self.access.trust.client(&self.access.url)?, Instant::now())).0,
-        };
+        let client = self.client.get(&self.access.trust, &self.access.url)?;
         let response = client.request(request).await;
         let response = response.map_err(|error| format!("it cannot be reached: {}", Chain(&error)))?;
         let (head, body) = response.into_parts();

@@ -29,37 +29,32 @@ pub(crate) struct OfConnections {
     cpu: Figure,
 }
 
+macro_rules! of_connections {
+    ($threads:literal, $by:literal) => {
+        OfConnections {
+            rate: compared(concat!("connectionsPerSecond", $threads), concat!("conn/s, ", $by), 0),
+            connect: [
+                compared(concat!("connectP50Micros", $threads), "connect() p50, µs", 1),
+                compared(concat!("connectP99Micros", $threads), "p99, µs", 1),
+                compared(concat!("connectP999Micros", $threads), "p99.9, µs", 1),
+            ],
+            first_byte: [
+                compared(concat!("firstByteP50Micros", $threads), "first byte p50, µs", 1),
+                compared(concat!("firstByteP99Micros", $threads), "p99, µs", 1),
+                compared(concat!("firstByteP999Micros", $threads), "p99.9, µs", 1),
+            ],
+            cpu: compared(
+                concat!("cpuMicrosPerConnection", $threads),
+                concat!("a connection, ", $by, ", µs"),
+                1,
+            ),
+        }
+    };
+}
+
 /// By one thread, and by four.
-pub(crate) const CONNECTIONS: [OfConnections; 2] = [
-    OfConnections {
-        rate: compared("connectionsPerSecond1", "conn/s, 1 thread", 0),
-        connect: [
-            compared("connectP50Micros1", "connect() p50, µs", 1),
-            compared("connectP99Micros1", "p99, µs", 1),
-            compared("connectP999Micros1", "p99.9, µs", 1),
-        ],
-        first_byte: [
-            compared("firstByteP50Micros1", "first byte p50, µs", 1),
-            compared("firstByteP99Micros1", "p99, µs", 1),
-            compared("firstByteP999Micros1", "p99.9, µs", 1),
-        ],
-        cpu: compared("cpuMicrosPerConnection1", "a connection, 1 thread, µs", 1),
-    },
-    OfConnections {
-        rate: compared("connectionsPerSecond4", "conn/s, 4 threads", 0),
-        connect: [
-            compared("connectP50Micros4", "connect() p50, µs", 1),
-            compared("connectP99Micros4", "p99, µs", 1),
-            compared("connectP999Micros4", "p99.9, µs", 1),
-        ],
-        first_byte: [
-            compared("firstByteP50Micros4", "first byte p50, µs", 1),
-            compared("firstByteP99Micros4", "p99, µs", 1),
-            compared("firstByteP999Micros4", "p99.9, µs", 1),
-        ],
-        cpu: compared("cpuMicrosPerConnection4", "a connection, 4 threads, µs", 1),
-    },
-];
+pub(crate) const CONNECTIONS: [OfConnections; 2] =
+    [of_connections!(1, "1 thread"), of_connections!(4, "4 threads")];
 
 const REQUEST: [Figure; 3] = [
     compared("requestP50Micros", "request p50, µs", 1),

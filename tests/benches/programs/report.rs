@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, ensure};
 use nix::sys::utsname::uname;
 use serde::Serialize;
+use tcproute_tests::bench::statistics::{Spread, median};
 
 use crate::{
     Options,
@@ -37,28 +38,6 @@ struct Figures {
     net: Spread,
 }
 
-/// Of the rounds.
-#[derive(Clone, Copy, Serialize)]
-struct Spread {
-    least: f64,
-    median: f64,
-    greatest: f64,
-}
-
-impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
-        let mut values: Vec<f64> = values.collect();
-        values.sort_unstable_by(f64::total_cmp);
-        let (least, greatest) = (*values.first()?, *values.last()?);
-        Some(Self { least, median: values[values.len() / 2], greatest })
-    }
-
-    fn less(self, other: f64) -> Self {
-        let Self { least, median, greatest } = self;
-        Self { least: least - other, median: median - other, greatest: greatest - other }
-    }
-}
-
 impl Report {
     /// Of what was measured. The programs of IPv6 have no empty one beside them, so what measuring costs is that of all
     /// cases.
@@ -67,16 +46,18 @@ impl Report {
         options: &Options,
         sizes: BTreeMap<String, Size>,
     ) -> Result<Self> {
-        let all = costs.iter().flat_map(|(_, costs)| costs.empty());
-        let measuring = Spread::of(all.map(|cost| cost.gross)).context("the empty program has not run")?;
+        let all: Vec<f64> =
+            costs.iter().flat_map(|(_, costs)| costs.empty()).map(|cost| cost.gross).collect();
+        ensure!(!all.is_empty(), "the empty program has not run");
+        let measuring = Spread::of(&all);
         let figures = |costs: &[Cost]| {
-            let gross = Spread::of(costs.iter().map(|cost| cost.gross))?;
-            let runs = Spread::of(costs.iter().map(|cost| cost.runs))?.median;
-            Some(Figures { runs, net: gross.less(measuring.median) })
+            let of = |figure: fn(&Cost) -> f64| costs.iter().map(figure).collect::<Vec<_>>();
+            let net: Vec<f64> = of(|cost| cost.gross).iter().map(|gross| gross - measuring.median).collect();
+            Figures { runs: median(&of(|cost| cost.runs)), net: Spread::of(&net) }
         };
         let case = |(name, costs): &(&'static str, Costs)| {
             let programs = costs.0.iter().filter(|(program, _)| *program != EMPTY);
-            let programs = programs.filter_map(|(program, costs)| Some((program.clone(), figures(costs)?)));
+            let programs = programs.map(|(program, costs)| (program.clone(), figures(costs)));
             ((*name).to_owned(), programs.collect())
         };
         Ok(Self {

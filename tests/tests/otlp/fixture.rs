@@ -1,40 +1,33 @@
 //! A workload that dials what answers, what is closed, and what has no endpoint.
 
-use std::{net::SocketAddr, process::Command};
+use std::{net::SocketAddr, ops::Deref, process::Command};
 
 use serde_json::Value;
 use tcproute_tests::{
     Loopback,
-    cgroup::TestCgroup,
-    client::{script, stdout},
-    mesh::Mesh,
-    server::Server,
+    routes::ThreeEnds,
     tcproute::{Daemon, binary},
     wait_for,
 };
 
 pub(crate) struct Setup {
-    pub(crate) up: SocketAddr,
-    pub(crate) closed: SocketAddr,
-    pub(crate) nobody: SocketAddr,
-    pub(crate) backend: Server,
+    ends: ThreeEnds,
     /// Where a collector may listen.
     pub(crate) collector: SocketAddr,
-    cgroup: TestCgroup,
-    mesh: Mesh,
+}
+
+impl Deref for Setup {
+    type Target = ThreeEnds;
+
+    fn deref(&self) -> &ThreeEnds {
+        &self.ends
+    }
 }
 
 impl Setup {
     pub(crate) fn new() -> Self {
         let net = Loopback::claim();
-        let [up, closed, nobody] = [1, 2, 3].map(|last| SocketAddr::from((net.ip(0, last), 5432)));
-        let backend = Server::start((net.ip(1, 1), 0), "backend");
-        let mut mesh = Mesh::new();
-        mesh.outbound("up", up).split("up", &[("x", 1)]).endpoint("up", "x", backend.address());
-        mesh.outbound("closed", closed).endpoint("closed", "x", (net.ip(1, 2), 1).into());
-        mesh.outbound("nobody", nobody);
-        let collector = (net.ip(9, 1), 4318).into();
-        Self { up, closed, nobody, backend, collector, cgroup: TestCgroup::create(), mesh }
+        Self { ends: ThreeEnds::new(net), collector: (net.ip(9, 1), 4318).into() }
     }
 
     /// One that tells of connections at this URL.
@@ -59,26 +52,12 @@ impl Setup {
         format!("http://{}", self.collector)
     }
 
-    /// Each of them once; the pid of who has dialled.
-    pub(crate) fn dial(&self, addresses: &[SocketAddr]) -> u32 {
-        let dial = |address: &SocketAddr| {
-            let (ip, port) = (address.ip(), address.port());
-            format!("\ntry: dial('{ip}', {port}).close()\nexcept OSError: pass\n")
-        };
-        let body: String = addresses.iter().map(dial).collect();
-        self.python(&(body + "print(os.getpid())")).trim().parse().unwrap()
-    }
-
     /// What has no endpoint, so often.
     pub(crate) fn dial_nobody(&self, times: u32) {
         let (ip, port) = (self.nobody.ip(), self.nobody.port());
         self.python(&format!(
             "\ns = socket.socket()\nfor _ in range({times}): s.connect_ex(('{ip}', {port}))\n"
         ));
-    }
-
-    fn python(&self, body: &str) -> String {
-        stdout(&self.cgroup.command("python3").args(["-SEc", &script(body)]).output().unwrap())
     }
 }
 

@@ -1,10 +1,7 @@
 //! How a control plane is reached. Credentials and authorities may change while the agent runs: the token is read again
 //! for each poll, and the client is made anew from its files whenever one fails that they could be the reason of.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, StatusCode, header};
@@ -19,7 +16,7 @@ use super::{
 };
 use crate::{
     credentials,
-    https::{ClientCertificate, Flags, HttpClient, Trust, Url},
+    https::{ClientCertificate, Flags, KeptClient, Trust, Url},
 };
 
 /// How a control plane is reached.
@@ -43,16 +40,13 @@ const ANSWERING: Duration = Duration::from_secs(10);
 /// So long an answer may take as a whole.
 const WHOLE: Duration = Duration::from_mins(1);
 
-/// A client is not made anew more often.
-const OFTEN: Duration = Duration::from_secs(1);
-
 /// More is not read of what went wrong, in bytes.
 const MOST_OF_ERROR: usize = 1 << 16;
 
 /// A control plane, asked by one request at a time, so that one connection is all it has with us.
 pub(super) struct Server {
     access: Access,
-    client: Option<(HttpClient<Empty<Bytes>>, Instant)>,
+    client: KeptClient<Empty<Bytes>>,
     token: Option<HeaderValue>,
 }
 
@@ -90,7 +84,7 @@ pub fn url(text: &str) -> Result<Url, String> {
 
 impl Server {
     pub(super) const fn new(access: Access) -> Self {
-        Self { access, client: None, token: None }
+        Self { access, client: KeptClient::new(), token: None }
     }
 
     /// Takes the token that is to be sent from now on.
@@ -103,9 +97,8 @@ impl Server {
     pub(super) async fn get(&mut self, path: &str, most: usize) -> Result<Bytes, Failure> {
         let answer = timeout(WHOLE, self.try_get(path, most)).await;
         let answer = answer.unwrap_or(Err(Failure::Silent(WHOLE)));
-        let is_old = |(_, made): &(HttpClient<_>, Instant)| made.elapsed() >= OFTEN;
-        if answer.as_ref().is_err_and(Failure::is_of_client) && self.client.as_ref().is_some_and(is_old) {
-            self.client = None;
+        if answer.as_ref().is_err_and(Failure::is_of_client) {
+            self.client.suspect();
         }
         answer
     }
@@ -119,13 +112,7 @@ impl Server {
         }
         let request =
             request.body(Empty::new()).map_err(|error| Failure::Configuration(error.to_string()))?;
-        let client = match &self.client {
-            Some((client, _)) => client,
-            None => {
-                let new = self.access.trust.client(&self.access.url).map_err(Failure::Configuration)?;
-                &self.client.insert((new, Instant::now())).0
-            }
-        };
+        let client = self.client.get(&self.access.trust, &self.access.url).map_err(Failure::Configuration)?;
         let response = timeout(ANSWERING, client.request(request)).await;
         let response = response.map_err(|_| Failure::Silent(ANSWERING))?;
         let response = response.map_err(|error| Failure::Connection(Chain(&error).to_string()))?;
