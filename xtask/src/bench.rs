@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: provides what the benchmarks need, and runs them.
 
+mod compare;
+
 use std::{
     fs,
     path::{self, PathBuf},
@@ -9,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
+use self::compare::Figures;
 use crate::{
     command, envoy,
     go_programs::KUBERNETES,
@@ -56,6 +59,9 @@ pub(crate) struct Options {
     /// latest or the path of a kernel image
     #[arg(long, value_name = "KERNEL")]
     kernel: Option<Source>,
+    /// Of `programs`: the JSON of an earlier run; what has moved since then beyond noise is told
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
     /// Of `control-plane`: Dataplanes
     #[arg(long)]
     dataplanes: Option<u32>,
@@ -169,6 +175,17 @@ fn with_extent<'a>(bench: &'a mut Command, options: &Options) -> &'a mut Command
 }
 
 fn programs(options: &Options) -> Result<()> {
+    // Before the run, which may write the same file.
+    let before = options.compare.as_deref().map(Figures::read).transpose()?;
+    let path = measure_programs(options)?;
+    if let Some(before) = before {
+        print!("\n{}", Figures::read(&path)?.moved_since(&before)?);
+    }
+    Ok(())
+}
+
+/// Answers where the figures are.
+fn measure_programs(options: &Options) -> Result<PathBuf> {
     let mut arguments = Vec::new();
     let numbers = [
         ("--rounds", options.rounds),
@@ -179,8 +196,10 @@ fn programs(options: &Options) -> Result<()> {
         arguments.extend(value.map(|value| format!("{option}={value}")));
     }
     let Some(kernel) = &options.kernel else {
-        arguments.push(format!("--json={}", figures("programs.json")?.display()));
-        return command::run(on_the_kernel("programs")?.args(&arguments));
+        let path = figures("programs.json")?;
+        arguments.push(format!("--json={}", path.display()));
+        command::run(on_the_kernel("programs")?.args(&arguments))?;
+        return Ok(path);
     };
     // Where nothing takes time but instructions, all rounds are alike.
     arguments.extend(options.rounds.is_none().then(|| "--rounds=3".to_owned()));
@@ -200,7 +219,8 @@ fn programs(options: &Options) -> Result<()> {
     })?;
     let json = json.context("the benchmark has told no figures")?;
     let path = figures(&format!("programs-{}.json", kernel.series))?;
-    fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(&path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 fn scale(options: &Options) -> Result<()> {
