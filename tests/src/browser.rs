@@ -54,6 +54,8 @@ impl Browser {
         shell.args(["--disable-extensions", "--force-device-scale-factor=1"]);
         shell.arg(format!("--window-size={width},{height}"));
         shell.arg(format!("--user-data-dir={}", home.path().display())).env("HOME", home.path());
+        // It leaves files there when it is killed.
+        shell.env("TMPDIR", home.path());
         let mut child =
             shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Chromium can be started");
         let input = child.stdin.take().expect("it is piped");
