@@ -7,11 +7,11 @@
 pub struct LayoutVersion {
     /// Of `routes` and all that they lead to, and of `outcomes`, `carried` and `backend_refs`.
     pub tables: u32,
-    /// Of `connections`, `overflow`, `shares`, `workloads`, `namespaces` and `counters`.
+    /// Of `connections`, `overflow`, `shares`, `workloads`, `namespaces`, `namespace_places` and `counters`.
     pub states: u32,
 }
 
 impl LayoutVersion {
     /// Of this build.
-    pub const CURRENT: Self = Self { tables: 5, states: 4 };
+    pub const CURRENT: Self = Self { tables: 5, states: 5 };
 }

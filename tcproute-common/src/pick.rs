@@ -34,16 +34,18 @@ impl Slot {
     }
 }
 
-/// Another number than the draw, for a choice that must not hang together with one by the draw itself. A draw takes as
-/// long as thirty multiplications; cookies of sockets differ, which is all that is asked of them.
+/// By how much the state of a sequence of draws rises with each: 2^64 by the golden ratio, so that it comes back last.
+pub const DRAW_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Two numbers that have nothing to do with each other, each even over all of `u32`, for a state of the sequence.
 ///
-/// (The mixing of `SplitMix64`: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014.)
+/// (`SplitMix64`: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014.)
 #[inline(always)]
-pub const fn another(draw: u32, cookie: u64) -> u32 {
-    let mut mixed = ((draw as u64) << 32) ^ cookie.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+pub const fn drawn(state: u64) -> [u32; 2] {
+    let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed >> 32) as u32
+    mixed ^= mixed >> 31;
+    [(mixed >> 32) as u32, mixed as u32]
 }
 
 #[cfg(test)]
@@ -84,20 +86,33 @@ mod tests {
         }
     }
 
-    /// As a client's sockets have it: cookies one after the other. Chi-square of 8 slots by 8 of another number, at
-    /// p = 1e-6 with 63 degrees of freedom.
+    /// As the programs have it: the state of a processor's sequence, with the cookie of a socket, one after the other.
+    /// Chi-square of 8 slots by 8 of the other number, at p = 1e-6 with 63 degrees of freedom; of the socket that tries
+    /// again and again, too.
     #[test]
-    fn another_number_does_not_hang_together_with_its_draw() {
-        let mut pairs = [[0_u32; 8]; 8];
-        let mut state = 1_u32;
-        for cookie in 1..=64_000 {
-            // As far from a random draw as one can be that is even.
-            state = state.wrapping_add(0x9e37_79b9);
-            pairs[scale(state, 8) as usize][scale(another(state, cookie), 8) as usize] += 1;
+    fn two_numbers_of_a_draw_are_even_and_do_not_hang_together() {
+        for cookies in [1, 0] {
+            let mut pairs = [[0_u32; 8]; 8];
+            let mut state = 0_u64;
+            for number in 1..=64_000 {
+                state = state.wrapping_add(DRAW_STEP);
+                let [one, other] = drawn(state ^ (0x4321 + number * cookies));
+                pairs[scale(one, 8) as usize][scale(other, 8) as usize] += 1;
+            }
+            let statistic: f64 =
+                pairs.as_flattened().iter().map(|&pair| (f64::from(pair) - 1000.0).powi(2) / 1000.0).sum();
+            assert!(statistic < 131.0, "{statistic}: {pairs:?}");
         }
-        let statistic: f64 =
-            pairs.as_flattened().iter().map(|&pair| (f64::from(pair) - 1000.0).powi(2) / 1000.0).sum();
-        assert!(statistic < 131.0, "{statistic}: {pairs:?}");
+    }
+
+    /// The reference's first numbers, from its seed 1234567.
+    #[test]
+    fn draws_are_those_of_splitmix() {
+        let drawn = [1, 2, 3].map(|step| {
+            let [high, low] = drawn(1_234_567_u64.wrapping_add(DRAW_STEP.wrapping_mul(step)));
+            u64::from(high) << 32 | u64::from(low)
+        });
+        assert_eq!(drawn, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 
     #[test]

@@ -16,6 +16,21 @@ pub struct RouteKey {
 
 crate::shared!(RouteKey, 24);
 
+impl RouteKey {
+    /// What the seal of its route is made of, besides that route.
+    #[inline(always)]
+    pub const fn seal(&self) -> u32 {
+        let [a, b, c, d] = self.dialled.address.words();
+        // Below 2^31, so that they fit into the instruction.
+        a.wrapping_mul(0x1e37_79b9)
+            .wrapping_add(b.wrapping_mul(0x3f58_476d))
+            .wrapping_add(c.wrapping_mul(0x14d0_49bb))
+            .wrapping_add(d.wrapping_mul(0x56e8_feb9))
+            .wrapping_add(self.dialled.port.wrapping_mul(0x2076_1d65))
+            .wrapping_add(self.workload.wrapping_mul(0x6703_7ed1))
+    }
+}
+
 /// A run of entries in the map `backends`. An empty run refuses.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +72,12 @@ impl SealedRoute {
     #[inline(always)]
     pub const fn new(key: &RouteKey, value: RouteValue) -> Self {
         let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = value;
-        Self { first_backend, backend_count, first_turn, turn_count, cursor, seal: seal(key, &value) }
+        Self { first_backend, backend_count, first_turn, turn_count, cursor, seal: seal(key.seal(), &value) }
     }
 
-    /// What it is for this key; `None` if it is another's, or torn.
+    /// What it is for the key with this seal; `None` if it is another's, or torn.
     #[inline(always)]
-    pub const fn open(&self, key: &RouteKey) -> Option<RouteValue> {
+    pub const fn open(&self, key: u32) -> Option<RouteValue> {
         let Self { first_backend, backend_count, first_turn, turn_count, cursor, seal: own } = *self;
         let value = RouteValue { first_backend, backend_count, first_turn, turn_count, cursor };
         if own == seal(key, &value) { Some(value) } else { None }
@@ -72,17 +87,10 @@ impl SealedRoute {
 /// A sum of products with odd numbers that have nothing to do with each other: a word that differs always changes it,
 /// and two states that are mixed pass for one in 2^32 times.
 #[inline(always)]
-const fn seal(key: &RouteKey, value: &RouteValue) -> u32 {
-    let [a, b, c, d] = key.dialled.address.words();
+const fn seal(key: u32, value: &RouteValue) -> u32 {
     let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = *value;
-    // Below 2^31, so that they fit into the instruction.
-    a.wrapping_mul(0x1e37_79b9)
-        .wrapping_add(b.wrapping_mul(0x3f58_476d))
-        .wrapping_add(c.wrapping_mul(0x14d0_49bb))
-        .wrapping_add(d.wrapping_mul(0x56e8_feb9))
-        .wrapping_add(key.dialled.port.wrapping_mul(0x2076_1d65))
-        .wrapping_add(key.workload.wrapping_mul(0x6703_7ed1))
-        .wrapping_add(first_backend.wrapping_mul(0x0ebc_6af1))
+    // Below 2^31, as those of the key.
+    key.wrapping_add(first_backend.wrapping_mul(0x0ebc_6af1))
         .wrapping_add(backend_count.wrapping_mul(0x5899_65cd))
         .wrapping_add(first_turn.wrapping_mul(0x1d8e_4e27))
         .wrapping_add(turn_count.wrapping_mul(0x6b44_accb))
@@ -155,11 +163,11 @@ mod tests {
             prop_assume!(words[place] != other);
             let (key, value) = route(words);
             let sealed = SealedRoute::new(&key, value);
-            prop_assert_eq!(sealed.open(&key), Some(value));
+            prop_assert_eq!(sealed.open(key.seal()), Some(value));
             let mut words = words;
             words[place] = other;
             let (key, value) = route(words);
-            prop_assert_eq!(SealedRoute { seal: sealed.seal, ..SealedRoute::new(&key, value) }.open(&key), None);
+            prop_assert_eq!(SealedRoute { seal: sealed.seal, ..SealedRoute::new(&key, value) }.open(key.seal()), None);
         }
     }
 }

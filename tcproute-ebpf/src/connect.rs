@@ -11,12 +11,13 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use tcproute_common::{
     AddressFilter, Backend, ConnectionState, Counter, Cursor, EventKind, RouteKey, RouteValue, Slot,
-    SocketAddress, another, scale,
+    SocketAddress, scale,
 };
 
 use crate::{
     connection::{self, Place},
-    context::{ALLOW, ConnectContext, DENY, draw, set_refused},
+    context::{ALLOW, ConnectContext, DENY, set_refused},
+    draw::draw,
     maps::{BACKENDS, CURSORS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, TURNS, WORKLOADS, count},
     outcomes,
     sidecar::{self, Marked, Passage},
@@ -38,15 +39,23 @@ enum Denied {
     Internal,
 }
 
+/// Where a connection is to go.
+struct Choice {
+    endpoint: &'static SocketAddress,
+    /// Index of the backend in the map `outcomes`.
+    outcomes: u32,
+}
+
 #[inline(always)]
 pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     sidecar::unmark(ctx);
     let identity = WORKLOADS.get_ptr_mut();
-    let mut dialled = ctx.address();
-    if dialled.address.is_unspecified() {
-        dialled.address = ctx.meant_by(&dialled.address);
+    // The workload comes once it is needed: it is not in the caches, either.
+    let mut key = RouteKey { dialled: ctx.address(), workload: 0 };
+    if key.dialled.address.is_unspecified() {
+        key.dialled.address = ctx.meant_by(&key.dialled.address);
     }
-    let (word, bit) = AddressFilter::place(&dialled);
+    let (word, bit) = AddressFilter::place(&key.dialled);
     // SAFETY: the kernel allocates the value when it attaches the program and frees it after detaching;
     // `place` answers an index within the filter.
     if unsafe { ptr::read_volatile((&raw const (*identity).filter.0).cast::<u64>().add(word)) } & bit == 0 {
@@ -61,8 +70,8 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     }
     let Some(place) = Place::of(ctx.cookie()) else { return ALLOW };
     // SAFETY: as above.
-    let workload = unsafe { (*identity).workload };
-    let route = route(&RouteKey { dialled, workload });
+    key.workload = unsafe { (*identity).workload };
+    let route = route(&key);
     // SAFETY: as above.
     let traced = unsafe { ptr::read_volatile(&raw const (*identity).traced) } != 0;
     let choice = match route {
@@ -70,21 +79,16 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
         Ok(route) => choose(&route, place.cookie),
         Err(denied) => Err(denied),
     };
-    let mut state = ConnectionState { dialled, chosen: SocketAddress::NOWHERE, outcomes: 0, started: 0 };
     let denied = match choice {
-        Ok((backend, chosen)) => {
-            state.chosen = *chosen;
-            state.outcomes = backend.outcomes;
-            match send(ctx, passage, workload, &place, &state, traced) {
-                Ok(()) => return ALLOW,
-                Err(denied) => denied,
-            }
-        }
+        Ok(choice) => match send(ctx, passage, &key, &place, &choice, traced) {
+            Ok(()) => return ALLOW,
+            Err(denied) => denied,
+        },
         Err(denied) => denied,
     };
-    let (counter, kind) = match denied {
+    let (counter, kind, outcomes) = match denied {
         // Nothing is forgotten, as for those with which no route has to do.
-        Denied::Left(counter, kind) => (counter, kind),
+        Denied::Left(counter, kind) => (counter, kind, 0),
         Denied::NoRoute => {
             connection::forget(ctx);
             return ALLOW;
@@ -96,20 +100,24 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
         }
         Denied::NoEndpoint { outcomes } => {
             connection::forget(ctx);
-            state.outcomes = outcomes;
-            (Counter::Refused, EventKind::NoEndpoint)
+            (Counter::Refused, EventKind::NoEndpoint, outcomes)
         }
     };
     count(counter);
     if traced {
-        trace::decided(ctx.cookie(), workload, kind, &state);
+        let state =
+            ConnectionState { dialled: key.dialled, chosen: SocketAddress::NOWHERE, outcomes, started: 0 };
+        trace::decided(ctx.cookie(), key.workload, kind, &state);
     }
     if counter as u32 != Counter::Refused as u32 {
         return ALLOW;
     }
     debug!(
         ctx,
-        "workload {}: {:i} port {} is refused: no endpoint", workload, dialled.address.bytes, dialled.port
+        "workload {}: {:i} port {} is refused: no endpoint",
+        key.workload,
+        key.dialled.address.bytes,
+        key.dialled.port
     );
     if HAS_SET_RETVAL.load() != 0 {
         set_refused();
@@ -122,14 +130,15 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
 fn send(
     ctx: &ConnectContext,
     passage: Passage,
-    workload: u32,
+    key: &RouteKey,
     place: &Place,
-    state: &ConnectionState,
+    choice: &Choice,
     traced: bool,
 ) -> Result<(), Denied> {
-    let (dialled, chosen) = (&state.dialled, &state.chosen);
+    let RouteKey { dialled, workload } = key;
+    let Choice { endpoint, outcomes } = *choice;
     // Where it cannot get to it would fail, or worse: hang. Where it was dialled a proxy may listen.
-    if !ctx.reaches(chosen) {
+    if !ctx.reaches(endpoint) {
         return Err(Denied::Left(Counter::SourceBound, EventKind::SourceBound));
     }
     let marked = if passage == Passage::Past { sidecar::mark(ctx) } else { Marked::Unneeded };
@@ -137,13 +146,15 @@ fn send(
         return Err(Denied::Left(Counter::MarkTaken, EventKind::MarkTaken));
     }
     let marked = marked == Marked::Ours;
-    if !ctx.set_address(chosen) {
+    // The loader writes endpoints only where no route points to: each look finds the same.
+    if !ctx.set_address(endpoint) {
         if marked {
             sidecar::take_back(ctx);
         }
         return Err(Denied::Internal);
     }
-    if !connection::remember(ctx, workload, place, state, traced, marked) && marked {
+    let state = ConnectionState { dialled: *dialled, chosen: *endpoint, outcomes, started: 0 };
+    if !connection::remember(ctx, *workload, place, &state, traced, marked) && marked {
         // Nobody would take the mark off again.
         sidecar::take_back(ctx);
         ctx.set_address(dialled);
@@ -151,17 +162,17 @@ fn send(
     }
     // After what the socket's attempt before has come to.
     if traced {
-        trace::decided(place.cookie, workload, EventKind::Routed, state);
+        trace::decided(place.cookie, *workload, EventKind::Routed, &state);
     }
     count(Counter::Routed);
     debug!(
         ctx,
         "workload {}: {:i} port {} goes to {:i} port {}",
-        workload,
+        *workload,
         dialled.address.bytes,
         dialled.port,
-        chosen.address.bytes,
-        chosen.port
+        endpoint.address.bytes,
+        endpoint.port
     );
     Ok(())
 }
@@ -173,8 +184,10 @@ fn send(
 #[inline(always)]
 fn route(key: &RouteKey) -> Result<RouteValue, Denied> {
     let mut found = MaybeUninit::uninit();
-    if read_route(key, &mut found) != FOUND {
-        match read_route_again(key, &mut found) {
+    // Before the look-up: what is known of the key by the family of addresses is known here.
+    let seal = key.seal();
+    if read_route(key, seal, &mut found) != FOUND {
+        match read_route_again(key, seal, &mut found) {
             FOUND => {}
             MISSING => return Err(Denied::NoRoute),
             _ => return Err(Denied::Internal),
@@ -189,64 +202,55 @@ const MISSING: u32 = 2;
 const OTHER: u32 = 3;
 
 #[inline(always)]
-fn read_route(key: &RouteKey, found: &mut MaybeUninit<RouteValue>) -> u32 {
+fn read_route(key: &RouteKey, seal: u32, found: &mut MaybeUninit<RouteValue>) -> u32 {
     let Some(value) = ROUTES.get_ptr(key) else { return MISSING };
     // SAFETY: the memory stays readable while this program runs. Volatile, so that it is read once.
-    let Some(value) = unsafe { ptr::read_volatile(value) }.open(key) else { return OTHER };
+    let Some(value) = unsafe { ptr::read_volatile(value) }.open(seal) else { return OTHER };
     found.write(value);
     FOUND
 }
 
 /// A function of its own, since it is seldom called and the program would become large.
 #[inline(never)]
-fn read_route_again(key: &RouteKey, found: &mut MaybeUninit<RouteValue>) -> u32 {
-    match read_route(key, found) {
-        OTHER => read_route(key, found),
+fn read_route_again(key: &RouteKey, seal: u32, found: &mut MaybeUninit<RouteValue>) -> u32 {
+    match read_route(key, seal, found) {
+        OTHER => read_route(key, seal, found),
         read => read,
     }
 }
 
 /// First the backendRef by weight, then one of its endpoints evenly: never one flattened list.
 #[inline(always)]
-fn choose(route: &RouteValue, cookie: u64) -> Result<(&'static Backend, &'static SocketAddress), Denied> {
-    let (backend, drawn) = choose_backend(route)?;
+fn choose(route: &RouteValue, cookie: u64) -> Result<Choice, Denied> {
+    let [of_backend, of_endpoint] = draw(cookie);
+    let backend = choose_backend(route, of_backend)?;
     let (first, count) = (backend.first_endpoint, backend.endpoint_count);
-    let offset = match (count, drawn) {
-        (0, _) => {
-            outcomes::without_endpoint(backend.outcomes);
-            return Err(Denied::NoEndpoint { outcomes: backend.outcomes });
-        }
-        (1, _) => 0,
-        (_, None) => scale(draw(), count),
-        (_, Some(drawn)) => scale(another(drawn, cookie), count),
-    };
-    let endpoint = ENDPOINTS.get(first + offset).ok_or(Denied::Internal)?;
-    Ok((backend, endpoint))
+    if count == 0 {
+        outcomes::without_endpoint(backend.outcomes);
+        return Err(Denied::NoEndpoint { outcomes: backend.outcomes });
+    }
+    let endpoint = ENDPOINTS.get(first + scale(of_endpoint, count)).ok_or(Denied::Internal)?;
+    Ok(Choice { endpoint, outcomes: backend.outcomes })
 }
 
-/// And what was drawn for it, if anything was.
 #[inline(always)]
-fn choose_backend(route: &RouteValue) -> Result<(&'static Backend, Option<u32>), Denied> {
+fn choose_backend(route: &RouteValue, drawn: u32) -> Result<&'static Backend, Denied> {
     let RouteValue { first_backend, backend_count, first_turn, turn_count, cursor } = *route;
     if backend_count == 0 {
         return Err(Denied::NoEndpoint { outcomes: 0 });
     }
-    let (offset, drawn) = if backend_count == 1 {
-        (0, None)
-    } else if turn_count > 0 {
+    let offset = if turn_count > 0 {
         let cursor = CURSORS.get_ptr_mut(cursor).ok_or(Denied::Internal)?;
-        let turn = TURNS.get(first_turn + take_turn(cursor, turn_count)).ok_or(Denied::Internal)?;
-        (*turn, None)
+        *TURNS.get(first_turn + take_turn(cursor, turn_count)).ok_or(Denied::Internal)?
     } else {
-        let drawn = draw();
         let slot = Slot::of(drawn, backend_count);
         let own = BACKENDS.get(first_backend + slot.index).ok_or(Denied::Internal)?;
         if slot.picks_own(own.threshold) {
-            return Ok((own, Some(drawn)));
+            return Ok(own);
         }
-        (own.alias, Some(drawn))
+        own.alias
     };
-    Ok((BACKENDS.get(first_backend + offset).ok_or(Denied::Internal)?, drawn))
+    BACKENDS.get(first_backend + offset).ok_or(Denied::Internal)
 }
 
 /// The next turn of a round of `count`. No two connections get the same, on whatever CPUs they are.

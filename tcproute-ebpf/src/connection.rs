@@ -171,7 +171,9 @@ fn owner(place: *mut Kept) -> u64 {
 /// Writes the state of a new attempt where the socket keeps its states.
 #[inline(always)]
 fn keep(kept: *mut Kept, cookie: u64, state: &ConnectionState, traced: bool, marked: bool) {
-    outcomes::settle(kept);
+    if outcomes::phase(kept) != Phase::Over as u8 {
+        outcomes::settle(kept);
+    }
     // SAFETY: a map value that is this socket's. A place has this cookie already.
     unsafe { ptr::write_volatile(&raw mut (*kept).cookie, cookie) };
     // SAFETY: a map value that is this socket's, and the socket is locked during connect().

@@ -8,7 +8,7 @@ use aya_ebpf::{
     EbpfContext,
     bindings::{BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock, bpf_sock_addr, bpf_sock_ops},
     helpers::generated::{
-        bpf_get_netns_cookie, bpf_get_prandom_u32, bpf_get_socket_cookie, bpf_set_retval, bpf_setsockopt,
+        bpf_get_current_uid_gid, bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_set_retval, bpf_setsockopt,
         bpf_skc_to_mptcp_sock, bpf_skc_to_tcp_sock, bpf_sock_ops_cb_flags_set,
     },
     programs::{SockAddrContext, SockOpsContext},
@@ -16,7 +16,7 @@ use aya_ebpf::{
 use tcproute_common::{Address, SocketAddress, Source};
 
 use crate::{
-    maps::{HAS_MPTCP_SOCK, INUM_OFFSET, NET_OFFSET, SOCKET_ERROR_OFFSET},
+    maps::{HAS_MPTCP_SOCK, INUM_OFFSET, NET_OFFSET, SOCKET_ERROR_OFFSET, SOCKET_USER_OFFSET},
     outcomes::{End, UNKNOWN},
 };
 
@@ -138,6 +138,11 @@ impl ConnectContext {
     /// Whether the socket can get to an endpoint from what it is bound to.
     #[inline(always)]
     pub(crate) fn reaches(&self, endpoint: &SocketAddress) -> bool {
+        // Most sockets are bound to nothing.
+        let Source { address, device } = self.source();
+        if device == 0 && address.is_unspecified() {
+            return true;
+        }
         match self.family {
             Family::V4 => reaches_from_v4(self.bpf_sock(), endpoint),
             Family::V6 => reaches_from_v6(self.bpf_sock(), endpoint),
@@ -174,6 +179,24 @@ impl ConnectContext {
     pub(crate) fn mark(&self) -> u32 {
         // SAFETY: the kernel's view of a valid socket; the field is readable.
         unsafe { ptr::read_volatile(&raw const (*self.bpf_sock()).mark) }
+    }
+
+    /// Whose connection it is, as the host numbers users: who made the socket, by whom the rules of a sidecar go, too.
+    /// Where the kernel does not tell, it is the user that dials.
+    #[inline(always)]
+    pub(crate) fn user(&self) -> u32 {
+        let offset = SOCKET_USER_OFFSET.load();
+        if offset != 0 {
+            // SAFETY: the helper takes any socket and answers null for one that is none of TCP.
+            let socket = unsafe { bpf_skc_to_tcp_sock(self.socket()) };
+            if !socket.is_null() {
+                // SAFETY: `struct tcp_sock` begins with the `struct sock`, in which `sk_uid`, a number, stands there: the
+                // verifier compares it with the kernel's BTF.
+                return unsafe { ptr::read_volatile(socket.byte_add(offset as usize).cast::<u32>()) };
+            }
+        }
+        // SAFETY: takes nothing, cannot fail.
+        (unsafe { bpf_get_current_uid_gid() }) as u32
     }
 
     /// What its network namespace is in the map `namespaces`; 0 if that cannot be told.
@@ -379,13 +402,6 @@ impl TcpContext {
 #[inline(always)]
 pub(crate) fn same(a: &SocketAddress, b: &SocketAddress) -> bool {
     a.address.words() == b.address.words() && a.port == b.port
-}
-
-/// A random number, even over all of `u32`.
-#[inline(always)]
-pub(crate) fn draw() -> u32 {
-    // SAFETY: takes nothing, cannot fail.
-    unsafe { bpf_get_prandom_u32() }
 }
 
 /// Makes the call that runs this program fail with ECONNREFUSED, once the program returns [`DENY`].

@@ -10,6 +10,7 @@
 mod connect;
 mod connection;
 mod context;
+mod draw;
 mod failing;
 mod maps;
 mod outcomes;

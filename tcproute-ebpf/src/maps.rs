@@ -17,8 +17,9 @@ use aya_ebpf::{
 };
 use tcproute_common::{
     Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Credit, Cursor, EVENT_BYTES, Event,
-    FAILING as FAILING_ENTRIES, FailingKey, Kept, NAMESPACES as NAMESPACE_ENTRIES, NamespaceEntry,
-    OutcomeCounts, RouteKey, SHARES, SealedRoute, Share, SocketAddress, Spent, Stored, WorkloadIdentity,
+    FAILING as FAILING_ENTRIES, FailingKey, Kept, NAMESPACE_PLACES as NAMESPACE_PLACE_ENTRIES,
+    NAMESPACES as NAMESPACE_ENTRIES, NamespaceEntry, OutcomeCounts, RouteKey, SHARES, SealedRoute, Share,
+    SocketAddress, Spent, Stored, WorkloadIdentity,
 };
 
 /// Identity of the attached cgroup. Written by the loader after attaching, freed with the attachment.
@@ -43,6 +44,10 @@ pub(crate) static TURNS: Array<u32, 1> = Array::new();
 /// Where each route with turns stands in its round. Set to the beginning by the loader before a route points here.
 #[btf_map(name = "cursors")]
 pub(crate) static CURSORS: Array<Cursor, 1> = Array::new();
+
+/// Where the sequence of draws of each CPU stands. Begun by the loader at random, so that no two nodes choose alike.
+#[btf_map(name = "draws")]
+pub(crate) static DRAWS: PerCpuArray<u64, 1> = PerCpuArray::new();
 
 /// Runs of endpoints, shared by the backendRefs that have the same. Written like `backends`.
 #[btf_map(name = "endpoints")]
@@ -83,6 +88,11 @@ pub(crate) static NAMESPACES: HashMap<
     { NAMESPACE_ENTRIES as usize },
     { BPF_F_NO_PREALLOC as usize },
 > = HashMap::new();
+
+/// The same where it is found sooner, but for those of which another one has the place. Written by the loader.
+#[btf_map(name = "namespace_places")]
+pub(crate) static NAMESPACE_PLACES: Array<NamespaceEntry, { NAMESPACE_PLACE_ENTRIES as usize }> =
+    Array::new();
 
 /// The map `overflow`, for the raw helpers: aya's wrapper takes the socket of a `sock_addr` context only,
 /// and here it may be an MPTCP socket.
@@ -166,6 +176,10 @@ pub(crate) static MARK_VALUE: Global<u32> = Global::new(0);
 /// The bits of a socket's mark that are ours.
 #[unsafe(no_mangle)]
 pub(crate) static MARK_MASK: Global<u32> = Global::new(0);
+
+/// Where `sk_uid` stands in the kernel's `struct sock`; 0 when the kernel's BTF does not tell.
+#[unsafe(no_mangle)]
+pub(crate) static SOCKET_USER_OFFSET: Global<u32> = Global::new(0);
 
 /// Where `skc_net` stands in the kernel's `struct sock_common`, where namespaces are known by their inodes; else 0.
 #[unsafe(no_mangle)]

@@ -8,13 +8,13 @@
 
 use core::ptr;
 
-use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_get_current_uid_gid};
-use tcproute_common::{Kept, Way};
+use aya_ebpf::EbpfContext as _;
+use tcproute_common::{Kept, NamespaceEntry, Way};
 
 use crate::{
     connection,
     context::{ConnectContext, TcpContext, set_mark},
-    maps::{GETS_PAST, MARK_MASK, MARK_VALUE, NAMESPACES, SIDECAR_UID},
+    maps::{GETS_PAST, MARK_MASK, MARK_VALUE, NAMESPACE_PLACES, NAMESPACES, SIDECAR_UID},
 };
 
 /// What becomes of a connection that has a route.
@@ -32,16 +32,11 @@ pub(crate) enum Passage {
 #[inline(always)]
 pub(crate) fn passage(ctx: &ConnectContext) -> Passage {
     if GETS_PAST.load() == 0 {
-        return if user() == SIDECAR_UID.load() { Passage::Own } else { Passage::Plain };
+        return if ctx.user() == SIDECAR_UID.load() { Passage::Own } else { Passage::Plain };
     }
     let key = ctx.namespace();
-    let Some(entry) = NAMESPACES.get_ptr(key) else { return Passage::Held };
-    // SAFETY: the memory stays readable while this program runs.
-    let entry = unsafe { ptr::read_volatile(entry) };
-    if entry.key != key {
-        return Passage::Held;
-    }
-    if entry.sidecar == user() {
+    let Some(entry) = entry(key) else { return Passage::Held };
+    if entry.sidecar == ctx.user() {
         return Passage::Own;
     }
     if entry.way == Way::Plain as u32 {
@@ -53,11 +48,24 @@ pub(crate) fn passage(ctx: &ConnectContext) -> Passage {
     }
 }
 
-/// The user of the process that dials, as the host numbers it.
+/// What is known of the network namespace with this key.
 #[inline(always)]
-fn user() -> u32 {
-    // SAFETY: takes nothing, cannot fail.
-    (unsafe { bpf_get_current_uid_gid() }) as u32
+fn entry(key: u64) -> Option<NamespaceEntry> {
+    if let Some(place) = NAMESPACE_PLACES.get_ptr(NamespaceEntry::place(key)) {
+        let entry = read(place);
+        // SAFETY: a field of a map value. Of another one it becomes after it was nobody's.
+        if entry.key == key && unsafe { ptr::read_volatile(&raw const (*place).key) } == key {
+            return Some(entry);
+        }
+    }
+    let entry = read(NAMESPACES.get_ptr(key)?);
+    (entry.key == key).then_some(entry)
+}
+
+#[inline(always)]
+fn read(entry: *const NamespaceEntry) -> NamespaceEntry {
+    // SAFETY: a map value: the memory stays readable while this program runs.
+    unsafe { ptr::read_volatile(entry) }
 }
 
 /// What has become of a socket's mark.

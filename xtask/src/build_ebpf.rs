@@ -38,9 +38,12 @@ pub(crate) fn run(options: &Options) -> Result<Objects> {
     // This variable overrides every other source of flags: those meant for the host do not suit BPF.
     let linker = format!("-Clinker={}", toolchain.linker.path.display());
     let own = workspace::without_own_paths();
-    let flags = [&[&*linker, "-Cdebuginfo=2", "-Clink-arg=--btf"], &own.each_ref().map(|flag| &**flag)[..]]
-        .concat()
-        .join("\x1f");
+    let flags = [
+        &[&*linker, "-Cdebuginfo=2", "-Ctarget-cpu=v3", "-Clink-arg=--btf"],
+        &own.each_ref().map(|flag| &**flag)[..],
+    ]
+    .concat()
+    .join("\x1f");
     let target = workspace::ebpf_target();
     let mut build = toolchain.compiler.cargo();
     build.env("CARGO_ENCODED_RUSTFLAGS", flags).arg("build").args(toolchain.compiler.target_options());

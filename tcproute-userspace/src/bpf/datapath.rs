@@ -29,6 +29,7 @@ use tracing::warn;
 
 use super::{
     attach_types::{INET4_CONNECT, INET6_CONNECT},
+    draws,
     events::Events,
     keep::duplicates,
     maps::{removed, take},
@@ -109,6 +110,7 @@ pub struct Datapath<'a> {
     #[expect(deprecated, reason = "see the import")]
     workloads: CgroupStorage<MapData, WorkloadIdentity>,
     namespaces: HashMap<MapData, u64, NamespaceEntry>,
+    namespace_places: Array<MapData, NamespaceEntry>,
     /// Whether the programs make events.
     traced: bool,
     filters: BTreeMap<WorkloadId, AddressFilter>,
@@ -192,6 +194,7 @@ impl<'a> Datapath<'a> {
             }
         }
         let pinned = options.pins.map_or_else(|| Ok(Vec::new()), |_| duplicates(&ebpf))?;
+        draws::begin(take(&mut ebpf, "draws")?)?;
         Ok(Self {
             tables: Tables::take(&mut ebpf, before)?,
             counters: take(&mut ebpf, "counters")?,
@@ -201,6 +204,7 @@ impl<'a> Datapath<'a> {
             connections: take(&mut ebpf, "connections")?,
             workloads: take(&mut ebpf, "workloads")?,
             namespaces: take(&mut ebpf, "namespaces")?,
+            namespace_places: take(&mut ebpf, "namespace_places")?,
             traced: false,
             filters: BTreeMap::new(),
             attached: BTreeMap::new(),
@@ -424,7 +428,10 @@ impl<'a> Datapath<'a> {
 
     /// What becomes of connections by network namespace, to be told from anywhere.
     pub fn namespaces(&self) -> Result<NamespaceMap> {
-        NamespaceMap::open(IterableMap::<u64, NamespaceEntry>::map(&self.namespaces))
+        NamespaceMap::open(
+            IterableMap::<u64, NamespaceEntry>::map(&self.namespaces),
+            IterableMap::<u32, NamespaceEntry>::map(&self.namespace_places),
+        )
     }
 
     /// How many of them were held, as above.

@@ -12,6 +12,12 @@ pub(super) fn socket_error_offset() -> Option<u32> {
     member_offset(&btf, b"sock", b"sk_err")
 }
 
+/// The offset of `sk_uid` in `struct sock`; `None` if the kernel does not tell.
+pub(super) fn socket_user_offset() -> Option<u32> {
+    let btf = fs::read(Path::new("/sys/kernel/btf/vmlinux")).ok()?;
+    member_offset(&btf, b"sock", b"sk_uid")
+}
+
 /// The offsets of `skc_net` in `struct sock_common` and of `ns.inum` in `struct net`.
 pub(super) fn namespace_offsets() -> Option<(u32, u32)> {
     let btf = fs::read(Path::new("/sys/kernel/btf/vmlinux")).ok()?;

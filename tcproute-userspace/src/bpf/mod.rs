@@ -4,6 +4,7 @@ mod attach_types;
 pub mod attached;
 mod batch;
 mod datapath;
+mod draws;
 pub mod events;
 mod keep;
 mod kernel_btf;
@@ -24,7 +25,7 @@ mod tables;
 
 pub use datapath::{CounterValue, Datapath, Options, PastSidecars};
 pub use keep::Missing;
-pub use namespaces::{HeldCount, NamespaceMap};
+pub use namespaces::{HeldCount, NamespaceMap, pinned_namespaces};
 pub use outcomes::possible_cpus;
 pub use programs::LoadedProgram;
 pub use routed::RoutedSockets;

@@ -51,6 +51,8 @@ pub struct Features {
     pub names_processes: bool,
     /// Where `sk_err` stands in `struct sock`. Without it, failed attempts are not told apart.
     pub socket_error_offset: Option<u32>,
+    /// Where `sk_uid` stands in `struct sock`. Without it, the sidecar is known by the user that dials, which takes longer.
+    pub socket_user_offset: Option<u32>,
     /// By what network namespaces are told apart. Without it, no sidecar is got past.
     pub namespaces: Option<NamespaceKeys>,
 }
@@ -79,6 +81,7 @@ impl Features {
             names_processes: has(BpfHelper::BPF_FUNC_get_current_pid_tgid)?
                 && has(BpfHelper::BPF_FUNC_get_current_comm)?,
             socket_error_offset: kernel_btf::socket_error_offset(),
+            socket_user_offset: kernel_btf::socket_user_offset(),
             namespaces: match netns::cookie()? {
                 Some(_) => Some(NamespaceKeys::Cookies),
                 None => {
@@ -89,7 +92,7 @@ impl Features {
     }
 
     /// As the programs know them: global constants.
-    pub fn globals(&self) -> [(&'static str, u32); 6] {
+    pub fn globals(&self) -> [(&'static str, u32); 7] {
         let (net, inum) = match self.namespaces {
             Some(NamespaceKeys::Inodes { net, inum }) => (net, inum),
             Some(NamespaceKeys::Cookies) | None => (0, 0),
@@ -101,6 +104,7 @@ impl Features {
             ("HAS_MPTCP_SOCK", u32::from(self.names_mptcp_peers)),
             ("HAS_CURRENT", u32::from(self.names_processes)),
             ("SOCKET_ERROR_OFFSET", self.socket_error_offset.unwrap_or(0)),
+            ("SOCKET_USER_OFFSET", self.socket_user_offset.unwrap_or(0)),
         ]
     }
 }

@@ -6,8 +6,8 @@ use anyhow::Result;
 use aya::maps::cgroup_storage::CgroupStorageKey;
 use nix::libc::{EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM};
 use tcproute_common::{
-    Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Cursor, Kept, LayoutVersion, NAMESPACES,
-    NamespaceEntry, OutcomeCounts, RouteKey, SHARES, SealedRoute, Share, SocketAddress, Stored,
+    Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Cursor, Kept, LayoutVersion, NAMESPACE_PLACES,
+    NAMESPACES, NamespaceEntry, OutcomeCounts, RouteKey, SHARES, SealedRoute, Share, SocketAddress, Stored,
     WorkloadIdentity,
 };
 use tracing::warn;
@@ -94,12 +94,13 @@ const TABLES: [Definition; 8] = [
 ];
 
 /// What sockets, cgroups and network namespaces have.
-const STATES: [Definition; 6] = [
+const STATES: [Definition; 7] = [
     Definition::new::<u32, Kept>("connections", Kind::AlignedArray, Some(CONNECTIONS)),
     Definition::new::<u32, Stored>("overflow", Kind::SkStorage, Some(0)),
     Definition::new::<u32, Share>("shares", Kind::Hash, Some(SHARES)),
     Definition::new::<CgroupStorageKey, WorkloadIdentity>("workloads", Kind::CgroupStorage, Some(0)),
     Definition::new::<u64, NamespaceEntry>("namespaces", Kind::Hash, Some(NAMESPACES)),
+    Definition::new::<u32, NamespaceEntry>("namespace_places", Kind::Array, Some(NAMESPACE_PLACES)),
     Definition::new::<u32, u64>("counters", Kind::PerCpuArray, Some(Counter::ALL.len() as u32)),
 ];
 

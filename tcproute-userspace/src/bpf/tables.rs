@@ -49,7 +49,8 @@ impl Tables {
         let mut turns = Runs::new(self.turns.len());
         for route in &self.routes {
             let (key, sealed) = route.context("cannot read the map routes")?;
-            let value = sealed.open(&key).ok_or(Inconsistent("a route is sealed for another address"))?;
+            let value =
+                sealed.open(key.seal()).ok_or(Inconsistent("a route is sealed for another address"))?;
             contents.routes.insert(key, value);
             for index in backends.read(Run { first: value.first_backend, len: value.backend_count })? {
                 let backend = self.backends.get(&index, 0).context("cannot read the map backends")?;

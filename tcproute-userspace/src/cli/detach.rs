@@ -9,7 +9,7 @@ use tracing::warn;
 use super::{output, signals::Signals};
 use crate::{
     bpf::{
-        NamespaceMap, attached,
+        attached, pinned_namespaces,
         pins::{PinDirectory, Removed},
         requirements,
     },
@@ -64,8 +64,7 @@ impl Detach {
 
 /// Those in which there may be a table of the daemon.
 fn namespaces(pins: &PinDirectory) -> Result<BTreeSet<u64>> {
-    let map = NamespaceMap::pinned(&pins.map("namespaces"))?;
-    Ok(map.map(|map| map.keys()).transpose()?.into_iter().flatten().collect())
+    Ok(pinned_namespaces(&pins.map("namespaces"))?.into_iter().collect())
 }
 
 /// What is attached and not pinned there is in others' hands.

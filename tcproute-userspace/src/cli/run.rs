@@ -19,8 +19,8 @@ use crate::{
     admin::{Admin, remote::Opened},
     agent::{self, Agent, Inputs, Settings},
     bpf::{
-        NamespaceMap,
         linked::PinnedLinks,
+        pinned_namespaces,
         pins::{PinDirectory, SpareBpffs},
         requirements,
     },
@@ -174,9 +174,9 @@ impl Run {
     /// begun there.
     fn visits_namespaces(&self) -> bool {
         let is_left = || {
-            let map = NamespaceMap::pinned(&PinDirectory::place(&self.bpffs, "namespaces"));
             // It is told again when it matters.
-            map.is_ok_and(|map| map.is_some_and(|map| map.keys().is_ok_and(|keys| !keys.is_empty())))
+            pinned_namespaces(&PinDirectory::place(&self.bpffs, "namespaces"))
+                .is_ok_and(|keys| !keys.is_empty())
         };
         self.drain.is_some() || self.input.sidecar.sidecar != Mode::Off || is_left()
     }

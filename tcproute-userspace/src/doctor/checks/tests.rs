@@ -20,6 +20,7 @@ pub(super) fn good() -> Node {
         names_mptcp_peers: true,
         names_processes: true,
         socket_error_offset: Some(8),
+        socket_user_offset: Some(16),
         namespaces: Some(NamespaceKeys::Cookies),
     };
     Node {
@@ -162,6 +163,7 @@ fn an_older_kernel_falls_back() {
         names_mptcp_peers: false,
         names_processes: false,
         socket_error_offset: None,
+        socket_user_offset: None,
         namespaces: None,
     });
     assert_eq!(
