@@ -292,7 +292,14 @@ impl TcpContext {
         Self(inner)
     }
 
-    const fn raw(&self) -> *mut bpf_sock_ops {
+    /// Of what [`raw`](Self::raw) answers.
+    #[inline(always)]
+    pub(crate) const fn of(ops: *mut bpf_sock_ops) -> Self {
+        Self(SockOpsContext { ops })
+    }
+
+    /// As the kernel has passed it.
+    pub(crate) const fn raw(&self) -> *mut bpf_sock_ops {
         self.0.ops
     }
 

@@ -11,7 +11,7 @@
 //! end. For an MPTCP connection it is the end of its first subflow, the one that was routed.
 
 use aya_ebpf::bindings::{
-    BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_TCP_CLOSE, BPF_TCP_ESTABLISHED,
+    BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_TCP_CLOSE, BPF_TCP_ESTABLISHED, bpf_sock_ops,
 };
 use tcproute_common::{Counter, Kept, Phase};
 
@@ -24,14 +24,15 @@ use crate::{
     sidecar,
 };
 
-/// The other callbacks come to sockets of others, too, and end at the first comparisons.
+/// The other callbacks come to sockets of others, too, and end at the first comparisons. What follows on the rest are
+/// functions of their own, so that those need neither stack nor registers.
 #[inline(always)]
 pub(crate) fn on_sock_ops(ctx: &TcpContext) {
     match ctx.op() {
-        BPF_SOCK_OPS_TCP_CONNECT_CB => on_first_syn(ctx),
+        BPF_SOCK_OPS_TCP_CONNECT_CB => on_first_syn(ctx.raw()),
         BPF_SOCK_OPS_STATE_CB => match ctx.new_state() {
-            BPF_TCP_ESTABLISHED => on_established(ctx),
-            BPF_TCP_CLOSE => on_end(ctx),
+            BPF_TCP_ESTABLISHED => on_established(ctx.raw()),
+            BPF_TCP_CLOSE => on_end(ctx.raw()),
             _ => {}
         },
         _ => {}
@@ -46,8 +47,9 @@ pub(crate) fn on_sock_ops(ctx: &TcpContext) {
 /// Programs of other cgroups above run after ours, and may write another destination once more. (A socket whose
 /// connect() has failed before its SYN, and that then dials an address with which no route has to do, looks the same.)
 /// Nothing of it is our backendRef's, and getpeername() is the kernel's to answer.
-#[inline(always)]
-fn on_first_syn(ctx: &TcpContext) {
+#[inline(never)]
+fn on_first_syn(ops: *mut bpf_sock_ops) {
+    let ctx = &TcpContext::of(ops);
     let Some((kept, place)) = find(ctx) else { return };
     if phase(kept) != Phase::Attempted as u8 {
         return;
@@ -64,8 +66,9 @@ fn on_first_syn(ctx: &TcpContext) {
     release(ctx, kept, place);
 }
 
-#[inline(always)]
-fn on_established(ctx: &TcpContext) {
+#[inline(never)]
+fn on_established(ops: *mut bpf_sock_ops) {
+    let ctx = &TcpContext::of(ops);
     if let Some((kept, _)) = find(ctx)
         && phase(kept) == Phase::Dialling as u8
     {
@@ -75,8 +78,9 @@ fn on_established(ctx: &TcpContext) {
 
 /// The last that TCP does with a socket, unless it is used again. getpeername() fails from here on, so the
 /// state has served.
-#[inline(always)]
-fn on_end(ctx: &TcpContext) {
+#[inline(never)]
+fn on_end(ops: *mut bpf_sock_ops) {
+    let ctx = &TcpContext::of(ops);
     let Some((kept, place)) = find(ctx) else { return };
     outcomes::ended(kept, &ctx.end());
     release(ctx, kept, place);

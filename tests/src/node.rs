@@ -159,16 +159,22 @@ impl Node {
         self.bpffs.path().join("tcproute")
     }
 
-    /// Makes the next daemon believe that another build has written the maps: `layout-<tables>-<states>-<generation>`.
-    pub fn age(&self, older: &str) {
+    /// Makes the next daemon believe that a build with other tables has written the maps, and with other states, too, or
+    /// with the same.
+    pub fn age(&self, same_states: bool) {
         let pins = self.pins();
+        let mut states = "0".to_owned();
         for entry in fs::read_dir(&pins).expect("pins can be listed") {
             let entry = entry.expect("pins can be listed");
-            if entry.file_name().to_string_lossy().starts_with("layout-") {
+            // layout-<tables>-<states>-<generation>
+            if let Some(layout) = entry.file_name().to_string_lossy().strip_prefix("layout-") {
+                if same_states {
+                    states = layout.split('-').nth(1).expect("it has a version of states").to_owned();
+                }
                 fs::remove_dir(entry.path()).expect("it can be removed");
             }
         }
-        fs::create_dir(pins.join(older)).expect("a directory can be made");
+        fs::create_dir(pins.join(format!("layout-0-{states}-0"))).expect("a directory can be made");
     }
 
     /// The ids of the maps of the tables that are pinned.

@@ -72,7 +72,7 @@ fn nothing_is_lost_while_daemons_are_killed_restarted_and_upgraded() {
 
     // A build with other tables makes new ones.
     node.kill();
-    node.age("layout-0-4-0");
+    node.age(true);
     node.run(&split.mesh(&[("1", 50), ("2", 50)]), &[]);
     load.wait_for_more(sample(PHASE).into());
     let second = node.tables();
@@ -150,7 +150,7 @@ fn a_build_that_cannot_read_the_states_of_sockets_loses_no_connection() {
     for round in 0..3 {
         load.wait_for_more(sample(PHASE).into());
         node.kill();
-        node.age("layout-0-0-0");
+        node.age(false);
         node.run(&split.mesh(&[(["2", "1"][round % 2], 1)]), &[]);
     }
     load.wait_for_more(sample(PHASE).into());
@@ -181,7 +181,7 @@ print(s.getpeername() == ('{host}', {port}))
     );
     let (mut client, mut lines) = connect(&node, &body);
     node.kill();
-    node.age("layout-0-4-0");
+    node.age(true);
     node.run(&mesh, &[]);
     drop(client.stdin.take());
     assert_eq!(lines.next().unwrap().unwrap(), "True");
