@@ -11,26 +11,31 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
-use tcproute_tests::bench::{
-    dial::{Dialled, dial},
-    statistics::Latency,
-};
 
-use super::Clock;
-use crate::protocol::{ASK, FIRST};
+use super::{
+    super::{
+        dial::{Dialled, dial},
+        protocol::{ASK, FIRST},
+        statistics::Latency,
+    },
+    Clock,
+};
 
 /// What came of them.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Connections {
-    pub(crate) per_second: f64,
-    pub(crate) connect: Latency,
+pub struct Connections {
+    /// How many were made.
+    pub per_second: f64,
+    /// How long connect() took.
+    pub connect: Latency,
     /// From the call of connect() to the answer.
-    pub(crate) first_byte: Latency,
-    pub(crate) by_backend: [u64; 2],
+    pub first_byte: Latency,
+    /// How many each has answered.
+    pub by_backend: [u64; 2],
     /// Whether each showed the address that was dialled.
-    pub(crate) shows_dialled: bool,
+    pub shows_dialled: bool,
     /// Of everybody, in microseconds for each.
-    pub(crate) cpu: f64,
+    pub cpu: f64,
 }
 
 /// One of them.
