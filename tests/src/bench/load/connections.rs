@@ -1,7 +1,7 @@
 //! Connections one after the other, by one thread or several: connect, send a byte, receive the answer, close.
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io,
     net::{SocketAddr, SocketAddrV4},
     path::Path,
     sync::Barrier,
@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        dial::{Dialled, dial},
-        protocol::{ASK, FIRST},
+        dial::{Dialled, ask, dial},
         statistics::Latency,
     },
     Clock,
@@ -99,11 +98,8 @@ fn some(dials: SocketAddrV4, count: u32, ask_peer: bool) -> Result<Vec<Made>> {
 
 fn one(dials: SocketAddrV4, ask_peer: bool) -> io::Result<Made> {
     let Dialled { mut stream, start, took } = dial(dials)?;
-    stream.write_all(&[ASK])?;
-    let mut answer = [0];
-    stream.read_exact(&mut answer)?;
+    let backend = ask(&mut stream)?;
     let first_byte = start.elapsed();
-    let [digit] = answer;
     let peer = if ask_peer { Some(stream.peer_addr()?) } else { None };
-    Ok(Made { connect: took, first_byte, backend: usize::from(digit.wrapping_sub(FIRST)), peer })
+    Ok(Made { connect: took, first_byte, backend, peer })
 }
