@@ -18,6 +18,7 @@ use nix::{
 use tcproute_tests::{
     bench::comparison::Found,
     clock::{self, Time},
+    wait_for,
 };
 
 use crate::{
@@ -100,6 +101,8 @@ impl Contender {
                 write(path, &text)?;
                 let process = self.process.as_ref().context("there is no process")?;
                 let pid = Pid::from_raw(process.0.id().try_into()?);
+                // Until it has heard that the worker of before has ended, a signal may be lost.
+                wait_for("it has one worker", || children(pid).is_none_or(|children| children <= 1));
                 let since = clock::now()?;
                 kill(pid, Signal::SIGUSR2)?;
                 Ok((since, None))
@@ -116,6 +119,12 @@ impl Contender {
             }
         }
     }
+}
+
+/// How many a process has, if the kernel tells.
+fn children(pid: Pid) -> Option<usize> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    Some(text.split_whitespace().count())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -1,6 +1,6 @@
 //! HAProxy in TCP mode: it listens where each service is dialled.
 
-use std::{fmt::Write as _, path::Path};
+use std::{cmp::Reverse, fmt::Write as _, path::Path};
 
 use anyhow::Result;
 use tcproute_tests::bench::{machine::version, site::Site};
@@ -52,10 +52,12 @@ fn section(service: u32, weights: Weights) -> String {
     text
 }
 
-/// Of the runtime API, in one line.
+/// Of the runtime API, in one line. Nobody is without a server meanwhile.
 fn commands(service: u32, weights: Weights) -> String {
     let mut commands = Vec::new();
-    for (backend, weight) in (0..).zip(weights) {
+    let mut weights: Vec<(u32, u32)> = (0..).zip(weights).collect();
+    weights.sort_by_key(|(_, weight)| Reverse(*weight));
+    for (backend, weight) in weights {
         for (nth, _) in endpoints(service, backend).enumerate() {
             commands.push(format!("set weight service-{service}/v{backend}-{nth} {weight}"));
         }
