@@ -6,7 +6,8 @@ use serde::Serialize;
 use tcproute_tests::bench::markdown::number;
 
 use crate::{
-    connect4::{Connect4, Which},
+    connect4::Connect4,
+    dialling::Which,
     maps::Use,
     point::Point,
     report::{CHANGED, LOADED},

@@ -35,6 +35,7 @@ pub(crate) struct Contender {
     _proxies: Proxies,
     _keep: Box<dyn Any>,
     is_tracked: bool,
+    pub(crate) services: Services,
     /// What clients dial: the last service, or an endpoint of it.
     pub(crate) dials: SocketAddrV4,
     pub(crate) site: Site,
@@ -85,8 +86,18 @@ impl Contender {
         if let Some(daemon) = &daemon {
             wait_within(patience, "the daemon knows the way", || daemon.knows_the_way());
         }
-        let contender =
-            Self { kind, ways, daemon, process, _proxies: proxies, _keep: keep, is_tracked, dials, site };
+        let contender = Self {
+            kind,
+            ways,
+            daemon,
+            process,
+            _proxies: proxies,
+            _keep: keep,
+            is_tracked,
+            services,
+            dials,
+            site,
+        };
         found.shows_dialled = contender.prove()?;
         Ok((contender, found))
     }
@@ -94,7 +105,8 @@ impl Contender {
     /// Both backends of the last service answer, as often as they are to. Whether getpeername() tells what was dialled.
     fn prove(&self) -> Result<bool> {
         self.forget()?;
-        let made: Connections = self.dial(CONNECTIONS).context("it does not route")?;
+        let work = Work::Connections { threads: 1, count: CONNECTIONS };
+        let made: Connections = order(&self.site, self.dials, work).context("it does not route")?;
         let counts: Vec<(u64, f64)> =
             made.by_backend.into_iter().zip(SPLIT.map(|weight| f64::from(weight) / 100.0)).collect();
         if self.kind.splits() {
@@ -105,11 +117,6 @@ impl Contender {
             bail!("it leads elsewhere: {:?}", made.by_backend);
         }
         Ok(made.shows_dialled)
-    }
-
-    /// Has a client dial the last service so often.
-    pub(crate) fn dial(&self, count: u32) -> Result<Connections> {
-        order(&self.site, self.dials, Work::Connections { threads: 1, count })
     }
 
     /// Has the kernel forget the connections that it tracks, of which there are more after each turn.

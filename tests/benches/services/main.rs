@@ -9,6 +9,7 @@ mod agent;
 mod change;
 mod connect4;
 mod contenders;
+mod dialling;
 mod goals;
 #[path = "../in_memory/mod.rs"]
 mod in_memory;
@@ -81,7 +82,7 @@ struct Options {
     watch: Option<SocketAddrV4>,
     /// Be a client that dials services, with this order as JSON
     #[arg(long, hide = true)]
-    dial: Option<connect4::Order>,
+    dial: Option<dialling::Order>,
     /// Cargo passes it
     #[arg(long, hide = true)]
     bench: bool,
@@ -119,7 +120,7 @@ fn run(options: &Options) -> Result<()> {
         return watch::run(address);
     }
     if let Some(order) = &options.dial {
-        return connect4::dial_all(order);
+        return dialling::run(order);
     }
     if !tcproute_tests::is_root("services") {
         return Ok(());
@@ -139,7 +140,7 @@ fn run(options: &Options) -> Result<()> {
         eprintln!("{services}");
         let (point, tcproute) = point::measure(services, options)?;
         points.push(point);
-        own.extend(tcproute.map(|it| (services, it)));
+        own.extend(tcproute);
     }
     let connect4 = connect4::measure(&own, options)?;
     let report = Report { options, points: &points, connect4: &connect4 };

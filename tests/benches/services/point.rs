@@ -14,11 +14,12 @@ use tcproute_tests::bench::{
 use crate::{
     Options, agent,
     contenders::{ALL, DIRECT, Kind},
+    dialling::Which,
     go_on,
     load::Contender,
     maps::Maps,
     mesh::Services,
-    report::{CONNECT, FIRST_BYTE, RESIDENT, REST},
+    report::{CONNECT, CONNECT_ANY, FIRST_BYTE, FIRST_BYTE_ANY, RESIDENT, REST},
 };
 
 /// What was measured.
@@ -68,7 +69,7 @@ pub(crate) fn measure(services: Services, options: &Options) -> Result<(Point, O
             go_on()?;
             // Nobody always runs after the same neighbour's heat.
             let contender = &present[(turn + round) % present.len()];
-            point.tried(contender.kind, |found| connect(contender, options.connections, found))?;
+            point.tried(contender.kind, |found| connect(contender, options.connections, round, found))?;
         }
     }
     for contender in &present {
@@ -107,10 +108,17 @@ fn chosen(only: &[String]) -> impl Iterator<Item = &'static Kind> {
     })
 }
 
-fn connect(contender: &Contender, count: u32, found: &mut Found) -> Result<()> {
+fn connect(contender: &Contender, count: u32, round: usize, found: &mut Found) -> Result<()> {
     contender.forget()?;
-    let made = contender.dial(count)?;
-    for (figures, latency) in [(CONNECT, made.connect), (FIRST_BYTE, made.first_byte)] {
+    let last = contender.dial_services(Which::Last, count, 0)?;
+    let any = contender.dial_services(Which::Any, count, round as u64)?;
+    let figures = [
+        (CONNECT, last.connect),
+        (FIRST_BYTE, last.first_byte),
+        (CONNECT_ANY, any.connect),
+        (FIRST_BYTE_ANY, any.first_byte),
+    ];
+    for (figures, latency) in figures {
         for (figure, value) in figures.into_iter().zip([latency.p50, latency.p99]) {
             found.add(figure, value);
         }

@@ -12,8 +12,9 @@ use tcproute_tests::bench::{
 
 use crate::{
     Options,
-    connect4::{Connect4, Which},
+    connect4::Connect4,
     contenders::ALL,
+    dialling::Which,
     goals::{self, Goal},
     maps::{Maps, Use},
     mesh::{ENDPOINTS, SPLIT, Services},
@@ -29,8 +30,16 @@ pub(crate) const CONNECT: [Figure; 2] = [
     figure("connectP99Micros", "connect() to the last service, p99, µs", 1, true),
 ];
 pub(crate) const FIRST_BYTE: [Figure; 2] = [
-    figure("firstByteP50Micros", "From connect() to the first byte, p50, µs", 1, true),
-    figure("firstByteP99Micros", "From connect() to the first byte, p99, µs", 1, true),
+    figure("firstByteP50Micros", "From connect() to the first byte of the last service, p50, µs", 1, true),
+    figure("firstByteP99Micros", "From connect() to the first byte of the last service, p99, µs", 1, true),
+];
+pub(crate) const CONNECT_ANY: [Figure; 2] = [
+    figure("connectAnyP50Micros", "connect() to any service, p50, µs", 1, true),
+    figure("connectAnyP99Micros", "connect() to any service, p99, µs", 1, true),
+];
+pub(crate) const FIRST_BYTE_ANY: [Figure; 2] = [
+    figure("firstByteAnyP50Micros", "From connect() to the first byte of any service, p50, µs", 1, true),
+    figure("firstByteAnyP99Micros", "From connect() to the first byte of any service, p99, µs", 1, true),
 ];
 pub(crate) const LOADED: Figure =
     figure("loadedMillis", "From the start until the last service answers, ms", 1, false);
@@ -41,8 +50,21 @@ pub(crate) const RESIDENT: Figure =
     figure("residentMebibytes", "Resident memory of what routes, MiB", 1, false);
 pub(crate) const REST: Figure = figure("restPercent", "CPU at rest, % of one", 2, false);
 
-const FIGURES: [Figure; 9] =
-    [CONNECT[0], CONNECT[1], FIRST_BYTE[0], FIRST_BYTE[1], LOADED, CHANGED, RELOADED, RESIDENT, REST];
+const FIGURES: [Figure; 13] = [
+    CONNECT[0],
+    CONNECT[1],
+    FIRST_BYTE[0],
+    FIRST_BYTE[1],
+    CONNECT_ANY[0],
+    CONNECT_ANY[1],
+    FIRST_BYTE_ANY[0],
+    FIRST_BYTE_ANY[1],
+    LOADED,
+    CHANGED,
+    RELOADED,
+    RESIDENT,
+    REST,
+];
 
 /// All that was measured.
 pub(crate) struct Report<'a> {
@@ -180,7 +202,7 @@ impl Report<'_> {
             json!({
                 "services": point.services.0,
                 "contenders": point.comparison.json(&FIGURES),
-                "connect4": { "last": connect4(Which::Last), "any": connect4(Which::Random) },
+                "connect4": { "last": connect4(Which::Last), "any": connect4(Which::Any) },
                 "failed": point.failed.iter().map(|(title, why)| json!({ "title": title, "why": why }))
                     .collect::<Vec<_>>(),
                 "mapBytes": point.maps,
