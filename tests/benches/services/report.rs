@@ -66,6 +66,19 @@ const FIGURES: [Figure; 13] = [
     REST,
 ];
 
+/// The tables, each with its figures.
+const TABLES: [(&str, &[Figure]); 9] = [
+    ("connect() to the last service, µs: p50, ratio to direct, p99", &CONNECT),
+    ("From connect() to the first byte of the last service, µs: p50, ratio to direct, p99", &FIRST_BYTE),
+    ("connect() to any service, µs: p50, ratio to direct, p99", &CONNECT_ANY),
+    ("From connect() to the first byte of any service, µs: p50, ratio to direct, p99", &FIRST_BYTE_ANY),
+    (LOADED.title, &[LOADED]),
+    (CHANGED.title, &[CHANGED]),
+    (RELOADED.title, &[RELOADED]),
+    (RESIDENT.title, &[RESIDENT]),
+    (REST.title, &[REST]),
+];
+
 /// All that was measured.
 pub(crate) struct Report<'a> {
     pub(crate) options: &'a Options,
@@ -80,13 +93,13 @@ impl Report<'_> {
         let [first, second] = SPLIT;
         let mut text = format!(
             "{}.\n\nServices with two backendRefs, {first}/{second}, and {ENDPOINTS} endpoints each. Connections: \
-             medians of {rounds} interleaved rounds of {connections}; in brackets the ratio to a direct one in the \
-             same round. Changes: medians of {tries}, [least..greatest]. Who takes more than {patience} s is absent.\n",
+             medians of {rounds} interleaved rounds of {connections}, ratios within a round. Changes: medians of \
+             {tries}, [least..greatest]. Who takes more than {patience} s is absent.\n",
             Machine::this().text()
         );
-        for figure in FIGURES {
-            if let Some(rows) = self.of(figure) {
-                let _ = write!(text, "\n### {}\n\n{rows}", figure.title);
+        for (title, figures) in TABLES {
+            if let Some(rows) = self.of(figures) {
+                let _ = write!(text, "\n### {title}\n\n{rows}");
             }
         }
         let _ = write!(
@@ -123,17 +136,20 @@ impl Report<'_> {
     }
 
     /// A line for each who has any.
-    fn of(&self, figure: Figure) -> Option<String> {
-        let has = |name: &str| self.points.iter().any(|it| it.comparison.spread(name, figure).is_some());
+    fn of(&self, figures: &[Figure]) -> Option<String> {
+        let has = |name: &str| {
+            let mut all = self.points.iter().flat_map(|it| figures.iter().map(move |&figure| (it, figure)));
+            all.any(|(it, figure)| it.comparison.spread(name, figure).is_some())
+        };
         let rows: Vec<Vec<String>> = ALL
             .iter()
             .filter(|kind| has(kind.name))
             .map(|kind| {
-                let title = match figure {
-                    CHANGED => format!("{}: {}", kind.title, kind.changes),
+                let title = match figures {
+                    [CHANGED] => format!("{}: {}", kind.title, kind.changes),
                     _ => kind.title.to_owned(),
                 };
-                let cells = self.points.iter().map(|point| cell(&point.comparison, kind.name, figure));
+                let cells = self.points.iter().map(|point| cells(&point.comparison, kind.name, figures));
                 std::iter::once(title).chain(cells).collect()
             })
             .collect();
@@ -228,18 +244,28 @@ fn none() -> String {
     "–".to_owned()
 }
 
-/// The median, and what there is beside it.
-fn cell(comparison: &Comparison, name: &str, figure: Figure) -> String {
+/// Of one contender: the median, and what there is beside it.
+fn cells(comparison: &Comparison, name: &str, figures: &[Figure]) -> String {
     let is_absent = comparison.0.iter().any(|it| it.name == name && it.found.is_err());
-    match comparison.spread(name, figure) {
+    let all = figures.iter().enumerate().map(|(number, &figure)| {
+        let (found, ratio) = comparison.spread(name, figure)?;
+        Some(cell(found, ratio.filter(|_| number == 0), figure))
+    });
+    match all.collect::<Option<Vec<_>>>() {
+        Some(cells) => cells.join(", "),
         None if is_absent => "absent".to_owned(),
         None => none(),
-        Some((found, Some(ratio))) => format!("{} ({ratio:.2})", number(found.median, figure.decimals)),
-        // Measured once.
-        Some((found, None)) if (found.greatest - found.least).abs() < f64::EPSILON || figure.compared => {
-            number(found.median, figure.decimals)
-        }
-        Some((found, None)) => spread(found, figure.decimals),
+    }
+}
+
+fn cell(found: Spread, ratio: Option<f64>, figure: Figure) -> String {
+    let median = number(found.median, figure.decimals);
+    // Measured once, where there is no other.
+    let is_alone = (found.greatest - found.least).abs() < f64::EPSILON;
+    match ratio {
+        Some(ratio) => format!("{median}, {ratio:.2}"),
+        None if is_alone || figure.compared => median,
+        None => spread(found, figure.decimals),
     }
 }
 
