@@ -68,10 +68,10 @@ const FIGURES: [Figure; 13] = [
 
 /// The tables, each with its figures.
 const TABLES: [(&str, &[Figure]); 9] = [
-    ("connect() to the last service, µs: p50, ratio to direct, p99", &CONNECT),
-    ("From connect() to the first byte of the last service, µs: p50, ratio to direct, p99", &FIRST_BYTE),
-    ("connect() to any service, µs: p50, ratio to direct, p99", &CONNECT_ANY),
-    ("From connect() to the first byte of any service, µs: p50, ratio to direct, p99", &FIRST_BYTE_ANY),
+    ("connect() to the last service, µs: p50 (ratio to direct) / p99", &CONNECT),
+    ("From connect() to the first byte of the last service, µs: p50 (ratio to direct) / p99", &FIRST_BYTE),
+    ("connect() to any service, µs: p50 (ratio to direct) / p99", &CONNECT_ANY),
+    ("From connect() to the first byte of any service, µs: p50 (ratio to direct) / p99", &FIRST_BYTE_ANY),
     (LOADED.title, &[LOADED]),
     (CHANGED.title, &[CHANGED]),
     (RELOADED.title, &[RELOADED]),
@@ -252,7 +252,7 @@ fn cells(comparison: &Comparison, name: &str, figures: &[Figure]) -> String {
         Some(cell(found, ratio.filter(|_| number == 0), figure))
     });
     match all.collect::<Option<Vec<_>>>() {
-        Some(cells) => cells.join(", "),
+        Some(cells) => cells.join(" / "),
         None if is_absent => "absent".to_owned(),
         None => none(),
     }
@@ -263,7 +263,7 @@ fn cell(found: Spread, ratio: Option<f64>, figure: Figure) -> String {
     // Measured once, where there is no other.
     let is_alone = (found.greatest - found.least).abs() < f64::EPSILON;
     match ratio {
-        Some(ratio) => format!("{median}, {ratio:.2}"),
+        Some(ratio) => format!("{median} ({ratio:.2})"),
         None if is_alone || figure.compared => median,
         None => spread(found, figure.decimals),
     }
