@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use aya::sys::{Stats, enable_stats};
+use serde::Serialize;
 use tcproute_tests::bench::{
     accounting::{EMPTY, Programs},
     balancer::Balancer,
-    statistics::Spread,
+    statistics::{Spread, interval, median},
 };
 
 use crate::{Options, dialling::Which, go_on, load::Contender, mesh::dialled};
@@ -17,6 +18,14 @@ use crate::{Options, dialling::Which, go_on, load::Contender, mesh::dialled};
 /// it, in each round.
 pub(crate) struct Connect4(BTreeMap<(Which, u32), Vec<f64>>);
 
+/// A difference.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct More {
+    pub(crate) median: f64,
+    /// Of the median, with a confidence of 95 %.
+    pub(crate) interval: [f64; 2],
+}
+
 impl Connect4 {
     /// Of one of them.
     pub(crate) fn spread(&self, which: Which, services: u32) -> Option<Spread> {
@@ -24,10 +33,10 @@ impl Connect4 {
     }
 
     /// By how many more nanoseconds than with fewer services, within the rounds.
-    pub(crate) fn more(&self, which: Which, services: u32, fewer: u32) -> Option<Spread> {
+    pub(crate) fn more(&self, which: Which, services: u32, fewer: u32) -> Option<More> {
         let (more, fewer) = (self.0.get(&(which, services))?, self.0.get(&(which, fewer))?);
         let more: Vec<f64> = more.iter().zip(fewer).map(|(more, fewer)| more - fewer).collect();
-        (!more.is_empty()).then(|| Spread::of(&more))
+        (!more.is_empty()).then(|| More { median: median(&more), interval: interval(&more) })
     }
 
     /// Of all rounds.

@@ -105,7 +105,8 @@ impl Report<'_> {
         let _ = write!(
             text,
             "\n### connect4 of tcproute, net ns a run\n\nBy the kernel's accounting, less an empty program in the same \
-             cgroup; daemons side by side. *More* is within the rounds, [least..greatest].\n\n{}",
+             cgroup; daemons side by side. *More* is within the rounds, with \
+             the interval in which its median is with 95 %.\n\n{}",
             self.of_connect4()
         );
         let _ = write!(
@@ -158,16 +159,19 @@ impl Report<'_> {
 
     fn of_connect4(&self) -> String {
         let fewest = self.points.first().map_or(1, |it| it.services.0);
-        let row = |title: String, value: &dyn Fn(Services) -> Option<Spread>| {
-            let cells =
-                self.points.iter().map(|point| value(point.services).map_or_else(none, |it| spread(it, 0)));
+        let row = |title: String, value: &dyn Fn(Services) -> Option<String>| {
+            let cells = self.points.iter().map(|point| value(point.services).unwrap_or_else(none));
             std::iter::once(title).chain(cells).collect::<Vec<_>>()
         };
         let mut rows = Vec::new();
         for which in Which::ALL {
             let title = format!("{} dialled", which.text());
-            rows.push(row(title, &|services| self.connect4.spread(which, services.0)));
-            rows.push(row("more".to_owned(), &|services| self.connect4.more(which, services.0, fewest)));
+            rows.push(row(title, &|services| Some(spread(self.connect4.spread(which, services.0)?, 0))));
+            rows.push(row("more".to_owned(), &|services| {
+                let more = self.connect4.more(which, services.0, fewest).filter(|_| services.0 != fewest)?;
+                let [low, high] = more.interval;
+                Some(format!("{} ({}–{})", number(more.median, 0), number(low, 0), number(high, 0)))
+            }));
         }
         table(&self.head("Services"), &rows)
     }
