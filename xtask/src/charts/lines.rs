@@ -119,6 +119,7 @@ fn draw(title: &str, lines: &[Line<'_>], picture: &mut String) -> Result<(), Box
         .x_max_light_lines(1)
         .y_max_light_lines(1)
         .x_label_formatter(&|services| format!("{services:.0}"))
+        .y_label_formatter(&|micros| format!("{micros:.0}"))
         .x_desc("services, each with two backendRefs and ten endpoints")
         .y_desc("µs")
         .draw()?;
