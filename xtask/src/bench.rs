@@ -40,8 +40,8 @@ pub(crate) struct Options {
     /// Connections per round and contender
     #[arg(long)]
     connections: Option<u32>,
-    /// Of `scale`: services, in the place of the usual points
-    #[arg(long, value_delimiter = ',', requires = "workloads")]
+    /// Of `services`, and with --workloads of `scale`: services, in the place of the usual points
+    #[arg(long, value_delimiter = ',')]
     services: Vec<u32>,
     /// Of `scale`: local workloads
     #[arg(long, value_delimiter = ',', requires = "services")]
@@ -65,11 +65,14 @@ pub(crate) struct Options {
     /// Of `control-plane`: Dataplanes
     #[arg(long)]
     dataplanes: Option<u32>,
-    /// Of `peers`: which of them, by their names in the JSON, and with whom they are compared
+    /// Of `services`: how often a weight is changed
+    #[arg(long)]
+    tries: Option<u32>,
+    /// Of `peers` and `services`: which of them, by their names in the JSON, and with whom they are compared
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
-    /// Of `peers`: where the figures are written as JSON, with the tables as Markdown beside it;
-    /// target/bench/peers.json if not given
+    /// Of `peers` and `services`: where the figures are written as JSON, with the tables as Markdown beside it;
+    /// target/bench/peers.json or services.json if not given
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -80,6 +83,8 @@ enum What {
     Connect,
     /// The same, and what is sent, beside its peers: nftables, iptables, IPVS, HAProxy, Envoy; as root
     Peers,
+    /// The same by the number of services, with the time to load them and to change a weight, and memory; as root
+    Services,
     /// What a run of each program costs, or, with --kernel, how many instructions it takes; as root
     Programs,
     /// How long it takes to resolve the routes of a large mesh
@@ -104,6 +109,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wants(What::Peers) {
         peers(options)?;
+    }
+    if wants(What::Services) {
+        services(options)?;
     }
     if wants(What::Programs) {
         programs(options)?;
@@ -141,6 +149,24 @@ fn connect(options: &Options) -> Result<()> {
 
 fn peers(options: &Options) -> Result<()> {
     let mut bench = on_the_kernel("peers")?;
+    beside_peers(&mut bench, options, "peers.json")?;
+    command::run(with_extent(&mut bench, options))
+}
+
+fn services(options: &Options) -> Result<()> {
+    let mut bench = on_the_kernel("services")?;
+    beside_peers(&mut bench, options, "services.json")?;
+    if !options.services.is_empty() {
+        bench.args(["--services", &list(&options.services)]);
+    }
+    if let Some(tries) = options.tries {
+        bench.arg("--tries").arg(tries.to_string());
+    }
+    command::run(with_extent(&mut bench, options))
+}
+
+/// Has the peers installed, and tells a benchmark who is wanted, who cannot be had, and where its figures go.
+fn beside_peers(bench: &mut Command, options: &Options, file: &str) -> Result<()> {
     // Whoever is beside a sidecar is tracked by the kernel, and Envoy is asked whether it serves.
     provision::ensure(&["conntrack", "curl"])?;
     for (peer, package) in PEERS {
@@ -150,7 +176,7 @@ fn peers(options: &Options) -> Result<()> {
         }
     }
     if options.only.is_empty() || options.only.iter().any(|name| name.starts_with("envoy")) {
-        envoy::tell(&mut bench)?;
+        envoy::tell(bench)?;
     }
     if !options.only.is_empty() {
         bench.arg("--only").arg(options.only.join(","));
@@ -158,12 +184,13 @@ fn peers(options: &Options) -> Result<()> {
     let output = match &options.output {
         // Cargo runs it in another directory.
         Some(output) => path::absolute(output)?,
-        None => figures("peers.json")?,
+        None => figures(file)?,
     };
-    command::run(with_extent(&mut bench, options).arg("--output").arg(output))
+    bench.arg("--output").arg(output);
+    Ok(())
 }
 
-/// Of `connect` and `peers`.
+/// Of `connect`, `peers` and `services`.
 fn with_extent<'a>(bench: &'a mut Command, options: &Options) -> &'a mut Command {
     bench.env("TCPROUTE_LRU_BALANCER", workspace::objects().join("lru-balancer.bpf.o"));
     for (option, value) in [("--rounds", options.rounds), ("--connections", options.connections)] {
@@ -227,8 +254,7 @@ fn scale(options: &Options) -> Result<()> {
     let mut bench = on_the_kernel("scale")?;
     for (option, numbers) in [("--services", &options.services), ("--workloads", &options.workloads)] {
         if !numbers.is_empty() {
-            let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
-            bench.args([option, &numbers.join(",")]);
+            bench.args([option, &list(numbers)]);
         }
     }
     if options.grid {
@@ -238,6 +264,11 @@ fn scale(options: &Options) -> Result<()> {
         bench.arg("--from-memory");
     }
     command::run(bench.arg("--json").arg(figures("scale.json")?))
+}
+
+fn list(numbers: &[u32]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    numbers.join(",")
 }
 
 fn cluster() -> Result<()> {

@@ -90,7 +90,7 @@ enum Task {
     /// Measure what a connection costs beside its peers and how large meshes do (as root), and how long resolution
     /// takes
     Bench(bench::Options),
-    /// Draw what `bench peers` has measured, in docs/pictures
+    /// Draw what `bench peers` and `bench services` have measured, in docs/pictures
     Charts(charts::Options),
 }
 

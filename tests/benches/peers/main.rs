@@ -6,14 +6,9 @@
 //! time. All have the same client and the same server, which are this program again.
 
 mod contenders;
-mod cpu;
-mod load;
 mod proof;
-mod protocol;
 mod report;
 mod rounds;
-mod server;
-mod site;
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -24,13 +19,16 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 use tcproute_tests::{
-    bench::comparison::{self, Comparison, Found},
+    bench::{
+        comparison::{self, Comparison, Found},
+        load::{self, Order},
+        server,
+    },
     interrupt,
 };
 
 use crate::{
     contenders::{ALL, Contender, Kind},
-    load::Order,
     rounds::Extent,
 };
 

@@ -2,15 +2,15 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tcproute_tests::{
-    bench::comparison::Found,
+    bench::{
+        comparison::Found,
+        load::{self, Connections, Work},
+        site::{Site, WEIGHTS},
+    },
     chi_square::{critical_value, statistic},
 };
 
-use crate::{
-    contenders::{Contender, Kind},
-    load::{self, Connections, Work},
-    site::{Site, WEIGHTS},
-};
+use crate::contenders::{Contender, Kind};
 
 /// Enough to tell 90/10 from 50/50, and from 100/0.
 const CONNECTIONS: u32 = 1000;

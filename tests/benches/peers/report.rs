@@ -5,11 +5,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use serde_json::{Value, json};
 use tcproute_tests::bench::{
     comparison::{Comparison, Figure, Found},
-    machine::Machine,
-};
-
-use crate::{
     load::{Bulk, Connections, Requests},
+    machine::Machine,
     site::WEIGHTS,
 };
 

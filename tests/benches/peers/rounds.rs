@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use tcproute_tests::{
     bench::{
         comparison::{Comparison, Found},
+        load::{Bulk, Connections, Requests, Work, order},
         memory,
     },
     interrupt,
@@ -11,7 +12,6 @@ use tcproute_tests::{
 
 use crate::{
     contenders::Contender,
-    load::{Bulk, Connections, Requests, Work, order},
     proof,
     report::{CONNECTIONS, KERNEL_MEMORY, OfConnections, PROCESS_MEMORY, bulk, requests},
 };

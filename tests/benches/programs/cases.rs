@@ -10,14 +10,15 @@ use std::{
 use anyhow::{Context as _, Result};
 use tcproute_tests::{
     Loopback,
-    bench::balancer::Balancer,
+    bench::{
+        accounting::{EMPTY, Programs, Size},
+        balancer::Balancer,
+    },
     cgroup::TestCgroup,
     mesh::Mesh,
     process::Process,
     tcproute::{Daemon, binary},
 };
-
-use crate::cost::{EMPTY, Programs, Size};
 
 /// The user of Kuma's sidecar.
 const SIDECAR: u32 = 5678;

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, fmt};
 use anyhow::{Result, ensure};
 use nix::sys::utsname::uname;
 use serde::Serialize;
-use tcproute_tests::bench::statistics::{Spread, median};
-
-use crate::{
-    Options,
-    cost::{Cost, Costs, EMPTY, Size},
+use tcproute_tests::bench::{
+    accounting::{Cost, EMPTY, Size},
+    statistics::{Spread, median},
 };
+
+use crate::{Options, cost::Costs};
 
 /// All figures.
 #[derive(Serialize)]

@@ -5,6 +5,8 @@
 
 mod agent;
 mod daemon;
+#[path = "../in_memory/mod.rs"]
+mod in_memory;
 mod input;
 mod latency;
 mod report;

@@ -167,6 +167,14 @@ impl Comparison {
         self.0.iter().filter_map(|it| Some((it.title, it.found.as_ref().err()?.as_str())))
     }
 
+    /// Of the rounds of a figure of one who is there, and the median of its ratios.
+    pub fn spread(&self, name: &str, figure: Figure) -> Option<(Spread, Option<f64>)> {
+        let contender = self.0.iter().find(|contender| contender.name == name)?;
+        let rounds = self.rounds(name, figure)?;
+        let ratio = self.ratio(contender, figure).map(|it| it.median);
+        (!rounds.is_empty()).then(|| (Spread::of(rounds), ratio))
+    }
+
     fn rounds(&self, name: &str, figure: Figure) -> Option<&[f64]> {
         let found = self.0.iter().find(|contender| contender.name == name)?.found.as_ref().ok()?;
         found.rounds.get(figure.key).map(Vec::as_slice)
@@ -243,6 +251,9 @@ mod tests {
         assert_eq!(json[1]["figures"]["memory"]["ratio"], Value::Null);
         assert_eq!(json[0]["figures"]["rate"]["ratio"], Value::Null);
         assert_eq!(json[0]["figures"]["rate"]["least"], 1000.0);
+        let spread = Spread { least: 500.0, median: 500.0, greatest: 3000.0 };
+        assert_eq!(three().spread("proxy", RATE), Some((spread, Some(0.5))));
+        assert_eq!(three().spread("ipvs", RATE), None);
     }
 
     #[test]

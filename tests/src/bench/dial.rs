@@ -1,7 +1,7 @@
 //! One connection of a client, timed.
 
 use std::{
-    io,
+    io::{self, Read as _, Write as _},
     net::{SocketAddrV4, TcpStream},
     os::fd::AsRawFd as _,
     time::{Duration, Instant},
@@ -13,6 +13,8 @@ use nix::{
         AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, connect, setsockopt, socket, sockopt,
     },
 };
+
+use super::protocol::{ASK, FIRST};
 
 /// It is reset when it is closed: so neither side is left with a socket in TIME_WAIT that takes a port.
 pub struct Dialled {
@@ -33,4 +35,13 @@ pub fn dial(address: SocketAddrV4) -> io::Result<Dialled> {
     connect(socket.as_raw_fd(), &address)?;
     let took = start.elapsed();
     Ok(Dialled { stream: socket.into(), start, took })
+}
+
+/// Asks who is reached: the number of the backend, from 0 on.
+pub fn ask(stream: &mut TcpStream) -> io::Result<usize> {
+    stream.write_all(&[ASK])?;
+    let mut answer = [0];
+    stream.read_exact(&mut answer)?;
+    let [digit] = answer;
+    Ok(digit.wrapping_sub(FIRST).into())
 }

@@ -1,7 +1,8 @@
-//! On what figures were measured.
+//! On what figures were measured, and of what.
 
-use std::{fs, thread};
+use std::{fs, process::Command, thread};
 
+use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 
 /// As far as it can be told.
@@ -52,6 +53,15 @@ impl Machine {
             number(self.load.map(|it| it.to_string())),
         )
     }
+}
+
+/// The first line that a program says of its version.
+pub fn version(program: &str, argument: &str) -> Result<String> {
+    let output = Command::new(program).arg(argument).output();
+    let output = output.with_context(|| format!("cannot start {program}"))?;
+    ensure!(output.status.success(), "{program} {argument} failed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// What stands behind a name in a file of lines, without quotes.

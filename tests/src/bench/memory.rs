@@ -1,8 +1,9 @@
 //! What memory something takes, as the kernel tells it.
 
-use std::{collections::BTreeMap, fs, io};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use anyhow::{Context as _, Result};
+use aya::maps::loaded_maps;
 
 /// What a process has in memory, in bytes. Not less what it shares, since that is with other contenders of the same
 /// program.
@@ -12,8 +13,33 @@ pub fn of_process(pid: u32) -> Result<u64> {
     resident(&text).with_context(|| format!("{path} does not tell"))
 }
 
+/// The same of all processes of a cgroup.
+pub fn of_processes(cgroup: &Path) -> Result<u64> {
+    let path = cgroup.join("cgroup.procs");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.lines().map(|pid| of_process(pid.parse()?)).sum()
+}
+
 /// What the BPF maps and programs take of the kernel's memory that a process holds, in bytes.
 pub fn of_bpf(pid: u32) -> Result<u64> {
+    Ok(bpf_objects(pid)?.values().sum())
+}
+
+/// The same of each map, by the name that the kernel has for it.
+pub fn of_maps(pid: u32) -> Result<BTreeMap<String, u64>> {
+    let objects = bpf_objects(pid)?;
+    let mut maps = BTreeMap::new();
+    for map in loaded_maps() {
+        // One that has gone meanwhile is none of these.
+        let Ok(map) = map else { continue };
+        if let Some(memory) = objects.get(&("map_id", map.id().into())) {
+            *maps.entry(map.name_as_str().unwrap_or_default().to_owned()).or_default() += memory;
+        }
+    }
+    Ok(maps)
+}
+
+fn bpf_objects(pid: u32) -> Result<BTreeMap<(&'static str, u64), u64>> {
     let path = format!("/proc/{pid}/fdinfo");
     let mut objects = BTreeMap::new();
     for entry in fs::read_dir(&path).with_context(|| format!("cannot read {path}"))? {
@@ -24,7 +50,7 @@ pub fn of_bpf(pid: u32) -> Result<u64> {
             Err(error) => return Err(error).with_context(|| format!("cannot read {path}")),
         }
     }
-    Ok(objects.values().sum())
+    Ok(objects)
 }
 
 /// Of `smaps_rollup`.

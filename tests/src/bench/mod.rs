@@ -1,9 +1,16 @@
-//! What benchmarks share: a way to dial, a peer to compare with, and what rounds of figures come to.
+//! What benchmarks share: a place with backends, clients that dial them, a peer to compare
+//! with, and what rounds of figures come to.
 
+pub mod accounting;
 pub mod balancer;
 pub mod comparison;
+pub mod cpu;
 pub mod dial;
+pub mod load;
 pub mod machine;
 pub mod markdown;
 pub mod memory;
+pub mod protocol;
+pub mod server;
+pub mod site;
 pub mod statistics;

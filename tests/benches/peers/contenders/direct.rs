@@ -3,9 +3,9 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
+use tcproute_tests::bench::site::Site;
 
 use super::Installed;
-use crate::site::Site;
 
 /// The version is that of the kernel, which does it all.
 pub(super) fn install(_: &Site) -> Result<Installed> {

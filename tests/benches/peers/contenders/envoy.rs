@@ -1,10 +1,12 @@
 //! Envoy: as a proxy that listens where clients dial, and as the sidecar of a pod, to which they are redirected.
 
 use anyhow::{Result, anyhow};
-use tcproute_tests::sidecar::{Backend, Envoy, Families, Program, Protocol, Redirection, Service, Version};
+use tcproute_tests::{
+    bench::site::{Site, WEIGHTS},
+    sidecar::{Backend, Envoy, Families, Program, Protocol, Redirection, Service, Version},
+};
 
 use super::Installed;
-use crate::site::{Site, WEIGHTS};
 
 /// The first of these.
 pub(super) fn alone(site: &Site) -> Result<Installed> {

@@ -3,10 +3,16 @@
 use std::{fmt::Write as _, fs};
 
 use anyhow::{Context as _, Result, ensure};
-use tcproute_tests::{process::Process, wait_for};
+use tcproute_tests::{
+    bench::{
+        machine::version,
+        site::{Site, WEIGHTS},
+    },
+    process::Process,
+    wait_for,
+};
 
-use super::{Installed, version};
-use crate::site::{Site, WEIGHTS};
+use super::Installed;
 
 /// With what it does by itself, and without a log.
 pub(super) fn install(site: &Site) -> Result<Installed> {

@@ -1,9 +1,12 @@
 //! iptables, whichever it is here: a rule for each backend, all but the last of them by chance.
 
 use anyhow::Result;
+use tcproute_tests::bench::{
+    machine::version,
+    site::{Site, WEIGHTS},
+};
 
-use super::{Installed, version};
-use crate::site::{Site, WEIGHTS};
+use super::Installed;
 
 /// By the match `statistic`, as kube-proxy does it.
 pub(super) fn install(site: &Site) -> Result<Installed> {

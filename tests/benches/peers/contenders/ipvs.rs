@@ -1,9 +1,12 @@
 //! IPVS, where the kernel has it: a virtual service of the kernel's own.
 
 use anyhow::{Context as _, Result};
+use tcproute_tests::bench::{
+    machine::version,
+    site::{Site, WEIGHTS},
+};
 
-use super::{Installed, version};
-use crate::site::{Site, WEIGHTS};
+use super::Installed;
 
 /// In turns by weight, and by translation (`-m`), the only way to backends with a port of their own.
 pub(super) fn install(site: &Site) -> Result<Installed> {

@@ -4,10 +4,12 @@
 use std::iter::repeat_n;
 
 use anyhow::Result;
-use tcproute_tests::bench::balancer::Balancer;
+use tcproute_tests::bench::{
+    balancer::Balancer,
+    site::{Site, WEIGHTS},
+};
 
 use super::Installed;
-use crate::site::{Site, WEIGHTS};
 
 /// It knows no weights: so each backend is there as many times as its weight says.
 pub(super) fn install(site: &Site) -> Result<Installed> {

@@ -9,11 +9,10 @@ mod lru_balancer;
 mod nftables;
 mod tcproute;
 
-use std::{any::Any, net::SocketAddrV4, process::Command};
+use std::{any::Any, net::SocketAddrV4};
 
-use anyhow::{Context as _, Result, ensure};
-
-use crate::site::{Place, Site};
+use anyhow::Result;
+use tcproute_tests::bench::site::{Place, Site};
 
 /// A way from clients to backends.
 pub(crate) struct Kind {
@@ -110,13 +109,4 @@ impl Contender {
     pub(crate) fn forget(&self) -> Result<()> {
         if self.installed.is_tracked { self.site.run("conntrack", &["--flush"]) } else { Ok(()) }
     }
-}
-
-/// The first line that a program says of its version.
-fn version(program: &str, argument: &str) -> Result<String> {
-    let output = Command::new(program).arg(argument).output();
-    let output = output.with_context(|| format!("cannot start {program}"))?;
-    ensure!(output.status.success(), "{program} {argument} failed");
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }

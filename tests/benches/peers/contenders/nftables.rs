@@ -3,9 +3,12 @@
 use std::{fmt::Write as _, fs};
 
 use anyhow::{Context as _, Result};
+use tcproute_tests::bench::{
+    machine::version,
+    site::{Site, WEIGHTS},
+};
 
-use super::{Installed, version};
-use crate::site::{Site, WEIGHTS};
+use super::Installed;
 
 /// A rule that takes the backend from a map by a random number.
 pub(super) fn map(site: &Site) -> Result<Installed> {

@@ -4,14 +4,17 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use tcproute_tests::{
+    bench::{
+        machine::version,
+        site::{Site, WEIGHTS},
+    },
     mesh::Mesh,
     sidecar::{Backend, Families, Redirection, Version},
     tcproute::{Daemon, binary},
     wait_for,
 };
 
-use super::{Installed, version};
-use crate::site::{Site, WEIGHTS};
+use super::Installed;
 
 /// Backends by chance, which is the default.
 pub(super) fn random(site: &Site) -> Result<Installed> {

@@ -42,6 +42,11 @@ impl Program {
         Err(format!("no Envoy at {}; get it: cargo xtask fetch-envoy", fetched.display()))
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// What it says of its version, such as `1.40.0`.
     pub fn version(&self) -> String {
         let output = Command::new(&self.0).arg("--version").output().expect("Envoy can be started");

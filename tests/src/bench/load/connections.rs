@@ -1,7 +1,7 @@
 //! Connections one after the other, by one thread or several: connect, send a byte, receive the answer, close.
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io,
     net::{SocketAddr, SocketAddrV4},
     path::Path,
     sync::Barrier,
@@ -11,26 +11,30 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
-use tcproute_tests::bench::{
-    dial::{Dialled, dial},
-    statistics::Latency,
-};
 
-use super::Clock;
-use crate::protocol::{ASK, FIRST};
+use super::{
+    super::{
+        dial::{Dialled, ask, dial},
+        statistics::Latency,
+    },
+    Clock,
+};
 
 /// What came of them.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Connections {
-    pub(crate) per_second: f64,
-    pub(crate) connect: Latency,
+pub struct Connections {
+    /// How many were made.
+    pub per_second: f64,
+    /// How long connect() took.
+    pub connect: Latency,
     /// From the call of connect() to the answer.
-    pub(crate) first_byte: Latency,
-    pub(crate) by_backend: [u64; 2],
+    pub first_byte: Latency,
+    /// How many each has answered.
+    pub by_backend: [u64; 2],
     /// Whether each showed the address that was dialled.
-    pub(crate) shows_dialled: bool,
+    pub shows_dialled: bool,
     /// Of everybody, in microseconds for each.
-    pub(crate) cpu: f64,
+    pub cpu: f64,
 }
 
 /// One of them.
@@ -94,11 +98,8 @@ fn some(dials: SocketAddrV4, count: u32, ask_peer: bool) -> Result<Vec<Made>> {
 
 fn one(dials: SocketAddrV4, ask_peer: bool) -> io::Result<Made> {
     let Dialled { mut stream, start, took } = dial(dials)?;
-    stream.write_all(&[ASK])?;
-    let mut answer = [0];
-    stream.read_exact(&mut answer)?;
+    let backend = ask(&mut stream)?;
     let first_byte = start.elapsed();
-    let [digit] = answer;
     let peer = if ask_peer { Some(stream.peer_addr()?) } else { None };
-    Ok(Made { connect: took, first_byte, backend: usize::from(digit.wrapping_sub(FIRST)), peer })
+    Ok(Made { connect: took, first_byte, backend, peer })
 }

@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::{Context as _, Result};
 
 /// Until now, for a cgroup and those below it. The kernel tells it also where no controller is enabled.
-pub(crate) fn of(cgroup: &Path) -> Result<Duration> {
+pub fn of(cgroup: &Path) -> Result<Duration> {
     let path = cgroup.join("cpu.stat");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let line = text.lines().find_map(|line| line.strip_prefix("usage_usec "));

@@ -1,19 +1,12 @@
-//! `cargo xtask charts`: pictures of what `cargo xtask bench peers` has measured, from its JSON.
+//! Bars: contenders beside each other.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use plotters::{prelude::*, style::text_anchor};
 use serde::Deserialize;
 
-use crate::workspace;
-
-/// `cargo xtask charts`
-#[derive(clap::Args)]
-pub(crate) struct Options {
-    /// What `bench peers` has written; target/bench/peers.json if not given
-    figures: Option<PathBuf>,
-}
+use super::OWN;
 
 /// What is drawn: the name of the file, the figure in the JSON, and what it is.
 const CHARTS: [(&str, &str, &str); 4] = [
@@ -71,22 +64,16 @@ const OF_A_BAR: u32 = 30;
 const OF_TITLE_AND_AXIS: u32 = 110;
 const OF_NAMES: u32 = 270;
 
-const OWN: RGBColor = RGBColor(0x1f, 0x77, 0xb4);
 const OTHER: RGBColor = RGBColor(0xa0, 0xa8, 0xb0);
 
-/// Draws them all.
-pub(crate) fn run(options: &Options) -> Result<()> {
-    let path = options.figures.clone().unwrap_or_else(|| workspace::figures().join("peers.json"));
-    let at = || format!("{} (`cargo xtask bench peers` writes it)", path.display());
-    let text = fs::read_to_string(&path).with_context(at)?;
-    let figures: Figures = serde_json::from_str(&text).with_context(at)?;
-    for (file, figure, title) in CHARTS {
-        let picture = workspace::root().join("docs/pictures").join(file);
-        let drawn = drawn(title, &bars(&figures, figure)).with_context(|| format!("{figure} of {}", at()))?;
-        fs::write(&picture, drawn).with_context(|| format!("cannot write {}", picture.display()))?;
-        println!("{}", picture.display());
-    }
-    Ok(())
+/// The pictures, by the names of their files, of what `bench peers` has written.
+pub(super) fn pictures(text: &str) -> Result<Vec<(&'static str, String)>> {
+    let figures: Figures = serde_json::from_str(text)?;
+    let picture = |(file, figure, title)| {
+        let drawn = drawn(title, &bars(&figures, figure)).with_context(|| format!("the figure {figure}"))?;
+        Ok((file, drawn))
+    };
+    CHARTS.into_iter().map(picture).collect()
 }
 
 /// Of all who are compared with somebody.

@@ -9,10 +9,15 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
-use tcproute_tests::bench::{dial::dial, statistics::Latency};
 
-use super::Clock;
-use crate::protocol::{ASK, TAKE};
+use super::{
+    super::{
+        dial::dial,
+        protocol::{ASK, TAKE},
+        statistics::Latency,
+    },
+    Clock,
+};
 
 /// Of requests and their answers.
 const SIZE: usize = 64;
@@ -24,20 +29,22 @@ const MEGABYTE: u64 = 1_000_000;
 
 /// What came of requests.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Requests {
-    pub(crate) latency: Latency,
-    pub(crate) per_second: f64,
+pub struct Requests {
+    /// From a request to its answer.
+    pub latency: Latency,
+    /// How many were answered.
+    pub per_second: f64,
     /// Of everybody, in microseconds for each.
-    pub(crate) cpu: f64,
+    pub cpu: f64,
 }
 
 /// What came of much that was sent.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Bulk {
+pub struct Bulk {
     /// Gigabytes.
-    pub(crate) per_second: f64,
+    pub per_second: f64,
     /// Of everybody, in seconds for each gigabyte.
-    pub(crate) cpu: f64,
+    pub cpu: f64,
 }
 
 /// Sends a request when the one before is answered.

@@ -15,7 +15,7 @@ use nix::sys::{
     socket::{Backlog, listen},
 };
 
-use crate::protocol::{ASK, TAKE};
+use super::protocol::{ASK, TAKE};
 
 /// As many connections are served at a time. More than clients have, since a proxy may close late.
 const THREADS: usize = 16;
@@ -24,13 +24,13 @@ const THREADS: usize = 16;
 const BUFFER: usize = 256 << 10;
 
 /// Starts it by a command that runs this program in the right place.
-pub(crate) fn start(mut command: Command, listener: TcpListener) -> Result<Child> {
+pub fn start(mut command: Command, listener: TcpListener) -> Result<Child> {
     command.arg("--serve").stdin(Stdio::from(OwnedFd::from(listener)));
     command.spawn().context("cannot start the server")
 }
 
 /// The server itself. It does not return.
-pub(crate) fn run() -> Result<()> {
+pub fn run() -> Result<()> {
     set_pdeathsig(Signal::SIGKILL).context("cannot be killed with its parent")?;
     let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned().context("no socket")?);
     // The kernel drops requests for connections beyond it.

@@ -7,15 +7,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use tcproute_tests::{cgroup::TestCgroup, namespace::Namespace, process::Process, sidecar::Pod};
 
-use crate::{
+use super::{
     load::{self, Work},
     server,
 };
+use crate::{cgroup::TestCgroup, namespace::Namespace, process::Process, sidecar::Pod};
 
 /// Of the backends, in percent.
-pub(crate) const WEIGHTS: [u32; 2] = [90, 10];
+pub const WEIGHTS: [u32; 2] = [90, 10];
 
 const BACKEND: u16 = 8080;
 
@@ -24,7 +24,7 @@ const BACKLOG: u32 = 65535;
 
 /// What kind of network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub enum Place {
     /// All on the loopback device of one namespace.
     Loopback,
     /// Clients in a pod, backends on its node.
@@ -37,23 +37,23 @@ enum Network {
 }
 
 /// One, with its backends at work.
-pub(crate) struct Site {
+pub struct Site {
     // First, so that it ends before its cgroup goes.
     _server: Process,
     network: Network,
     /// What clients dial. Nobody listens there but a proxy.
-    pub(crate) service: SocketAddrV4,
+    pub service: SocketAddrV4,
     /// The first has the greater weight.
-    pub(crate) backends: [SocketAddrV4; 2],
+    pub backends: [SocketAddrV4; 2],
     client: TestCgroup,
     _servers: TestCgroup,
     /// Where whatever routes runs, if it is a process.
-    pub(crate) proxy: TestCgroup,
+    pub proxy: TestCgroup,
     all: TestCgroup,
 }
 
 impl Place {
-    /// Of a backend the last number is its digit (`protocol`).
+    /// Of a backend the last number is its digit ([`super::protocol`]).
     const fn address(self, third: u8, last: u8) -> Ipv4Addr {
         match self {
             Self::Loopback => Ipv4Addr::new(127, 43, third, last),
@@ -64,7 +64,7 @@ impl Place {
 
 impl Site {
     /// With nothing between clients and backends.
-    pub(crate) fn build(place: Place) -> Result<Self> {
+    pub fn build(place: Place) -> Result<Self> {
         let backends = [1, 2].map(|last| SocketAddrV4::new(place.address(1, last), BACKEND));
         let (network, listener) = match place {
             Place::Loopback => {
@@ -89,17 +89,17 @@ impl Site {
     }
 
     /// Of client, servers and proxy.
-    pub(crate) fn cgroup(&self) -> &Path {
+    pub fn cgroup(&self) -> &Path {
         self.all.path()
     }
 
     /// Where clients run, in whose network connections are routed.
-    pub(crate) const fn workload(&self) -> &TestCgroup {
+    pub const fn workload(&self) -> &TestCgroup {
         &self.client
     }
 
     /// The namespace of the clients.
-    pub(crate) const fn namespace(&self) -> &Namespace {
+    pub const fn namespace(&self) -> &Namespace {
         match &self.network {
             Network::Loopback(namespace) => namespace,
             Network::Pod(pod) => pod.namespaces()[0],
@@ -107,7 +107,7 @@ impl Site {
     }
 
     /// What only a pod has.
-    pub(crate) fn pod(&self) -> Result<&Pod> {
+    pub fn pod(&self) -> Result<&Pod> {
         match &self.network {
             Network::Pod(pod) => Ok(pod),
             Network::Loopback(_) => Err(anyhow!("this network has no pod")),
@@ -115,12 +115,12 @@ impl Site {
     }
 
     /// This program as a client.
-    pub(crate) fn client(&self) -> Result<Command> {
+    pub fn client(&self) -> Result<Command> {
         Ok(self.namespace().command_in(&self.client, &this_program()?))
     }
 
     /// Runs a program to its end in the network of the clients.
-    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Result<()> {
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<()> {
         let output = self.namespace().command(program).args(arguments).output();
         let output = output.with_context(|| format!("cannot start {program}"))?;
         let told = String::from_utf8_lossy(&output.stderr);
@@ -129,7 +129,7 @@ impl Site {
     }
 
     /// Whether anybody takes connections to what clients dial.
-    pub(crate) fn is_answered(&self) -> Result<bool> {
+    pub fn is_answered(&self) -> Result<bool> {
         load::order(self, self.service, Work::Knock)
     }
 }

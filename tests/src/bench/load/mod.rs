@@ -15,16 +15,16 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tcproute_tests::{bench::dial::dial, process::Process};
 
-pub(crate) use connections::Connections;
-pub(crate) use established::{Bulk, Requests};
+pub use connections::Connections;
+pub use established::{Bulk, Requests};
 
-use crate::{cpu, site::Site};
+use super::{cpu, dial::dial, site::Site};
+use crate::process::Process;
 
 /// What a client is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Order {
+pub struct Order {
     work: Work,
     dials: SocketAddrV4,
     /// Of all whose CPU time is asked for.
@@ -33,15 +33,26 @@ pub(crate) struct Order {
 
 /// Its kinds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) enum Work {
+pub enum Work {
     /// To see whether anybody answers: a `bool`.
     Knock,
     /// [`Connections`], so many in all.
-    Connections { threads: u32, count: u32 },
+    Connections {
+        /// At once.
+        threads: u32,
+        /// By all of them.
+        count: u32,
+    },
     /// [`Requests`] on one connection.
-    Requests { count: u32 },
+    Requests {
+        /// One after the other.
+        count: u32,
+    },
     /// [`Bulk`] on one connection.
-    Bulk { megabytes: u32 },
+    Bulk {
+        /// So much.
+        megabytes: u32,
+    },
 }
 
 impl FromStr for Order {
@@ -53,11 +64,7 @@ impl FromStr for Order {
 }
 
 /// Has a client of a contender do it.
-pub(crate) fn order<Answer: DeserializeOwned>(
-    site: &Site,
-    dials: SocketAddrV4,
-    work: Work,
-) -> Result<Answer> {
+pub fn order<Answer: DeserializeOwned>(site: &Site, dials: SocketAddrV4, work: Work) -> Result<Answer> {
     let order = Order { work, dials, cgroup: site.cgroup().to_owned() };
     let mut command = site.client()?;
     command.arg("--client").arg(serde_json::to_string(&order)?);
@@ -71,7 +78,7 @@ pub(crate) fn order<Answer: DeserializeOwned>(
 }
 
 /// In the client.
-pub(crate) fn run(order: &Order) -> Result<()> {
+pub fn run(order: &Order) -> Result<()> {
     let Order { work, dials, cgroup } = order;
     let answer = match *work {
         Work::Knock => serde_json::to_value(dial(*dials).is_ok()),
