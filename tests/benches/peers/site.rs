@@ -7,7 +7,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use tcproute_tests::{cgroup::TestCgroup, namespace::Namespace, process::Process, sidecar::Pod};
+use tcproute_tests::{
+    bench::contenders::Way, cgroup::TestCgroup, namespace::Namespace, process::Process, sidecar::Pod,
+};
 
 use crate::{
     load::{self, Work},
@@ -103,6 +105,18 @@ impl Site {
         match &self.network {
             Network::Loopback(namespace) => namespace,
             Network::Pod(pod) => pod.namespaces()[0],
+        }
+    }
+
+    /// From clients to backends.
+    pub(crate) fn way(&self) -> Way<'_> {
+        let ([first, second], [more, less]) = (self.backends, WEIGHTS);
+        Way {
+            namespace: self.namespace(),
+            workload: &self.client,
+            proxy: &self.proxy,
+            service: self.service,
+            backends: [(first, more), (second, less)],
         }
     }
 

@@ -1,7 +1,8 @@
-//! What benchmarks share: a way to dial, a peer to compare with, and what rounds of figures come to.
+//! What benchmarks share: a way to dial, peers to compare with, and what rounds of figures come to.
 
 pub mod balancer;
 pub mod comparison;
+pub mod contenders;
 pub mod dial;
 pub mod machine;
 pub mod markdown;

@@ -1,8 +1,8 @@
 //! iptables, whichever it is here: a rule for each backend, all but the last of them by chance.
 
 use anyhow::Result;
+use tcproute_tests::bench::contenders::{Installed, version};
 
-use super::{Installed, version};
 use crate::site::{Site, WEIGHTS};
 
 /// By the match `statistic`, as kube-proxy does it.
@@ -15,5 +15,5 @@ pub(super) fn install(site: &Site) -> Result<Installed> {
     let by_chance = ["-m", "statistic", "--mode", "random", "--probability", &probability];
     site.run("iptables", &[&matched[..], &by_chance, &["-j", "DNAT", "--to-destination", &first]].concat())?;
     site.run("iptables", &[&matched[..], &["-j", "DNAT", "--to-destination", &second]].concat())?;
-    Ok(Installed::in_kernel(version).tracked(site))
+    Ok(Installed::in_kernel(version).tracked(site.namespace()))
 }

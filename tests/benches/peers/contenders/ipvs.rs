@@ -1,8 +1,8 @@
 //! IPVS, where the kernel has it: a virtual service of the kernel's own.
 
 use anyhow::{Context as _, Result};
+use tcproute_tests::bench::contenders::{Installed, version};
 
-use super::{Installed, version};
 use crate::site::{Site, WEIGHTS};
 
 /// In turns by weight, and by translation (`-m`), the only way to backends with a port of their own.

@@ -4,9 +4,8 @@
 use std::iter::repeat_n;
 
 use anyhow::Result;
-use tcproute_tests::bench::balancer::Balancer;
+use tcproute_tests::bench::{balancer::Balancer, contenders::Installed};
 
-use super::Installed;
 use crate::site::{Site, WEIGHTS};
 
 /// It knows no weights: so each backend is there as many times as its weight says.
@@ -19,7 +18,7 @@ pub(super) fn install(site: &Site) -> Result<Installed> {
     }
     Ok(Installed {
         holds_bpf: Some(std::process::id()),
-        _keep: Box::new(balancer),
+        keep: Box::new(balancer),
         ..Installed::in_kernel("of this checkout".to_owned())
     })
 }

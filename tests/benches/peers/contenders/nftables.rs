@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, fs};
 
 use anyhow::{Context as _, Result};
+use tcproute_tests::bench::contenders::{Installed, version};
 
-use super::{Installed, version};
 use crate::site::{Site, WEIGHTS};
 
 /// A rule that takes the backend from a map by a random number.
@@ -49,5 +49,5 @@ fn install(site: &Site, more: &str, rule: &str) -> Result<Installed> {
     fs::write(file.path(), table)?;
     let path = file.path().to_str().context("the path of temporary files is not UTF-8")?;
     site.run("nft", &["--file", path])?;
-    Ok(Installed::in_kernel(version).tracked(site))
+    Ok(Installed::in_kernel(version).tracked(site.namespace()))
 }
