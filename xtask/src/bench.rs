@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    command, envoy,
+    applications, command, envoy,
     go_programs::KUBERNETES,
     machine::Source,
     provision,
@@ -59,11 +59,11 @@ pub(crate) struct Options {
     /// Of `control-plane`: Dataplanes
     #[arg(long)]
     dataplanes: Option<u32>,
-    /// Of `peers`: which of them, by their names in the JSON, and with whom they are compared
+    /// Of `peers` and `applications`: which of them, by their names in the JSON; with whom peers are compared, too
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
-    /// Of `peers`: where the figures are written as JSON, with the tables as Markdown beside it;
-    /// target/bench/peers.json if not given
+    /// Of `peers` and `applications`: where the figures are written as JSON, with the tables as Markdown beside it;
+    /// target/bench/peers.json or applications.json if not given
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -74,6 +74,8 @@ enum What {
     Connect,
     /// The same, and what is sent, beside its peers: nftables, iptables, IPVS, HAProxy, Envoy; as root
     Peers,
+    /// PostgreSQL, Redis, Kafka and gRPC, directly, through tcproute, HAProxy and Envoy, and when a route changes; as root
+    Applications,
     /// What a run of each program costs, or, with --kernel, how many instructions it takes; as root
     Programs,
     /// How long it takes to resolve the routes of a large mesh
@@ -98,6 +100,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wants(What::Peers) {
         peers(options)?;
+    }
+    if wants(What::Applications) {
+        applications(options)?;
     }
     if wants(What::Programs) {
         programs(options)?;
@@ -146,18 +151,34 @@ fn peers(options: &Options) -> Result<()> {
     if options.only.is_empty() || options.only.iter().any(|name| name.starts_with("envoy")) {
         envoy::tell(&mut bench)?;
     }
+    with_choice(&mut bench, options, "peers.json")?;
+    command::run(with_extent(&mut bench, options))
+}
+
+fn applications(options: &Options) -> Result<()> {
+    let mut bench = on_the_kernel("applications")?;
+    // Envoy is asked whether it serves.
+    provision::ensure(&["curl", "python3"])?;
+    applications::tell(&mut bench)?;
+    with_choice(&mut bench, options, "applications.json")?;
+    command::run(with_extent(&mut bench, options))
+}
+
+/// Of `peers` and `applications`: what is measured, and where its figures go.
+fn with_choice(bench: &mut Command, options: &Options, usual: &str) -> Result<()> {
     if !options.only.is_empty() {
         bench.arg("--only").arg(options.only.join(","));
     }
     let output = match &options.output {
         // Cargo runs it in another directory.
         Some(output) => path::absolute(output)?,
-        None => figures("peers.json")?,
+        None => figures(usual)?,
     };
-    command::run(with_extent(&mut bench, options).arg("--output").arg(output))
+    bench.arg("--output").arg(output);
+    Ok(())
 }
 
-/// Of `connect` and `peers`.
+/// Of `connect`, `peers` and `applications`.
 fn with_extent<'a>(bench: &'a mut Command, options: &Options) -> &'a mut Command {
     bench.env("TCPROUTE_LRU_BALANCER", workspace::objects().join("lru-balancer.bpf.o"));
     for (option, value) in [("--rounds", options.rounds), ("--connections", options.connections)] {

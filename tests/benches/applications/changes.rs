@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const WINDOW: Duration = Duration::from_secs(5);
 
 /// How long clients work: until they are there, and through all of it.
-const SECONDS: u32 = 8;
+const SECONDS: u32 = 12;
 
 /// Connections that they have.
 const CLIENTS: u32 = 8;
@@ -211,11 +211,11 @@ fn watch(case: &Case) -> Result<Line> {
 
 /// Changes the route when clients are at work, and watches their connections.
 fn moved(case: &Case, site: &Site, change: impl FnOnce()) -> Result<Line> {
-    // How many there are at a time is a matter of the pool, or of chance.
+    // How many there are at a time is a matter of the pool, or of the moment.
     let least = match case.clients {
         Clients::Pgbench(None) | Clients::Grpc { .. } => CLIENTS as usize,
         Clients::Pgbench(Some(_)) => 1,
-        Clients::PgBouncer { .. } => 2,
+        Clients::PgBouncer { .. } => CLIENTS as usize / 2,
     };
     let mut connections = 0;
     wait_for("clients are at work", || {
@@ -271,7 +271,7 @@ fn pool(site: &Site, client: &Client, server_lifetime: u32) -> Result<(Process, 
         format!(
             "[databases]\nbench = host={host} port={port} user=postgres\n\
              [pgbouncer]\nlisten_addr = {}\nlisten_port = {}\nunix_socket_dir =\nauth_type = any\n\
-             pool_mode = transaction\ndefault_pool_size = {CLIENTS}\nserver_lifetime = {server_lifetime}\n",
+             pool_mode = transaction\nmin_pool_size = {CLIENTS}\ndefault_pool_size = {CLIENTS}\nserver_lifetime = {server_lifetime}\n",
             listens.ip(),
             listens.port()
         ),

@@ -82,7 +82,10 @@ impl Application for Grpc {
     }
 
     fn run(&self, work: Work, client: &Client, count: u32) -> Result<Outcome> {
-        let work = if work == Work::New { "new" } else { "kept" };
-        python::told(client, SCRIPT, work, count)?.outcome(NUMBERS)
+        let name = if work == Work::New { "new" } else { "kept" };
+        let outcome = python::told(client, SCRIPT, name, count)?.outcome(NUMBERS)?;
+        let is_split = outcome.by_backend.iter().all(|&calls| calls > 0);
+        ensure!(work == Work::New || !is_split, "the calls of a channel are split: {:?}", outcome.by_backend);
+        Ok(outcome)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, process::Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
 use tcproute_tests::{process::Process, wait_for};
 
 use super::{Application, Job, Kind, Outcome, Work, compared, provided, python};
@@ -107,7 +107,7 @@ fn version(archives: &Path) -> Result<String> {
             return Ok(format!("Kafka {version}"));
         }
     }
-    anyhow::bail!("{} has no broker", archives.display())
+    bail!("{} has no broker", archives.display())
 }
 
 impl Application for Kafka {
@@ -117,6 +117,9 @@ impl Application for Kafka {
 
     fn run(&self, work: Work, client: &Client, count: u32) -> Result<Outcome> {
         let work = if work == Work::New { "new" } else { "kept" };
-        python::told(client, SCRIPT, work, count)?.outcome(CLUSTERS)
+        let told = python::told(client, SCRIPT, work, count)?;
+        let is_own = told.brokers.iter().all(|broker| client.site.backends.contains(broker));
+        ensure!(is_own, "brokers do not tell their own addresses: {:?}", told.brokers);
+        told.outcome(CLUSTERS)
     }
 }

@@ -1,6 +1,6 @@
 //! Clients and servers in Python, with packages of their own.
 
-use std::{collections::BTreeMap, process::Command, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddrV4, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
@@ -27,6 +27,9 @@ pub(super) struct Told {
     took: Vec<f64>,
     /// By whom.
     answered: BTreeMap<String, u64>,
+    /// Those of whom the answers tell.
+    #[serde(default)]
+    pub(super) brokers: Vec<SocketAddrV4>,
 }
 
 /// Runs one to its end.
