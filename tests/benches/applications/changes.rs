@@ -13,7 +13,13 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
-use tcproute_tests::{bench::contenders::tcproute, interrupt, process::Process, wait_for};
+use tcproute_tests::{
+    bench::{contenders::tcproute, markdown::number},
+    chi_square::as_f64,
+    interrupt,
+    process::Process,
+    wait_for,
+};
 
 use crate::{
     Absent,
@@ -301,13 +307,14 @@ fn saw(clients: Clients, client: &mut Child) -> Result<String> {
             told["answered"].as_object().into_iter().flatten().filter_map(|it| it.1.as_u64()).sum();
         let failed: Vec<_> = failed.iter().map(|(code, count)| format!("{count} {code}")).collect();
         let failed = if failed.is_empty() { "none failed".to_owned() } else { failed.join(", ") };
-        return Ok(format!("{calls} calls were answered, {failed}"));
+        return Ok(format!("{} calls, {failed}", number(as_f64(calls), 0)));
     }
     let of = |text: &str| said.lines().filter(|line| line.contains(text)).count();
     let aborted = of(" aborted in ");
     let done =
         printed.lines().find_map(|line| line.strip_prefix("number of transactions actually processed: "));
-    let done = done.with_context(|| format!("pgbench tells {printed:?}: {said}"))?;
+    let done = done.and_then(|done| done.split('/').next()?.trim().parse::<u64>().ok());
+    let done = number(as_f64(done.with_context(|| format!("pgbench tells {printed:?}: {said}"))?), 0);
     let failed = if aborted == 0 { "none failed".to_owned() } else { format!("{aborted} clients gave up") };
     Ok(format!("{done} transactions, {failed}"))
 }

@@ -27,7 +27,7 @@ pub(crate) struct Kind {
     install: fn(&Way) -> Result<Installed>,
 }
 
-/// The first is the one with whom the others are compared.
+/// The first is the one with whom the others are compared. HAProxy is in TCP mode, and Envoy has `weighted_clusters`.
 pub(crate) const ALL: [Kind; 4] = [
     Kind { name: "direct", title: "direct", splits: false, install: |_| direct::install() },
     Kind {
@@ -36,8 +36,8 @@ pub(crate) const ALL: [Kind; 4] = [
         splits: true,
         install: |way| tcproute::install(way, &[], "plain"),
     },
-    Kind { name: "haproxy", title: "HAProxy, TCP mode", splits: true, install: haproxy::install },
-    Kind { name: "envoy", title: "Envoy, `weighted_clusters`", splits: true, install: envoy::install },
+    Kind { name: "haproxy", title: "HAProxy", splits: true, install: haproxy::install },
+    Kind { name: "envoy", title: "Envoy", splits: true, install: envoy::install },
 ];
 
 /// Connections by which one shows that it routes: enough to tell 90/10 from 50/50, and from 100/0.

@@ -16,6 +16,9 @@ use crate::{
     site::WEIGHTS,
 };
 
+/// Figures of a table, so that a line of it fits a page.
+const WIDEST: usize = 3;
+
 /// All that was found, or why nothing was.
 pub(crate) struct Report {
     pub(crate) extent: Extent,
@@ -30,8 +33,8 @@ impl Report {
         let Extent { rounds, connections } = self.extent;
         let mut text = format!(
             "{}.\n\nMedians of {rounds} interleaved rounds of {connections} connections (what else is done \
-             follows); [least..greatest]. Ratios are taken within a round, to direct connections to the first \
-             server; in brackets the bootstrap interval of 95 %.\n",
+             follows). Ratios are taken within a round, to direct connections to the first server; in brackets \
+             the bootstrap interval of 95 %.\n",
             Machine::this().text()
         );
         for (kind, measured) in &self.applications {
@@ -91,7 +94,12 @@ impl Report {
 fn of_application(kind: &Kind, Measured { version, comparison }: &Measured) -> String {
     let mut text = format!("\n## {}\n\n{version}.\n", kind.title);
     for job in kind.jobs {
-        let _ = write!(text, "\n### {}\n\n{}", job.title, comparison.table(job.figures));
+        let _ = write!(text, "\n### {}\n", job.title);
+        // Tables of about the same width.
+        let tables = job.figures.len().div_ceil(WIDEST);
+        for figures in job.figures.chunks(job.figures.len().div_ceil(tables)) {
+            let _ = write!(text, "\n{}", comparison.medians(figures));
+        }
     }
     let [first, second] = WEIGHTS;
     let _ = write!(text, "\n### The split, which is to be {first}/{second}\n\n{}", comparison.splits());
@@ -106,8 +114,7 @@ fn of_application(kind: &Kind, Measured { version, comparison }: &Measured) -> S
 }
 
 fn changes(lines: &[(&'static str, Result<Line, String>)]) -> String {
-    let head =
-        ["Clients", "what is changed", "`--drain`", "all have moved after, s", "left", "what they saw"];
+    let head = ["Clients", "route", "`--drain`", "all moved after, s", "left", "what they saw"];
     let rows: Vec<_> = lines
         .iter()
         .map(|(title, line)| match line {
@@ -115,13 +122,13 @@ fn changes(lines: &[(&'static str, Result<Line, String>)]) -> String {
             Ok(line) => vec![
                 (*title).to_owned(),
                 match line.change {
-                    Change::Weight => "weights 0/100",
-                    Change::Removed => "the first backendRef is removed",
+                    Change::Weight => "0/100",
+                    Change::Removed => "removed",
                 }
                 .to_owned(),
                 line.drain_seconds.map_or_else(|| "–".to_owned(), |it| format!("{it} s")),
                 line.moved_after_seconds
-                    .map_or_else(|| format!("not within {} s", WINDOW.as_secs()), |it| number(it, 2)),
+                    .map_or_else(|| format!("not in {}", WINDOW.as_secs()), |it| number(it, 2)),
                 format!("{} of {}", line.left, line.connections),
                 line.saw.clone(),
             ],

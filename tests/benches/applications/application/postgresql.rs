@@ -42,9 +42,9 @@ pub(crate) const KIND: Kind = Kind {
             figures: &[
                 compared("newTps", "tps", 0),
                 compared("newAverageMillis", "average, ms", 2),
+                compared("newConnectionMillis", "of it connecting, ms", 2),
                 compared("newP50Millis", "p50, ms", 2),
                 compared("newP99Millis", "p99, ms", 2),
-                compared("newConnectionMillis", "of it connecting, ms", 2),
             ],
             per_thousand: 1000,
             work: Work::New,
@@ -205,13 +205,14 @@ impl Application for PostgreSql {
         let all = u64::from(count.div_ceil(CLIENTS) * CLIENTS);
         ensure!(told.contains(&format!("processed: {all}/{all}\n")), "not all are processed: {told}");
         let Latency { p50, p99, .. } = Latency::of(took(logs.path(), work)?);
-        let mut values = vec![figure("tps")?, figure("latency average")?, p50 / 1000.0, p99 / 1000.0];
+        let mut values = vec![figure("tps")?, figure("latency average")?];
         let least = if work == Work::New {
             values.push(figure("average connection time")?);
             all
         } else {
             u64::from(CLIENTS)
         };
+        values.extend([p50 / 1000.0, p99 / 1000.0]);
         let after = self.sessions(client.site, before.iter().sum::<u64>() + least)?;
         Ok(Outcome { values, by_backend: [after[0] - before[0], after[1] - before[1]] })
     }
