@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use crate::{
     envoy,
@@ -16,7 +16,7 @@ use crate::{
 /// What is absent without Debian packages, by its name there.
 const DEBIAN: [(&str, &[&str]); 4] = [
     ("postgresql", &["postgresql"]),
-    ("pgbouncer", &["pgbouncer", "postgresql"]),
+    ("pgbouncer", &["pgbouncer"]),
     ("redis", &["redis-server", "redis-tools"]),
     ("haproxy", &["haproxy"]),
 ];
@@ -24,36 +24,45 @@ const DEBIAN: [(&str, &[&str]); 4] = [
 /// What Kafka is got by, and runs on.
 const JAVA: [&str; 2] = ["maven", "default-jre-headless"];
 
+/// What is needed of all that when a route changes.
+const CHANGES: [&str; 3] = ["postgresql", "pgbouncer", "grpc"];
+
+/// With which every application is compared.
+const PEERS: [&str; 1] = ["haproxy"];
+
 /// By these the benchmark is told where they are.
 const PYTHON_PACKAGES: &str = "TCPROUTE_TEST_PYTHON_PACKAGES";
 const KAFKA: &str = "TCPROUTE_TEST_KAFKA";
 
-/// Tells the benchmark where all of it is, or why it cannot be had.
-pub(crate) fn tell(bench: &mut Command) -> Result<()> {
-    for (name, packages) in DEBIAN {
+/// Tells the benchmark where all that is wanted is, or why it cannot be had. Nothing chosen is everything.
+pub(crate) fn tell(bench: &mut Command, only: &[String]) -> Result<()> {
+    let is_chosen = |name: &str| only.is_empty() || only.iter().any(|it| it == name);
+    let is_wanted = |name: &str| {
+        is_chosen(name) || PEERS.contains(&name) || (CHANGES.contains(&name) && is_chosen("changes"))
+    };
+    for (name, packages) in DEBIAN.into_iter().filter(|(name, _)| is_wanted(name)) {
         if let Err(error) = provision::ensure(packages) {
-            absent(bench, name, &format!("{error:#}"));
+            absent(bench, name, &error);
         }
     }
     envoy::tell(bench)?;
-    let packages = python_packages()?;
-    let archives = match provision::ensure(&JAVA) {
-        Ok(()) => kafka()?,
-        Err(error) => Err(error),
-    };
-    match &packages {
-        Ok(packages) => drop(bench.env(PYTHON_PACKAGES, packages)),
-        Err(error) => absent(bench, "grpc", &format!("{error:#}")),
+    if is_wanted("grpc") || is_wanted("kafka") {
+        match python_packages()? {
+            Ok(packages) => drop(bench.env(PYTHON_PACKAGES, packages)),
+            Err(error) => ["grpc", "kafka"].into_iter().for_each(|name| absent(bench, name, &error)),
+        }
     }
-    match (packages, archives) {
-        (Ok(_), Ok(archives)) => drop(bench.env(KAFKA, archives)),
-        (Err(error), _) | (_, Err(error)) => absent(bench, "kafka", &format!("{error:#}")),
+    if is_wanted("kafka") {
+        match provision::ensure(&JAVA).and_then(|()| kafka()?) {
+            Ok(archives) => drop(bench.env(KAFKA, archives)),
+            Err(error) => absent(bench, "kafka", &error),
+        }
     }
     Ok(())
 }
 
-fn absent(bench: &mut Command, name: &str, why: &str) {
-    bench.arg("--absent").arg(format!("{name}={why}"));
+fn absent(bench: &mut Command, name: &str, why: &Error) {
+    bench.arg("--absent").arg(format!("{name}={why:#}"));
 }
 
 /// Where the packages of Python are, or why they cannot be had here.

@@ -159,7 +159,7 @@ fn applications(options: &Options) -> Result<()> {
     let mut bench = on_the_kernel("applications")?;
     // Envoy is asked whether it serves.
     provision::ensure(&["curl", "python3"])?;
-    applications::tell(&mut bench)?;
+    applications::tell(&mut bench, &options.only)?;
     with_choice(&mut bench, options, "applications.json")?;
     command::run(with_extent(&mut bench, options))
 }

@@ -71,8 +71,6 @@ pub(crate) struct Line {
 /// Clients that are watched.
 struct Case {
     title: &'static str,
-    /// The application, by its name.
-    name: &'static str,
     clients: Clients,
     change: Change,
     drain: Option<u32>,
@@ -92,68 +90,55 @@ enum Clients {
 const CASES: [Case; 9] = [
     Case {
         title: "`pgbench -C`",
-        name: "postgresql",
         clients: Clients::Pgbench(Some("-C")),
         change: Change::Weight,
         drain: None,
     },
-    Case {
-        title: "`pgbench`",
-        name: "postgresql",
-        clients: Clients::Pgbench(None),
-        change: Change::Weight,
-        drain: None,
-    },
-    Case {
-        title: "`pgbench`",
-        name: "postgresql",
-        clients: Clients::Pgbench(None),
-        change: Change::Weight,
-        drain: Some(DRAIN),
-    },
-    Case {
-        title: "`pgbench`",
-        name: "postgresql",
-        clients: Clients::Pgbench(None),
-        change: Change::Removed,
-        drain: Some(DRAIN),
-    },
+    Case { title: "`pgbench`", clients: Clients::Pgbench(None), change: Change::Weight, drain: None },
+    Case { title: "`pgbench`", clients: Clients::Pgbench(None), change: Change::Weight, drain: Some(DRAIN) },
+    Case { title: "`pgbench`", clients: Clients::Pgbench(None), change: Change::Removed, drain: Some(DRAIN) },
     Case {
         title: "PgBouncer, `server_lifetime = 2`",
-        name: "pgbouncer",
         clients: Clients::PgBouncer { server_lifetime: AGE },
         change: Change::Weight,
         drain: None,
     },
     Case {
         title: "PgBouncer, `server_lifetime = 3600`",
-        name: "pgbouncer",
         clients: Clients::PgBouncer { server_lifetime: 3600 },
         change: Change::Removed,
         drain: Some(DRAIN),
     },
     Case {
         title: "gRPC channels",
-        name: "grpc",
         clients: Clients::Grpc { max_age: None },
         change: Change::Weight,
         drain: None,
     },
     Case {
         title: "gRPC channels, MAX_CONNECTION_AGE 2 s",
-        name: "grpc",
         clients: Clients::Grpc { max_age: Some(AGE) },
         change: Change::Weight,
         drain: None,
     },
     Case {
         title: "gRPC channels",
-        name: "grpc",
         clients: Clients::Grpc { max_age: None },
         change: Change::Removed,
         drain: Some(DRAIN),
     },
 ];
+
+impl Clients {
+    /// Without which there are none.
+    const fn needs(self) -> &'static [&'static str] {
+        match self {
+            Self::Pgbench(_) => &["postgresql"],
+            Self::PgBouncer { .. } => &["postgresql", "pgbouncer"],
+            Self::Grpc { .. } => &["grpc"],
+        }
+    }
+}
 
 /// Watches all whose programs are there.
 pub(crate) fn watched(absent: &Absent) -> Result<Vec<(&'static str, Result<Line, String>)>> {
@@ -163,7 +148,7 @@ pub(crate) fn watched(absent: &Absent) -> Result<Vec<(&'static str, Result<Line,
             anyhow::bail!("interrupted");
         }
         eprintln!("change: {}, {:?}, drain {:?}", case.title, case.change, case.drain);
-        let line = match absent.why(case.name) {
+        let line = match case.clients.needs().iter().find_map(|name| absent.why(name)) {
             Some(why) => Err(why.to_owned()),
             None => Ok(watch(&case).with_context(|| case.title.to_owned())?),
         };
@@ -179,8 +164,8 @@ struct Running {
 }
 
 fn watch(case: &Case) -> Result<Line> {
-    let port = if case.name == "grpc" { 50051 } else { 5432 };
-    let site = Site::build(port)?;
+    let kind = if matches!(case.clients, Clients::Grpc { .. }) { &grpc::KIND } else { &postgresql::KIND };
+    let site = Site::build(kind.port)?;
     let (mut postgresql, mut _grpc) = (None, None);
     match case.clients {
         Clients::Grpc { max_age } => _grpc = Some(grpc::start(&site, max_age.unwrap_or(0) * 1000)?),
