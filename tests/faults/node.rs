@@ -18,7 +18,7 @@ use tcproute_tests::{
     cgroup::TestCgroup,
     clock,
     server::Server,
-    tcproute::{Bpffs, binary, run_arguments},
+    tcproute::{Bpffs, age, binary, run_arguments},
 };
 
 use crate::{
@@ -145,14 +145,8 @@ impl Node {
     }
 
     /// Has the next daemon believe that another build has made what is pinned.
-    pub(crate) fn age(&self, layout: &str) -> Result<()> {
-        for entry in fs::read_dir(self.pins())? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with("layout-") {
-                fs::remove_dir(entry.path())?;
-            }
-        }
-        Ok(fs::create_dir(self.pins().join(layout))?)
+    pub(crate) fn age(&self, same_states: bool) -> Result<()> {
+        Ok(age(&self.pins(), same_states)?)
     }
 
     /// Waits until the process ends.

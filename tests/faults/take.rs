@@ -29,8 +29,8 @@ impl Suite<'_> {
                 self.node.allow_plain()?;
                 self.detach()?;
             }
-            Phase::OtherTables => self.node.age("layout-0-4-0")?,
-            Phase::OtherStates => self.node.age("layout-0-0-0")?,
+            Phase::OtherTables => self.node.age(true)?,
+            Phase::OtherStates => self.node.age(false)?,
             Phase::Detach => {
                 self.node.allow_plain()?;
                 self.node.prepare_detach()?;

@@ -50,7 +50,7 @@ pub fn p_value(counts: &[(u64, f64)]) -> f64 {
 }
 
 /// Exactly, up to four thousand million.
-pub(crate) fn as_f64(count: u64) -> f64 {
+pub fn as_f64(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 

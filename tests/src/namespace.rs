@@ -3,8 +3,8 @@
 use std::{
     fmt::Display,
     fs::{self, File},
-    io::{BufRead as _, BufReader},
-    net::{SocketAddr, TcpListener},
+    io::{self, BufRead as _, BufReader},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
     process::{Command, Stdio},
@@ -94,13 +94,27 @@ impl Namespace {
 
     /// A socket in it that listens at this address.
     pub fn listen(&self, address: SocketAddr) -> TcpListener {
+        self.inside(move || TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}")))
+    }
+
+    /// A connection from it.
+    pub fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        self.inside(move || TcpStream::connect(address))
+    }
+
+    /// Whether anybody takes connections from it there.
+    pub fn is_answered(&self, address: SocketAddr) -> bool {
+        self.connect(address).is_ok()
+    }
+
+    fn inside<Made: Send + 'static>(&self, make: impl FnOnce() -> Made + Send + 'static) -> Made {
         let namespace = File::open(self.file()).expect("the namespace is there");
         // The thread that enters the namespace ends in it; its sockets stay where they were made.
-        let listen = move || {
+        let make = move || {
             setns(namespace, CloneFlags::CLONE_NEWNET).expect("a namespace can be entered");
-            TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"))
+            make()
         };
-        thread::spawn(listen).join().expect("a namespace can be listened in")
+        thread::spawn(make).join().expect("a namespace can be entered by a thread")
     }
 
     /// Sets `/proc/sys/net/name`.

@@ -15,7 +15,7 @@ use crate::{
     cgroup::TestCgroup,
     client::{self, stdout},
     mesh::Mesh,
-    tcproute::{Bpffs, ask, ask_json, binary, run_arguments},
+    tcproute::{self, Bpffs, ask, ask_json, binary, run_arguments},
     wait_for,
 };
 
@@ -159,22 +159,9 @@ impl Node {
         self.bpffs.path().join("tcproute")
     }
 
-    /// Makes the next daemon believe that a build with other tables has written the maps, and with other states, too, or
-    /// with the same.
+    /// See [`age`](tcproute::age).
     pub fn age(&self, same_states: bool) {
-        let pins = self.pins();
-        let mut states = "0".to_owned();
-        for entry in fs::read_dir(&pins).expect("pins can be listed") {
-            let entry = entry.expect("pins can be listed");
-            // layout-<tables>-<states>-<generation>
-            if let Some(layout) = entry.file_name().to_string_lossy().strip_prefix("layout-") {
-                if same_states {
-                    states = layout.split('-').nth(1).expect("it has a version of states").to_owned();
-                }
-                fs::remove_dir(entry.path()).expect("it can be removed");
-            }
-        }
-        fs::create_dir(pins.join(format!("layout-0-{states}-0"))).expect("a directory can be made");
+        tcproute::age(&self.pins(), same_states).expect("pins can be changed");
     }
 
     /// The ids of the maps of the tables that are pinned.

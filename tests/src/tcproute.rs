@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    io::{BufRead, BufReader, Read, Write},
+    fs,
+    io::{self, BufRead, BufReader, Read, Write},
     net::SocketAddr,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
@@ -59,6 +60,23 @@ pub fn run_arguments<'a>(
         command.arg("--workload").arg(format!("{dataplane}={}", cgroup.display()));
     }
     command
+}
+
+/// Makes the next daemon believe that a build with other tables has pinned what is in this directory, and with other
+/// states, too, or with the same.
+pub fn age(pins: &Path, same_states: bool) -> io::Result<()> {
+    let mut states = "0".to_owned();
+    for entry in fs::read_dir(pins)? {
+        let entry = entry?;
+        // layout-<tables>-<states>-<generation>
+        if let Some(layout) = entry.file_name().to_string_lossy().strip_prefix("layout-") {
+            if same_states && let Some(own) = layout.split('-').nth(1) {
+                own.clone_into(&mut states);
+            }
+            fs::remove_dir(entry.path())?;
+        }
+    }
+    fs::create_dir(pins.join(format!("layout-0-{states}-0")))
 }
 
 /// A bpffs of a test's own.

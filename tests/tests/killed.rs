@@ -37,8 +37,8 @@ impl Killed {
     fn age(&self) {
         match self.before {
             Before::Same => {}
-            Before::OtherTables => self.node.age("layout-0-4-0"),
-            Before::OtherStates => self.node.age("layout-0-0-0"),
+            Before::OtherTables => self.node.age(true),
+            Before::OtherStates => self.node.age(false),
         }
     }
 

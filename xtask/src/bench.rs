@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 
 use self::compare::Figures;
 use crate::{
-    command, envoy,
+    applications, command, envoy,
     go_programs::KUBERNETES,
     machine::Source,
     provision,
@@ -68,11 +68,12 @@ pub(crate) struct Options {
     /// Of `services`: how often a weight is changed
     #[arg(long)]
     tries: Option<u32>,
-    /// Of `peers` and `services`: which of them, by their names in the JSON, and with whom they are compared
+    /// Of `peers`, `services` and `applications`: which of them, by their names in the JSON; with whom peers are
+    /// compared, too
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
-    /// Of `peers` and `services`: where the figures are written as JSON, with the tables as Markdown beside it;
-    /// target/bench/peers.json or services.json if not given
+    /// Of these, too: where the figures are written as JSON, with the tables as Markdown beside it; in target/bench, by
+    /// the name of what is measured, if not given
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -85,6 +86,8 @@ enum What {
     Peers,
     /// The same by the number of services, with the time to load them and to change a weight, and memory; as root
     Services,
+    /// PostgreSQL, Redis, Kafka and gRPC, directly, through tcproute, HAProxy and Envoy, and when a route changes; as root
+    Applications,
     /// What a run of each program costs, or, with --kernel, how many instructions it takes; as root
     Programs,
     /// How long it takes to resolve the routes of a large mesh
@@ -112,6 +115,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if wants(What::Services) {
         services(options)?;
+    }
+    if wants(What::Applications) {
+        applications(options)?;
     }
     if wants(What::Programs) {
         programs(options)?;
@@ -178,19 +184,33 @@ fn beside_peers(bench: &mut Command, options: &Options, file: &str) -> Result<()
     if options.only.is_empty() || options.only.iter().any(|name| name.starts_with("envoy")) {
         envoy::tell(bench)?;
     }
+    with_choice(bench, options, file)
+}
+
+fn applications(options: &Options) -> Result<()> {
+    let mut bench = on_the_kernel("applications")?;
+    // Envoy is asked whether it serves.
+    provision::ensure(&["curl", "python3"])?;
+    applications::tell(&mut bench, &options.only)?;
+    with_choice(&mut bench, options, "applications.json")?;
+    command::run(with_extent(&mut bench, options))
+}
+
+/// Of `peers`, `services` and `applications`: what is measured, and where its figures go.
+fn with_choice(bench: &mut Command, options: &Options, usual: &str) -> Result<()> {
     if !options.only.is_empty() {
         bench.arg("--only").arg(options.only.join(","));
     }
     let output = match &options.output {
         // Cargo runs it in another directory.
         Some(output) => path::absolute(output)?,
-        None => figures(file)?,
+        None => figures(usual)?,
     };
     bench.arg("--output").arg(output);
     Ok(())
 }
 
-/// Of `connect`, `peers` and `services`.
+/// Of `connect`, `peers`, `services` and `applications`.
 fn with_extent<'a>(bench: &'a mut Command, options: &Options) -> &'a mut Command {
     bench.env("TCPROUTE_LRU_BALANCER", workspace::objects().join("lru-balancer.bpf.o"));
     for (option, value) in [("--rounds", options.rounds), ("--connections", options.connections)] {

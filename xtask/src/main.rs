@@ -1,5 +1,6 @@
 //! `cargo xtask …`: builds, tests, demonstrates and measures tcproute. One module per subcommand.
 
+mod applications;
 mod bench;
 mod bitcode;
 mod build_ebpf;
@@ -14,6 +15,7 @@ mod docs;
 mod envoy;
 mod faults;
 mod go_programs;
+mod kept;
 mod licences;
 mod linker;
 mod lint;

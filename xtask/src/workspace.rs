@@ -64,6 +64,11 @@ pub(crate) fn envoy() -> PathBuf {
     root().join("target/envoy")
 }
 
+/// Where applications lie that come from registries, likewise.
+pub(crate) fn applications() -> PathBuf {
+    root().join("target/applications")
+}
+
 /// Where benchmarks write their figures.
 pub(crate) fn figures() -> PathBuf {
     target().join("bench")

@@ -141,6 +141,23 @@ impl Comparison {
         table(&head, &rows)
     }
 
+    /// The same without how far the rounds are from each other, which is narrower.
+    pub fn medians(&self, figures: &[Figure]) -> String {
+        let columns = figures.iter().flat_map(|figure| [figure.title, "to direct"]).map(str::to_owned);
+        let head: Vec<String> = ["Contender".to_owned()].into_iter().chain(columns).collect();
+        let row = |contender: &Contender| {
+            let mut row = vec![contender.title.to_owned()];
+            for &figure in figures {
+                let median = self.summary(contender, figure).map(|it| number(it.median, figure.decimals));
+                let ratio = self.ratio(contender, figure).map(|it| within(&it));
+                row.extend([median, ratio].map(|cell| cell.unwrap_or_else(none)));
+            }
+            row
+        };
+        let rows: Vec<_> = self.0.iter().filter(|it| it.found.is_ok()).map(row).collect();
+        table(&head, &rows)
+    }
+
     /// How exactly each has split.
     pub fn splits(&self) -> String {
         let head =
@@ -274,6 +291,17 @@ mod tests {
 | proxy | 500 [500..3,000] | 0.50 (0.25–0.75) | 3.0 [3.0..3.0] |
 ";
         assert_eq!(three().table(&[RATE, MEMORY]), expected);
+    }
+
+    #[test]
+    fn the_narrow_table_has_medians_and_ratios() {
+        let expected = "\
+| Contender | conn/s | to direct | MiB | to direct |
+|---|---:|---:|---:|---:|
+| direct | 2,000 | – | – | – |
+| proxy | 500 | 0.50 (0.25–0.75) | 3.0 | – |
+";
+        assert_eq!(three().medians(&[RATE, MEMORY]), expected);
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! What benchmarks share: a place with backends, clients that dial them, a peer to compare
-//! with, and what rounds of figures come to.
+//! What benchmarks share: a place with backends, clients that dial them, peers to compare with, and what rounds of
+//! figures come to.
 
 pub mod accounting;
 pub mod balancer;
 pub mod comparison;
+pub mod contenders;
 pub mod cpu;
 pub mod dial;
 pub mod load;

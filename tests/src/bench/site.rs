@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::{
+    contenders::Way,
     load::{self, Work},
     server,
 };
@@ -103,6 +104,18 @@ impl Site {
         match &self.network {
             Network::Loopback(namespace) => namespace,
             Network::Pod(pod) => pod.namespaces()[0],
+        }
+    }
+
+    /// From clients to backends.
+    pub fn way(&self) -> Way<'_> {
+        let ([first, second], [more, less]) = (self.backends, WEIGHTS);
+        Way {
+            namespace: self.namespace(),
+            workload: &self.client,
+            proxy: &self.proxy,
+            service: self.service,
+            backends: [(first, more), (second, less)],
         }
     }
 

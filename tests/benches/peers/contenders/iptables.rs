@@ -1,12 +1,9 @@
 //! iptables, whichever it is here: a rule for each backend, all but the last of them by chance.
 
 use anyhow::Result;
-use tcproute_tests::bench::{
-    machine::version,
-    site::{Site, WEIGHTS},
-};
+use tcproute_tests::bench::{contenders::Installed, machine::version};
 
-use super::Installed;
+use tcproute_tests::bench::site::{Site, WEIGHTS};
 
 /// By the match `statistic`, as kube-proxy does it.
 pub(super) fn install(site: &Site) -> Result<Installed> {
@@ -18,5 +15,5 @@ pub(super) fn install(site: &Site) -> Result<Installed> {
     let by_chance = ["-m", "statistic", "--mode", "random", "--probability", &probability];
     site.run("iptables", &[&matched[..], &by_chance, &["-j", "DNAT", "--to-destination", &first]].concat())?;
     site.run("iptables", &[&matched[..], &["-j", "DNAT", "--to-destination", &second]].concat())?;
-    Ok(Installed::in_kernel(version).tracked(site))
+    Ok(Installed::in_kernel(version).tracked(site.namespace()))
 }

@@ -1,12 +1,9 @@
 //! IPVS, where the kernel has it: a virtual service of the kernel's own.
 
 use anyhow::{Context as _, Result};
-use tcproute_tests::bench::{
-    machine::version,
-    site::{Site, WEIGHTS},
-};
+use tcproute_tests::bench::{contenders::Installed, machine::version};
 
-use super::Installed;
+use tcproute_tests::bench::site::{Site, WEIGHTS};
 
 /// In turns by weight, and by translation (`-m`), the only way to backends with a port of their own.
 pub(super) fn install(site: &Site) -> Result<Installed> {

@@ -4,12 +4,9 @@
 use std::iter::repeat_n;
 
 use anyhow::Result;
-use tcproute_tests::bench::{
-    balancer::Balancer,
-    site::{Site, WEIGHTS},
-};
+use tcproute_tests::bench::{balancer::Balancer, contenders::Installed};
 
-use super::Installed;
+use tcproute_tests::bench::site::{Site, WEIGHTS};
 
 /// It knows no weights: so each backend is there as many times as its weight says.
 pub(super) fn install(site: &Site) -> Result<Installed> {
@@ -21,7 +18,7 @@ pub(super) fn install(site: &Site) -> Result<Installed> {
     }
     Ok(Installed {
         holds_bpf: Some(std::process::id()),
-        _keep: Box::new(balancer),
+        keep: Box::new(balancer),
         ..Installed::in_kernel("of this checkout".to_owned())
     })
 }

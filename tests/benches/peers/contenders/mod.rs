@@ -1,17 +1,17 @@
 //! Who is compared: a file for each family.
 
-mod direct;
 mod envoy;
-mod haproxy;
 mod iptables;
 mod ipvs;
 mod lru_balancer;
 mod nftables;
 mod tcproute;
 
-use std::{any::Any, net::SocketAddrV4};
+use std::net::SocketAddrV4;
 
 use anyhow::Result;
+use tcproute_tests::bench::contenders::{self, Installed};
+
 use tcproute_tests::bench::site::{Place, Site};
 
 /// A way from clients to backends.
@@ -31,17 +31,21 @@ pub(crate) struct Kind {
 
 /// All of them. Those with whom others are compared come before them.
 pub(crate) const ALL: [Kind; 13] = [
-    Kind { splits: false, ..on_loopback("direct", "direct", direct::install) },
-    on_loopback("tcproute", "tcproute", tcproute::random),
-    on_loopback("tcproute-even", "tcproute `--selection even`", tcproute::even),
+    Kind { splits: false, ..on_loopback("direct", "direct", |_| contenders::direct::install()) },
+    on_loopback("tcproute", "tcproute", |site| {
+        contenders::tcproute::install(&site.way(), &["--selection", "random"], "plain")
+    }),
+    on_loopback("tcproute-even", "tcproute `--selection even`", |site| {
+        contenders::tcproute::install(&site.way(), &["--selection", "even"], "plain")
+    }),
     on_loopback("lru-balancer", "socket balancer, LRU map", lru_balancer::install),
     on_loopback("nftables-map", "nftables, `numgen` map", nftables::map),
     on_loopback("nftables-verdict-map", "nftables, verdict maps", nftables::verdict_map),
     on_loopback("iptables", "iptables, `statistic`", iptables::install),
     on_loopback("ipvs", "IPVS, `wrr`", ipvs::install),
-    on_loopback("haproxy", "HAProxy, TCP mode", haproxy::install),
-    on_loopback("envoy", "Envoy, `weighted_clusters`", envoy::alone),
-    Kind { splits: false, ..in_pod("direct-in-pod", "in a pod: direct", direct::install) },
+    on_loopback("haproxy", "HAProxy, TCP mode", |site| contenders::haproxy::install(&site.way())),
+    on_loopback("envoy", "Envoy, `weighted_clusters`", |site| contenders::envoy::install(&site.way())),
+    Kind { splits: false, ..in_pod("direct-in-pod", "in a pod: direct", |_| contenders::direct::install()) },
     in_pod("tcproute-beside-sidecar", "in a pod: tcproute beside a sidecar", tcproute::beside_sidecar),
     in_pod("envoy-as-sidecar", "in a pod: Envoy as the sidecar", envoy::as_sidecar),
 ];
@@ -62,33 +66,6 @@ impl Kind {
     /// Without which there is nothing to compare.
     pub(crate) fn is_own(&self) -> bool {
         self.name.starts_with("direct") || self.name.starts_with("tcproute")
-    }
-}
-
-/// What is there as long as this is.
-pub(crate) struct Installed {
-    /// As it says itself.
-    pub(crate) version: String,
-    /// The process that routes or tells the kernel how to.
-    pub(crate) process: Option<u32>,
-    /// The process that has its BPF maps.
-    pub(crate) holds_bpf: Option<u32>,
-    /// Whether the kernel tracks its connections.
-    is_tracked: bool,
-    _keep: Box<dyn Any>,
-}
-
-impl Installed {
-    /// In the kernel, and as long as the network.
-    fn in_kernel(version: String) -> Self {
-        Self { version, process: None, holds_bpf: None, is_tracked: false, _keep: Box::new(()) }
-    }
-
-    /// By rules whose connections the kernel tracks.
-    fn tracked(self, site: &Site) -> Self {
-        // Else connections that are long gone take part, and ports that come again are found among them.
-        site.namespace().set("netfilter/nf_conntrack_tcp_timeout_close", 1);
-        Self { is_tracked: true, ..self }
     }
 }
 

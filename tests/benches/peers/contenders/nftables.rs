@@ -3,12 +3,9 @@
 use std::{fmt::Write as _, fs};
 
 use anyhow::{Context as _, Result};
-use tcproute_tests::bench::{
-    machine::version,
-    site::{Site, WEIGHTS},
-};
+use tcproute_tests::bench::{contenders::Installed, machine::version};
 
-use super::Installed;
+use tcproute_tests::bench::site::{Site, WEIGHTS};
 
 /// A rule that takes the backend from a map by a random number.
 pub(super) fn map(site: &Site) -> Result<Installed> {
@@ -52,5 +49,5 @@ fn install(site: &Site, more: &str, rule: &str) -> Result<Installed> {
     fs::write(file.path(), table)?;
     let path = file.path().to_str().context("the path of temporary files is not UTF-8")?;
     site.run("nft", &["--file", path])?;
-    Ok(Installed::in_kernel(version).tracked(site))
+    Ok(Installed::in_kernel(version).tracked(site.namespace()))
 }

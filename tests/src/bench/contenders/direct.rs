@@ -3,12 +3,11 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use tcproute_tests::bench::site::Site;
 
 use super::Installed;
 
 /// The version is that of the kernel, which does it all.
-pub(super) fn install(_: &Site) -> Result<Installed> {
+pub fn install() -> Result<Installed> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").context("cannot tell the kernel")?;
     Ok(Installed::in_kernel(format!("Linux {}", release.trim())))
 }
