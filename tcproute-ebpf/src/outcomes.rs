@@ -108,7 +108,7 @@ pub(crate) fn established(kept: *mut Kept) {
 fn unknown(mut number: usize) -> usize {
     // SAFETY: it moves the number to where it is.
     unsafe {
-        asm!("{number} = {number}", number = inout(reg) number, options(nomem, nostack, preserves_flags))
+        asm!("{number} = {number}", number = inout(reg) number, options(nomem, nostack, preserves_flags));
     };
     number
 }
