@@ -251,7 +251,7 @@ fn measure_programs(options: &Options) -> Result<PathBuf> {
     // Where nothing takes time but instructions, all rounds are alike.
     arguments.extend(options.rounds.is_none().then(|| "--rounds=3".to_owned()));
     arguments.extend(options.connections.is_none().then(|| "--connections=300".to_owned()));
-    arguments.push("--json=/dev/stdout".to_owned());
+    arguments.push("--json=/proc/self/fd/1".to_owned());
     let program = build_tests_bench("programs")?;
     let clock = Clock::OfInstructions;
     let alone =

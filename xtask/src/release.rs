@@ -39,7 +39,9 @@ pub(crate) fn build_tests_bench(name: &str) -> Result<PathBuf> {
     let messages = command::capture(&mut build).with_context(|| format!("cannot build {name}"))?;
     let executable = |line: &str| {
         let message: Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
+        // Programs of the package are built for it, too.
+        let is_wanted = message["target"]["name"] == name;
+        message["executable"].as_str().filter(|_| is_wanted).map(PathBuf::from)
     };
     messages.lines().find_map(executable).with_context(|| format!("cargo tells of no program {name}"))
 }

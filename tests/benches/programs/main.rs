@@ -74,7 +74,7 @@ fn run(options: &Options) -> Result<()> {
     let report = report::Report::of(&costs, options, site.sizes()?)?;
     print!("{report}");
     if let Some(path) = &options.json {
-        let json = serde_json::to_string(&report)?;
+        let json = serde_json::to_string(&report)? + "\n";
         fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
