@@ -30,8 +30,8 @@ impl Way {
     }
 }
 
-/// Value of the maps `namespaces` and `namespace_places`. The key of the first is the cookie of the network namespace or, on kernels that tell that to no
-/// process, its inode.
+/// Value of the maps `namespaces` and `namespace_places`. The key of the first is the cookie of the network namespace
+/// or, on kernels that tell that to no process, its inode.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NamespaceEntry {
@@ -49,8 +49,8 @@ impl NamespaceEntry {
     /// As of a place that nobody has.
     pub const NOBODY: Self = Self { key: 0, way: Way::Held as u32, sidecar: 0 };
 
-    /// The place that this key may have in `namespace_places`. Cookies begin anew at multiples of a power of two for each
-    /// CPU, so their low bits alone would meet.
+    /// The place that this key may have in `namespace_places`. Cookies begin anew at multiples of a power of two for
+    /// each CPU, so their low bits alone would meet.
     #[inline(always)]
     pub const fn place(key: u64) -> u32 {
         // Fibonacci hashing, as of addresses.

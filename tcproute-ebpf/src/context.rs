@@ -190,8 +190,8 @@ impl ConnectContext {
             // SAFETY: the helper takes any socket and answers null for one that is none of TCP.
             let socket = unsafe { bpf_skc_to_tcp_sock(self.socket()) };
             if !socket.is_null() {
-                // SAFETY: `struct tcp_sock` begins with the `struct sock`, in which `sk_uid`, a number, stands there: the
-                // verifier compares it with the kernel's BTF.
+                // SAFETY: `struct tcp_sock` begins with the `struct sock`, in which `sk_uid`, a number, stands there:
+                // the verifier compares it with the kernel's BTF.
                 return unsafe { ptr::read_volatile(socket.byte_add(offset as usize).cast::<u32>()) };
             }
         }

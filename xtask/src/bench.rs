@@ -86,7 +86,8 @@ enum What {
     Peers,
     /// The same by the number of services, with the time to load them and to change a weight, and memory; as root
     Services,
-    /// PostgreSQL, Redis, Kafka and gRPC, directly, through tcproute, HAProxy and Envoy, and when a route changes; as root
+    /// PostgreSQL, Redis, Kafka and gRPC, directly, through tcproute, HAProxy and Envoy, and when a route changes; as
+    /// root
     Applications,
     /// What a run of each program costs, or, with --kernel, how many instructions it takes; as root
     Programs,

@@ -51,7 +51,8 @@ pub struct Features {
     pub names_processes: bool,
     /// Where `sk_err` stands in `struct sock`. Without it, failed attempts are not told apart.
     pub socket_error_offset: Option<u32>,
-    /// Where `sk_uid` stands in `struct sock`. Without it, the sidecar is known by the user that dials, which takes longer.
+    /// Where `sk_uid` stands in `struct sock`. Without it, the sidecar is known by the user that dials, which takes
+    /// longer.
     pub socket_user_offset: Option<u32>,
     /// By what network namespaces are told apart. Without it, no sidecar is got past.
     pub namespaces: Option<NamespaceKeys>,

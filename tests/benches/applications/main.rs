@@ -1,4 +1,5 @@
-//! What people run, with and without tcproute, and beside HAProxy and Envoy. Run it by `cargo xtask bench applications`.
+//! What people run, with and without tcproute, and beside HAProxy and Envoy. Run it by `cargo xtask bench
+//! applications`.
 //!
 //! Each application has two servers that all contenders share, and is told nothing but the address to dial. Contenders
 //! first show that they route, then take turns, and each is compared with a direct connection in the same round.

@@ -1,4 +1,5 @@
-//! nftables: one map from services to chains, as kube-proxy writes it, and two ways to choose in the chain of a service.
+//! nftables: one map from services to chains, as kube-proxy writes it, and two ways to choose in the chain of a
+//! service.
 
 use std::fmt::Write as _;
 
