@@ -156,12 +156,16 @@ impl Measured {
         Self { _cgroup: cgroup, directory, daemon }
     }
 
-    /// In bytes: `VmHWM` is the most that was ever taken.
-    fn memory(&self, what: &str) -> f64 {
+    /// In bytes, at present and at its most. Pages of the binary are not among them: there are more with each part of
+    /// it that runs, and they are the kernel's to take away.
+    fn memory(&self) -> Memory {
         let status = fs::read_to_string(format!("/proc/{}/status", self.daemon.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
-        let kilobytes: f64 = line.trim_matches([':', ' ', '\t', 'k', 'B']).parse().unwrap();
-        kilobytes * 1024.0
+        let bytes = |what: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+            let kilobytes: f64 = line.trim_matches([':', ' ', '\t', 'k', 'B']).parse().unwrap();
+            kilobytes * 1024.0
+        };
+        Memory { present: bytes("RssAnon"), most: bytes("VmHWM") - bytes("RssFile") }
     }
 
     /// How often there was a change. The status would tell as well, but takes memory to tell all that is wrong.
@@ -171,7 +175,7 @@ impl Measured {
         counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
-    /// From now on `VmHWM` is the most that is taken from now on.
+    /// From now on the most is what is taken from now on.
     fn forget_peak(&self) {
         fs::write(format!("/proc/{}/clear_refs", self.daemon.pid()), "5").unwrap();
     }
@@ -186,33 +190,25 @@ impl Measured {
     }
 }
 
-/// What a daemon takes without files, in bytes.
-struct Base {
-    /// While it starts.
-    start: f64,
-    /// Later on.
-    rest: f64,
+/// What a daemon takes, in bytes.
+struct Memory {
+    present: f64,
+    most: f64,
 }
 
-impl Base {
-    fn measure() -> Self {
-        let daemon = Measured::start(&[]);
-        Self { start: daemon.memory("VmHWM"), rest: daemon.memory("VmRSS") }
-    }
-}
-
-/// What a daemon takes more than that, as often as its files are large: at the start, at a change, and at rest.
-fn times(base: &Base, files: &[(String, String)]) -> [f64; 3] {
+/// What a daemon takes more than without files, as often as its files are large: at the start, at a change, and at rest.
+fn times(base: &Memory, files: &[(String, String)]) -> [f64; 3] {
     let daemon = Measured::start(files);
-    let start = daemon.memory("VmHWM") - base.start;
+    let start = daemon.memory().most - base.most;
     daemon.forget_peak();
     daemon.change(&files[0]);
-    let (change, rest) = (daemon.memory("VmHWM") - base.rest, daemon.memory("VmRSS") - base.rest);
+    let Memory { present, most } = daemon.memory();
+    let (change, rest) = (most - base.present, present - base.present);
     [start, change, rest].map(|taken| taken / f64::from(size(files)))
 }
 
 fn check(shapes: &[(&str, Vec<(String, String)>)]) {
-    let base = Base::measure();
+    let base = Measured::start(&[]).memory();
     println!("{:28} {:>10} {:>8} {:>8} {:>8}", "SHAPE", "BYTES", "START", "CHANGE", "AT REST");
     let mut too_much = Vec::new();
     for (name, files) in shapes {
