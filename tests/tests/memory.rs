@@ -196,7 +196,7 @@ struct Memory {
     most: f64,
 }
 
-/// What a daemon takes more than without files, as often as its files are large: at the start, at a change, and at rest.
+/// What a daemon takes more than without files, as often as its files are large: at the start, at a change, at rest.
 fn times(base: &Memory, files: &[(String, String)]) -> [f64; 3] {
     let daemon = Measured::start(files);
     let start = daemon.memory().most - base.most;
