@@ -200,9 +200,7 @@ impl Node {
             if condition(daemon).with_context(|| format!("waiting: {what}\n{}", daemon.log()))? {
                 return Ok(());
             }
-            if interrupt::is_interrupted() {
-                bail!("interrupted");
-            }
+            interrupt::go_on()?;
             ensure!(Instant::now() < deadline, "waited in vain: {what}\n{}", daemon.log());
             // Answers may be long: the daemon has other things to do.
             thread::sleep(asked.elapsed().max(Duration::from_millis(5)));

@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
@@ -28,6 +28,12 @@ pub fn watch() -> Result<()> {
             .and_then(|_| flag::register(signal, Arc::clone(&interrupted)))
             .context("cannot handle signals")?;
     }
+    Ok(())
+}
+
+/// Fails if the run is to end.
+pub fn go_on() -> Result<()> {
+    ensure!(!is_interrupted(), "interrupted");
     Ok(())
 }
 

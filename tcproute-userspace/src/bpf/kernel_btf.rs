@@ -6,23 +6,34 @@ use std::{fs, path::Path};
 /// The magic number of BTF, in the order of bytes of the machine (include/uapi/linux/btf.h).
 const MAGIC: u16 = 0xeb9f;
 
-/// The offset of `sk_err` in `struct sock`; `None` if the kernel does not tell.
-pub(super) fn socket_error_offset() -> Option<u32> {
-    let btf = fs::read(Path::new("/sys/kernel/btf/vmlinux")).ok()?;
-    member_offset(&btf, b"sock", b"sk_err")
-}
+/// That BTF: some megabytes, so it is read once for all that is asked.
+pub(super) struct KernelBtf(Vec<u8>);
 
-/// The offset of `sk_uid` in `struct sock`; `None` if the kernel does not tell.
-pub(super) fn socket_user_offset() -> Option<u32> {
-    let btf = fs::read(Path::new("/sys/kernel/btf/vmlinux")).ok()?;
-    member_offset(&btf, b"sock", b"sk_uid")
-}
+impl KernelBtf {
+    /// `None` if the kernel has none.
+    pub(super) fn read() -> Option<Self> {
+        fs::read(Path::new("/sys/kernel/btf/vmlinux")).ok().map(Self)
+    }
 
-/// The offsets of `skc_net` in `struct sock_common` and of `ns.inum` in `struct net`.
-pub(super) fn namespace_offsets() -> Option<(u32, u32)> {
-    let btf = fs::read(Path::new("/sys/kernel/btf/vmlinux")).ok()?;
-    let of = |structure: &str, member: &str| member_offset(&btf, structure.as_bytes(), member.as_bytes());
-    Some((of("sock_common", "skc_net")?, of("net", "ns")? + of("ns_common", "inum")?))
+    /// The offset of `sk_err` in `struct sock`; `None` if the kernel does not tell.
+    pub(super) fn socket_error_offset(&self) -> Option<u32> {
+        self.offset("sock", "sk_err")
+    }
+
+    /// The offset of `sk_uid` in `struct sock`; `None` if the kernel does not tell.
+    pub(super) fn socket_user_offset(&self) -> Option<u32> {
+        self.offset("sock", "sk_uid")
+    }
+
+    /// The offsets of `skc_net` in `struct sock_common` and of `ns.inum` in `struct net`.
+    pub(super) fn namespace_offsets(&self) -> Option<(u32, u32)> {
+        let net = self.offset("sock_common", "skc_net")?;
+        Some((net, self.offset("net", "ns")? + self.offset("ns_common", "inum")?))
+    }
+
+    fn offset(&self, structure: &str, member: &str) -> Option<u32> {
+        member_offset(&self.0, structure.as_bytes(), member.as_bytes())
+    }
 }
 
 /// The offset in bytes of a member of a struct that is no bit field.

@@ -10,7 +10,7 @@ use aya::{
 use nix::sys::{resource, utsname::uname};
 use tracing::debug;
 
-use super::kernel_btf;
+use super::kernel_btf::KernelBtf;
 use crate::{
     netns,
     privileges::{can_load, effective},
@@ -76,18 +76,20 @@ impl Features {
     /// Asks the kernel.
     pub fn probe() -> Result<Self> {
         let has = |helper| is_helper_supported(ProgramType::CgroupSockAddr, helper);
+        let btf = KernelBtf::read();
         Ok(Self {
             refuses_with_econnrefused: has(BpfHelper::BPF_FUNC_set_retval)?,
             names_mptcp_peers: has(BpfHelper::BPF_FUNC_skc_to_mptcp_sock)?,
             names_processes: has(BpfHelper::BPF_FUNC_get_current_pid_tgid)?
                 && has(BpfHelper::BPF_FUNC_get_current_comm)?,
-            socket_error_offset: kernel_btf::socket_error_offset(),
-            socket_user_offset: kernel_btf::socket_user_offset(),
+            socket_error_offset: btf.as_ref().and_then(KernelBtf::socket_error_offset),
+            socket_user_offset: btf.as_ref().and_then(KernelBtf::socket_user_offset),
             namespaces: match netns::cookie()? {
                 Some(_) => Some(NamespaceKeys::Cookies),
-                None => {
-                    kernel_btf::namespace_offsets().map(|(net, inum)| NamespaceKeys::Inodes { net, inum })
-                }
+                None => btf
+                    .as_ref()
+                    .and_then(KernelBtf::namespace_offsets)
+                    .map(|(net, inum)| NamespaceKeys::Inodes { net, inum }),
             },
         })
     }

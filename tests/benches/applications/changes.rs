@@ -144,9 +144,7 @@ impl Clients {
 pub(crate) fn watched(absent: &Absent) -> Result<Vec<(&'static str, Result<Line, String>)>> {
     let mut lines = Vec::new();
     for case in CASES {
-        if interrupt::is_interrupted() {
-            anyhow::bail!("interrupted");
-        }
+        interrupt::go_on()?;
         eprintln!("change: {}, {:?}, drain {:?}", case.title, case.change, case.drain);
         let line = match case.clients.needs().iter().find_map(|name| absent.why(name)) {
             Some(why) => Err(why.to_owned()),

@@ -11,15 +11,11 @@ mod report;
 mod rounds;
 mod site;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, builder::PossibleValuesParser};
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
-};
-use tcproute_tests::interrupt;
+use tcproute_tests::{bench::session, interrupt};
 
 use crate::{report::Report, rounds::Extent};
 
@@ -42,7 +38,7 @@ struct Options {
     #[arg(long)]
     output: Option<PathBuf>,
     /// What cannot be had, and why: its name, `=`, and the reason
-    #[arg(long, hide = true, value_parser = absent)]
+    #[arg(long, hide = true, value_parser = session::absent)]
     absent: Vec<(String, String)>,
     /// Cargo passes it
     #[arg(long, hide = true)]
@@ -52,11 +48,6 @@ struct Options {
 /// Of applications, and of what else is measured.
 fn names() -> impl Iterator<Item = &'static str> {
     application::ALL.iter().map(|kind| kind.name).chain([CHANGES])
-}
-
-fn absent(text: &str) -> Result<(String, String)> {
-    let (name, why) = text.split_once('=').context("no =")?;
-    Ok((name.to_owned(), why.to_owned()))
 }
 
 /// What cannot be had here, by its name.
@@ -77,11 +68,7 @@ fn run(options: Options) -> Result<()> {
     if !tcproute_tests::is_root("applications") {
         return Ok(());
     }
-    unshare(CloneFlags::CLONE_NEWNS).context("cannot make a namespace")?;
-    // What is mounted from here on vanishes with this process.
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-        .context("cannot make the mounts private")?;
-    interrupt::watch()?;
+    session::begin()?;
 
     let is_wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|it| it == name);
     let absent = Absent(options.absent);
@@ -98,13 +85,5 @@ fn run(options: Options) -> Result<()> {
         report.changes = changes::watched(&absent)?;
     }
     let text = report.text();
-    print!("{text}");
-    if let Some(path) = &options.output {
-        let json = serde_json::to_string_pretty(&report.json())? + "\n";
-        for (path, text) in [(path.clone(), json), (path.with_extension("md"), text)] {
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-            println!("\nwritten to {}", path.display());
-        }
-    }
-    Ok(())
+    session::hand_over(&text, options.output.as_deref(), || report.json())
 }

@@ -103,14 +103,7 @@ fn of_application(kind: &Kind, Measured { version, comparison }: &Measured) -> S
     }
     let [first, second] = WEIGHTS;
     let _ = write!(text, "\n### The split, which is to be {first}/{second}\n\n{}", comparison.splits());
-    let mut absent = comparison.absent().peekable();
-    if absent.peek().is_some() {
-        text += "\n### Absent\n\n";
-        absent.for_each(|(title, why)| {
-            let _ = writeln!(text, "- {title}: {why}");
-        });
-    }
-    text
+    text + &comparison.absentees()
 }
 
 fn changes(lines: &[(&'static str, Result<Line, String>)]) -> String {

@@ -1,6 +1,6 @@
 //! An application with each contender, in rounds.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use tcproute_tests::{
     bench::comparison::{self, Comparison, Found},
     interrupt,
@@ -95,9 +95,7 @@ fn round(
         for turn in 0..present.len() {
             // Nobody always runs after the same neighbour's heat.
             let contender = &present[(turn + number) % present.len()];
-            if interrupt::is_interrupted() {
-                bail!("interrupted");
-            }
+            interrupt::go_on()?;
             let of_it = comparison.0.iter_mut().find(|it| it.name == contender.kind.name);
             let Some(comparison::Contender { found, title, .. }) = of_it else { continue };
             let Ok(measured) = found else { continue };

@@ -10,19 +10,15 @@ mod proof;
 mod report;
 mod rounds;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use clap::{Parser, builder::PossibleValuesParser};
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
-};
 use tcproute_tests::{
     bench::{
         comparison::{self, Comparison, Found},
         load::{self, Order},
-        server,
+        server, session,
     },
     interrupt,
 };
@@ -48,7 +44,7 @@ struct Options {
     #[arg(long)]
     output: Option<PathBuf>,
     /// Who cannot be had, and why: the beginning of its name, `=`, and the reason
-    #[arg(long, hide = true, value_parser = absent)]
+    #[arg(long, hide = true, value_parser = session::absent)]
     absent: Vec<(String, String)>,
     /// Be a server, whose standard input is the socket that listens
     #[arg(long, hide = true)]
@@ -59,11 +55,6 @@ struct Options {
     /// Cargo passes it
     #[arg(long, hide = true)]
     bench: bool,
-}
-
-fn absent(text: &str) -> Result<(String, String)> {
-    let (name, why) = text.split_once('=').context("no =")?;
-    Ok((name.to_owned(), why.to_owned()))
 }
 
 fn main() -> ExitCode {
@@ -80,11 +71,7 @@ fn run(options: &Options) -> Result<()> {
     if !tcproute_tests::is_root("peers") {
         return Ok(());
     }
-    unshare(CloneFlags::CLONE_NEWNS).context("cannot make a namespace")?;
-    // What is mounted from here on vanishes with this process.
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-        .context("cannot make the mounts private")?;
-    interrupt::watch()?;
+    session::begin()?;
 
     let mut comparison = Comparison::default();
     let mut present = Vec::new();
@@ -109,17 +96,9 @@ fn run(options: &Options) -> Result<()> {
     }
     rounds::measure(&present, Extent::of(options.rounds, options.connections), &mut comparison)?;
     let text = report::text(&comparison, options.rounds, options.connections);
-    print!("{text}");
-    if let Some(path) = &options.output {
-        let json = report::json(&comparison, options.rounds, options.connections);
-        let files =
-            [(path.clone(), serde_json::to_string_pretty(&json)? + "\n"), (path.with_extension("md"), text)];
-        for (path, text) in files {
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-            println!("\nwritten to {}", path.display());
-        }
-    }
-    Ok(())
+    session::hand_over(&text, options.output.as_deref(), || {
+        report::json(&comparison, options.rounds, options.connections)
+    })
 }
 
 /// In their order, and with whom they are compared.
@@ -131,9 +110,7 @@ fn chosen(only: &[String]) -> impl Iterator<Item = &'static Kind> {
 
 /// One that routes, or why it does not.
 fn installed(kind: &'static Kind, absent: &[(String, String)]) -> Result<Result<(Contender, Found), String>> {
-    if interrupt::is_interrupted() {
-        bail!("interrupted");
-    }
+    interrupt::go_on()?;
     if let Some((_, why)) = absent.iter().find(|(name, _)| kind.name.starts_with(name.as_str())) {
         return Ok(Err(why.clone()));
     }

@@ -124,14 +124,7 @@ pub(crate) fn text(comparison: &Comparison, rounds: u32, connections: u32) -> St
     }
     let [first, second] = WEIGHTS;
     let _ = write!(text, "\n### The split, which is to be {first}/{second}\n\n{}", comparison.splits());
-    let mut absent = comparison.absent().peekable();
-    if absent.peek().is_some() {
-        text += "\n### Absent\n\n";
-        absent.for_each(|(title, why)| {
-            let _ = writeln!(text, "- {title}: {why}");
-        });
-    }
-    text
+    text + &comparison.absentees()
 }
 
 /// The same for other programs, with every round.

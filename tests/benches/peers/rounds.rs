@@ -1,6 +1,6 @@
 //! The rounds. In each, every contender has its turn with one kind of work before the next kind comes.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use tcproute_tests::{
     bench::{
         comparison::{Comparison, Found},
@@ -44,9 +44,7 @@ pub(crate) fn measure(present: &[Contender], extent: Extent, comparison: &mut Co
             for turn in 0..present.len() {
                 // Nobody always runs after the same neighbour's heat.
                 let contender = &present[(turn + round) % present.len()];
-                if interrupt::is_interrupted() {
-                    bail!("interrupted");
-                }
+                interrupt::go_on()?;
                 measured(contender, comparison, |found| {
                     contender.forget()?;
                     do_work(contender, work, found)

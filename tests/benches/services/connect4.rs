@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use aya::sys::{Stats, enable_stats};
 use serde::Serialize;
-use tcproute_tests::bench::{
-    accounting::{EMPTY, Programs},
-    balancer::Balancer,
-    statistics::{Spread, interval, median},
+use tcproute_tests::{
+    bench::{
+        accounting::{EMPTY, Programs},
+        balancer::Balancer,
+        statistics::{Spread, interval, median},
+    },
+    interrupt,
 };
 
-use crate::{Options, dialling::Which, go_on, load::Contender, mesh::dialled};
+use crate::{Options, dialling::Which, load::Contender, mesh::dialled};
 
 /// By which services were dialled and how many there are: nanoseconds of a run less those of an empty program beside
 /// it, in each round.
@@ -62,7 +65,7 @@ pub(crate) fn measure(own: &[Contender], options: &Options) -> Result<Connect4> 
     for round in 0..options.rounds * ROUNDS {
         for which in Which::ALL {
             for turn in 0..own.len() {
-                go_on()?;
+                interrupt::go_on()?;
                 let contender = &own[(turn + round as usize) % own.len()];
                 let net = net(contender, which, options.connections, round)?;
                 found.0.entry((which, contender.services.0)).or_default().push(net);

@@ -20,19 +20,15 @@ mod point;
 mod report;
 mod watch;
 
-use std::{fs, net::SocketAddrV4, path::PathBuf, process::ExitCode, time::Duration};
+use std::{net::SocketAddrV4, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Parser, builder::PossibleValuesParser};
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
-    sys::resource::{Resource, getrlimit, setrlimit},
-};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tcproute_tests::{
     bench::{
         load::{Order, run as run_client},
-        server,
+        server, session,
     },
     interrupt,
 };
@@ -69,7 +65,7 @@ struct Options {
     #[arg(long)]
     output: Option<PathBuf>,
     /// Who cannot be had, and why: the beginning of its name, `=`, and the reason
-    #[arg(long, hide = true, value_parser = absent)]
+    #[arg(long, hide = true, value_parser = session::absent)]
     absent: Vec<(String, String)>,
     /// Be a server, whose standard input is the socket that listens
     #[arg(long, hide = true)]
@@ -86,11 +82,6 @@ struct Options {
     /// Cargo passes it
     #[arg(long, hide = true)]
     bench: bool,
-}
-
-fn absent(text: &str) -> Result<(String, String)> {
-    let (name, why) = text.split_once('=').context("no =")?;
-    Ok((name.to_owned(), why.to_owned()))
 }
 
 impl Options {
@@ -125,14 +116,10 @@ fn run(options: &Options) -> Result<()> {
     if !tcproute_tests::is_root("services") {
         return Ok(());
     }
-    unshare(CloneFlags::CLONE_NEWNS).context("cannot make a namespace")?;
-    // What is mounted from here on vanishes with this process.
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
-        .context("cannot make the mounts private")?;
     // A proxy has a socket for each service.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most).context("cannot raise the limit of open files")?;
-    interrupt::watch()?;
+    session::begin()?;
 
     let (mut points, mut own) = (Vec::new(), Vec::new());
     for &services in &options.services {
@@ -145,21 +132,5 @@ fn run(options: &Options) -> Result<()> {
     let connect4 = connect4::measure(&own, options)?;
     let report = Report { options, points: &points, connect4: &connect4 };
     let text = report.text();
-    print!("{text}");
-    if let Some(path) = &options.output {
-        let json = serde_json::to_string_pretty(&report.json())? + "\n";
-        for (path, text) in [(path.clone(), json), (path.with_extension("md"), text)] {
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-            println!("\nwritten to {}", path.display());
-        }
-    }
-    Ok(())
-}
-
-/// Fails if the user wants no more.
-fn go_on() -> Result<()> {
-    if interrupt::is_interrupted() {
-        bail!("interrupted");
-    }
-    Ok(())
+    session::hand_over(&text, options.output.as_deref(), || report.json())
 }

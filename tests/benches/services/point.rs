@@ -6,16 +6,18 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tcproute_tests::bench::{
-    comparison::{self, Comparison, Found},
-    cpu, memory,
+use tcproute_tests::{
+    bench::{
+        comparison::{self, Comparison, Found},
+        cpu, memory,
+    },
+    interrupt,
 };
 
 use crate::{
     Options, agent,
     contenders::{ALL, DIRECT, Kind},
     dialling::Which,
-    go_on,
     load::Contender,
     maps::Maps,
     mesh::Services,
@@ -49,7 +51,7 @@ pub(crate) fn measure(services: Services, options: &Options) -> Result<(Point, O
         if kind.is_in_memory() {
             continue;
         }
-        go_on()?;
+        interrupt::go_on()?;
         eprintln!("  {}: to be loaded", kind.title);
         point.tried(kind, |found| {
             if let Some(why) = options.is_absent(kind.name) {
@@ -66,14 +68,14 @@ pub(crate) fn measure(services: Services, options: &Options) -> Result<(Point, O
     for round in 0..options.rounds as usize {
         eprintln!("  round {} of {}", round + 1, options.rounds);
         for turn in 0..present.len() {
-            go_on()?;
+            interrupt::go_on()?;
             // Nobody always runs after the same neighbour's heat.
             let contender = &present[(turn + round) % present.len()];
             point.tried(contender.kind, |found| connect(contender, options.connections, round, found))?;
         }
     }
     for contender in &present {
-        go_on()?;
+        interrupt::go_on()?;
         eprintln!("  {}: changes", contender.kind.title);
         let mut failed = None;
         point.tried(contender.kind, |found| {
@@ -85,7 +87,7 @@ pub(crate) fn measure(services: Services, options: &Options) -> Result<(Point, O
             failed = changed.err();
             Ok(())
         })?;
-        go_on()?;
+        interrupt::go_on()?;
         point.failed.extend(failed.map(|error| (contender.kind.title, format!("{error:#}"))));
     }
     let own = present.iter().position(|contender| contender.daemon.is_some());
@@ -136,7 +138,7 @@ impl Point {
             Err(error) => {
                 eprintln!("  {}: absent: {error:#}", kind.title);
                 of_it.found = Err(format!("{error:#}"));
-                go_on()
+                interrupt::go_on()
             }
             Ok(()) => Ok(()),
         }

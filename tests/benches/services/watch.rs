@@ -23,8 +23,6 @@ use tcproute_tests::{
     process::Process,
 };
 
-use crate::go_on;
-
 /// Where nobody answers it does not dial at once again: whatever is to answer needs the processor.
 const PAUSE: Duration = Duration::from_micros(500);
 
@@ -126,7 +124,7 @@ impl Watch {
     pub(crate) fn settled(&self, who: usize, mut now: bool, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
-            go_on()?;
+            interrupt::go_on()?;
             match self.told.recv_timeout(QUIET) {
                 Ok(seen) => now = seen.who == Some(who),
                 Err(RecvTimeoutError::Timeout) if now => return Ok(()),
@@ -145,7 +143,7 @@ impl Watch {
     ) -> Result<Seen> {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
-            go_on()?;
+            interrupt::go_on()?;
             check()?;
             match self.told.recv_timeout(QUIET) {
                 Ok(seen) if is_it(&seen) => return Ok(seen),

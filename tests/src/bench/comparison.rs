@@ -1,7 +1,7 @@
 //! Contenders side by side: the figures of each in rounds, and what they come to beside those of another one in the
 //! same round, since other load on the machine changes over time.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -182,6 +182,19 @@ impl Comparison {
     /// Who is not there, and why.
     pub fn absent(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().filter_map(|it| Some((it.title, it.found.as_ref().err()?.as_str())))
+    }
+
+    /// The same as a part of a page; nothing if all are there.
+    pub fn absentees(&self) -> String {
+        let mut absent = self.absent().peekable();
+        let mut text = String::new();
+        if absent.peek().is_some() {
+            text += "\n### Absent\n\n";
+        }
+        absent.for_each(|(title, why)| {
+            let _ = writeln!(text, "- {title}: {why}");
+        });
+        text
     }
 
     /// Of the rounds of a figure of one who is there, and the median of its ratios.

@@ -13,5 +13,6 @@ pub mod markdown;
 pub mod memory;
 pub mod protocol;
 pub mod server;
+pub mod session;
 pub mod site;
 pub mod statistics;

@@ -1,12 +1,10 @@
 //! Bars: contenders beside each other.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result, anyhow, ensure};
 use plotters::{prelude::*, style::text_anchor};
 use serde::Deserialize;
 
-use super::OWN;
+use super::{Contender, OWN, anchored};
 
 /// What is drawn: the name of the file, the figure in the JSON, and what it is.
 const CHARTS: [(&str, &str, &str); 4] = [
@@ -27,16 +25,7 @@ const CHARTS: [(&str, &str, &str); 4] = [
 /// Of what is there, as much as is drawn.
 #[derive(Deserialize)]
 struct Figures {
-    contenders: Vec<Contender>,
-}
-
-#[derive(Deserialize)]
-struct Contender {
-    name: String,
-    title: String,
-    /// By their names; none of who is absent.
-    #[serde(default)]
-    figures: BTreeMap<String, Figure>,
+    contenders: Vec<Contender<Figure>>,
 }
 
 #[derive(Deserialize)]
@@ -78,9 +67,9 @@ pub(super) fn pictures(text: &str) -> Result<Vec<(&'static str, String)>> {
 
 /// Of all who are compared with somebody.
 fn bars<'a>(figures: &'a Figures, figure: &str) -> Vec<Bar<'a>> {
-    let bar = |contender: &'a Contender| {
+    let bar = |contender: &'a Contender<Figure>| {
         let ratio = contender.figures.get(figure)?.ratio.as_ref()?;
-        Some(Bar { title: &contender.title, ratio, is_own: contender.name.starts_with("tcproute") })
+        Some(Bar { title: &contender.title, ratio, is_own: contender.is_own() })
     };
     figures.contenders.iter().filter_map(bar).collect()
 }
@@ -136,11 +125,6 @@ fn draw(title: &str, bars: &[Bar<'_>], picture: &mut String) -> Result<(), Box<d
     }
     area.present()?;
     Ok(())
-}
-
-fn anchored(side: text_anchor::HPos) -> TextStyle<'static> {
-    let position = text_anchor::Pos::new(side, text_anchor::VPos::Center);
-    TextStyle::from(("sans-serif", 14).into_font()).pos(position)
 }
 
 #[cfg(test)]

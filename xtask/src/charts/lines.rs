@@ -1,12 +1,10 @@
 //! Lines: contenders as services grow in number.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Result, anyhow, ensure};
 use plotters::{prelude::*, style::text_anchor};
 use serde::Deserialize;
 
-use super::OWN;
+use super::{Contender, OWN, anchored};
 
 /// The file, the figure in the JSON, and what it is.
 const CHART: (&str, &str, &str) = (
@@ -24,16 +22,7 @@ struct Figures {
 #[derive(Deserialize)]
 struct Point {
     services: u32,
-    contenders: Vec<Contender>,
-}
-
-#[derive(Deserialize)]
-struct Contender {
-    name: String,
-    title: String,
-    /// By their names; none of who is absent.
-    #[serde(default)]
-    figures: BTreeMap<String, Figure>,
+    contenders: Vec<Contender<Figure>>,
 }
 
 #[derive(Deserialize)]
@@ -77,14 +66,15 @@ fn lines<'a>(figures: &'a Figures, figure: &str) -> Vec<Line<'a>> {
     let mut lines: Vec<Line<'a>> = Vec::new();
     let mut others = OTHERS.into_iter().cycle();
     for point in &figures.points {
-        for Contender { name, title, figures } in &point.contenders {
+        for contender in &point.contenders {
+            let Contender { title, figures, .. } = contender;
             let Some(Figure { median }) = figures.get(figure) else { continue };
             let at = (f64::from(point.services), *median);
             if let Some(line) = lines.iter_mut().find(|line| line.title == title) {
                 line.points.push(at);
                 continue;
             }
-            let is_own = name.starts_with("tcproute");
+            let is_own = contender.is_own();
             let color = if is_own { OWN } else { others.next().unwrap_or(OWN) };
             lines.push(Line { title, color, is_own, points: vec![at] });
         }
@@ -143,8 +133,7 @@ fn draw(title: &str, lines: &[Line<'_>], picture: &mut String) -> Result<(), Box
         let lowest = i32::try_from(SIZE.1)? - 30 - (below - left * OF_A_NAME);
         let y = y.min(lowest).max(free);
         free = y + OF_A_NAME;
-        let position = text_anchor::Pos::new(text_anchor::HPos::Left, text_anchor::VPos::Center);
-        let style = TextStyle::from(("sans-serif", 14).into_font()).pos(position).color(&line.color);
+        let style = anchored(text_anchor::HPos::Left).color(&line.color);
         area.draw(&Text::new(line.title.replace('`', ""), (right + 12, y), style))?;
     }
     area.present()?;

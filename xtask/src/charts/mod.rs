@@ -4,12 +4,14 @@ mod bars;
 mod lines;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use plotters::style::RGBColor;
+use plotters::style::{IntoFont as _, RGBColor, TextStyle, text_anchor};
+use serde::Deserialize;
 
 use crate::workspace;
 
@@ -21,6 +23,28 @@ pub(crate) struct Options {
     /// What `bench services` has written; target/bench/services.json, if it is there, if not given
     #[arg(long, value_name = "FILE")]
     services: Option<PathBuf>,
+}
+
+/// Of what is there, as much as is drawn.
+#[derive(Deserialize)]
+struct Contender<F> {
+    name: String,
+    title: String,
+    /// By their names; none of who is absent.
+    #[serde(default = "BTreeMap::new")]
+    figures: BTreeMap<String, F>,
+}
+
+impl<F> Contender<F> {
+    fn is_own(&self) -> bool {
+        self.name.starts_with("tcproute")
+    }
+}
+
+/// Of names and numbers, on that side of a point.
+fn anchored(side: text_anchor::HPos) -> TextStyle<'static> {
+    let position = text_anchor::Pos::new(side, text_anchor::VPos::Center);
+    TextStyle::from(("sans-serif", 14).into_font()).pos(position)
 }
 
 /// Of tcproute.
