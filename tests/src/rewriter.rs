@@ -16,7 +16,7 @@ use crate::cgroup::TestCgroup;
 
 /// Attached until it is dropped.
 pub struct Rewriter {
-    _link: OwnedFd,
+    link: OwnedFd,
 }
 
 /// Attached so that no other program may be there or below, until it is dropped.
@@ -30,6 +30,7 @@ const PROG_LOAD: libc::c_long = 5;
 const PROG_ATTACH: libc::c_long = 8;
 const PROG_DETACH: libc::c_long = 9;
 const LINK_CREATE: libc::c_long = 28;
+const LINK_DETACH: libc::c_long = 34;
 const CGROUP_SOCK_ADDR: u32 = 18;
 const INET4_CONNECT: u32 = 10;
 
@@ -82,7 +83,14 @@ impl Rewriter {
             flags: 0,
         };
         let link = opened(LINK_CREATE, &mut attributes).expect("the program can be attached");
-        Self { _link: link }
+        Self { link }
+    }
+}
+
+impl Drop for Rewriter {
+    /// Closing it is not enough: a process that another test has forked has a copy until its exec().
+    fn drop(&mut self) {
+        let _ = bpf(LINK_DETACH, &mut number(&self.link));
     }
 }
 
