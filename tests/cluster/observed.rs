@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
+use nix::errno::Errno;
 use tcproute_tests::{chi_square, load::Seen};
 
 use crate::{kubectl::Kubectl, mesh::NAMESPACE};
@@ -104,7 +105,10 @@ impl Observed {
 
 /// Whether a connection has failed as one does to a Service without endpoints, or to a pod that is gone.
 fn is_for_want_of_a_server(failure: &str) -> bool {
-    ["Connection refused", "No route to host"].iter().any(|it| failure.contains(it))
+    // By its number: musl has other words for it than glibc.
+    [Errno::ECONNREFUSED, Errno::EHOSTUNREACH]
+        .iter()
+        .any(|&it| failure.ends_with(&format!("(os error {})", it as i32)))
 }
 
 fn total(seen: &Seen) -> u64 {
@@ -172,7 +176,13 @@ mod tests {
         assert_eq!(observed(1, 0).wrong(Expected::Change), Vec::<String>::new());
         assert_eq!(observed(0, 1).wrong(Expected::Change).len(), 1);
         assert_eq!(observed(0, 1).wrong(Expected::Restart), Vec::<String>::new());
-        assert_eq!(failing(0, 1, "timed out").wrong(Expected::Restart).len(), 1);
+        for words in ["No route to host", "Host is unreachable"] {
+            let failure = format!("{words} (os error 113)");
+            assert_eq!(failing(0, 1, &failure).wrong(Expected::Restart), Vec::<String>::new());
+        }
+        for other in ["timed out", "Connection reset by peer (os error 104)"] {
+            assert_eq!(failing(0, 1, other).wrong(Expected::Restart).len(), 1);
+        }
     }
 
     #[test]

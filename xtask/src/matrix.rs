@@ -21,7 +21,7 @@ pub(crate) fn by_test(columns: &[Column<'_>]) -> String {
     layout(columns, rows.collect())
 }
 
-/// A row for each file of tests.
+/// A row for each file of tests, with how long they took.
 pub(crate) fn by_file(columns: &[Column<'_>]) -> String {
     let names = names(columns);
     let file = |test: &str| test.split("::").next().unwrap_or_default().to_owned();
@@ -34,7 +34,8 @@ pub(crate) fn by_file(columns: &[Column<'_>]) -> String {
                 *counts.entry(result.word()).or_default() += 1;
             }
             let words: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
-            if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+            let took = column.results.took(&name).map(|seconds| format!(" ({seconds:.0} s)"));
+            if words.is_empty() { "-".to_owned() } else { words.join(", ") + &took.unwrap_or_default() }
         });
         let cells = cells.collect();
         (name, cells)
@@ -77,7 +78,7 @@ mod tests {
 
     #[test]
     fn tests_are_counted_by_file_and_reasons_gathered() {
-        let old = "vm: begin split\ntest a ... ok\ntest b ... ok\nSKIPPED b: too old\ntest result: ok.\n";
+        let old = "vm: begin split\ntest a ... ok\ntest b ... ok\nSKIPPED b: too old\ntest result: ok. 2 passed; finished in 1.62s\n";
         let new = "vm: begin split\ntest a ... ok\ntest b ... FAILED\ntest result: FAILED.\n";
         let [old, older, new] = [old, old, new].map(TestResults::read);
         let columns =
@@ -87,7 +88,7 @@ mod tests {
         };
         assert_eq!(
             words(by_file(&columns)),
-            ["5.10 6.1 new", "split 1 ok, 1 skipped 1 ok, 1 skipped 1 FAILED, 1 ok"]
+            ["5.10 6.1 new", "split 1 ok, 1 skipped (2 s) 1 ok, 1 skipped (2 s) 1 FAILED, 1 ok"]
         );
         assert_eq!(
             words(by_test(&columns)),

@@ -10,6 +10,8 @@ pub(crate) struct TestResults {
     tests: BTreeMap<String, TestResult>,
     /// Each as `test: reason`.
     skipped: Vec<String>,
+    /// Of each test binary that came to its end, in seconds.
+    took: BTreeMap<String, f64>,
     failures: String,
     last: Vec<String>,
     programs: BTreeMap<String, Verified>,
@@ -38,6 +40,7 @@ impl TestResults {
                 results.tests.insert(format!("{binary}::"), TestResult::Unfinished);
             } else if line.starts_with("test result:") {
                 results.tests.remove(&format!("{binary}::"));
+                results.took.extend(took(line).map(|seconds| (binary.to_owned(), seconds)));
                 in_failures = false;
             } else if let Some((name, result)) = result(line) {
                 results.tests.insert(format!("{binary}::{name}"), result);
@@ -96,6 +99,11 @@ impl TestResults {
         self.tests.get(test).copied()
     }
 
+    /// How long a test binary took, in seconds.
+    pub(crate) fn took(&self, binary: &str) -> Option<f64> {
+        self.took.get(binary).copied()
+    }
+
     /// What the verifier thinks of each program.
     pub(crate) const fn programs(&self) -> &BTreeMap<String, Verified> {
         &self.programs
@@ -138,6 +146,11 @@ fn result(line: &str) -> Option<(&str, TestResult)> {
         _ => return None,
     };
     Some((name, result))
+}
+
+/// The end of a test binary: `test result: ok. 3 passed; …; finished in 1.25s`.
+fn took(line: &str) -> Option<f64> {
+    line.rsplit_once("finished in ")?.1.strip_suffix('s')?.parse().ok()
 }
 
 #[cfg(test)]
