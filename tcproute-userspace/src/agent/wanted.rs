@@ -18,7 +18,7 @@ use super::{
 use crate::{
     policy::Compat,
     resources::Resources,
-    routing::{DataplaneRoutes, DnsAnswers, Refreshed, Resolver, UnknownDataplane},
+    routing::{DataplaneRoutes, DnsAnswers, Refreshed, Resolver, UnknownDataplane, Update},
     sources::dns::Answers,
     workloads::{DataplaneName, Found, Local, Waiting, cgroups::CgroupId},
 };
@@ -112,7 +112,7 @@ impl LocalDataplanes {
 
     /// Takes what the sources say. Whether other names are led to, or that touches any route.
     pub(super) fn take_resources(&mut self, resources: Resources) -> bool {
-        let update = self.resolver.update(resources, DnsAnswers::clone(&self.answers.addresses));
+        let update = self.update(resources);
         let mut touched = false;
         for (name, local) in &mut self.dataplanes {
             let refreshed = match &local.resolved {
@@ -140,6 +140,18 @@ impl LocalDataplanes {
             }
         }
         self.go_on() | touched
+    }
+
+    fn update(&mut self, resources: Resources) -> Update {
+        let addresses = DnsAnswers::clone(&self.answers.addresses);
+        let is_first = self.resolver.resources().dataplanes.is_empty()
+            && self.dataplanes.values().all(|local| local.resolved.is_none());
+        if !is_first {
+            return self.resolver.update(resources, addresses);
+        }
+        // There is nothing yet that it could change, and to note what it would change takes as long as to take it.
+        self.resolver = Resolver::new(resources, addresses, self.settings.routing.clone());
+        Update::default()
     }
 
     /// The routes of each as they were resolved last.

@@ -1,6 +1,6 @@
 //! Destinations that were resolved, one for all Dataplanes to which the same applies.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroUsize, panic, sync::Arc, thread};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -11,6 +11,9 @@ use super::{
 
 /// A destination and what has taken its place.
 pub(super) type Replaced = (Arc<Destination>, Arc<Destination>);
+
+/// So many new ones are resolved on a processor of their own, if there is one.
+const WORTH_A_THREAD: usize = 512;
 
 /// So many that nobody uses any more may be kept before they are looked for.
 const MOST_UNUSED: usize = 64;
@@ -41,6 +44,23 @@ impl Destinations {
         let destination = Arc::new(destination);
         self.insert(Arc::new(key), Arc::clone(&destination), depends);
         destination
+    }
+
+    /// The destinations of keys, in their order. Many that were not resolved are so on all processors.
+    pub(super) fn get_all(
+        &mut self,
+        keys: Vec<DestinationKey>,
+        context: &Context<'_>,
+    ) -> Vec<Arc<Destination>> {
+        let keys: Vec<Arc<DestinationKey>> = keys.into_iter().map(Arc::new).collect();
+        let new: FxHashSet<&Arc<DestinationKey>> =
+            keys.iter().filter(|&key| !self.resolved.contains_key(key)).collect();
+        let new: Vec<&Arc<DestinationKey>> = new.into_iter().collect();
+        let resolved = side_by_side(&new, |key| context.resolve(key));
+        for (key, (destination, depends)) in new.into_iter().zip(resolved) {
+            self.insert(Arc::clone(key), Arc::new(destination), depends);
+        }
+        keys.iter().map(|key| Arc::clone(&self.resolved[key].destination)).collect()
     }
 
     fn insert(
@@ -122,6 +142,29 @@ impl Destinations {
         }
         self.used = self.resolved.len();
     }
+}
+
+/// Does the same for all, in their order, on as many processors as there are and it is worth.
+fn side_by_side<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let most = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = (all.len() / WORTH_A_THREAD).clamp(1, most);
+    let some = |part: &[T]| -> Vec<R> { part.iter().map(&work).collect() };
+    let mut parts = all.chunks(all.len().div_ceil(threads).max(1));
+    let Some(own) = parts.next() else { return Vec::new() };
+    thread::scope(|scope| {
+        // Where no thread can be had, it is done here.
+        let others: Vec<_> = parts
+            .map(|part| thread::Builder::new().spawn_scoped(scope, move || some(part)).map_err(|_| part))
+            .collect();
+        let mut done = some(own);
+        for other in others {
+            done.extend(match other {
+                Ok(thread) => thread.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked)),
+                Err(part) => some(part),
+            });
+        }
+        done
+    })
 }
 
 fn place(destination: &Arc<Destination>) -> usize {

@@ -348,30 +348,32 @@ impl Context<'_> {
         denied: &mut BTreeSet<DeniedAddress>,
     ) -> Found {
         let service = self.services.name(key.dialled.service);
-        let mut addresses = BTreeSet::new();
+        let mut addresses = Vec::new();
         let mut out_of_reach = BTreeSet::new();
         for endpoint in backend.endpoints() {
-            // A socket that dials IPv4 cannot connect to IPv6; one that dials IPv6 can connect to both.
-            let mut addresses_of: Vec<SocketAddr> = self.services.addresses(endpoint).collect();
-            addresses_of.retain(|to| match self.options.guard.judge(to.ip(), endpoint.provenance) {
-                Ok(()) => true,
-                Err(why) => {
-                    let (role, address) = (AddressRole::Endpoint, *to);
-                    let of = endpoint.source.identity();
-                    let service = backend.service.map_or(service, |id| self.services.name(id)).clone();
-                    denied.insert(DeniedAddress { role, address, service, of, why });
-                    false
+            let mut beyond = Vec::new();
+            let before = addresses.len();
+            for address in self.services.addresses(endpoint) {
+                match self.options.guard.judge(address.ip(), endpoint.provenance) {
+                    // A socket that dials IPv4 cannot connect to IPv6; one that dials IPv6 can connect to both.
+                    Ok(()) if address.is_ipv4() || key.dialled.over_ipv6 => addresses.push(address),
+                    Ok(()) => beyond.push(address),
+                    Err(why) => {
+                        let role = AddressRole::Endpoint;
+                        let of = endpoint.source.identity();
+                        let service = backend.service.map_or(service, |id| self.services.name(id)).clone();
+                        denied.insert(DeniedAddress { role, address, service, of, why });
+                    }
                 }
-            });
-            let (within, beyond): (Vec<SocketAddr>, Vec<SocketAddr>) =
-                addresses_of.into_iter().partition(|to| to.is_ipv4() || key.dialled.over_ipv6);
+            }
             // A name with addresses of both kinds can be reached, and that is what counts.
-            if within.is_empty() {
+            if addresses.len() == before {
                 out_of_reach.extend(beyond);
             }
-            addresses.extend(within);
         }
-        Found { addresses: addresses.into_iter().collect(), out_of_reach }
+        addresses.sort_unstable();
+        addresses.dedup();
+        Found { addresses: addresses.into(), out_of_reach }
     }
 
     /// What the operator should know of a backend's endpoints.

@@ -90,14 +90,11 @@ impl Resolver {
         let outbounds = self.outbounds(&dataplane, &mut left_out);
         let resources = self.resources.clone();
         let dialler = self.dialler(&resources, &dataplane);
-        let route = |(address, dialled): (SocketAddr, Dialled)| {
-            let key = self.key(&dialler, dialled);
-            if key.leaves_it_to_the_cluster() {
-                return None;
-            }
-            Some(ResolvedRoute { dialled: address, destination: self.destination_of(key) })
-        };
-        let routes = outbounds.into_iter().filter_map(route).collect();
+        let keyed = outbounds.into_iter().map(|(address, dialled)| (address, self.key(&dialler, dialled)));
+        let (addresses, keys): (Vec<SocketAddr>, Vec<DestinationKey>) =
+            keyed.filter(|(_, key)| !key.leaves_it_to_the_cluster()).unzip();
+        let routes = addresses.into_iter().zip(self.destinations_of(keys));
+        let routes = routes.map(|(dialled, destination)| ResolvedRoute { dialled, destination }).collect();
         Ok(DataplaneRoutes {
             mesh: mesh.clone(),
             dataplane: dataplane.name.to_string(),
@@ -237,6 +234,12 @@ impl Resolver {
     pub(super) fn destination_of(&mut self, key: DestinationKey) -> Arc<Destination> {
         let Self { resources, options, services, destinations, others, .. } = self;
         destinations.get(key, &Context { services, resources, options, others })
+    }
+
+    /// What keys lead to.
+    fn destinations_of(&mut self, keys: Vec<DestinationKey>) -> Vec<Arc<Destination>> {
+        let Self { resources, options, services, destinations, others, .. } = self;
+        destinations.get_all(keys, &Context { services, resources, options, others })
     }
 
     /// All that decides where a Dataplane gets to.
