@@ -170,3 +170,17 @@ fn side_by_side<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> V
 fn place(destination: &Arc<Destination>) -> usize {
     Arc::as_ptr(destination).addr()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_done_in_its_order_on_however_many_processors() {
+        for count in [0, 1, WORTH_A_THREAD, 2 * WORTH_A_THREAD, 7 * WORTH_A_THREAD + 3] {
+            let all: Vec<usize> = (0..count).collect();
+            let done = side_by_side(&all, |number| 2 * number);
+            assert_eq!(done, all.iter().map(|number| 2 * number).collect::<Vec<_>>());
+        }
+    }
+}
