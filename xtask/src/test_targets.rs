@@ -9,19 +9,49 @@ use crate::command;
 pub(crate) const CLUSTER: &str = "cluster";
 
 /// What the kernel has no part in: once is enough, on a machine that is fast.
-const ONCE: [&str; 12] = [
+const ONCE: [&str; 24] = [
+    "bugreport",
+    "completions",
     "control_plane",
+    "demo",
+    "describe",
+    "diff_live",
+    "examples",
     "get",
+    "guide",
     "hostile_admin",
+    "hostile_names",
     "last_good",
+    "memory",
     "metrics",
     "names",
     "otlp",
     "packages",
     "page",
+    "resolve",
     "service",
     "top",
+    "unwritable",
+    "validate",
     "warnings",
+];
+
+/// What is about pins, cgroups and the life of daemons, in which kernels differ little: when all is tested, it runs
+/// here and on the oldest kernel.
+pub(crate) const ALIKE: [&str; 13] = [
+    "admin",
+    "come_and_go",
+    "exec",
+    "foreign_pins",
+    "gone",
+    "growth",
+    "guard",
+    "killed",
+    "later",
+    "leftovers",
+    "live",
+    "tenants",
+    "vanished_pins",
 ];
 
 /// As arguments of `cargo test`, what runs here: all but the cluster tests.
@@ -82,5 +112,6 @@ mod tests {
         assert!(arguments.contains(&"--test=live".to_owned()), "{arguments:?}");
         let once = "--test=control_plane".to_owned();
         assert!(here().unwrap().contains(&once) && !arguments.contains(&once));
+        assert!(ALIKE.iter().all(|name| arguments.contains(&format!("--test={name}"))), "{arguments:?}");
     }
 }

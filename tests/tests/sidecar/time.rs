@@ -174,7 +174,7 @@ for (routed, other), count in sorted(seen.items()): print(f'{routed}, {other}: {
     let mut client = setup.pod.command(Some(&setup.cgroup), APPLICATION, PYTHON);
     client.args(["-SEc", &script(body)]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut client = client.spawn().unwrap();
-    let stride = if is_slow() { 8 } else { 2 };
+    let stride = if is_slow() { 24 } else { 2 };
     let mut step = fastrand::usize(0..stride);
     let mut is_over = false;
     for mark in ["0x4", "0x8"].into_iter().cycle() {

@@ -16,18 +16,31 @@ pub(super) struct Initramfs;
 /// What a guest does.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Work<'w> {
-    /// The tests whose name contains this, if there is anything.
-    Tests(Option<&'w str>),
+    /// The tests.
+    Tests(Which<'w>),
     /// One program with these arguments.
     Alone(&'w str, &'w [String]),
 }
 
+/// Which tests.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Which<'w> {
+    /// Those whose name contains this.
+    pub(super) filter: Option<&'w str>,
+    /// None of these files.
+    pub(super) left_out: &'w [&'w str],
+}
+
 impl Work<'_> {
-    /// The file that tells the guest.
-    fn file(self) -> (&'static str, String) {
+    /// The files that tell the guest.
+    fn files(self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Tests(filter) => ("filter", filter.unwrap_or_default().to_owned()),
-            Self::Alone(program, arguments) => ("alone", format!("{program} {}", arguments.join(" "))),
+            Self::Tests(Which { filter, left_out }) => {
+                vec![("filter", filter.unwrap_or_default().to_owned()), ("left-out", left_out.join("\n"))]
+            }
+            Self::Alone(program, arguments) => {
+                vec![("alone", format!("{program} {}", arguments.join(" ")))]
+            }
         }
     }
 }
@@ -40,8 +53,9 @@ impl Initramfs {
             fs::remove_dir_all(&own)?;
         }
         fs::create_dir_all(own.join("modules"))?;
-        let (name, text) = work.file();
-        fs::write(own.join(name), text)?;
+        for (name, text) in work.files() {
+            fs::write(own.join(name), text)?;
+        }
         for (i, module) in kernel.modules.iter().enumerate() {
             // The guest loads them in the order of their names.
             let mut to = own.join(format!("modules/{i:03}.ko"));

@@ -7,7 +7,7 @@ mod qemu;
 mod record;
 mod run;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, iter, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -16,9 +16,9 @@ use crate::{
     matrix::{self, Column},
     provision,
     release::build_release,
-    verified, workspace,
+    test_targets, verified, workspace,
 };
-use initramfs::{Initramfs, Work};
+use initramfs::{Initramfs, Which, Work};
 use qemu::{Accelerator, Ending};
 use record::{KernelRecord, Record};
 use run::Run;
@@ -52,7 +52,8 @@ pub(crate) struct Matrix {
 /// Runs the tests and prints what became of each on each kernel.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let sources = if options.kernels.is_empty() { Source::MATRIX.to_vec() } else { options.kernels.clone() };
-    let matrix = test(&sources, options.filter.as_deref())?;
+    let which = Which { filter: options.filter.as_deref(), left_out: &[] };
+    let matrix = test(sources.iter().map(|source| (source, which)))?;
     print!("{}", matrix.report(matrix::by_test));
     eprint!("{}", matrix.complaints());
     matrix.check()?;
@@ -62,9 +63,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.record { matrix.record() } else { Ok(()) }
 }
 
-/// Runs the tests on all of Debian's kernels.
+/// Runs the tests on all of Debian's kernels. Those in which kernels differ little are run on the oldest one alone.
 pub(crate) fn whole_matrix() -> Result<Matrix> {
-    test(&Source::MATRIX, None)
+    let few = Which { filter: None, left_out: &test_targets::ALIKE };
+    let which = iter::once(Which::default()).chain(iter::repeat(few));
+    test(Source::MATRIX.iter().zip(which))
 }
 
 /// A program that a guest runs in the place of the tests.
@@ -125,7 +128,7 @@ fn provide() -> Result<()> {
     provision::ensure(&[&provision::KERNEL_TESTS[..], &PACKAGES].concat())
 }
 
-fn test(sources: &[Source], filter: Option<&str>) -> Result<Matrix> {
+fn test<'a>(sources: impl Iterator<Item = (&'a Source, Which<'a>)>) -> Result<Matrix> {
     provide()?;
     let binary = build_release()?;
     let tests = guest::test_binaries()?;
@@ -135,7 +138,7 @@ fn test(sources: &[Source], filter: Option<&str>) -> Result<Matrix> {
     let content = guest::content(&binary, &guest::places_of_tests(tests)?)?;
     let mut unreachable = Vec::new();
     let mut guests: Vec<(Kernel, PathBuf)> = Vec::new();
-    for source in sources {
+    for (source, which) in sources {
         let kernel = match source.obtain(&directory) {
             Err(error) if error.is::<Unreachable>() => {
                 unreachable.push(format!("{error:#}"));
@@ -144,7 +147,7 @@ fn test(sources: &[Source], filter: Option<&str>) -> Result<Matrix> {
             kernel => kernel?,
         };
         let image = directory.join(format!("{}.initramfs", kernel.series));
-        Initramfs::pack(&content, &kernel, Work::Tests(filter), &image)?;
+        Initramfs::pack(&content, &kernel, Work::Tests(which), &image)?;
         guests.push((kernel, image));
     }
     let accelerator = Accelerator::probe(guests.first());
