@@ -165,12 +165,17 @@ impl Services {
     /// Adds the endpoints that a Dataplane serves and the services that it dials.
     pub(super) fn add_dataplane(&mut self, dataplane: &Dataplane, touched: &mut Touched) {
         let compat = self.compat;
-        let identity = self.mesh(&dataplane.mesh).identities.of(compat, dataplane);
-        for (id, inbound) in self.served(dataplane) {
+        let mesh = self.mesh(&dataplane.mesh);
+        let identity = mesh.identities.of(compat, dataplane);
+        for (id, inbound) in mesh.selectors.matching(compat, dataplane) {
             self.add_endpoint(id, endpoint(dataplane, inbound, identity), touched);
         }
-        for service in dataplane.inbounds.iter().filter_map(|inbound| inbound.service.as_ref()) {
+        for inbound in &dataplane.inbounds {
+            let Some(service) = &inbound.service else { continue };
             let id = self.tagged(&dataplane.mesh, service);
+            if is_ready(compat, inbound) {
+                self.add_endpoint(id, endpoint(dataplane, inbound, identity), touched);
+            }
             self.get_mut(id).inbounds += 1;
             self.look_at_vips(&dataplane.mesh, service);
         }
