@@ -128,7 +128,7 @@ fn no_count_is_lost_when_daemons_are_killed_while_maps_grow() {
         [0, 1].map(|backend| ["attempted", "established", "closed"].map(|field| of(backend, field)))
     };
     let made = ["v1", "v2"].map(|name| [seen.names[name]; 3]);
-    println!("made {made:?}, told {:?}", told());
+    println!("made {made:?}, told {:?}: {}", told(), node.json("/v1/outcomes")[0]["routes"][0]["backends"]);
     wait_for("each connection is counted once", || told() == made);
     wait_for("the maps that were too small are given up", || {
         let pins = std::fs::read_dir(node.pins()).unwrap();

@@ -28,9 +28,13 @@ pub(super) struct Detach {
 
 impl Detach {
     pub(super) async fn run(&self) -> Result<ExitCode> {
+        // From the first: who stops it meanwhile must not end it in the middle.
+        let signals = self.stay.then(Signals::listen).transpose()?;
         let code = self.detach()?;
-        if self.stay && code == ExitCode::SUCCESS {
-            Signals::listen()?.stop().await;
+        if let Some(mut signals) = signals
+            && code == ExitCode::SUCCESS
+        {
+            signals.stop().await;
         }
         Ok(code)
     }
