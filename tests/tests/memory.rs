@@ -5,21 +5,13 @@
 use std::{fmt::Write as _, fs};
 
 use serde_json::{Value, json};
-use tcproute_tests::{cgroup::TestCgroup, is_root, is_slow, tcproute::Daemon, wait_for};
+use tcproute_tests::{cgroup::TestCgroup, is_root, tcproute::Daemon, wait_for};
 
 /// How many times their size files may take.
 const TIMES: f64 = 8.0;
 
 /// The size of hostile files. Smaller ones may take as much as one of this.
 const SIZE: usize = 6 << 20;
-
-/// Whether this test can run; if not, says why.
-fn can_run(test: &str) -> bool {
-    if is_slow() {
-        println!("SKIPPED {test}: memory is the same on every kernel, and this takes long");
-    }
-    !is_slow() && is_root(test)
-}
 
 /// Text of this size.
 fn repeated(text: &str) -> String {
@@ -233,7 +225,7 @@ fn one(name: &str, text: String) -> Vec<(String, String)> {
 
 #[test]
 fn hostile_files_take_a_few_times_their_size() {
-    if can_run("hostile_files_take_a_few_times_their_size") {
+    if is_root("hostile_files_take_a_few_times_their_size") {
         let shapes: Vec<_> = hostile().into_iter().map(|(name, text)| (name, one("a.yaml", text))).collect();
         check(&shapes);
     }
@@ -242,7 +234,7 @@ fn hostile_files_take_a_few_times_their_size() {
 /// Just within what one object may have: what comes of it is there as a whole.
 #[test]
 fn large_objects_take_no_more_than_they_may() {
-    if !can_run("large_objects_take_no_more_than_they_may") {
+    if !is_root("large_objects_take_no_more_than_they_may") {
         return;
     }
     let dataplane_with = |field: &str, entries: &str| {
@@ -279,7 +271,7 @@ fn large_objects_take_no_more_than_they_may() {
 
 #[test]
 fn large_meshes_take_a_few_times_their_size() {
-    if !can_run("large_meshes_take_a_few_times_their_size") {
+    if !is_root("large_meshes_take_a_few_times_their_size") {
         return;
     }
     let objects = mesh();

@@ -232,14 +232,20 @@ impl Resolver {
 
     /// What a key leads to.
     pub(super) fn destination_of(&mut self, key: DestinationKey) -> Arc<Destination> {
-        let Self { resources, options, services, destinations, others, .. } = self;
-        destinations.get(key, &Context { services, resources, options, others })
+        let (destinations, context) = self.resolving();
+        destinations.get(key, &context)
     }
 
-    /// What keys lead to.
+    /// What keys lead to, in their order.
     fn destinations_of(&mut self, keys: Vec<DestinationKey>) -> Vec<Arc<Destination>> {
+        let (destinations, context) = self.resolving();
+        destinations.get_all(keys, &context)
+    }
+
+    /// What is resolved already, and what the rest is resolved from.
+    pub(super) const fn resolving(&mut self) -> (&mut Destinations, Context<'_>) {
         let Self { resources, options, services, destinations, others, .. } = self;
-        destinations.get_all(keys, &Context { services, resources, options, others })
+        (destinations, Context { services, resources, options, others })
     }
 
     /// All that decides where a Dataplane gets to.
@@ -270,15 +276,6 @@ impl Resolver {
             about: self.services.about(dialled.service),
             by_number: dialled.by_number,
             dataplane: dialler.dataplane,
-        }
-    }
-
-    pub(super) const fn context(&self) -> Context<'_> {
-        Context {
-            services: &self.services,
-            resources: &self.resources,
-            options: &self.options,
-            others: &self.others,
         }
     }
 }

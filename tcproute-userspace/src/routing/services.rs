@@ -188,15 +188,21 @@ impl Services {
 
     /// Takes back what adding it has added.
     pub(super) fn remove_dataplane(&mut self, dataplane: &Dataplane, touched: &mut Touched) {
+        let compat = self.compat;
         let source = Source::Dataplane(dataplane.key());
-        let ids: BTreeSet<ServiceId> = self.served(dataplane).into_iter().map(|(id, _)| id).collect();
-        for id in ids {
-            self.remove_endpoints(id, &source, touched);
-        }
-        for service in dataplane.inbounds.iter().filter_map(|inbound| inbound.service.as_ref()) {
+        let selected = self.mesh(&dataplane.mesh).selectors.matching(compat, dataplane);
+        let mut served: BTreeSet<ServiceId> = selected.into_iter().map(|(id, _)| id).collect();
+        for inbound in &dataplane.inbounds {
+            let Some(service) = &inbound.service else { continue };
             let id = self.tagged(&dataplane.mesh, service);
+            if is_ready(compat, inbound) {
+                served.insert(id);
+            }
             self.get_mut(id).inbounds -= 1;
             self.look_at_vips(&dataplane.mesh, service);
+        }
+        for id in served {
+            self.remove_endpoints(id, &source, touched);
         }
         for service in dataplane.outbounds.iter().filter_map(|outbound| outbound.service.tag()) {
             let id = self.tagged(&dataplane.mesh, service);
@@ -214,18 +220,6 @@ impl Services {
                 self.add_endpoint(id, endpoint(dataplane, inbound, identity), touched);
             }
         }
-    }
-
-    /// What a Dataplane serves, by tag and by selector.
-    fn served<'d>(&mut self, dataplane: &'d Dataplane) -> Vec<(ServiceId, &'d Inbound)> {
-        let compat = self.compat;
-        let mut served = self.mesh(&dataplane.mesh).selectors.matching(compat, dataplane);
-        for inbound in dataplane.inbounds.iter().filter(|inbound| is_ready(compat, inbound)) {
-            if let Some(service) = &inbound.service {
-                served.push((self.tagged(&dataplane.mesh, service), inbound));
-            }
-        }
-        served
     }
 
     /// Adds the endpoint of an ExternalService, which version 3 does not have.

@@ -126,10 +126,9 @@ impl Resolver {
             let of_mesh = all.filter(|key| meshes.contains(self.services.mesh_of(key.dialled.service)));
             keys.extend(of_mesh.cloned());
         }
-        let mut destinations = std::mem::take(&mut self.destinations);
+        let (destinations, context) = self.resolving();
         destinations.forget_unused();
-        update.destinations = destinations.renew(keys, &self.context());
-        self.destinations = destinations;
+        update.destinations = destinations.renew(keys, &context);
         update
     }
 
