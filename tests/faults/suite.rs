@@ -137,12 +137,16 @@ impl<'t> Suite<'t> {
             self.node.daemon = None;
             return Ok(Became::Impossible);
         }
-        if let Some(line) =
-            log.iter().find(|line| line.contains("has come where it cannot go on") && attempt.ended.is_none())
-        {
-            bail!("{line}");
-        }
         let mut ended = attempt.ended;
+        if ended.is_none()
+            && let Some(line) = log.iter().find(|line| line.contains("has come where it cannot go on"))
+        {
+            // It says so, and ends then.
+            match self.node.wait_for_end(PATIENCE) {
+                Ok(status) => ended = Some(status),
+                Err(_) => bail!("{line}"),
+            }
+        }
         if ended.is_none()
             && let Err(error) = self.node.wait("after a fault", PATIENCE)
         {
