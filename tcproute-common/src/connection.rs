@@ -3,7 +3,7 @@
 //! What is remembered of a connection: so that `getpeername` can answer with the dialled address, and that
 //! its outcome is counted where it belongs.
 
-use crate::SocketAddress;
+use crate::{Address, SocketAddress};
 
 /// Entries in the map `connections`; a power of two, since a place is found by masking the cookie.
 pub const CONNECTIONS: u32 = 1 << 16;
@@ -12,17 +12,51 @@ pub const CONNECTIONS: u32 = 1 << 16;
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionState {
-    /// What the application dialled.
-    pub dialled: SocketAddress,
-    /// Where the connection was sent. The state holds only while the socket's peer equals this.
-    pub chosen: SocketAddress,
+    dialled: Address,
+    chosen: Address,
+    dialled_port: u16,
+    chosen_port: u16,
     /// Index in the map `outcomes` of the chosen backend; 0 if it has none.
     pub outcomes: u32,
     /// When the first SYN was sent, in microseconds since the boot, modulo 2^32.
     pub started: u32,
 }
 
-crate::shared!(ConnectionState, 48);
+crate::shared!(ConnectionState, 44);
+
+impl ConnectionState {
+    /// Before the first SYN.
+    #[inline(always)]
+    pub const fn new(dialled: &SocketAddress, chosen: &SocketAddress, outcomes: u32) -> Self {
+        Self {
+            dialled: dialled.address,
+            chosen: chosen.address,
+            dialled_port: dialled.port as u16,
+            chosen_port: chosen.port as u16,
+            outcomes,
+            started: 0,
+        }
+    }
+
+    /// What the application dialled.
+    #[inline(always)]
+    pub const fn dialled(&self) -> SocketAddress {
+        SocketAddress { address: self.dialled, port: self.dialled_port as u32 }
+    }
+
+    /// Where the connection was sent. The state holds only while the socket's peer equals this.
+    #[inline(always)]
+    pub const fn chosen(&self) -> SocketAddress {
+        SocketAddress { address: self.chosen, port: self.chosen_port as u32 }
+    }
+
+    /// From now on it holds for no peer.
+    #[inline(always)]
+    pub const fn forget_chosen(&mut self) {
+        self.chosen = SocketAddress::NOWHERE.address;
+        self.chosen_port = 0;
+    }
+}
 
 /// How far a connection has come, and so what is counted of it already. A value of [`Kept::phase`].
 #[repr(u8)]
@@ -47,8 +81,14 @@ pub enum Phase {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Kept {
-    /// Held only to claim a place: 5.10 has no atomic compare-and-exchange in BPF.
+    /// Of a place, how many sockets claim it: whoever finds itself to be the only one has it, and claims it until the
+    /// socket's state has served. Used where processors show each other their stores in order (x86).
+    pub claims: u32,
+    /// Of a place, held to claim it and to give it back, where processors do not. (5.10 has no atomic operation in BPF
+    /// that orders anything.)
     pub lock: SpinLock,
+    /// The socket that connects; of a place, 0 when it is free (the kernel never hands out 0).
+    pub cookie: u64,
     /// A [`Phase`].
     pub phase: u8,
     /// Whether the programs have set their mark on the socket, and so have to take it off; else 0.
@@ -58,8 +98,6 @@ pub struct Kept {
     pub generation: u8,
     /// Whether the decision was told as an event, so that its end is, too; else 0.
     pub traced: u8,
-    /// The socket that connects; of a place, 0 when it is free (the kernel never hands out 0).
-    pub cookie: u64,
     /// Written and read by the owner only.
     pub state: ConnectionState,
 }

@@ -15,11 +15,12 @@ use tcproute_common::{
 };
 
 use crate::{
-    connection::{self, Place},
+    connection,
     context::{ALLOW, ConnectContext, DENY, set_refused},
     draw::draw,
     maps::{BACKENDS, CURSORS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, TURNS, WORKLOADS, count},
     outcomes,
+    place::Place,
     sidecar::{self, Marked, Passage},
     trace,
 };
@@ -105,8 +106,7 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     };
     count(counter);
     if traced {
-        let state =
-            ConnectionState { dialled: key.dialled, chosen: SocketAddress::NOWHERE, outcomes, started: 0 };
+        let state = ConnectionState::new(&key.dialled, &SocketAddress::NOWHERE, outcomes);
         trace::decided(ctx.cookie(), key.workload, kind, &state);
     }
     if counter as u32 != Counter::Refused as u32 {
@@ -153,7 +153,7 @@ fn send(
         }
         return Err(Denied::Internal);
     }
-    let state = ConnectionState { dialled: *dialled, chosen: *endpoint, outcomes, started: 0 };
+    let state = ConnectionState::new(dialled, endpoint, outcomes);
     if !connection::remember(ctx, *workload, place, &state, traced, marked) && marked {
         // Nobody would take the mark off again.
         sidecar::take_back(ctx);

@@ -4,57 +4,16 @@
 
 use core::{ffi::c_void, ptr};
 
-use aya_ebpf::{
-    bindings,
-    helpers::generated::{bpf_spin_lock, bpf_spin_unlock},
-};
-use tcproute_common::{CONNECTIONS, ConnectionState, Counter, Kept, Phase};
+use tcproute_common::{ConnectionState, Counter, Kept, Phase};
 
 use crate::{
     context::ConnectContext,
-    maps::{CONNECTION_PLACES, GENERATION, count},
+    maps::{GENERATION, count},
     outcomes,
+    place::{Place, free, owned_place},
     share::{self, stored},
     sidecar,
 };
-
-/// The place in which a socket may have its state, and who had it. Looked at long before it is needed: it is seldom in
-/// the processor's caches, and what is done meanwhile does not wait for it.
-pub(crate) struct Place {
-    pub(crate) cookie: u64,
-    kept: *mut Kept,
-    owner: u64,
-}
-
-impl Place {
-    /// Of the socket with this cookie. There always is one, but the verifier does not know.
-    #[inline(always)]
-    pub(crate) fn of(cookie: u64) -> Option<Self> {
-        let kept = place_of(cookie)?;
-        Some(Self { cookie, kept, owner: owner(kept) })
-    }
-
-    /// Makes it the socket's. `None` if another live socket had it.
-    #[inline(always)]
-    fn claim(&self) -> Option<*mut Kept> {
-        let kept = self.kept;
-        if self.owner != 0 {
-            return (self.owner == self.cookie).then_some(kept);
-        }
-        // SAFETY: a field of a map value.
-        let lock = unsafe { &raw mut (*kept).lock }.cast::<bindings::bpf_spin_lock>();
-        // SAFETY: the lock lies in a map value whose BTF names it, and is released below on the only way out.
-        unsafe { bpf_spin_lock(lock) };
-        let free = owner(kept) == 0;
-        if free {
-            // SAFETY: a map value, under the lock.
-            unsafe { ptr::write_volatile(&raw mut (*kept).cookie, self.cookie) };
-        }
-        // SAFETY: taken above.
-        unsafe { bpf_spin_unlock(lock) };
-        free.then_some(kept)
-    }
-}
 
 /// Keeps `state` as the last decision for the socket, and counts the attempt. `traced` tells whether it was an event,
 /// and `marked` whether the mark on the socket is ours. Whether there was room for it.
@@ -132,40 +91,6 @@ pub(crate) fn recall(ctx: &ConnectContext) -> Option<*const ConnectionState> {
     )?;
     // SAFETY: a field of a map value.
     Some(unsafe { &raw const (*kept).state })
-}
-
-/// The place of the socket with this cookie, if it has its state there.
-#[inline(always)]
-pub(crate) fn owned_place(cookie: u64) -> Option<*mut Kept> {
-    let place = place_of(cookie)?;
-    (owner(place) == cookie).then_some(place)
-}
-
-/// Gives the place back, which the socket owns. Under the lock, so that the next owner sees all that this one
-/// has written.
-#[inline(always)]
-pub(crate) fn free(place: *mut Kept) {
-    // SAFETY: a field of a map value.
-    let lock = unsafe { &raw mut (*place).lock }.cast::<bindings::bpf_spin_lock>();
-    // SAFETY: the lock lies in a map value whose BTF names it, and is released below on the only way out.
-    unsafe { bpf_spin_lock(lock) };
-    // SAFETY: under the lock, and only the owner frees an owned place.
-    unsafe { ptr::write_volatile(&raw mut (*place).cookie, 0) };
-    // SAFETY: taken above.
-    unsafe { bpf_spin_unlock(lock) };
-}
-
-/// The place in which a socket may have its state.
-#[inline(always)]
-fn place_of(cookie: u64) -> Option<*mut Kept> {
-    CONNECTION_PLACES.get_ptr_mut(cookie as u32 & (CONNECTIONS - 1))
-}
-
-/// The cookie of the socket that has the place; 0 if it is free.
-#[inline(always)]
-fn owner(place: *mut Kept) -> u64 {
-    // SAFETY: a map value, aligned to 8 bytes, so that the load is one instruction.
-    unsafe { ptr::read_volatile(&raw const (*place).cookie) }
 }
 
 /// Writes the state of a new attempt where the socket keeps its states.

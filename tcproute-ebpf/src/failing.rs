@@ -2,8 +2,6 @@
 
 //! Counting handshakes that fail in a row, for the daemon to take dead endpoints out. Off unless it asks for it.
 
-use core::ptr;
-
 use aya_ebpf::bindings::BPF_NOEXIST;
 use tcproute_common::{FailingKey, Kept};
 
@@ -49,6 +47,6 @@ fn key(kept: *mut Kept) -> Option<FailingKey> {
         return None;
     }
     // SAFETY: a field of a map value.
-    let endpoint = unsafe { ptr::read(&raw const (*kept).state.chosen) };
+    let endpoint = unsafe { (*kept).state.chosen() };
     Some(FailingKey { endpoint, outcomes })
 }

@@ -15,6 +15,7 @@ mod failing;
 mod maps;
 mod outcomes;
 mod peername;
+mod place;
 mod release;
 mod share;
 mod sidecar;

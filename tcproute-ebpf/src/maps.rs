@@ -157,6 +157,10 @@ pub(crate) static HAS_SET_RETVAL: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub(crate) static HAS_MPTCP_SOCK: Global<u32> = Global::new(0);
 
+/// 1 when processors show each other their stores in order.
+#[unsafe(no_mangle)]
+pub(crate) static STORES_IN_ORDER: Global<u32> = Global::new(0);
+
 /// Where `sk_err` stands in the kernel's `struct sock`; 0 when the kernel's BTF does not tell.
 #[unsafe(no_mangle)]
 pub(crate) static SOCKET_ERROR_OFFSET: Global<u32> = Global::new(0);
@@ -197,6 +201,9 @@ pub(crate) fn count(counter: Counter) {
         unsafe { add(value, 1) };
     }
 }
+
+/// What [`add_u32`] adds to take one away.
+pub(crate) const MINUS_ONE: u32 = u32::MAX;
 
 /// Adds to a number that all CPUs share.
 ///

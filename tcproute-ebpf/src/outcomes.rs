@@ -5,9 +5,7 @@
 use core::{arch::asm, ptr};
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use tcproute_common::{
-    EventKind, Kept, LATENCY_BUCKETS, OutcomeCounts, Phase, SocketAddress, latency_bucket,
-};
+use tcproute_common::{EventKind, Kept, LATENCY_BUCKETS, OutcomeCounts, Phase, latency_bucket};
 
 use crate::{
     failing,
@@ -78,7 +76,7 @@ pub(crate) fn led_elsewhere(kept: *mut Kept) {
     trace::ended(kept, EventKind::Elsewhere, 0);
     // A state in `overflow` stays: it holds for no peer any more.
     // SAFETY: a field of a map value that is this socket's, which is locked.
-    unsafe { (*kept).state.chosen = SocketAddress::NOWHERE };
+    unsafe { (*kept).state.forget_chosen() };
     let Some(counts) = counts_of(kept) else { return };
     // SAFETY: a field of a map value.
     unsafe { add(&raw mut (*counts).elsewhere, 1) };

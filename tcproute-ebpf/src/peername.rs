@@ -13,7 +13,7 @@ pub(crate) fn on_getpeername(ctx: &ConnectContext) -> i32 {
         && let Some(state) = connection::recall(ctx)
     {
         // SAFETY: `recall` answers a map value that lives until the socket is closed.
-        let (dialled, chosen) = unsafe { ((*state).dialled, (*state).chosen) };
+        let (dialled, chosen) = unsafe { ((*state).dialled(), (*state).chosen()) };
         // A socket that was used again for another destination has another peer: nothing to hide there.
         if same(&ctx.address(), &chosen) {
             ctx.set_address(&dialled);

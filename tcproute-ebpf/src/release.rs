@@ -11,9 +11,9 @@ use aya_ebpf::{bindings::bpf_sock, helpers::generated::bpf_get_socket_cookie};
 use tcproute_common::{Kept, Phase};
 
 use crate::{
-    connection::{free, owned_place},
     context::{ALLOW, IPPROTO_MPTCP, IPPROTO_TCP},
     outcomes::{phase, settle},
+    place::{free, owned_place},
     share::{give_back, kept, stored},
 };
 

@@ -20,10 +20,9 @@ use aya_ebpf::{
 use tcproute_common::{Counter, EVENT_BYTES, Kept, Spent, Stored};
 
 use crate::maps::{
-    BACKEND_REFS, CREDITS, GENERATION, SHARES_TAKEN, SPENT, WORKLOADS, add, add_u32, count, events, overflow,
+    BACKEND_REFS, CREDITS, GENERATION, MINUS_ONE, SHARES_TAKEN, SPENT, WORKLOADS, add, add_u32, count,
+    events, overflow,
 };
-
-const MINUS_ONE: u32 = u32::MAX;
 
 /// What is kept in `overflow` for a socket: any that a helper of this program type takes.
 #[inline(always)]

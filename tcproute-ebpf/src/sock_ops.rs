@@ -16,10 +16,10 @@ use aya_ebpf::bindings::{
 use tcproute_common::{Counter, Kept, Phase};
 
 use crate::{
-    connection::{free, owned_place},
     context::{TcpContext, mptcp_socket, same},
     maps::count,
     outcomes::{self, phase},
+    place::{free, owned_place},
     share::{self, stored},
     sidecar,
 };
@@ -55,8 +55,8 @@ fn on_first_syn(ops: *mut bpf_sock_ops) {
         return;
     }
     // SAFETY: a field of a map value.
-    let chosen = unsafe { &(*kept).state.chosen };
-    if same(&ctx.peer(), chosen) {
+    let chosen = unsafe { (*kept).state.chosen() };
+    if same(&ctx.peer(), &chosen) {
         outcomes::dialling(kept);
         ctx.follow_states();
         return;

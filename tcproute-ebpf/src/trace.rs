@@ -78,8 +78,8 @@ fn record(cookie: u64, workload: u32, kind: EventKind, state: &ConnectionState) 
         pid: 0,
         outcomes: state.outcomes,
         latency: 0,
-        dialled: state.dialled,
-        chosen: state.chosen,
+        dialled: state.dialled(),
+        chosen: state.chosen(),
         reserved: 0,
         command: [0; COMMAND_LEN / 8],
     };

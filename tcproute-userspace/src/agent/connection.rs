@@ -18,7 +18,7 @@ pub(super) fn routed(in_force: &InForce<'_>, cookie: u64) -> Result<Option<Route
     let counted = in_force.layout.counted().find(|(.., at)| *at == state.outcomes && *at != 0);
     let Some((key, name, _)) = counted else { return Ok(None) };
     let Some((_, workload)) = in_force.workload(key.workload) else { return Ok(None) };
-    let dialled: SocketAddr = state.dialled.into();
+    let dialled: SocketAddr = state.dialled().into();
     let routes = workload.routes.as_ref();
     let route = routes.and_then(|routes| routes.routes.at(dialled));
     let destination = route.map(|route| &route.destination);
@@ -34,7 +34,7 @@ pub(super) fn routed(in_force: &InForce<'_>, cookie: u64) -> Result<Option<Route
         cgroup: workload.path.clone(),
         service: destination.map(|destination| destination.service.to_string()),
         dialled,
-        endpoint: state.chosen.into(),
+        endpoint: state.chosen().into(),
         backend: Some(name.target.clone()),
         policies: destination.map(|destination| destination.policies.clone()).unwrap_or_default(),
         current,

@@ -30,7 +30,7 @@ pub(super) fn established(
         let place = places.get(&index, 0).context("cannot read the map connections")?;
         let is_counted = place.cookie != 0 && place.generation == generation && place.state.outcomes != 0;
         if is_counted && place.phase == Phase::Established as u8 {
-            *found.entry((place.state.outcomes, place.state.chosen)).or_default() += 1;
+            *found.entry((place.state.outcomes, place.state.chosen())).or_default() += 1;
         }
     }
     Ok(found)
@@ -61,9 +61,11 @@ pub(super) fn free(
     for (index, place) in found {
         let again = read(places, index).context("cannot read the map connections")?;
         if again.is_some_and(|again| again.cookie == place.cookie) {
-            // Over, so that the next owner does not count its end: the entry of `outcomes` is soon another's.
+            // Over, so that the next owner does not count its end: the entry of `outcomes` is soon another's. A claim
+            // that came too late for the place and is taken back across this would leave it unused; it would have to
+            // be as old as the place's owner, though.
             places
-                .set(index, Kept { cookie: 0, phase: Phase::Over as u8, ..place }, UNDER_LOCK)
+                .set(index, Kept { cookie: 0, claims: 0, phase: Phase::Over as u8, ..place }, UNDER_LOCK)
                 .context("cannot write the map connections")?;
         }
     }

@@ -40,6 +40,9 @@ impl fmt::Display for KernelVersion {
     }
 }
 
+/// Whether processors of this kind show each other their stores in the order in which they were made.
+const STORES_IN_ORDER: bool = cfg!(target_arch = "x86_64");
+
 /// What this kernel can do beyond the oldest one, found by trying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Features {
@@ -95,7 +98,7 @@ impl Features {
     }
 
     /// As the programs know them: global constants.
-    pub fn globals(&self) -> [(&'static str, u32); 7] {
+    pub fn globals(&self) -> [(&'static str, u32); 8] {
         let (net, inum) = match self.namespaces {
             Some(NamespaceKeys::Inodes { net, inum }) => (net, inum),
             Some(NamespaceKeys::Cookies) | None => (0, 0),
@@ -106,6 +109,7 @@ impl Features {
             ("HAS_SET_RETVAL", u32::from(self.refuses_with_econnrefused)),
             ("HAS_MPTCP_SOCK", u32::from(self.names_mptcp_peers)),
             ("HAS_CURRENT", u32::from(self.names_processes)),
+            ("STORES_IN_ORDER", u32::from(STORES_IN_ORDER)),
             ("SOCKET_ERROR_OFFSET", self.socket_error_offset.unwrap_or(0)),
             ("SOCKET_USER_OFFSET", self.socket_user_offset.unwrap_or(0)),
         ]

@@ -153,7 +153,11 @@ impl Wanted<'_> {
 
 /// To whom the programs have sent a connection; `None` if it leads elsewhere by now.
 fn decided(workload: CgroupId, state: &ConnectionState, peer: SocketAddress) -> Option<Departed> {
-    (state.chosen == peer).then_some(Departed { workload, dialled: state.dialled, endpoint: state.chosen })
+    (state.chosen() == peer).then_some(Departed {
+        workload,
+        dialled: state.dialled(),
+        endpoint: state.chosen(),
+    })
 }
 
 #[cfg(test)]
@@ -169,7 +173,7 @@ mod tests {
     #[test]
     fn a_state_counts_as_long_as_the_socket_has_the_peer_that_was_chosen() {
         let workload = CgroupId::new(1);
-        let state = ConnectionState { dialled: address(1), chosen: address(10), outcomes: 0, started: 0 };
+        let state = ConnectionState::new(&address(1), &address(10), 0);
         let departed = Departed { workload, dialled: address(1), endpoint: address(10) };
         assert_eq!(decided(workload, &state, address(10)), Some(departed));
         assert_eq!(decided(workload, &state, address(11)), None);

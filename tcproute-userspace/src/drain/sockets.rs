@@ -235,15 +235,15 @@ mod tests {
     use super::*;
 
     fn state(port: u16) -> ConnectionState {
-        let address = |port| SocketAddr::from(([127, 0, 0, 1], port)).into();
-        ConnectionState { dialled: address(1), chosen: address(port), outcomes: 0, started: 0 }
+        let address = |port| SocketAddress::from(SocketAddr::from(([127, 0, 0, 1], port)));
+        ConnectionState::new(&address(1), &address(port), 0)
     }
 
     /// An answer of the kernel for a socket with this cookie, in `overflow` under that one.
     fn answer(inode: u32, cookie: u64, stored_under: u64) -> InetResponse {
-        let lock = SpinLock::FREE;
         let kept = Kept {
-            lock,
+            claims: 0,
+            lock: SpinLock::FREE,
             phase: 3,
             marked: 0,
             generation: 0,

@@ -48,8 +48,8 @@ impl Verified {
     }
 }
 
-/// All programs of the object, with the features that the agent finds on this kernel, and its log off.
-pub(crate) fn verify() -> Vec<Verified> {
+/// All programs of the object, with the features that the agent finds on this kernel but for `others`, and its log off.
+pub(crate) fn verify(others: &[(&'static str, u32)]) -> Vec<Verified> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bpf/tcproute.bpf.o");
     let object = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     // Before 5.11 maps count against it; later it does not matter.
@@ -58,7 +58,7 @@ pub(crate) fn verify() -> Vec<Verified> {
         nix::sys::resource::RLIM_INFINITY,
         nix::sys::resource::RLIM_INFINITY,
     );
-    let mut ebpf = load(&object);
+    let mut ebpf = load(&object, others);
     let sizes = sizes(&mut ebpf);
     let mut object = Object::parse(&object).unwrap();
     // The programs name the maps by their file descriptors.
@@ -77,10 +77,10 @@ pub(crate) fn verify() -> Vec<Verified> {
     programs
 }
 
-fn load(object: &[u8]) -> Ebpf {
+fn load(object: &[u8], others: &[(&'static str, u32)]) -> Ebpf {
     let globals = Features::probe().unwrap().globals();
     let mut loader = EbpfLoader::new();
-    for (name, value) in &globals {
+    for (name, value) in globals.iter().chain(others) {
         loader.override_global(name, value, true);
     }
     loader.override_global("AYA_LOG_LEVEL", &0_u8, true);
