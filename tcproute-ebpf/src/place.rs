@@ -4,8 +4,8 @@
 //!
 //! Where processors show each other their stores in order (x86), a place is claimed by counting: an addition that
 //! answers nothing, and a look at what came of it. Of those that claim at the same time no more than one sees itself
-//! alone. The kernel's lock disables interrupts, which takes longer than all else here. Elsewhere it is the lock, so that
-//! the next owner sees all that the one before has written.
+//! alone. The kernel's lock disables interrupts, which takes longer than all else here. Elsewhere it is the lock, so
+//! that the next owner sees all that the one before has written.
 
 use core::ptr;
 
