@@ -17,7 +17,7 @@ use tcproute_common::{Address, SocketAddress, Source};
 
 use crate::{
     maps::{HAS_MPTCP_SOCK, INUM_OFFSET, NET_OFFSET, SOCKET_ERROR_OFFSET, SOCKET_USER_OFFSET},
-    outcomes::{End, UNKNOWN},
+    outcomes::UNKNOWN,
 };
 
 /// What a `cgroup_sock_addr` program answers: go on.
@@ -376,19 +376,22 @@ impl TcpContext {
         SocketAddress { address, port: u32::from_be(port) }
     }
 
-    /// How TCP has ended. The kernel sets the socket's error before it enters the state CLOSE.
+    /// Whether the peer has sent or acknowledged any byte of data.
     #[inline(always)]
-    pub(crate) fn end(&self) -> End {
+    pub(crate) fn peer_took_part(&self) -> bool {
         // SAFETY: valid context; the field is readable.
         let received = unsafe { ptr::read_volatile(&raw const (*self.raw()).bytes_received) };
         // SAFETY: as above.
         let acknowledged = unsafe { ptr::read_volatile(&raw const (*self.raw()).bytes_acked) };
         // The SYN counts as one byte.
-        End { error: self.error(), peer_took_part: received > 0 || acknowledged > 1 }
+        received > 0 || acknowledged > 1
     }
 
+    /// The error with which TCP has ended; 0 without one, [`UNKNOWN`] where it cannot be read. (The payload of an
+    /// `Option` that is `None` is never written, and the verifier refuses to have it moved about.) The kernel sets it
+    /// before the socket enters the state CLOSE.
     #[inline(always)]
-    fn error(&self) -> u32 {
+    pub(crate) fn error(&self) -> u32 {
         let offset = SOCKET_ERROR_OFFSET.load();
         let socket = self.socket();
         if offset == 0 || socket.is_null() {

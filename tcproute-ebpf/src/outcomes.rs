@@ -8,6 +8,7 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use tcproute_common::{EventKind, Kept, LATENCY_BUCKETS, OutcomeCounts, Phase, latency_bucket};
 
 use crate::{
+    context::TcpContext,
     failing,
     maps::{GENERATION, OUTCOMES, add},
     trace,
@@ -24,17 +25,8 @@ const ECONNREFUSED: u32 = 111;
 const EHOSTDOWN: u32 = 112;
 const EHOSTUNREACH: u32 = 113;
 
-/// No error of any socket.
+/// Where a socket's error cannot be read: no error of any.
 pub(crate) const UNKNOWN: u32 = u32::MAX;
-
-/// How TCP has ended.
-pub(crate) struct End {
-    /// The socket's error; [`UNKNOWN`] where it cannot be read. (The payload of an `Option` that is `None` is never
-    /// written, and the verifier refuses to have it moved about.)
-    pub(crate) error: u32,
-    /// Whether the peer has sent or acknowledged any byte of data.
-    pub(crate) peer_took_part: bool,
-}
 
 /// How far the connection has come: a [`Phase`].
 #[inline(always)]
@@ -113,11 +105,12 @@ fn unknown(mut number: usize) -> usize {
 
 /// TCP has come to its end.
 #[inline(always)]
-pub(crate) fn ended(kept: *mut Kept, end: &End) {
+pub(crate) fn ended(kept: *mut Kept, ctx: &TcpContext) {
     let before = phase(kept);
     if before == Phase::Dialling as u8 {
-        let kind = failure(end);
-        count_failure(kept, kind, end);
+        let error = ctx.error();
+        let kind = failure(error);
+        count_failure(kept, kind, error);
         trace::ended(kept, kind, since_start(kept));
         if matches!(kind, EventKind::Refused | EventKind::Unreachable | EventKind::TimedOut) {
             failing::failed(kept);
@@ -126,8 +119,8 @@ pub(crate) fn ended(kept: *mut Kept, end: &End) {
         return;
     }
     if before == Phase::Established as u8
-        && end.error == ECONNRESET
-        && !end.peer_took_part
+        && !ctx.peer_took_part()
+        && ctx.error() == ECONNRESET
         && let Some(counts) = counts_of(kept)
     {
         // SAFETY: a field of a map value.
@@ -138,8 +131,8 @@ pub(crate) fn ended(kept: *mut Kept, end: &End) {
 
 /// Why there was no handshake.
 #[inline(always)]
-fn failure(end: &End) -> EventKind {
-    match end.error {
+fn failure(error: u32) -> EventKind {
+    match error {
         ECONNREFUSED => EventKind::Refused,
         ETIMEDOUT => EventKind::TimedOut,
         // What ICMP and ICMPv6 say, as the kernel translates it.
@@ -152,7 +145,7 @@ fn failure(end: &End) -> EventKind {
 }
 
 #[inline(always)]
-fn count_failure(kept: *mut Kept, kind: EventKind, end: &End) {
+fn count_failure(kept: *mut Kept, kind: EventKind, error: u32) {
     let Some(counts) = counts_of(kept) else { return };
     // SAFETY: these are fields of a map value.
     let number = unsafe {
@@ -167,7 +160,7 @@ fn count_failure(kept: *mut Kept, kind: EventKind, end: &End) {
     // SAFETY: a field of a map value.
     unsafe { add(number, 1) };
     // An RST is ECONNREFUSED in SYN_SENT; ECONNRESET it is in SYN_RECV, where both sides dial at once.
-    if end.error == ECONNRESET {
+    if error == ECONNRESET {
         // SAFETY: as above.
         unsafe { add(&raw mut (*counts).reset, 1) };
     }

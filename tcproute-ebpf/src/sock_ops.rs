@@ -82,7 +82,7 @@ fn on_established(ops: *mut bpf_sock_ops) {
 fn on_end(ops: *mut bpf_sock_ops) {
     let ctx = &TcpContext::of(ops);
     let Some((kept, place)) = find(ctx) else { return };
-    outcomes::ended(kept, &ctx.end());
+    outcomes::ended(kept, ctx);
     release(ctx, kept, place);
 }
 
