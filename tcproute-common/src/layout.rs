@@ -7,7 +7,8 @@
 pub struct LayoutVersion {
     /// Of `routes` and all that they lead to, and of `outcomes`, `carried` and `backend_refs`.
     pub tables: u32,
-    /// Of `connections`, `overflow`, `shares`, `workloads`, `namespaces`, `namespace_places` and `counters`.
+    /// Of `connections`, `overflow`, `shares`, `addresses`, `workloads`, `namespaces`, `namespace_places` and
+    /// `counters`.
     pub states: u32,
 }
 

@@ -15,6 +15,7 @@ mod connection;
 mod counter;
 mod event;
 mod failing;
+mod filter;
 mod layout;
 mod namespace;
 mod outcomes;
@@ -30,6 +31,7 @@ pub use connection::{CONNECTIONS, ConnectionState, Kept, Phase, SpinLock};
 pub use counter::Counter;
 pub use event::{COMMAND_LEN, EVENT_BYTES, Event, EventKind};
 pub use failing::FailingKey;
+pub use filter::{AddressFilter, AddressHash, NodeFilter};
 pub use layout::LayoutVersion;
 pub use namespace::{NAMESPACE_PLACES, NAMESPACES, NamespaceEntry, Way};
 pub use outcomes::{CarriedCounts, LATENCY_BUCKETS, OutcomeCounts, latency_bucket};
@@ -37,7 +39,7 @@ pub use pick::{DRAW_STEP, Slot, drawn, scale};
 pub use route::{Backend, Cursor, RouteKey, RouteValue, SealedRoute};
 pub use share::{Credit, FAILING, SHARES, Share, Spent, Stored};
 pub use source::{LOOPBACK_DEVICE, Source};
-pub use workload::{AddressFilter, WorkloadIdentity};
+pub use workload::WorkloadIdentity;
 
 /// Asserts the size of a shared type and, for the loader, that it is plain bytes.
 macro_rules! shared {

@@ -10,15 +10,15 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use tcproute_common::{
-    AddressFilter, Backend, ConnectionState, Counter, Cursor, EventKind, RouteKey, RouteValue, Slot,
-    SocketAddress, scale,
+    AddressFilter, AddressHash, Backend, ConnectionState, Counter, Cursor, EventKind, NodeFilter, RouteKey,
+    RouteValue, Slot, SocketAddress, scale,
 };
 
 use crate::{
     connection,
     context::{ALLOW, ConnectContext, DENY, set_refused},
     draw::draw,
-    maps::{BACKENDS, CURSORS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, TURNS, WORKLOADS, count},
+    maps::{ADDRESSES, BACKENDS, CURSORS, ENDPOINTS, HAS_SET_RETVAL, ROUTES, TURNS, WORKLOADS, count},
     outcomes,
     place::Place,
     sidecar::{self, Marked, Passage},
@@ -50,15 +50,23 @@ struct Choice {
 #[inline(always)]
 pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     sidecar::unmark(ctx);
-    let identity = WORKLOADS.get_ptr_mut();
     // The workload comes once it is needed: it is not in the caches, either.
     let mut key = RouteKey { dialled: ctx.address(), workload: 0 };
     if key.dialled.address.is_unspecified() {
         key.dialled.address = ctx.meant_by(&key.dialled.address);
     }
-    let (word, bit) = AddressFilter::place(&key.dialled);
-    // SAFETY: the kernel allocates the value when it attaches the program and frees it after detaching;
-    // `place` answers an index within the filter.
+    let hash = AddressHash::of(&key.dialled);
+    // There is one, but the verifier does not know.
+    let Some(addresses) = ADDRESSES.get_ptr(0) else { return ALLOW };
+    let (word, bit) = NodeFilter::place(hash);
+    // SAFETY: a map value; `place` answers an index within the filter.
+    if unsafe { ptr::read_volatile((&raw const (*addresses).0).cast::<u64>().add(word)) } & bit == 0 {
+        return ALLOW;
+    }
+    let identity = WORKLOADS.get_ptr_mut();
+    let (word, bit) = AddressFilter::place(hash);
+    // SAFETY: the kernel allocates the value when it attaches the program and frees it after detaching; the index is
+    // as above.
     if unsafe { ptr::read_volatile((&raw const (*identity).filter.0).cast::<u64>().add(word)) } & bit == 0 {
         return ALLOW;
     }

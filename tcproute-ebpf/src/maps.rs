@@ -18,9 +18,13 @@ use aya_ebpf::{
 use tcproute_common::{
     Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Credit, Cursor, EVENT_BYTES, Event,
     FAILING as FAILING_ENTRIES, FailingKey, Kept, NAMESPACE_PLACES as NAMESPACE_PLACE_ENTRIES,
-    NAMESPACES as NAMESPACE_ENTRIES, NamespaceEntry, OutcomeCounts, RouteKey, SHARES, SealedRoute, Share,
-    SocketAddress, Spent, Stored, WorkloadIdentity,
+    NAMESPACES as NAMESPACE_ENTRIES, NamespaceEntry, NodeFilter, OutcomeCounts, RouteKey, SHARES,
+    SealedRoute, Share, SocketAddress, Spent, Stored, WorkloadIdentity,
 };
+
+/// The addresses of all workloads. Written by the loader, before those of a workload are.
+#[btf_map(name = "addresses")]
+pub(crate) static ADDRESSES: Array<NodeFilter, 1> = Array::new();
 
 /// Identity of the attached cgroup. Written by the loader after attaching, freed with the attachment.
 #[btf_map(name = "workloads")]

@@ -28,6 +28,7 @@ use tcproute_common::{
 use tracing::warn;
 
 use super::{
+    addresses::Addresses,
     attach_types::{INET4_CONNECT, INET6_CONNECT},
     draws,
     events::Events,
@@ -111,6 +112,7 @@ pub struct Datapath<'a> {
     workloads: CgroupStorage<MapData, WorkloadIdentity>,
     namespaces: HashMap<MapData, u64, NamespaceEntry>,
     namespace_places: Array<MapData, NamespaceEntry>,
+    addresses: Addresses,
     /// Whether the programs make events.
     traced: bool,
     filters: BTreeMap<WorkloadId, AddressFilter>,
@@ -205,6 +207,7 @@ impl<'a> Datapath<'a> {
             workloads: take(&mut ebpf, "workloads")?,
             namespaces: take(&mut ebpf, "namespaces")?,
             namespace_places: take(&mut ebpf, "namespace_places")?,
+            addresses: Addresses::take(&mut ebpf)?,
             traced: false,
             filters: BTreeMap::new(),
             attached: BTreeMap::new(),
@@ -477,8 +480,9 @@ impl<'a> Datapath<'a> {
     pub fn extend_filter<'e>(
         &mut self,
         workload: WorkloadId,
-        addresses: impl Iterator<Item = &'e SocketAddress>,
+        addresses: impl Iterator<Item = &'e SocketAddress> + Clone,
     ) -> Result<()> {
+        self.addresses.extend(addresses.clone())?;
         let before = self.filters.get(&workload).copied().unwrap_or(AddressFilter::EMPTY);
         let mut filter = before;
         addresses.for_each(|address| filter.insert(address));

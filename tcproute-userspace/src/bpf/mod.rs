@@ -1,5 +1,6 @@
 //! bpf(2) and nothing else: maps, programs, links and pins.
 
+mod addresses;
 mod attach_types;
 pub mod attached;
 mod batch;

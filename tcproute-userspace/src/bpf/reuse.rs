@@ -7,8 +7,8 @@ use aya::maps::cgroup_storage::CgroupStorageKey;
 use nix::libc::{EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM};
 use tcproute_common::{
     Backend, BackendRef, CONNECTIONS, CarriedCounts, Counter, Cursor, Kept, LayoutVersion, NAMESPACE_PLACES,
-    NAMESPACES, NamespaceEntry, OutcomeCounts, RouteKey, SHARES, SealedRoute, Share, SocketAddress, Stored,
-    WorkloadIdentity,
+    NAMESPACES, NamespaceEntry, NodeFilter, OutcomeCounts, RouteKey, SHARES, SealedRoute, Share,
+    SocketAddress, Stored, WorkloadIdentity,
 };
 use tracing::warn;
 
@@ -94,10 +94,11 @@ const TABLES: [Definition; 8] = [
 ];
 
 /// What sockets, cgroups and network namespaces have.
-const STATES: [Definition; 7] = [
+const STATES: [Definition; 8] = [
     Definition::new::<u32, Kept>("connections", Kind::AlignedArray, Some(CONNECTIONS)),
     Definition::new::<u32, Stored>("overflow", Kind::SkStorage, Some(0)),
     Definition::new::<u32, Share>("shares", Kind::Hash, Some(SHARES)),
+    Definition::new::<u32, NodeFilter>("addresses", Kind::Array, Some(1)),
     Definition::new::<CgroupStorageKey, WorkloadIdentity>("workloads", Kind::CgroupStorage, Some(0)),
     Definition::new::<u64, NamespaceEntry>("namespaces", Kind::Hash, Some(NAMESPACES)),
     Definition::new::<u32, NamespaceEntry>("namespace_places", Kind::Array, Some(NAMESPACE_PLACES)),

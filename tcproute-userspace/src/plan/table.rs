@@ -93,7 +93,7 @@ impl RouteTable {
     }
 
     /// All endpoints that it leads to.
-    pub fn endpoints(&self) -> impl Iterator<Item = &SocketAddress> {
+    pub fn endpoints(&self) -> impl Iterator<Item = &SocketAddress> + Clone {
         self.backends.iter().flat_map(|backend| backend.endpoints.iter())
     }
 
