@@ -16,7 +16,10 @@ use aya_ebpf::{
 use tcproute_common::{Address, SocketAddress, Source};
 
 use crate::{
-    maps::{HAS_MPTCP_SOCK, INUM_OFFSET, NET_OFFSET, SOCKET_ERROR_OFFSET, SOCKET_USER_OFFSET},
+    maps::{
+        HAS_MPTCP_SOCK, INUM_OFFSET, NET_OFFSET, SOCKET_COOKIE_OFFSET, SOCKET_ERROR_OFFSET,
+        SOCKET_USER_OFFSET,
+    },
     outcomes::UNKNOWN,
 };
 
@@ -338,6 +341,31 @@ impl TcpContext {
         unsafe { bpf_get_socket_cookie(self.raw().cast()) }
     }
 
+    /// Whether the socket has its cookie already: else no connect() of it was routed. To ask for the cookie gives it
+    /// one, which takes longer. Where it cannot be seen it may have one.
+    #[inline(always)]
+    pub(crate) fn may_have_cookie(&self) -> bool {
+        let offset = SOCKET_COOKIE_OFFSET.load();
+        let socket = self.tcp_socket();
+        if offset == 0 || socket.is_null() {
+            return true;
+        }
+        // SAFETY: `struct tcp_sock` begins with `struct sock_common`, in which `skc_cookie`, a number, stands there: the
+        // verifier compares it with the kernel's BTF.
+        unsafe { ptr::read_volatile(socket.byte_add(offset as usize).cast::<u64>()) != 0 }
+    }
+
+    /// The kernel's own socket; null if it is none of TCP.
+    #[inline(always)]
+    fn tcp_socket(&self) -> *mut core::ffi::c_void {
+        let socket = self.socket();
+        if socket.is_null() {
+            return ptr::null_mut();
+        }
+        // SAFETY: the helper takes any socket and answers null for one that is none of TCP.
+        unsafe { bpf_skc_to_tcp_sock(socket) }.cast()
+    }
+
     /// The socket, for helpers; null in no callback that is used, but the verifier does not know.
     #[inline(always)]
     pub(crate) fn socket(&self) -> *mut core::ffi::c_void {
@@ -393,13 +421,8 @@ impl TcpContext {
     #[inline(always)]
     pub(crate) fn error(&self) -> u32 {
         let offset = SOCKET_ERROR_OFFSET.load();
-        let socket = self.socket();
+        let socket = self.tcp_socket();
         if offset == 0 || socket.is_null() {
-            return UNKNOWN;
-        }
-        // SAFETY: the helper takes any socket and answers null for one that is none of TCP.
-        let socket = unsafe { bpf_skc_to_tcp_sock(socket) };
-        if socket.is_null() {
             return UNKNOWN;
         }
         // SAFETY: `struct tcp_sock` begins with the `struct sock`, in which `sk_err`, an int, stands there: the

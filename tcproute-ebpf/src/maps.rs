@@ -185,6 +185,10 @@ pub(crate) static MARK_VALUE: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub(crate) static MARK_MASK: Global<u32> = Global::new(0);
 
+/// Where `skc_cookie` stands in the kernel's `struct sock_common`; 0 when the kernel's BTF does not tell.
+#[unsafe(no_mangle)]
+pub(crate) static SOCKET_COOKIE_OFFSET: Global<u32> = Global::new(0);
+
 /// Where `sk_uid` stands in the kernel's `struct sock`; 0 when the kernel's BTF does not tell.
 #[unsafe(no_mangle)]
 pub(crate) static SOCKET_USER_OFFSET: Global<u32> = Global::new(0);

@@ -50,6 +50,10 @@ pub(crate) fn on_sock_ops(ctx: &TcpContext) {
 #[inline(never)]
 fn on_first_syn(ops: *mut bpf_sock_ops) {
     let ctx = &TcpContext::of(ops);
+    // This comes to each socket that connects, routed or not.
+    if !ctx.may_have_cookie() {
+        return;
+    }
     let Some((kept, place)) = find(ctx) else { return };
     if phase(kept) != Phase::Attempted as u8 {
         return;

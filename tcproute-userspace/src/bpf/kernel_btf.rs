@@ -25,6 +25,11 @@ impl KernelBtf {
         self.offset("sock", "sk_uid")
     }
 
+    /// The offset of `skc_cookie` in `struct sock_common`; `None` if the kernel does not tell.
+    pub(super) fn socket_cookie_offset(&self) -> Option<u32> {
+        self.offset("sock_common", "skc_cookie")
+    }
+
     /// The offsets of `skc_net` in `struct sock_common` and of `ns.inum` in `struct net`.
     pub(super) fn namespace_offsets(&self) -> Option<(u32, u32)> {
         let net = self.offset("sock_common", "skc_net")?;

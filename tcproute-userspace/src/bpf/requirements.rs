@@ -57,6 +57,9 @@ pub struct Features {
     /// Where `sk_uid` stands in `struct sock`. Without it, the sidecar is known by the user that dials, which takes
     /// longer.
     pub socket_user_offset: Option<u32>,
+    /// Where `skc_cookie` stands in `struct sock_common`. Without it, each socket that connects is asked for its cookie,
+    /// which takes longer.
+    pub socket_cookie_offset: Option<u32>,
     /// By what network namespaces are told apart. Without it, no sidecar is got past.
     pub namespaces: Option<NamespaceKeys>,
 }
@@ -87,6 +90,7 @@ impl Features {
                 && has(BpfHelper::BPF_FUNC_get_current_comm)?,
             socket_error_offset: btf.as_ref().and_then(KernelBtf::socket_error_offset),
             socket_user_offset: btf.as_ref().and_then(KernelBtf::socket_user_offset),
+            socket_cookie_offset: btf.as_ref().and_then(KernelBtf::socket_cookie_offset),
             namespaces: match netns::cookie()? {
                 Some(_) => Some(NamespaceKeys::Cookies),
                 None => btf
@@ -98,7 +102,7 @@ impl Features {
     }
 
     /// As the programs know them: global constants.
-    pub fn globals(&self) -> [(&'static str, u32); 8] {
+    pub fn globals(&self) -> [(&'static str, u32); 9] {
         let (net, inum) = match self.namespaces {
             Some(NamespaceKeys::Inodes { net, inum }) => (net, inum),
             Some(NamespaceKeys::Cookies) | None => (0, 0),
@@ -112,6 +116,7 @@ impl Features {
             ("STORES_IN_ORDER", u32::from(STORES_IN_ORDER)),
             ("SOCKET_ERROR_OFFSET", self.socket_error_offset.unwrap_or(0)),
             ("SOCKET_USER_OFFSET", self.socket_user_offset.unwrap_or(0)),
+            ("SOCKET_COOKIE_OFFSET", self.socket_cookie_offset.unwrap_or(0)),
         ]
     }
 }

@@ -21,6 +21,7 @@ pub(super) fn good() -> Node {
         names_processes: true,
         socket_error_offset: Some(8),
         socket_user_offset: Some(16),
+        socket_cookie_offset: Some(8),
         namespaces: Some(NamespaceKeys::Cookies),
     };
     Node {
@@ -164,6 +165,7 @@ fn an_older_kernel_falls_back() {
         names_processes: false,
         socket_error_offset: None,
         socket_user_offset: None,
+        socket_cookie_offset: None,
         namespaces: None,
     });
     assert_eq!(
