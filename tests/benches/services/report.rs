@@ -112,7 +112,7 @@ impl Report<'_> {
         let _ = write!(
             text,
             "\n### Kernel memory of tcproute's maps, bytes\n\nMore than with {}, where each map has the least size; \
-             the daemon makes them with room for as much again.\n\n{}",
+             the daemon makes them with room for two fifths more.\n\n{}",
             self.points.first().map_or_else(String::new, |it| it.services.to_string()),
             self.of_maps()
         );
