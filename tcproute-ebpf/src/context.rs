@@ -350,8 +350,8 @@ impl TcpContext {
         if offset == 0 || socket.is_null() {
             return true;
         }
-        // SAFETY: `struct tcp_sock` begins with `struct sock_common`, in which `skc_cookie`, a number, stands there: the
-        // verifier compares it with the kernel's BTF.
+        // SAFETY: `struct tcp_sock` begins with `struct sock_common`, in which `skc_cookie`, a number, stands there:
+        // the verifier compares it with the kernel's BTF.
         unsafe { ptr::read_volatile(socket.byte_add(offset as usize).cast::<u64>()) != 0 }
     }
 

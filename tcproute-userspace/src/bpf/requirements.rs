@@ -57,8 +57,8 @@ pub struct Features {
     /// Where `sk_uid` stands in `struct sock`. Without it, the sidecar is known by the user that dials, which takes
     /// longer.
     pub socket_user_offset: Option<u32>,
-    /// Where `skc_cookie` stands in `struct sock_common`. Without it, each socket that connects is asked for its cookie,
-    /// which takes longer.
+    /// Where `skc_cookie` stands in `struct sock_common`. Without it, each socket that connects is asked for its
+    /// cookie, which takes longer.
     pub socket_cookie_offset: Option<u32>,
     /// By what network namespaces are told apart. Without it, no sidecar is got past.
     pub namespaces: Option<NamespaceKeys>,
