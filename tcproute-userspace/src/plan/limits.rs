@@ -165,9 +165,9 @@ impl Limits {
         *self
     }
 
-    /// Maps with room for this and two fifths more, so that growing is seldom; none smaller than these. Where that would
-    /// take more memory than there may be, what is wanted comes first, then the counts of outcomes get less, and then
-    /// every map less than is wanted.
+    /// Maps with room for this and two fifths more, so that growing is seldom; none smaller than these. Where that
+    /// would take more memory than there may be, what is wanted comes first, then the counts of outcomes get less, and
+    /// then every map less than is wanted.
     pub fn grown_for(&self, wanted: &Demand, memory: Memory) -> Self {
         let grown = |factor: f64| {
             let mut limits = *self;
