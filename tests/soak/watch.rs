@@ -22,9 +22,9 @@ const LINGERING: Duration = Duration::from_secs(30);
 /// Programs of a workload.
 const PROGRAMS: usize = 6;
 /// Maps that are pinned.
-const PINNED: usize = 12;
+const PINNED: usize = 16;
 /// Maps that are not: the constants of programs.
-const CONSTANTS: usize = 4;
+const CONSTANTS: usize = 6;
 /// Longer than it takes until what is not needed any more is given back, also where processors are emulated.
 const PATIENCE: Duration = Duration::from_mins(2);
 
