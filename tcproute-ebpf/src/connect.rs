@@ -58,16 +58,13 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
     let hash = AddressHash::of(&key.dialled);
     // There is one, but the verifier does not know.
     let Some(addresses) = ADDRESSES.get_ptr(0) else { return ALLOW };
-    let (word, bit) = NodeFilter::place(hash);
-    // SAFETY: a map value; `place` answers an index within the filter.
-    if unsafe { ptr::read_volatile((&raw const (*addresses).0).cast::<u64>().add(word)) } & bit == 0 {
+    // SAFETY: a map value, and the place is one of this filter.
+    if !unsafe { is_set((&raw const (*addresses).0).cast(), NodeFilter::place(hash)) } {
         return ALLOW;
     }
     let identity = WORKLOADS.get_ptr_mut();
-    let (word, bit) = AddressFilter::place(hash);
-    // SAFETY: the kernel allocates the value when it attaches the program and frees it after detaching; the index is
-    // as above.
-    if unsafe { ptr::read_volatile((&raw const (*identity).filter.0).cast::<u64>().add(word)) } & bit == 0 {
+    // SAFETY: the kernel allocates the value when it attaches the program and frees it after detaching; as above.
+    if !unsafe { is_set((&raw const (*identity).filter.0).cast(), AddressFilter::place(hash)) } {
         return ALLOW;
     }
     if !ctx.is_tcp() {
@@ -131,6 +128,16 @@ pub(crate) fn on_connect(ctx: &ConnectContext) -> i32 {
         set_refused();
     }
     DENY
+}
+
+/// Whether a filter has the bit at this place, of which it is one word and the bit in it.
+///
+/// # Safety
+/// `filter` must point to the words of a filter in a map value that has that one.
+#[inline(always)]
+unsafe fn is_set(filter: *const u64, (word, bit): (usize, u64)) -> bool {
+    // SAFETY: as the caller says.
+    unsafe { ptr::read_volatile(filter.add(word)) & bit != 0 }
 }
 
 /// Sends the connection where it was chosen to go.

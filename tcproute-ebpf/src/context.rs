@@ -188,15 +188,10 @@ impl ConnectContext {
     /// Where the kernel does not tell, it is the user that dials.
     #[inline(always)]
     pub(crate) fn user(&self) -> u32 {
-        let offset = SOCKET_USER_OFFSET.load();
-        if offset != 0 {
-            // SAFETY: the helper takes any socket and answers null for one that is none of TCP.
-            let socket = unsafe { bpf_skc_to_tcp_sock(self.socket()) };
-            if !socket.is_null() {
-                // SAFETY: `struct tcp_sock` begins with the `struct sock`, in which `sk_uid`, a number, stands there:
-                // the verifier compares it with the kernel's BTF.
-                return unsafe { ptr::read_volatile(socket.byte_add(offset as usize).cast::<u32>()) };
-            }
+        let user = member::<u32>(self.socket(), SOCKET_USER_OFFSET.load());
+        if !user.is_null() {
+            // SAFETY: `sk_uid` is a number.
+            return unsafe { ptr::read_volatile(user) };
         }
         // SAFETY: takes nothing, cannot fail.
         (unsafe { bpf_get_current_uid_gid() }) as u32
@@ -209,17 +204,13 @@ impl ConnectContext {
             // SAFETY: the helper takes the context of this program type.
             return unsafe { bpf_get_netns_cookie(self.as_ptr()) };
         }
-        // SAFETY: the helper takes any socket and answers null for one that is none of TCP.
-        let socket = unsafe { bpf_skc_to_tcp_sock(self.socket()) };
-        if socket.is_null() {
+        let net = member::<*const core::ffi::c_void>(self.socket(), NET_OFFSET.load());
+        if net.is_null() {
             return 0;
         }
-        // SAFETY: `struct tcp_sock` begins with `struct sock_common`, in which the pointer stands there: the verifier
-        // compares it with the kernel's BTF, and lets it be read whatever it points to.
-        let net = unsafe {
-            ptr::read_volatile(socket.byte_add(NET_OFFSET.load() as usize).cast::<*const core::ffi::c_void>())
-        };
-        // SAFETY: as above, of `struct net`.
+        // SAFETY: `skc_net` is a pointer, which the verifier lets be read whatever it points to.
+        let net = unsafe { ptr::read_volatile(net) };
+        // SAFETY: as above, in `struct net`: `inum` is a number.
         u64::from(unsafe { ptr::read_volatile(net.byte_add(INUM_OFFSET.load() as usize).cast::<u32>()) })
     }
 
@@ -345,25 +336,16 @@ impl TcpContext {
     /// one, which takes longer. Where it cannot be seen it may have one.
     #[inline(always)]
     pub(crate) fn may_have_cookie(&self) -> bool {
-        let offset = SOCKET_COOKIE_OFFSET.load();
-        let socket = self.tcp_socket();
-        if offset == 0 || socket.is_null() {
-            return true;
-        }
-        // SAFETY: `struct tcp_sock` begins with `struct sock_common`, in which `skc_cookie`, a number, stands there:
-        // the verifier compares it with the kernel's BTF.
-        unsafe { ptr::read_volatile(socket.byte_add(offset as usize).cast::<u64>()) != 0 }
+        let cookie = self.member::<u64>(SOCKET_COOKIE_OFFSET.load());
+        // SAFETY: `skc_cookie` is a number.
+        cookie.is_null() || unsafe { ptr::read_volatile(cookie) } != 0
     }
 
-    /// The kernel's own socket; null if it is none of TCP.
+    /// As the function of that name.
     #[inline(always)]
-    fn tcp_socket(&self) -> *mut core::ffi::c_void {
+    fn member<T>(&self, offset: u32) -> *const T {
         let socket = self.socket();
-        if socket.is_null() {
-            return ptr::null_mut();
-        }
-        // SAFETY: the helper takes any socket and answers null for one that is none of TCP.
-        unsafe { bpf_skc_to_tcp_sock(socket) }.cast()
+        if socket.is_null() { ptr::null() } else { member(socket, offset) }
     }
 
     /// The socket, for helpers; null in no callback that is used, but the verifier does not know.
@@ -420,15 +402,31 @@ impl TcpContext {
     /// before the socket enters the state CLOSE.
     #[inline(always)]
     pub(crate) fn error(&self) -> u32 {
-        let offset = SOCKET_ERROR_OFFSET.load();
-        let socket = self.tcp_socket();
-        if offset == 0 || socket.is_null() {
+        let error = self.member::<u32>(SOCKET_ERROR_OFFSET.load());
+        if error.is_null() {
             return UNKNOWN;
         }
-        // SAFETY: `struct tcp_sock` begins with the `struct sock`, in which `sk_err`, an int, stands there: the
-        // verifier compares it with the kernel's BTF.
-        unsafe { ptr::read_volatile(socket.byte_add(offset as usize).cast::<u32>()) }
+        // SAFETY: `sk_err` is an int.
+        unsafe { ptr::read_volatile(error) }
     }
+}
+
+/// Where a member of the kernel's own socket stands; null where that is not known, or if the socket is none of TCP.
+///
+/// `struct tcp_sock` begins with `struct sock`, and that with `struct sock_common`, in which the loader has found it.
+/// The verifier compares each read with the kernel's BTF.
+#[inline(always)]
+fn member<T>(socket: *mut core::ffi::c_void, offset: u32) -> *const T {
+    if offset == 0 {
+        return ptr::null();
+    }
+    // SAFETY: the helper takes any socket and answers null for one that is none of TCP.
+    let socket = unsafe { bpf_skc_to_tcp_sock(socket) };
+    if socket.is_null() {
+        return ptr::null();
+    }
+    // SAFETY: within the struct, as the loader has found it.
+    unsafe { socket.byte_add(offset as usize) }.cast()
 }
 
 /// Equality in words: the derived one of `[u8; 16]` becomes a call of `bcmp`.

@@ -109,10 +109,11 @@ const CONTENTS: [Row; 7] = [
     ("endpoints: frozen", |it| it.bpftool("map freeze pinned endpoints")),
 ];
 
-const MAPS: [Row; 19] = [
+const MAPS: [Row; 20] = [
     ("routes is missing", |it| remove(&it.pin("routes"))),
     ("connections is missing", |it| remove(&it.pin("connections"))),
     ("overflow is missing", |it| remove(&it.pin("overflow"))),
+    ("addresses is missing", |it| remove(&it.pin("addresses"))),
     ("workloads is missing", |it| remove(&it.pin("workloads"))),
     ("counters is missing", |it| remove(&it.pin("counters"))),
     ("outcomes is missing", |it| remove(&it.pin("outcomes"))),
